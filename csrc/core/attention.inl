@@ -1,0 +1,102 @@
+// One query against the cache of one head.
+// Included by kernels.cpp inside namespace mas::MAS_ISA.
+
+// Where output `output` and input `input` of step-major panels lie; the cache's keys and values differ only in which
+// of position and channel is the output.
+template <DType TYPE>
+inline char* element(char* panels, size_t panel_bytes, int output, int input) {
+  constexpr int unit = inputs_per_step(TYPE), bytes = kStepBytes / kPanel / unit;
+  return panels + output / kPanel * panel_bytes + size_t(input / unit) * kStepBytes +
+         (output % kPanel * unit + input % unit) * bytes;
+}
+
+// Brings x [size] to whole numbers in [-127, 127], plus 128; returns the scale.
+inline float quantize_head(const float* x, int size, uint8_t* levels) {
+  float bound = 0;
+  for (int i = 0; i < size; ++i) bound = __builtin_fabsf(x[i]) > bound ? __builtin_fabsf(x[i]) : bound;
+  const float factor = bound > 0 ? 127.0f / bound : 0.0f;
+  for (int i = 0; i < size; ++i) {
+    const float shifted = x[i] * factor + 12582912.0f;
+    levels[i] = uint8_t(int32_t(shifted - 12582912.0f) + 128);
+  }
+  return bound / 127.0f;
+}
+
+template <DType TYPE, class T>
+inline void append_as(const HeadCache& cache, int position, const T* key, const T* value) {
+  for (int i = 0; i < cache.head_dim; ++i) {
+    store(element<TYPE>(cache.keys, cache.key_panel_bytes(), position, i), key[i]);
+    store(element<TYPE>(cache.values, cache.value_panel_bytes(), i, position), value[i]);
+  }
+}
+
+constexpr int kMostChannels = 256;  // the engine's bound on head_dim
+
+void append(const HeadCache& cache, int position, const float* key, const float* value) {
+  if (cache.dtype == DType::fp32) {
+    append_as<DType::fp32>(cache, position, key, value);
+  } else if (cache.dtype == DType::bf16) {
+    uint16_t k[kMostChannels], v[kMostChannels];
+    for (int i = 0; i < cache.head_dim; ++i) {
+      k[i] = to_bf16(key[i]);
+      v[i] = to_bf16(value[i]);
+    }
+    append_as<DType::bf16>(cache, position, k, v);
+  } else {
+    uint8_t k[kMostChannels], v[kMostChannels];
+    cache.key_scales[position] = quantize_head(key, cache.head_dim, k);
+    cache.value_scales[position] = quantize_head(value, cache.head_dim, v);
+    append_as<DType::int8>(cache, position, k, v);
+  }
+}
+
+void attend(const HeadCache& cache, int length, const float* query, float* out, float* scratch) {
+  const int head_dim = cache.head_dim;
+  const int padded = round_up(length, kPanel);  // the scores that whole panels write
+  const int size = padded > head_dim ? padded : round_up(head_dim, kPanel);
+  float* scores = scratch;
+  float* scale = scores + size;
+  auto* offset = reinterpret_cast<int32_t*>(scale + 16);
+  char* data = reinterpret_cast<char*>(offset + round_up(size / kGroup, 16));
+
+  const float factor = 1.0f / __builtin_sqrtf(float(head_dim));
+  for (int i = 0; i < head_dim; ++i) scores[i] = query[i] * factor;  // scores holds the scaled query for a moment
+  const Rows q{cache.dtype, head_dim, data, scale, offset};
+  prepare(q, 0, scores);
+  for (int panel = 0; panel * kPanel < length; ++panel) {
+    const auto sums = dot<1, false>(cache.dtype, cache.keys + panel * cache.key_panel_bytes(), q, 0,
+                                    cache.key_steps());
+    store(scores + panel * kPanel, sums.half[0][0]);
+    store(scores + panel * kPanel + 16, sums.half[0][1]);
+  }
+  if (cache.dtype == DType::int8)
+    for (int t = 0; t < length; ++t) scores[t] *= cache.key_scales[t];
+  for (int t = length; t < padded; ++t) scores[t] = -3e38f;
+
+  f32x16 most = splat(-3e38f);
+  for (int t = 0; t < padded; t += 16) most = max(most, load<f32x16>(scores + t));
+  const f32x16 bound = splat(largest(most));
+  f32x16 sums = {};
+  for (int t = 0; t < padded; t += 16) {
+    const f32x16 weight = exp_negative(load<f32x16>(scores + t) - bound);
+    store(scores + t, weight);
+  }
+  for (int t = length; t < padded; ++t) scores[t] = 0;
+  for (int t = 0; t < padded; t += 16) sums += load<f32x16>(scores + t);
+  const float total = 1.0f / sum(sums);
+  if (cache.dtype == DType::int8)
+    for (int t = 0; t < length; ++t) scores[t] *= cache.value_scales[t];
+
+  const Rows p{cache.dtype, length, data, scale, offset};
+  prepare(p, 0, scores);
+  const int steps = ceil_div(length, inputs_per_step(cache.dtype));
+  for (int first = 0; first < head_dim; first += kPanel) {
+    const auto mixed = dot<1, false>(cache.dtype, cache.values + first / kPanel * cache.value_panel_bytes(), p, 0,
+                                     steps);
+    float lanes[kPanel];
+    store(lanes, mixed.half[0][0] * total);
+    store(lanes + 16, mixed.half[0][1] * total);
+    const int valid = head_dim - first < kPanel ? head_dim - first : kPanel;
+    __builtin_memcpy(out + first, lanes, sizeof(float) * valid);
+  }
+}

@@ -1,0 +1,57 @@
+#include "cache.h"
+
+#include <cstring>
+
+namespace mas {
+
+KvCache::KvCache(const Config& config, int sequences, int capacity)
+    : dtype_(config.kv_dtype),
+      layers_(config.layers),
+      heads_(config.heads),
+      head_dim_(config.head_dim()),
+      sequences_(sequences),
+      capacity_(capacity) {
+  const HeadCache shape{dtype_, head_dim_, capacity_, nullptr, nullptr, nullptr, nullptr};
+  key_bytes_ = shape.key_bytes();
+  value_bytes_ = shape.value_bytes();
+  scale_bytes_ = dtype_ == DType::int8 ? size_t(round_up(capacity_, 16)) * 4 : 0;
+  memory_ = Buffer(size_t(layers_) * sequences_ * heads_ * (key_bytes_ + value_bytes_ + 2 * scale_bytes_));
+}
+
+HeadCache KvCache::head(int layer, int sequence, int head) const {
+  const size_t index = (size_t(layer) * sequences_ + sequence) * heads_ + head;
+  char* at = const_cast<char*>(memory_.as<char>()) + index * (key_bytes_ + value_bytes_ + 2 * scale_bytes_);
+  char* scales = at + key_bytes_ + value_bytes_;
+  return {dtype_,
+          head_dim_,
+          capacity_,
+          at,
+          at + key_bytes_,
+          reinterpret_cast<float*>(scales),
+          reinterpret_cast<float*>(scales + scale_bytes_)};
+}
+
+void KvCache::copy(int from, int to, int count) {
+  for (int layer = 0; layer < layers_; ++layer)
+    for (int index = 0; index < heads_; ++index) {
+      const HeadCache source = head(layer, from, index), target = head(layer, to, index);
+      std::memcpy(target.keys, source.keys, ceil_div(count, kPanel) * source.key_panel_bytes());
+      const size_t steps = size_t(ceil_div(count, inputs_per_step(dtype_))) * kStepBytes;
+      for (int panel = 0; panel < ceil_div(head_dim_, kPanel); ++panel) {
+        const size_t offset = panel * source.value_panel_bytes();
+        std::memcpy(target.values + offset, source.values + offset, steps);
+      }
+      if (dtype_ == DType::int8) {
+        std::memcpy(target.key_scales, source.key_scales, sizeof(float) * count);
+        std::memcpy(target.value_scales, source.value_scales, sizeof(float) * count);
+      }
+    }
+}
+
+size_t kv_step_bytes(const Config& config, int length) {
+  const size_t element = config.kv_dtype == DType::fp32 ? 4 : config.kv_dtype == DType::bf16 ? 2 : 1;
+  const size_t scale = config.kv_dtype == DType::int8 ? 4 : 0;
+  return 2 * size_t(config.layers) * config.heads * length * (config.head_dim() * element + scale);
+}
+
+}  // namespace mas

@@ -1,0 +1,97 @@
+// Norms, and the forms of a row that the matrix products read.
+// Included by kernels.cpp inside namespace mas::MAS_ISA.
+
+// sum_i term(x[i..i+15]) with 16 lanes of partial sums; the tail is filled up with `rest`, whose term must be 0.
+template <class Term>
+inline float sum_terms(const float* x, int size, float rest, Term term) {
+  f32x16 sums[2] = {};
+  int i = 0;
+  for (; i + 32 <= size; i += 32) {
+    sums[0] += term(load<f32x16>(x + i));
+    sums[1] += term(load<f32x16>(x + i + 16));
+  }
+  for (; i < size; i += 16) {
+    f32x16 tail = splat(rest);
+    __builtin_memcpy(&tail, x + i, sizeof(float) * (size - i < 16 ? size - i : 16));
+    sums[0] += term(tail);
+  }
+  return sum(sums[0] + sums[1]);
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, int size, float epsilon, float* y) {
+  const float mean = sum_terms(x, size, 0.0f, [](f32x16 v) { return v; }) / float(size);
+  const float squares = sum_terms(x, size, mean, [mean](f32x16 v) { return (v - mean) * (v - mean); });
+  const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
+  for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+}
+
+void rms_norm(float* x, const float* weight, int size, float epsilon) {
+  const float squares = sum_terms(x, size, 0.0f, [](f32x16 v) { return v * v; });
+  const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
+  for (int i = 0; i < size; ++i) x[i] *= inverse * weight[i];
+}
+
+// 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both sides.
+constexpr float kLargestInteger = 32639.0f;
+
+void prepare_int8(const Rows& rows, int row, const float* x) {
+  const int size = rows.inputs, padded = rows.padded();
+  char* out = rows.row(row);
+  int32_t* offset = rows.offset + row * rows.groups();
+  f32x16 most = {};
+  int i = 0;
+  for (; i + 16 <= size; i += 16) {
+    const f32x16 value = load<f32x16>(x + i);
+    most = max(most, max(value, -value));
+  }
+  float bound = largest(most);
+  for (; i < size; ++i) bound = __builtin_fabsf(x[i]) > bound ? __builtin_fabsf(x[i]) : bound;
+  const float scale = bound / kLargestInteger;
+  const float inverse = bound > 0 ? kLargestInteger / bound : 0.0f;
+  rows.scale[row] = scale;
+  for (int group = 0; group * kGroup < padded; ++group) {
+    int32_t integers[kGroup] = {};
+    const int valid = size - group * kGroup < kGroup ? size - group * kGroup : kGroup;
+    // |value| < 2^22, so adding 1.5 * 2^23 rounds it to the nearest integer, ties to even.
+    for (int k = 0; k < valid; ++k) {
+      const float shifted = x[group * kGroup + k] * inverse + 12582912.0f;
+      integers[k] = int32_t(shifted - 12582912.0f);
+    }
+    int32_t total = 0;
+    for (int k = 0; k < kGroup; ++k) total += integers[k];
+    offset[group] = -128 * total;
+#if defined(__AVX512VNNI__)
+    for (int k = 0; k < kGroup; ++k) {
+      const int32_t high = (integers[k] + 128) >> 8;
+      out[group * kGroup + k] = char(int8_t(high));
+      out[padded + group * kGroup + k] = char(int8_t(integers[k] - 256 * high));
+    }
+#else
+    auto* to = reinterpret_cast<int16_t*>(out) + group * kGroup;
+    for (int k = 0; k < kGroup; k += 4) {
+      to[k] = int16_t(integers[k]);
+      to[k + 1] = int16_t(integers[k + 2]);
+      to[k + 2] = int16_t(integers[k + 1]);
+      to[k + 3] = int16_t(integers[k + 3]);
+    }
+#endif
+  }
+}
+
+void prepare(const Rows& rows, int row, const float* x) {
+  char* out = rows.row(row);
+  const int size = rows.inputs, padded = rows.padded();
+  if (rows.dtype == DType::fp32) {
+    __builtin_memcpy(out, x, 4 * size_t(size));
+    __builtin_memset(out + 4 * size_t(size), 0, 4 * size_t(padded - size));
+  } else if (rows.dtype == DType::bf16) {
+    auto* to = reinterpret_cast<uint16_t*>(out);
+    for (int i = 0; i < size; ++i) {
+      const uint32_t bits = load<uint32_t>(x + i);
+      to[i] = uint16_t((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+    }
+    for (int i = size; i < padded; ++i) to[i] = 0;
+  } else {
+    prepare_int8(rows, row, x);
+  }
+}

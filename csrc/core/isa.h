@@ -1,0 +1,30 @@
+// Which instruction set the kernels use: the best that the processor has, or the one that
+// MAS_FAST_ISA names (for tests and for telling a processor's bug from ours).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mas {
+
+// A ladder: each level has all the instructions of the levels before it.
+enum class Isa { generic, avx2, avx512, avx512_vnni, avx512_bf16 };
+
+const char* isa_name(Isa isa);
+
+// Throws std::invalid_argument naming the levels that exist.
+Isa parse_isa(std::string_view name);
+
+// The levels that are built and that this processor runs, lowest first.
+std::vector<Isa> supported_isas();
+
+Isa best_isa();
+
+// MAS_FAST_ISA, or the best. Throws std::invalid_argument when it names an unknown or an unsupported level.
+Isa active_isa();
+
+// `name`, or active_isa() where it is empty; throws as above.
+Isa choose_isa(std::string_view name);
+
+}  // namespace mas

@@ -1,0 +1,83 @@
+#include "team.h"
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace mas {
+
+namespace {
+
+// About 50 microseconds: longer than any healthy wait, shorter than a scheduler's time slice.
+constexpr int kSpins = 1000;
+constexpr int kLinesPerSpin = 4;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Team::Team(int threads) : size_(threads) {
+  for (int thread = 1; thread < size_; ++thread)
+    threads_.emplace_back([this, thread] { serve(thread); });
+}
+
+Team::~Team() {
+  stopping_ = true;
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Team::serve(int thread) {
+  for (uint32_t seen = 0;; ++seen) {
+    round_.wait(seen, std::memory_order_acquire);
+    if (stopping_) return;
+    (*work_)(thread);
+    barrier();
+  }
+}
+
+void Team::run(const std::function<void(int)>& work) {
+  work_ = &work;
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  work(0);
+  barrier();
+}
+
+void Team::barrier(Ahead ahead) {
+  if (size_ == 1) return;
+  const uint32_t phase = phase_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.fetch_add(1, std::memory_order_release);
+    phase_.notify_all();
+    return;
+  }
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (phase_.load(std::memory_order_acquire) != phase) return;
+    if (ahead.next < ahead.end) {
+      for (int line = 0; line < kLinesPerSpin; ++line) __builtin_prefetch(ahead.next + 64 * line, 0, 2);
+      ahead.next += 64 * kLinesPerSpin;
+      spin = 0;
+    } else {
+      relax();
+    }
+  }
+  phase_.wait(phase, std::memory_order_acquire);
+}
+
+int available_threads() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  const unsigned count = std::thread::hardware_concurrency();
+  return count ? static_cast<int>(count) : 1;
+}
+
+}  // namespace mas

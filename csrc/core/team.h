@@ -1,0 +1,51 @@
+// A fixed team of threads that enter one function together and meet at barriers inside it.
+//
+// A decoded token crosses about a hundred barriers, so they spin for some microseconds before they
+// sleep; and because a waiting thread's memory channel would idle, it may prefetch while it spins.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace mas {
+
+// A range of memory that this thread will stream next.
+struct Ahead {
+  const char* next = nullptr;
+  const char* end = nullptr;
+};
+
+class Team {
+ public:
+  explicit Team(int threads);
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  int size() const { return size_; }
+
+  // Calls work(thread) on every thread, the caller being thread 0; returns when all have. `work` must not throw.
+  void run(const std::function<void(int)>& work);
+
+  // Waits until every thread of the team has arrived; fetches `ahead` into the cache meanwhile.
+  void barrier(Ahead ahead = {});
+
+ private:
+  void serve(int thread);
+
+  int size_;
+  std::vector<std::thread> threads_;
+  const std::function<void(int)>* work_ = nullptr;
+  alignas(64) std::atomic<uint32_t> round_{0};  // a new value starts the workers
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};  // a new value opens the barrier
+  bool stopping_ = false;
+};
+
+// The threads that this process may run on.
+int available_threads();
+
+}  // namespace mas

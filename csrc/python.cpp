@@ -1,0 +1,329 @@
+// The module mas_fast._engine: the core for numpy arrays. It needs no torch, and holds no logic of its own.
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <optional>
+
+#include "core/run.h"
+
+namespace py = pybind11;
+
+namespace mas {
+namespace {
+
+using Tokens = py::array_t<int32_t, py::array::c_style>;
+using Floats = py::array_t<float, py::array::c_style>;
+
+std::string shape_text(const py::array& array) {
+  std::string text = "[";
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
+  return text + "]";
+}
+
+// A C-contiguous array of exactly this type and rank: a silent conversion would hide a caller's mistake.
+template <class T>
+py::array_t<T, py::array::c_style> array_of(const py::object& object, const char* name, int rank, const char* shape) {
+  if (!py::isinstance<py::array>(object))
+    throw py::type_error(std::string(name) + " must be a numpy array, found " + std::string(py::str(py::type::of(object))));
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if (!array.dtype().is(py::dtype::of<T>()))
+    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; expected " +
+                          std::string(py::str(py::dtype::of<T>())));
+  if (array.ndim() != rank)
+    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " + shape);
+  return py::array_t<T, py::array::c_style>::ensure(array);
+}
+
+int whole(const py::dict& from, const char* key, const char* where) {
+  if (!from.contains(key)) throw py::value_error(std::string(where) + " lacks '" + key + "'");
+  const py::object value = from[key];
+  if (!py::isinstance<py::int_>(value))
+    throw py::type_error(std::string(where) + "['" + key + "'] must be an int, found " + std::string(py::repr(value)));
+  return value.cast<int>();
+}
+
+void only(const py::dict& from, std::initializer_list<const char*> known, const char* where) {
+  for (const auto& item : from) {
+    bool found = false;
+    std::string names;
+    for (const char* name : known) {
+      found = found || std::string(py::str(item.first)) == name;
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    if (!found)
+      throw py::value_error(std::string(where) + " has the unknown key '" + std::string(py::str(item.first)) +
+                            "'; known are " + names);
+  }
+}
+
+Config config_from(const py::dict& from, const std::string& dtype, const std::string& kv_dtype) {
+  only(from, {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams"}, "config");
+  Config config;
+  config.dim = whole(from, "dim", "config");
+  config.layers = whole(from, "layers", "config");
+  config.heads = whole(from, "heads", "config");
+  config.mlp = whole(from, "mlp", "config");
+  if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
+  if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
+  if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
+  for (const auto& item : from["streams"].cast<py::list>()) {
+    const auto stream = item.cast<py::dict>();
+    only(stream, {"name", "length", "vocab"}, "a stream of config");
+    if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
+    config.streams.push_back({stream["name"].cast<std::string>(), whole(stream, "length", "a stream of config"),
+                              whole(stream, "vocab", "a stream of config")});
+  }
+  config.dtype = parse_dtype(dtype);
+  config.kv_dtype = parse_dtype(kv_dtype);
+  return config;
+}
+
+std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights, const std::string& dtype,
+                                    const std::string& kv_dtype, int threads, const std::string& isa) {
+  const int most = 1024;
+  if (threads < 0 || threads > most)
+    throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 0 (all) to " + std::to_string(most));
+  auto engine = std::make_shared<Engine>(config_from(config, dtype, kv_dtype), threads, choose_isa(isa));
+  for (const auto& item : weights) {
+    const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
+    if (!py::isinstance<py::array>(object))
+      throw py::type_error("weight '" + name + "' must be a numpy array, found " + std::string(py::str(py::type::of(object))));
+    const auto array = py::array::ensure(object, py::array::c_style);
+    const bool is_bf16 = array.dtype().is(py::dtype::of<uint16_t>());
+    if (!is_bf16 && !array.dtype().is(py::dtype::of<float>()))
+      throw py::value_error("weight '" + name + "' has dtype " + std::string(py::str(array.dtype())) +
+                            "; allowed: float32, or uint16 that holds bfloat16");
+    const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
+    const Source source{array.data(), is_bf16};
+    const py::gil_scoped_release release;
+    engine->weights().load(name, source, shape);
+  }
+  engine->weights().check_complete();
+  return engine;
+}
+
+template <class T>
+T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const char* name) {
+  if (values.size() != streams)
+    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) + " entries; expected " +
+                          std::to_string(streams) + ", one a stream");
+  return values[stream];
+}
+
+std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced, const py::object& null,
+                           int samples, uint32_t first_sample, uint64_t seed, const std::vector<double>& guidance,
+                           const std::vector<double>& temperature, const std::vector<std::optional<int64_t>>& top_k,
+                           const std::vector<std::optional<double>>& top_p, std::optional<int> stop) {
+  const Config& config = engine->config();
+  const size_t streams = config.streams.size();
+  const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
+  if (tokens.shape(1) != config.length())
+    throw py::value_error("forced has shape " + shape_text(tokens) + "; expected [prompts, " +
+                          std::to_string(config.length()) + "]");
+  if (tokens.shape(0) > (1 << 14))
+    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) + " prompts; allowed: at most 16384");
+  Request request;
+  request.prompts = int(tokens.shape(0));
+  request.samples = samples;
+  request.first_sample = first_sample;
+  request.seed = seed;
+  request.stop = stop.value_or(config.length());
+  request.forced.assign(tokens.data(), tokens.data() + tokens.size());
+  if (!null.is_none()) {
+    const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
+    request.null.assign(caption.data(), caption.data() + caption.size());
+  }
+  for (size_t s = 0; s < streams; ++s) {
+    Sampling settings;
+    settings.guidance = of_stream(guidance, s, streams, "guidance");
+    settings.temperature = of_stream(temperature, s, streams, "temperature");
+    settings.top_k = of_stream(top_k, s, streams, "top_k").value_or(kAll);
+    settings.top_p = of_stream(top_p, s, streams, "top_p");
+    request.sampling.push_back(settings);
+  }
+  const py::gil_scoped_release release;
+  return std::make_unique<Run>(engine, std::move(request));
+}
+
+int advance(Run& run, int count, const py::object& progress) {
+  using Clock = std::chrono::steady_clock;
+  auto last = Clock::now();
+  auto step = [&](int position, int stop) {
+    // Taking the GIL from other Python threads can cost milliseconds: without a callback do so ten times a second.
+    if (progress.is_none() && Clock::now() - last < std::chrono::milliseconds(100)) return true;
+    last = Clock::now();
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals()) throw py::error_already_set();
+    if (!progress.is_none()) progress(position, stop);
+    return true;
+  };
+  const py::gil_scoped_release release;
+  return run.advance(count, step);
+}
+
+Tokens tokens_of(const Run& run) {
+  const py::ssize_t rows = run.sequences(), length = py::ssize_t(run.tokens().size()) / rows;
+  Tokens tokens({rows, length});
+  std::copy(run.tokens().begin(), run.tokens().end(), tokens.mutable_data());
+  return tokens;
+}
+
+py::dict logits(Engine& engine, const py::object& object) {
+  const Config& config = engine.config();
+  const auto tokens = array_of<int32_t>(object, "tokens", 2, "[batch, length]");
+  const py::ssize_t batch = tokens.shape(0), length = tokens.shape(1);
+  if (length < 1 || length > config.length())
+    throw py::value_error("tokens has shape " + shape_text(tokens) + "; allowed lengths: 1 to " +
+                          std::to_string(config.length()));
+  for (py::ssize_t i = 0; i < tokens.size(); ++i) {
+    const StreamShape& stream = config.streams[config.stream_at(int(i % length))];
+    if (tokens.data()[i] < 0 || tokens.data()[i] >= stream.vocab)
+      throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" + stream.name + "') is " +
+                            std::to_string(tokens.data()[i]) + "; allowed: 0 to " + std::to_string(stream.vocab - 1));
+  }
+  py::dict result;
+  std::vector<float*> out;
+  for (size_t s = 0; s < config.streams.size(); ++s) {
+    Floats array({batch, py::ssize_t(predicted(config, int(s), int(length))), py::ssize_t(config.streams[s].vocab)});
+    out.push_back(array.mutable_data());
+    result[py::str(config.streams[s].name)] = array;
+  }
+  const py::gil_scoped_release release;
+  teacher_logits(engine, tokens.data(), int(batch), int(length), out);
+  return result;
+}
+
+py::tuple sample_rows(const py::object& cond, const py::object& uncond, uint64_t seed, uint32_t sample_index,
+                      uint32_t position, double guidance, double temperature, std::optional<int64_t> top_k,
+                      std::optional<double> top_p, const std::string& isa_text) {
+  const auto conditional = array_of<float>(cond, "cond", 2, "[batch, vocab]");
+  const py::ssize_t batch = conditional.shape(0), vocab = conditional.shape(1);
+  check_vocab(vocab);
+  Floats unconditional;
+  if (!uncond.is_none()) {
+    unconditional = array_of<float>(uncond, "uncond", 2, "[batch, vocab]");
+    if (unconditional.shape(0) != batch || unconditional.shape(1) != vocab)
+      throw py::value_error("uncond has shape " + shape_text(unconditional) + "; expected that of cond, " +
+                            shape_text(conditional));
+  } else if (guidance != 1) {
+    throw py::value_error("guidance is " + std::to_string(guidance) + " without uncond; allowed: 1");
+  }
+  const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
+  check(settings);
+  const Isa isa = choose_isa(isa_text);
+  Tokens tokens(batch);
+  py::array_t<uint8_t> kept({batch, vocab});
+  int32_t* token = tokens.mutable_data();
+  uint8_t* mask = kept.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    Buffer scratch(sampler_scratch_bytes(int(vocab)));
+    for (py::ssize_t row = 0; row < batch; ++row)
+      token[row] = sample(conditional.data() + row * vocab, uncond.is_none() ? nullptr : unconditional.data() + row * vocab,
+                          int(vocab), settings, {seed, sample_index, position}, scratch.as<char>(), mask + row * vocab, isa);
+  }
+  return py::make_tuple(tokens, kept);
+}
+
+// The bytes per second of one pass over fresh memory of `bytes`, every thread summing a share of its own: the most that
+// a decode step, which reads all weights once, can hope for.
+class Bandwidth {
+ public:
+  Bandwidth(size_t bytes, int threads) : buffer_(bytes), team_(threads) {
+    auto* values = buffer_.as<float>();
+    for (size_t i = 0; i < bytes / 4; ++i) values[i] = float(i % 1021);
+  }
+  double pass() {
+    const size_t share = buffer_.bytes() / team_.size() / 512 * 512;
+    const Kernels& table = kernels(active_isa());
+    const auto start = std::chrono::steady_clock::now();
+    team_.run([&](int thread) { sink_ = table.sum(buffer_.as<char>() + thread * share, share); });
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    return double(share) * team_.size() / seconds.count();
+  }
+
+ private:
+  Buffer buffer_;
+  Team team_;
+  std::atomic<float> sink_;
+};
+
+std::vector<std::string> isa_names() {
+  std::vector<std::string> names;
+  for (Isa isa : supported_isas()) names.push_back(isa_name(isa));
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_engine, module) {
+  module.doc() = "The C++ decode engine and sampler of mas_fast, for numpy arrays.";
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const std::domain_error& error) {  // NaN logits; other std exceptions have pybind11's own mapping
+      py::set_error(PyExc_ValueError, error.what());
+    }
+  });
+
+  py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", R"(A GPT over packed weights.
+
+config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab.
+weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
+dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for all;
+isa: '' for MAS_FAST_ISA or the best of this processor.
+Raises ValueError for a bad config, and for weights that are unknown, missing, misshapen or not finite.)")
+      .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(), py::arg("dtype") = "int8",
+           py::arg("kv_dtype") = "bf16", py::arg("threads") = 0, py::arg("isa") = "")
+      .def_property_readonly("weight_bytes", [](Engine& engine) { return engine.weights().bytes(); })
+      .def_property_readonly("threads", [](Engine& engine) { return engine.team().size(); })
+      .def_property_readonly("isa", [](const Engine& engine) { return isa_name(engine.isa()); })
+      .def_property_readonly("dtype", [](const Engine& engine) { return dtype_name(engine.config().dtype); })
+      .def_property_readonly("kv_dtype", [](const Engine& engine) { return dtype_name(engine.config().kv_dtype); })
+      .def(
+          "step_bytes",
+          [](const Engine& engine, int position, int rows) {
+            if (position < 0 || position >= engine.config().length() || rows < 1)
+              throw py::value_error("position is " + std::to_string(position) + " and rows is " + std::to_string(rows) +
+                                    "; allowed: 0 to " + std::to_string(engine.config().length() - 1) + ", 1 or more");
+            return engine.step_bytes(position, rows);
+          },
+          py::arg("position"), py::arg("rows"),
+          "Bytes of weights and live keys and values that the step at `position` must read for `rows` rows.")
+      .def("logits", &logits, py::arg("tokens"),
+           "Teacher-forced logits of int32 tokens [batch, length]: {stream: float32 [batch, positions that predict it, vocab]}.")
+      .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(), py::arg("samples") = 1,
+           py::arg("first_sample") = 0, py::arg("seed") = 0, py::arg("guidance"), py::arg("temperature"), py::arg("top_k"),
+           py::arg("top_p"), py::arg("stop") = py::none(), R"(Begins a generation.
+
+forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it; position 0 must be fixed.
+null: int32 [n], the null caption, which replaces the first n tokens in the unconditional rows.
+samples: sequences of each prompt, numbered from first_sample. guidance, temperature, top_k, top_p: lists, an entry a stream.
+stop: positions to produce. Raises ValueError naming the value found and those allowed.)");
+
+  py::class_<Run>(module, "Run", "A generation in progress; made by Engine.start().")
+      .def("advance", &advance, py::arg("count") = 0, py::arg("progress") = py::none(),
+           R"(Makes `count` more positions known (0: all that are left) and returns how many are.
+
+progress(position, stop) is called after each. The GIL is released meanwhile; Ctrl-C stops at the next position.
+Raises ValueError when a logit is NaN.)")
+      .def_property_readonly("position", &Run::position)
+      .def_property_readonly("stop", &Run::stop)
+      .def_property_readonly("tokens", &tokens_of, "int32 [prompts * samples, length]; -1 where not known yet.");
+
+  module.def("sample", &sample_rows, py::arg("cond"), py::arg("uncond") = py::none(), py::kw_only(), py::arg("seed"),
+             py::arg("sample") = 0, py::arg("position") = 0, py::arg("guidance") = 1.0, py::arg("temperature") = 1.0,
+             py::arg("top_k") = py::none(), py::arg("top_p") = py::none(), py::arg("isa") = "",
+             "Draws a token for each row of float32 logits [batch, vocab]: (int32 [batch], uint8 kept [batch, vocab]).");
+  py::class_<Bandwidth>(module, "Bandwidth", "A yardstick: the rate at which `threads` threads read `bytes` of memory.")
+      .def(py::init<size_t, int>(), py::arg("bytes") = size_t(512) << 20, py::arg("threads") = 2)
+      .def("read", &Bandwidth::pass, "Bytes per second of one pass.");
+  module.def("supported_isas", &isa_names);
+  module.def("best_isa", [] { return isa_name(best_isa()); });
+  module.def("active_isa", [] { return isa_name(active_isa()); });
+}
+
+}  // namespace mas
