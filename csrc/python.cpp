@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 
@@ -29,7 +30,7 @@ py::array_t<T, py::array::c_style> array_of(const py::object& object, const char
   if (!py::isinstance<py::array>(object))
     throw py::type_error(std::string(name) + " must be a numpy array, found " + std::string(py::str(py::type::of(object))));
   const auto array = py::reinterpret_borrow<py::array>(object);
-  if (!array.dtype().is(py::dtype::of<T>()))
+  if (!array.dtype().equal(py::dtype::of<T>()))
     throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; expected " +
                           std::string(py::str(py::dtype::of<T>())));
   if (array.ndim() != rank)
@@ -37,12 +38,34 @@ py::array_t<T, py::array::c_style> array_of(const py::object& object, const char
   return py::array_t<T, py::array::c_style>::ensure(array);
 }
 
-int whole(const py::dict& from, const char* key, const char* where) {
-  if (!from.contains(key)) throw py::value_error(std::string(where) + " lacks '" + key + "'");
-  const py::object value = from[key];
+// An int within [low, high]; where Python's does not even fit, pybind11 would only say that types differ.
+int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
   if (!py::isinstance<py::int_>(value))
-    throw py::type_error(std::string(where) + "['" + key + "'] must be an int, found " + std::string(py::repr(value)));
-  return value.cast<int>();
+    throw py::type_error(name + " must be an int, found " + std::string(py::repr(value)));
+  int overflow = 0;
+  const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
+  if (overflow || found < low || found > high)
+    throw py::value_error(name + " is " + std::string(py::repr(value)) + "; allowed: " + std::to_string(low) + " to " +
+                          std::to_string(high));
+  return found;
+}
+
+uint64_t seed_from(const py::handle& value) {
+  if (!py::isinstance<py::int_>(value))
+    throw py::type_error("seed must be an int, found " + std::string(py::repr(value)));
+  const uint64_t seed = PyLong_AsUnsignedLongLong(value.ptr());
+  if (PyErr_Occurred()) {
+    PyErr_Clear();
+    throw py::value_error("seed is " + std::string(py::repr(value)) + "; allowed: 0 to 18446744073709551615");
+  }
+  return seed;
+}
+
+constexpr int64_t kMostIndex = UINT32_MAX, kMostInt = INT32_MAX, kMostThreads = 1024;
+
+int entry(const py::dict& from, const char* key, const std::string& where) {
+  if (!from.contains(key)) throw py::value_error(where + " lacks '" + key + "'");
+  return int(whole(from[key], where + "['" + key + "']", 1, kMostInt));
 }
 
 void only(const py::dict& from, std::initializer_list<const char*> known, const char* where) {
@@ -62,10 +85,10 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
 Config config_from(const py::dict& from, const std::string& dtype, const std::string& kv_dtype) {
   only(from, {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams"}, "config");
   Config config;
-  config.dim = whole(from, "dim", "config");
-  config.layers = whole(from, "layers", "config");
-  config.heads = whole(from, "heads", "config");
-  config.mlp = whole(from, "mlp", "config");
+  config.dim = entry(from, "dim", "config");
+  config.layers = entry(from, "layers", "config");
+  config.heads = entry(from, "heads", "config");
+  config.mlp = entry(from, "mlp", "config");
   if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
   if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
   if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
@@ -73,8 +96,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
     const auto stream = item.cast<py::dict>();
     only(stream, {"name", "length", "vocab"}, "a stream of config");
     if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
-    config.streams.push_back({stream["name"].cast<std::string>(), whole(stream, "length", "a stream of config"),
-                              whole(stream, "vocab", "a stream of config")});
+    config.streams.push_back({stream["name"].cast<std::string>(), entry(stream, "length", "a stream of config"),
+                              entry(stream, "vocab", "a stream of config")});
   }
   config.dtype = parse_dtype(dtype);
   config.kv_dtype = parse_dtype(kv_dtype);
@@ -82,18 +105,16 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
 }
 
 std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights, const std::string& dtype,
-                                    const std::string& kv_dtype, int threads, const std::string& isa) {
-  const int most = 1024;
-  if (threads < 0 || threads > most)
-    throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 0 (all) to " + std::to_string(most));
-  auto engine = std::make_shared<Engine>(config_from(config, dtype, kv_dtype), threads, choose_isa(isa));
+                                    const std::string& kv_dtype, const py::object& threads, const std::string& isa) {
+  const int size = int(whole(threads, "threads", 0, kMostThreads));
+  auto engine = std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
   for (const auto& item : weights) {
     const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
     if (!py::isinstance<py::array>(object))
       throw py::type_error("weight '" + name + "' must be a numpy array, found " + std::string(py::str(py::type::of(object))));
     const auto array = py::array::ensure(object, py::array::c_style);
-    const bool is_bf16 = array.dtype().is(py::dtype::of<uint16_t>());
-    if (!is_bf16 && !array.dtype().is(py::dtype::of<float>()))
+    const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
+    if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
       throw py::value_error("weight '" + name + "' has dtype " + std::string(py::str(array.dtype())) +
                             "; allowed: float32, or uint16 that holds bfloat16");
     const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
@@ -114,9 +135,10 @@ T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const c
 }
 
 std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced, const py::object& null,
-                           int samples, uint32_t first_sample, uint64_t seed, const std::vector<double>& guidance,
+                           const py::object& samples, const py::object& first_sample, const py::object& seed,
+                           const std::vector<double>& guidance,
                            const std::vector<double>& temperature, const std::vector<std::optional<int64_t>>& top_k,
-                           const std::vector<std::optional<double>>& top_p, std::optional<int> stop) {
+                           const std::vector<std::optional<double>>& top_p, const py::object& stop) {
   const Config& config = engine->config();
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
@@ -127,10 +149,10 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
     throw py::value_error("forced has " + std::to_string(tokens.shape(0)) + " prompts; allowed: at most 16384");
   Request request;
   request.prompts = int(tokens.shape(0));
-  request.samples = samples;
-  request.first_sample = first_sample;
-  request.seed = seed;
-  request.stop = stop.value_or(config.length());
+  request.samples = int(whole(samples, "samples", 1, kMostInt));
+  request.first_sample = uint32_t(whole(first_sample, "first_sample", 0, kMostIndex));
+  request.seed = seed_from(seed);
+  request.stop = stop.is_none() ? config.length() : int(whole(stop, "stop", 1, config.length()));
   request.forced.assign(tokens.data(), tokens.data() + tokens.size());
   if (!null.is_none()) {
     const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
@@ -148,7 +170,8 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   return std::make_unique<Run>(engine, std::move(request));
 }
 
-int advance(Run& run, int count, const py::object& progress) {
+int advance(Run& run, const py::object& positions, const py::object& progress) {
+  const int count = int(whole(positions, "count", 0, kMostInt));
   using Clock = std::chrono::steady_clock;
   auto last = Clock::now();
   auto step = [&](int position, int stop) {
@@ -196,8 +219,8 @@ py::dict logits(Engine& engine, const py::object& object) {
   return result;
 }
 
-py::tuple sample_rows(const py::object& cond, const py::object& uncond, uint64_t seed, uint32_t sample_index,
-                      uint32_t position, double guidance, double temperature, std::optional<int64_t> top_k,
+py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py::object& seed,
+                      const py::object& sample_index, const py::object& position, double guidance, double temperature, std::optional<int64_t> top_k,
                       std::optional<double> top_p, const std::string& isa_text) {
   const auto conditional = array_of<float>(cond, "cond", 2, "[batch, vocab]");
   const py::ssize_t batch = conditional.shape(0), vocab = conditional.shape(1);
@@ -214,6 +237,8 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, uint64_t
   const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
   check(settings);
   const Isa isa = choose_isa(isa_text);
+  const Draw draw{seed_from(seed), uint32_t(whole(sample_index, "sample", 0, kMostIndex)),
+                  uint32_t(whole(position, "position", 0, kMostIndex))};
   Tokens tokens(batch);
   py::array_t<uint8_t> kept({batch, vocab});
   int32_t* token = tokens.mutable_data();
@@ -223,7 +248,7 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, uint64_t
     Buffer scratch(sampler_scratch_bytes(int(vocab)));
     for (py::ssize_t row = 0; row < batch; ++row)
       token[row] = sample(conditional.data() + row * vocab, uncond.is_none() ? nullptr : unconditional.data() + row * vocab,
-                          int(vocab), settings, {seed, sample_index, position}, scratch.as<char>(), mask + row * vocab, isa);
+                          int(vocab), settings, draw, scratch.as<char>(), mask + row * vocab, isa);
   }
   return py::make_tuple(tokens, kept);
 }
@@ -232,9 +257,11 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, uint64_t
 // a decode step, which reads all weights once, can hope for.
 class Bandwidth {
  public:
-  Bandwidth(size_t bytes, int threads) : buffer_(bytes), team_(threads) {
+  Bandwidth(const py::object& bytes, const py::object& threads)
+      : buffer_(size_t(whole(bytes, "bytes", 1 << 16, int64_t(1) << 40))),
+        team_(int(whole(threads, "threads", 1, kMostThreads))) {
     auto* values = buffer_.as<float>();
-    for (size_t i = 0; i < bytes / 4; ++i) values[i] = float(i % 1021);
+    for (size_t i = 0; i < buffer_.bytes() / 4; ++i) values[i] = float(i % 1021);
   }
   double pass() {
     const size_t share = buffer_.bytes() / team_.size() / 512 * 512;
@@ -264,8 +291,10 @@ PYBIND11_MODULE(_engine, module) {
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);
-    } catch (const std::domain_error& error) {  // NaN logits; other std exceptions have pybind11's own mapping
+    } catch (const std::domain_error& error) {  // NaN logits
       py::set_error(PyExc_ValueError, error.what());
+    } catch (const py::cast_error& error) {  // other exceptions have pybind11's own mapping
+      py::set_error(PyExc_TypeError, error.what());
     }
   });
 
@@ -285,11 +314,9 @@ Raises ValueError for a bad config, and for weights that are unknown, missing, m
       .def_property_readonly("kv_dtype", [](const Engine& engine) { return dtype_name(engine.config().kv_dtype); })
       .def(
           "step_bytes",
-          [](const Engine& engine, int position, int rows) {
-            if (position < 0 || position >= engine.config().length() || rows < 1)
-              throw py::value_error("position is " + std::to_string(position) + " and rows is " + std::to_string(rows) +
-                                    "; allowed: 0 to " + std::to_string(engine.config().length() - 1) + ", 1 or more");
-            return engine.step_bytes(position, rows);
+          [](const Engine& engine, const py::object& position, const py::object& rows) {
+            return engine.step_bytes(int(whole(position, "position", 0, engine.config().length() - 1)),
+                                     int(whole(rows, "rows", 1, kMostInt)));
           },
           py::arg("position"), py::arg("rows"),
           "Bytes of weights and live keys and values that the step at `position` must read for `rows` rows.")
@@ -319,7 +346,7 @@ Raises ValueError when a logit is NaN.)")
              py::arg("top_k") = py::none(), py::arg("top_p") = py::none(), py::arg("isa") = "",
              "Draws a token for each row of float32 logits [batch, vocab]: (int32 [batch], uint8 kept [batch, vocab]).");
   py::class_<Bandwidth>(module, "Bandwidth", "A yardstick: the rate at which `threads` threads read `bytes` of memory.")
-      .def(py::init<size_t, int>(), py::arg("bytes") = size_t(512) << 20, py::arg("threads") = 2)
+      .def(py::init<py::object, py::object>(), py::arg("bytes") = 512 << 20, py::arg("threads") = 2)
       .def("read", &Bandwidth::pass, "Bytes per second of one pass.");
   module.def("supported_isas", &isa_names);
   module.def("best_isa", [] { return isa_name(best_isa()); });

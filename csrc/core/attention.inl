@@ -64,25 +64,24 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   const Rows q{cache.dtype, head_dim, data, scale, offset};
   prepare(q, 0, scores);
   for (int panel = 0; panel * kPanel < length; ++panel) {
-    const auto sums = dot<1, false>(cache.dtype, cache.keys + panel * cache.key_panel_bytes(), q, 0,
-                                    cache.key_steps());
-    store(scores + panel * kPanel, sums.half[0][0]);
-    store(scores + panel * kPanel + 16, sums.half[0][1]);
+    const char* const keys[] = {cache.keys + panel * cache.key_panel_bytes()};
+    const auto sums = dot<false, 1>(cache.dtype, keys, q, 0, cache.key_steps());
+    store(scores + panel * kPanel, sums.of[0][0]);
   }
   if (cache.dtype == DType::int8)
     for (int t = 0; t < length; ++t) scores[t] *= cache.key_scales[t];
   for (int t = length; t < padded; ++t) scores[t] = -3e38f;
 
-  f32x16 most = splat(-3e38f);
-  for (int t = 0; t < padded; t += 16) most = max(most, load<f32x16>(scores + t));
-  const f32x16 bound = splat(largest(most));
-  f32x16 sums = {};
-  for (int t = 0; t < padded; t += 16) {
-    const f32x16 weight = exp_negative(load<f32x16>(scores + t) - bound);
+  VFloat most = splat(-3e38f);
+  for (int t = 0; t < padded; t += kLanes) most = max(most, load<VFloat>(scores + t));
+  const VFloat bound = splat(largest(most));
+  VFloat sums = {};
+  for (int t = 0; t < padded; t += kLanes) {
+    const VFloat weight = exp_negative(load<VFloat>(scores + t) - bound);
     store(scores + t, weight);
   }
   for (int t = length; t < padded; ++t) scores[t] = 0;
-  for (int t = 0; t < padded; t += 16) sums += load<f32x16>(scores + t);
+  for (int t = 0; t < padded; t += kLanes) sums += load<VFloat>(scores + t);
   const float total = 1.0f / sum(sums);
   if (cache.dtype == DType::int8)
     for (int t = 0; t < length; ++t) scores[t] *= cache.value_scales[t];
@@ -91,11 +90,10 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   prepare(p, 0, scores);
   const int steps = ceil_div(length, inputs_per_step(cache.dtype));
   for (int first = 0; first < head_dim; first += kPanel) {
-    const auto mixed = dot<1, false>(cache.dtype, cache.values + first / kPanel * cache.value_panel_bytes(), p, 0,
-                                     steps);
+    const char* const values[] = {cache.values + first / kPanel * cache.value_panel_bytes()};
+    const auto mixed = dot<false, 1>(cache.dtype, values, p, 0, steps);
     float lanes[kPanel];
-    store(lanes, mixed.half[0][0] * total);
-    store(lanes + 16, mixed.half[0][1] * total);
+    for (int part = 0; part < kParts; ++part) store(lanes + part * kLanes, mixed.of[0][0][part] * total);
     const int valid = head_dim - first < kPanel ? head_dim - first : kPanel;
     __builtin_memcpy(out + first, lanes, sizeof(float) * valid);
   }

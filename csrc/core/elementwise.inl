@@ -1,32 +1,32 @@
 // Norms, and the forms of a row that the matrix products read.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// sum_i term(x[i..i+15]) with 16 lanes of partial sums; the tail is filled up with `rest`, whose term must be 0.
+// sum_i term(x[i]) with a partial sum for each lane; the tail is filled up with `rest`, whose term must be 0.
 template <class Term>
 inline float sum_terms(const float* x, int size, float rest, Term term) {
-  f32x16 sums[2] = {};
+  VFloat sums[2] = {};
   int i = 0;
-  for (; i + 32 <= size; i += 32) {
-    sums[0] += term(load<f32x16>(x + i));
-    sums[1] += term(load<f32x16>(x + i + 16));
+  for (; i + 2 * kLanes <= size; i += 2 * kLanes) {
+    sums[0] += term(load<VFloat>(x + i));
+    sums[1] += term(load<VFloat>(x + i + kLanes));
   }
-  for (; i < size; i += 16) {
-    f32x16 tail = splat(rest);
-    __builtin_memcpy(&tail, x + i, sizeof(float) * (size - i < 16 ? size - i : 16));
+  for (; i < size; i += kLanes) {
+    VFloat tail = splat(rest);
+    __builtin_memcpy(&tail, x + i, sizeof(float) * (size - i < kLanes ? size - i : kLanes));
     sums[0] += term(tail);
   }
   return sum(sums[0] + sums[1]);
 }
 
 void layer_norm(const float* x, const float* weight, const float* bias, int size, float epsilon, float* y) {
-  const float mean = sum_terms(x, size, 0.0f, [](f32x16 v) { return v; }) / float(size);
-  const float squares = sum_terms(x, size, mean, [mean](f32x16 v) { return (v - mean) * (v - mean); });
+  const float mean = sum_terms(x, size, 0.0f, [](VFloat v) { return v; }) / float(size);
+  const float squares = sum_terms(x, size, mean, [mean](VFloat v) { return (v - mean) * (v - mean); });
   const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
   for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
 
 void rms_norm(float* x, const float* weight, int size, float epsilon) {
-  const float squares = sum_terms(x, size, 0.0f, [](f32x16 v) { return v * v; });
+  const float squares = sum_terms(x, size, 0.0f, [](VFloat v) { return v * v; });
   const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
   for (int i = 0; i < size; ++i) x[i] *= inverse * weight[i];
 }
@@ -38,10 +38,10 @@ void prepare_int8(const Rows& rows, int row, const float* x) {
   const int size = rows.inputs, padded = rows.padded();
   char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
-  f32x16 most = {};
+  VFloat most = {};
   int i = 0;
-  for (; i + 16 <= size; i += 16) {
-    const f32x16 value = load<f32x16>(x + i);
+  for (; i + kLanes <= size; i += kLanes) {
+    const VFloat value = load<VFloat>(x + i);
     most = max(most, max(value, -value));
   }
   float bound = largest(most);

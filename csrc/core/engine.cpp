@@ -1,6 +1,9 @@
 #include "engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <stdexcept>
 
 namespace mas {
 
@@ -31,7 +34,23 @@ Engine::Engine(const Config& config, int threads, Isa isa)
       isa_(isa),
       kernels_(kernels(isa)),
       weights_(config_),
-      team_(thread_count(threads)) {}
+      team_(thread_count(threads)),
+      process_(getpid()) {}
+
+Engine::Use::Use(Engine& engine) : engine_(engine) {
+  if (getpid() != engine.process_)
+    throw std::logic_error("this engine was made before the process forked, and its threads stayed behind; make one "
+                           "in each process");
+  if (engine.user_.load() == std::this_thread::get_id())
+    throw std::logic_error("this engine is in use by the call that called back here");
+  engine.mutex_.lock();
+  engine.user_.store(std::this_thread::get_id());
+}
+
+Engine::Use::~Use() {
+  engine_.user_.store({});
+  engine_.mutex_.unlock();
+}
 
 void Engine::reserve(int items, int positions) {
   if (items <= items_ && positions <= positions_) return;

@@ -1,6 +1,7 @@
 // The forward pass of the GPT over packed weights and a KV cache, on a team of threads.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <span>
 
@@ -34,7 +35,19 @@ class Engine {
   Weights& weights() { return weights_; }
   Team& team() { return team_; }
   Isa isa() const { return isa_; }
-  std::mutex& mutex() { return mutex_; }  // one pass at a time: hold it around reserve(), team().run(), forward()
+
+  // Held around reserve(), team().run() and forward(): one caller at a time, others wait. Throws std::logic_error where
+  // waiting would never end: in a progress callback of this engine, and in a process forked from the one that made it.
+  class Use {
+   public:
+    explicit Use(Engine& engine);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Engine& engine_;
+  };
 
   // Makes room for passes of up to `items` items over up to `positions` positions.
   void reserve(int items, int positions);
@@ -70,6 +83,8 @@ class Engine {
   Weights weights_;
   Team team_;
   std::mutex mutex_;
+  std::atomic<std::thread::id> user_{};
+  long process_;  // the threads of the team do not survive a fork
 
   // The state of a pass; everything is [items, ...].
   int items_ = 0, positions_ = 0;

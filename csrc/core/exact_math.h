@@ -78,9 +78,11 @@ MAS_HOST_DEVICE double exact_log(double x) {
 // The largest weight of a token: top-p adds weights as integers in units of 2^-40.
 constexpr double kWeightOne = 0x1p40;
 
-// rint(exp(logit - max) * 2^40), as an fp64 that holds the integer. Equality comes first: inf - inf.
+// rint(exp(logit - max) * 2^40), as an fp64 that holds the integer. Equality comes first: inf -
+// inf.
 MAS_HOST_DEVICE double top_p_weight(float logit, float max) {
-  const double scaled = exact_exp(static_cast<double>(logit) - static_cast<double>(max)) * kWeightOne;
+  const double scaled =
+      exact_exp(static_cast<double>(logit) - static_cast<double>(max)) * kWeightOne;
   const double weight = (scaled + kRound) - kRound;
   return double_of(logit == max ? bits_of(kWeightOne) : bits_of(weight));
 }

@@ -1,5 +1,5 @@
-// MAS_HOST_DEVICE: internal linkage always. The same header is compiled for several instruction sets, and
-// a weak symbol could let the linker keep the copy that this machine cannot run.
+// MAS_HOST_DEVICE: internal linkage always. The same header is compiled for several instruction
+// sets, and a weak symbol could let the linker keep the copy that this machine cannot run.
 #pragma once
 
 #if defined(__CUDACC__)

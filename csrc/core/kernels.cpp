@@ -3,7 +3,7 @@
 // keeps one copy of such a function, and it might keep the one with instructions that the processor lacks.
 #include "kernels.h"
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -19,9 +19,9 @@ namespace {
 #include "attention.inl"
 
 float sum(const char* data, size_t bytes) {
-  f32x16 sums[8] = {};
-  for (size_t at = 0; at + 512 <= bytes; at += 512)
-    for (int i = 0; i < 8; ++i) sums[i] += load<f32x16>(data + at + 64 * i);
+  VFloat sums[8] = {};
+  for (size_t at = 0; at + sizeof sums <= bytes; at += sizeof sums)
+    for (int i = 0; i < 8; ++i) sums[i] += load<VFloat>(data + at + sizeof sums[0] * i);
   for (int i = 1; i < 8; ++i) sums[0] += sums[i];
   return sum(sums[0]);
 }

@@ -17,7 +17,7 @@ MAS_HOST_DEVICE PhiloxBlock philox_round(PhiloxBlock c, uint32_t key0, uint32_t 
   const uint64_t p0 = uint64_t{0xD2511F53u} * c.x0;
   const uint64_t p1 = uint64_t{0xCD9E8D57u} * c.x2;
   return {static_cast<uint32_t>(p1 >> 32) ^ c.x1 ^ key0, static_cast<uint32_t>(p1),
-      static_cast<uint32_t>(p0 >> 32) ^ c.x3 ^ key1, static_cast<uint32_t>(p0)};
+          static_cast<uint32_t>(p0 >> 32) ^ c.x3 ^ key1, static_cast<uint32_t>(p0)};
 }
 
 MAS_HOST_DEVICE PhiloxBlock philox4x32(PhiloxBlock counter, uint32_t key0, uint32_t key1) {

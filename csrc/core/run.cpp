@@ -165,8 +165,9 @@ void Run::draw(int thread) {
 
 int Run::advance(int count, const std::function<bool(int, int)>& step) {
   require(count >= 0, "count", count, "0 (to the end) or more");
-  const std::lock_guard lock(engine_->mutex());
+  const Engine::Use use(*engine_);
   const int target = count ? int(std::min<int64_t>(request_.stop, int64_t(known_) + count)) : request_.stop;
+  check_errors();
   if (known_ >= target) return known_;
   if (!done_ && known_ > 1 && !share_prompts(step)) return known_;
   engine_->reserve(std::max(kChunk, int(rows_.size())), request_.stop);
@@ -205,9 +206,13 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
     }
   });
   if (thrown) std::rethrow_exception(thrown);
+  check_errors();
+  return known_;
+}
+
+void Run::check_errors() const {
   for (const std::string& error : errors_)
     if (!error.empty()) throw std::domain_error(error);
-  return known_;
 }
 
 int predicted(const Config& config, int stream, int length) {
@@ -217,7 +222,7 @@ int predicted(const Config& config, int stream, int length) {
 
 void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length, const std::vector<float*>& out) {
   const Config& config = engine.config();
-  const std::lock_guard lock(engine.mutex());
+  const Engine::Use use(engine);
   engine.reserve(kChunk, length);
   KvCache cache(config, 1, length);
   for (int sequence = 0; sequence < count; ++sequence)

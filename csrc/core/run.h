@@ -31,7 +31,7 @@ class Run {
 
   // Goes on until `count` more positions are known (or all, where count is 0), or until step(position, stop), called
   // by the calling thread after each position, returns false. Returns the number of known positions.
-  // Throws std::domain_error when a logit is NaN: the run is over then.
+  // Throws std::domain_error when a logit is NaN (the run is over then), and std::logic_error as Engine::Use does.
   int advance(int count, const std::function<bool(int, int)>& step);
 
   int position() const { return known_; }
@@ -54,6 +54,7 @@ class Run {
   bool share_prompts(const std::function<bool(int, int)>& step);
   void plan();
   void draw(int thread);
+  void check_errors() const;
 
   std::shared_ptr<Engine> engine_;
   Request request_;

@@ -1,9 +1,9 @@
 #include "sampler.h"
 
 #include <cassert>
+#include <charconv>
 #include <cmath>
 #include <cstring>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -49,22 +49,23 @@ struct Scratch {
     members = token + vocab;
   }
   static size_t bytes(size_t vocab) {
-    return vocab * (sizeof(double) + sizeof(float) + 2 * sizeof(int32_t)) + kDigits * sizeof(int64_t);
+    return vocab * (sizeof(double) + sizeof(float) + 2 * sizeof(int32_t)) +
+           kDigits * sizeof(int64_t);
   }
 };
 
-// Where an order (key descending, index ascending) is cut: all of a larger key are kept, and of this
-// key those up to index `last`.
+// Where an order (key descending, index ascending) is cut: all of a larger key are kept, and of
+// this key those up to index `last`.
 struct Cut {
   uint64_t key;
   int last;
 };
 
-// The shortest prefix of 0..count-1 in the order (key descending, index ascending) whose mass satisfies
-// `reached`, which must be monotone and true of the whole. mass is a function of the key.
-// A radix selection from the top digit down: each pass sums the mass of every digit, finds the digit in
-// which the prefix ends and goes on with its members. O(count) expected, at most one pass over all
-// of them per digit.
+// The shortest prefix of 0..count-1 in the order (key descending, index ascending) whose mass
+// satisfies `reached`, which must be monotone and true of the whole. mass is a function of the key.
+// A radix selection from the top digit down: each pass sums the mass of every digit, finds the
+// digit in which the prefix ends and goes on with its members. O(count) expected, at most one pass
+// over all of them per digit.
 template <int kBits, class Key, class Mass, class Reached>
 Cut find_cut(int count, Key key, Mass mass, Reached reached, const Scratch& scratch) {
   int64_t above = 0;  // mass of the keys larger than every member's
@@ -93,11 +94,13 @@ Cut find_cut(int count, Key key, Mass mass, Reached reached, const Scratch& scra
     if (shift == 0 || members == 1) break;
   }
   int last = 0;  // what is left has one key
-  for (; !reached(above + mass(scratch.members[last])); ++last) above += mass(scratch.members[last]);
+  for (; !reached(above + mass(scratch.members[last])); ++last)
+    above += mass(scratch.members[last]);
   return {key(scratch.members[last]), scratch.members[last]};
 }
 
-// Keeps the candidates up to the cut, in their order; returns how many. all: token[] is not written yet.
+// Keeps the candidates up to the cut, in their order; returns how many. all: token[] is not written
+// yet.
 template <class Key>
 int keep(int count, bool all, const Cut& cut, Key key, const Scratch& scratch) {
   int kept = 0;
@@ -120,8 +123,8 @@ int keep_top_k(int count, int64_t k, const Scratch& scratch) {
   return keep(count, true, cut, key, scratch);
 }
 
-// The keys are the weights as floating-point bits, so that the first digits already tell small weights
-// apart: integers up to 2^40 have 6 bits of exponent and 40 of fraction.
+// The keys are the weights as floating-point bits, so that the first digits already tell small
+// weights apart: integers up to 2^40 have 6 bits of exponent and 40 of fraction.
 int keep_top_p(int count, bool all, int64_t total, double p, const Scratch& scratch) {
   const auto key = [&](int i) -> uint64_t {
     const int64_t offset = bits_of(0.5);
@@ -137,10 +140,10 @@ int keep_top_p(int count, bool all, int64_t total, double p, const Scratch& scra
 
 template <class T>
 [[noreturn]] void reject(const char* name, T value, const char* allowed) {
-  std::ostringstream text;
-  text.precision(17);
-  text << name << " is " << value << "; it must be " << allowed;
-  throw std::invalid_argument(text.str());
+  char text[32];
+  char* end = std::to_chars(text, text + sizeof(text), value).ptr;
+  throw std::invalid_argument(std::string(name) + " is " + std::string(text, end) +
+                              "; it must be " + allowed);
 }
 
 }  // namespace
@@ -149,7 +152,8 @@ void check(const Sampling& s) {
   if (!std::isfinite(static_cast<float>(s.guidance)))
     reject("guidance", s.guidance, "a finite number within the range of fp32");
   if (!(s.temperature >= 0) || !std::isfinite(static_cast<float>(s.temperature)))
-    reject("temperature", s.temperature, "0 (the largest logit) or a positive finite number within the range of fp32");
+    reject("temperature", s.temperature,
+           "0 (the largest logit) or a positive finite number within the range of fp32");
   if (s.top_k < 1) reject("top_k", s.top_k, "at least 1, or absent to keep all");
   if (s.top_p && !(*s.top_p > 0 && *s.top_p <= 1))
     reject("top_p", *s.top_p, "in (0, 1], or absent for no top-p step");
@@ -187,11 +191,13 @@ int32_t sample_or_nan(const float* cond, const float* uncond, int vocab, const S
 
   const int32_t* tokens = count == vocab ? nullptr : scratch.token;
   if (kept) {
-    if (!tokens) std::memset(kept, 1, static_cast<size_t>(vocab));
+    if (!tokens)
+      std::memset(kept, 1, static_cast<size_t>(vocab));
     else
       for (int i = 0; i < count; ++i) kept[tokens[i]] = 1;
   }
-  const int32_t best = rows.draw(scratch.logit, tokens, count, draw.seed, draw.sample, draw.position);
+  const int32_t best =
+      rows.draw(scratch.logit, tokens, count, draw.seed, draw.sample, draw.position);
   return tokens ? tokens[best] : best;
 }
 

@@ -1,6 +1,6 @@
-// Compiled once per instruction set with -DMAS_ISA=<level> -ffp-contract=off. Plain loops over arrays
-// that GCC and clang vectorise; nothing from the standard library, whose templates the linker would
-// share between levels.
+// Compiled once per instruction set with -DMAS_ISA=<level> -ffp-contract=off. Plain loops over
+// arrays that GCC and clang vectorise; nothing from the standard library, whose templates the
+// linker would share between levels.
 #include "sampler_rows.h"
 
 #include "exact_math.h"
@@ -9,7 +9,8 @@
 namespace mas {
 namespace {
 
-constexpr int kBlock = 512;  // tokens drawn at once: scratch on the stack, inside the first-level cache
+constexpr int kBlock =
+    512;  // tokens drawn at once: scratch on the stack, inside the first-level cache
 
 RowSummary logits(const float* __restrict cond, const float* __restrict uncond, float guidance,
                   float temperature, int count, float* __restrict out) {
@@ -45,7 +46,8 @@ int64_t weights(const float* __restrict logits, float max, int count, double* __
   return total;
 }
 
-// The random words of the tokens first..first+count-1; writes whole groups of four. first is a multiple of 4.
+// The random words of the tokens first..first+count-1; writes whole groups of four. first is a
+// multiple of 4.
 void random_of_range(int first, int count, uint64_t seed, uint32_t sample, uint32_t position,
                      uint32_t* __restrict random) {
   const uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);

@@ -1,0 +1,1 @@
+"""The libraries that we are measured against, each driven inside a worker of its own."""

@@ -1,0 +1,110 @@
+"""Records of a run: as tables on the terminal, and as JSON in results/<machine>.json.
+
+A record is a dict of plain values: "tables", what `show` prints, and whatever else the subject
+keeps. A file holds {"machine": ..., "subjects": {subject: record}}; writing a subject leaves the
+others as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mas_fast import info
+
+FOLDER = Path(__file__).resolve().parent / "results"
+PACKAGES = (
+    *("mas_fast", "numpy", "torch", "triton"),
+    *("llama_cpp_python", "gguf", "ctranslate2", "transformers", "pytest-benchmark"),
+)
+
+
+def machine() -> dict:
+    """{"name": file name of this machine, "cpu", "cores", "gpus", "system"}."""
+    facts = info.collect()
+    cpu, gpus = facts["cpu"], [gpu["name"] for gpu in facts["gpus"]]
+    words = " ".join([cpu["name"], f"{cpu['cores']} cores", *gpus])
+    words = re.sub(r"\((r|tm)\)|\bcpu\b|@.*?ghz", " ", words.lower())
+    name = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+    return {
+        "name": name,
+        "cpu": cpu["name"],
+        "cores": cpu["cores"],
+        "instruction sets": cpu["isas"],
+        "gpus": gpus,
+        "system": platform.platform(),
+    }
+
+
+def provenance() -> dict:
+    """When, with which versions, and from which commit."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions,
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(FOLDER.parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def write(subject: str, record: dict, path: str | os.PathLike | None = None) -> Path:
+    """Put the record of `subject` into the file `path`, by default results/<machine>.json, in
+    place of an older one. ValueError for a file that is not one of results."""
+    here = machine()
+    path = FOLDER / f"{here['name']}.json" if path is None else Path(path)
+    subjects = {}
+    if path.exists() and path.stat().st_size:
+        try:
+            subjects = dict(json.loads(path.read_text())["subjects"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}: found no results in it ({error!r}), expected none or JSON"
+            ) from error
+    subjects[subject] = record
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = json.dumps({"machine": here, "subjects": subjects}, indent=1, allow_nan=False)
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+    return path
+
+
+def show(record: dict, console: Console | None = None) -> None:
+    """Print the record's tables: each {"title", "columns", "rows"}, cells being text, numbers or
+    None."""
+    console = console or Console()
+    for content in record["tables"]:
+        table = Table(title=content["title"], title_justify="left", title_style="bold")
+        for number, column in enumerate(content["columns"]):
+            table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        for row in content["rows"]:
+            table.add_row(*map(_text, row))
+        console.print(table)
+
+
+def _text(cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,7 @@
+"""pytest benchmarks/ -k sampler"""
+
+from benchmarks import sampler
+
+
+def test_sampler(versus, keep):
+    keep("sampler", sampler.run(measure=versus))

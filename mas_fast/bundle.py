@@ -1,0 +1,224 @@
+"""Bundles: a model in a directory.
+
+    save_gpt("my-bundle", model)                    model = load_gpt("my-bundle", device="cuda")
+
+config.json holds the format's version, the kind and the GPT's config, gpt.safetensors the weights,
+all fp32 or all bf16. Unknown keys, names or shapes are errors: a bundle is read in full or not at
+all. `read_config` and `read_weights` need no torch and map the file into memory, so that the C++
+engine packs its weights without a second copy of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mas_fast.config import GPTConfig
+from mas_fast.streams import exact_keys
+
+if TYPE_CHECKING:
+    import torch
+
+    from mas_fast.gpt import GPT
+
+FORMAT = 1
+KIND = "mas_fast bundle"
+CONFIG_FILE = "config.json"
+GPT_FILE = "gpt.safetensors"
+DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
+
+
+def save_gpt(path: str | os.PathLike, model: GPT) -> None:
+    """Write the model into the directory `path`, made if need be. Each file is replaced in one
+    step once its new content is on the disk. ValueError for a model that is on the meta device or
+    neither fp32 nor bf16."""
+    import torch
+    from safetensors.torch import save_file
+
+    if model.device.type == "meta":
+        raise ValueError(f"{path}: found a model on the meta device, expected one that has weights")
+    found = {parameter.dtype for parameter in model.parameters()}
+    if found not in ({torch.float32}, {torch.bfloat16}):
+        names = sorted(map(str, found))
+        raise ValueError(
+            f"{path}: found a model of {names}, expected all torch.float32 or torch.bfloat16"
+        )
+    values = {"format": FORMAT, "kind": KIND, "gpt": model.config.to_dict()}
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    # The weights first: until the config is there, the directory is not a bundle.
+    _replace(directory / GPT_FILE, lambda file: save_file(model.state_dict(), file))
+    _replace(
+        directory / CONFIG_FILE, lambda file: file.write_text(json.dumps(values, indent=2) + "\n")
+    )
+
+
+def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
+    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
+    read_weights."""
+    from safetensors.torch import load_file
+
+    from mas_fast.gpt import GPT
+
+    config = read_config(path)
+    file = Path(path) / GPT_FILE
+    _check(file, _entries(file), config)
+    model = GPT(config)
+    model.load_state_dict(load_file(file, device=str(device)), assign=True)
+    return model if dtype is None else model.to(dtype)
+
+
+def read_config(path: str | os.PathLike) -> GPTConfig:
+    """The GPT's config. ValueError names the file, what it holds and what was expected."""
+    file = Path(path) / CONFIG_FILE
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: not a bundle: found no {CONFIG_FILE}, expected a directory that has one"
+        )
+    try:
+        values = exact_keys("bundle", json.loads(file.read_bytes()), ("format", "kind", "gpt"))
+        for key, expected in (("kind", KIND), ("format", FORMAT)):
+            if values[key] != expected:
+                raise ValueError(f"{key}: found {values[key]!r}, expected {expected!r}")
+        return GPTConfig.from_dict(values["gpt"])
+    except ValueError as error:  # also what json raises for broken text
+        raise ValueError(f"{file}: {error}") from error
+
+
+def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
+    """The names and arrays that mas_fast._engine.Engine wants: read-only views into the mapped
+    file, float32, or uint16 with the bits of bfloat16. Grid positions come as one flat float32
+    table position.{stream}.weight. ValueError at once (not at the first item) for a file that is
+    truncated, is not safetensors, or does not match the config."""
+    config = read_config(path)
+    file = Path(path) / GPT_FILE
+    entries = _entries(file)
+    _check(file, entries, config)
+    return _arrays(np.memmap(file, np.uint8, "r").view(np.ndarray), entries, config)
+
+
+def _arrays(
+    data: np.ndarray, entries: dict[str, _Entry], config: GPTConfig
+) -> Iterator[tuple[str, np.ndarray]]:
+    def array(name: str) -> np.ndarray:
+        entry = entries[name]
+        values = data[entry.start : entry.stop].view(DTYPES[entry.dtype]).reshape(entry.shape)
+        return np.require(values, requirements="A")  # a copy only where the writer aligned badly
+
+    grids = {f"position.{s.name}": s for s in config.streams if config.grid(s)}
+    for name in config.weight_shapes():
+        if not any(name.startswith(f"{table}.") for table in grids):
+            yield name, array(name)
+    for table in grids:
+        row, column = (_float32(array(f"{table}.{part}.weight")) for part in ("row", "column"))
+        yield f"{table}.weight", (row[:, None] + column).reshape(-1, config.dim)
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.float32:
+        return values
+    return (values.astype(np.uint32) << 16).view(np.float32)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One tensor of a safetensors file: its bytes are start..stop of the whole file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def _entries(file: Path) -> dict[str, _Entry]:
+    """The header of a safetensors file: uint64 size, then JSON, then the tensors without gap or
+    overlap."""
+    if not file.is_file():
+        raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        head = stream.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        if len(head) < 8 or length > size - 8:
+            found = f"found {size} bytes, expected at least {8 + length}"
+            raise ValueError(f"{file}: {found}: truncated, or not safetensors")
+        text = stream.read(length)
+    try:
+        header = json.loads(text)
+        header.pop("__metadata__", None)
+        entries = {
+            name: _Entry(
+                str(value["dtype"]),
+                tuple(int(n) for n in value["shape"]),
+                *(8 + length + int(offset) for offset in value["data_offsets"]),
+            )
+            for name, value in header.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file}: found a header that is not safetensors ({error!r})") from error
+    end = 8 + length
+    for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
+        if entry.dtype not in DTYPES:
+            raise ValueError(
+                f"{file}: {name}: found dtype {entry.dtype}, expected one of {list(DTYPES)}"
+            )
+        expected = end + math.prod(entry.shape) * DTYPES[entry.dtype].itemsize
+        if (entry.start, entry.stop) != (end, expected):
+            found = f"found bytes {entry.start}..{entry.stop}, expected {end}..{expected}"
+            raise ValueError(f"{file}: {name} {list(entry.shape)} {entry.dtype}: {found}")
+        end = expected
+    if size != end:
+        raise ValueError(f"{file}: found {size} bytes, expected {end}")
+    return entries
+
+
+def _check(file: Path, entries: dict[str, _Entry], config: GPTConfig) -> None:
+    """ValueError unless the file has exactly the config's weights, in one dtype."""
+    shapes = config.weight_shapes()
+    missing = [name for name in shapes if name not in entries]
+    unexpected = [name for name in entries if name not in shapes]
+    if missing or unexpected:
+        found = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
+        raise ValueError(f"{file}: found {len(entries)} tensors, expected {len(shapes)}: {found}")
+    for name, shape in shapes.items():
+        if entries[name].shape != shape:
+            raise ValueError(
+                f"{file}: {name}: found shape {list(entries[name].shape)}, expected {list(shape)}"
+            )
+    dtypes = {entry.dtype for entry in entries.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"{file}: found the dtypes {sorted(dtypes)}, expected one for all tensors")
+
+
+def _few(names: list[str]) -> str:
+    return f"{names[:3]}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _replace(file: Path, write: Callable[[Path], object]) -> None:
+    """Write `file` so that a reader, or a crash, meets the old content or the new one and nothing
+    between."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+        write(temporary)
+        os.chmod(temporary, mode)  # safetensors lets the owner alone read
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a directory cannot be synced, nor need be
+        directory = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

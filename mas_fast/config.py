@@ -1,0 +1,143 @@
+"""The shape of a GPT: its sizes, the presets, and the names and shapes of its weights. No torch.
+
+Apart from gpt.py, so that a bundle can be checked, and the C++ engine be built from one, where
+there is no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from mas_fast.streams import Stream, Streams, check_int, exact_keys
+
+NORM_EPS = 1e-5  # LayerNorm
+QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys
+POSITIONS = ("flat", "grid")
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """A pre-LN decoder over `streams`: `layers` blocks of width `dim` with `heads` heads and an
+    MLP of width `mlp`.
+
+    positions: "flat" gives every stream one row per position; "grid" gives the streams that have a
+    grid one table of rows and one of columns, which are added. qk_norm: RMSNorm, per head, of the
+    queries and keys. ValueError names the value found and those allowed.
+    """
+
+    streams: Streams
+    dim: int
+    layers: int
+    heads: int
+    mlp: int
+    positions: str = "flat"
+    qk_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.streams, Streams):
+            raise ValueError(f"streams: found {type(self.streams).__name__}, expected Streams")
+        for name in ("dim", "layers", "heads", "mlp"):
+            check_int(name, getattr(self, name), 1)
+        if self.dim % self.heads:
+            raise ValueError(f"heads: found {self.heads}, expected a divisor of dim = {self.dim}")
+        if self.positions not in POSITIONS:
+            raise ValueError(
+                f"positions: found {self.positions!r}, expected one of {list(POSITIONS)}"
+            )
+        if not isinstance(self.qk_norm, bool):
+            raise ValueError(f"qk_norm: found {self.qk_norm!r}, expected True or False")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.heads
+
+    def grid(self, stream: Stream) -> tuple[int, int] | None:
+        """The grid of the stream's position tables; None where its table is flat."""
+        return stream.grid if self.positions == "grid" else None
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; `from_dict` reads them back."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"streams": self.streams.to_list()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> GPTConfig:
+        """The inverse of `to_dict`; a missing or an unknown key is a ValueError."""
+        exact_keys("GPT config", values, [field.name for field in fields(cls)])
+        return cls(**{**values, "streams": Streams.from_list(values["streams"])})
+
+    def to_engine(self) -> dict:
+        """The `config` argument of mas_fast._engine.Engine, which knows flat position tables
+        only."""
+        streams = [{"name": s.name, "length": s.length, "vocab": s.vocab} for s in self.streams]
+        sizes = {name: getattr(self, name) for name in ("dim", "layers", "heads", "mlp", "qk_norm")}
+        return {**sizes, "norm_eps": NORM_EPS, "streams": streams}
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The name and shape of each weight, in the order of the GPT's state dict."""
+        d, shapes = self.dim, {}
+
+        def affine(name: str, *shape: int) -> None:
+            shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
+
+        for stream in self.streams:
+            shapes[f"embed.{stream.name}.weight"] = (stream.vocab, d)
+        for stream in self.streams:
+            if grid := self.grid(stream):
+                shapes[f"position.{stream.name}.row.weight"] = (grid[0], d)
+                shapes[f"position.{stream.name}.column.weight"] = (grid[1], d)
+            else:
+                shapes[f"position.{stream.name}.weight"] = (stream.length, d)
+        for i in range(self.layers):
+            affine(f"blocks.{i}.norm1", d)
+            affine(f"blocks.{i}.attention.qkv", 3 * d, d)
+            if self.qk_norm:
+                for which in ("q_norm", "k_norm"):
+                    shapes[f"blocks.{i}.attention.{which}.weight"] = (self.head_dim,)
+            affine(f"blocks.{i}.attention.proj", d, d)
+            affine(f"blocks.{i}.norm2", d)
+            affine(f"blocks.{i}.mlp.up", self.mlp, d)
+            affine(f"blocks.{i}.mlp.down", d, self.mlp)
+        affine("norm", d)
+        for stream in self.streams:
+            shapes[f"head.{stream.name}.weight"] = (stream.vocab, d)
+        return shapes
+
+
+def _text(length: int, vocab: int) -> Stream:
+    return Stream("text", length, vocab, loss_weight=1.0, pad=0)
+
+
+def _seg(side: int, vocab: int) -> Stream:
+    return Stream("seg", side * side, vocab, (side, side), loss_weight=1.0)
+
+
+def _img(side: int, vocab: int) -> Stream:
+    return Stream("img", side * side, vocab, (side, side), loss_weight=7.0)
+
+
+PRESETS = {
+    # 271,337,472 parameters
+    "mini-270m": GPTConfig(
+        Streams([_text(64, 16384), _seg(16, 1024), _img(16, 16384)]),
+        dim=1024,
+        layers=16,
+        heads=16,
+        mlp=4096,
+    ),
+    # 1,291,081,728 parameters: minDALL-E's own shape
+    "mindalle-1.3b": GPTConfig(
+        Streams([_text(64, 16384), _img(16, 16384)]), dim=1536, layers=42, heads=24, mlp=6144
+    ),
+    # for tests: milliseconds
+    "tiny": GPTConfig(
+        Streams([_text(8, 64), _seg(4, 32), _img(4, 64)]), dim=32, layers=2, heads=4, mlp=128
+    ),
+}
+
+
+def preset(name: str) -> GPTConfig:
+    """The config called `name`; ValueError for an unknown one."""
+    if name not in PRESETS:
+        raise ValueError(f"preset: found {name!r}, expected one of {list(PRESETS)}")
+    return PRESETS[name]

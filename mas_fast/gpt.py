@@ -1,0 +1,311 @@
+"""The GPT over token streams: caption, then scene, then picture.
+
+    model = GPT.create(preset("mini-270m"))  # GPT(config): on the meta device, for you to fill
+    loss, by_stream = model.loss(tokens)     # tokens [B, S]
+    logits = model(tokens)                   # {"text": [B, 63, 16384], "seg": [B, 256, 1024], ...}
+
+Surprising here: position N predicts token N + 1 and there is no begin-of-sequence token; each
+position's logits are over the vocabulary of the one stream that it predicts, so the last position
+has none and is not even computed.
+
+Shape suffixes: B rows, T positions of this call, S positions of a whole sequence, C positions in
+the KV cache, D model width, H heads, K width of a head, L layers, V vocabulary of a stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mas_fast.config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
+from mas_fast.streams import Stream, check_int
+
+__all__ = ["GPT", "GPTConfig", "KVCache", "PRESETS", "preset"]
+
+
+@dataclass
+class KVCache:
+    """Keys and values of the positions seen so far: two tensors [L, B, H, C, K], written in
+    place, owned by the caller."""
+
+    k: Tensor
+    v: Tensor
+
+    @classmethod
+    def empty(
+        cls, config: GPTConfig, rows: int, positions: int, *, device, dtype: torch.dtype
+    ) -> KVCache:
+        """Room for `positions` positions of `rows` sequences, uninitialised."""
+        shape = (config.layers, rows, config.heads, positions, config.head_dim)
+        return cls(*(torch.empty(shape, device=device, dtype=dtype) for _ in range(2)))
+
+    def repeat(self, samples: int, positions: int) -> KVCache:
+        """A copy with each row `samples` times in succession and room for `positions` >= C
+        positions."""
+        out = []
+        for old in (self.k, self.v):
+            layers, rows, heads, filled, width = old.shape
+            new = old.new_empty((layers, rows * samples, heads, positions, width))
+            new[..., :filled, :] = old.repeat_interleave(samples, dim=1)
+            out.append(new)
+        return KVCache(*out)
+
+
+class Attention(nn.Module):
+    """Causal self-attention, softmax scale 1 / sqrt(K)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        if config.qk_norm:
+            self.q_norm = nn.RMSNorm(config.head_dim, eps=QK_NORM_EPS)
+            self.k_norm = nn.RMSNorm(config.head_dim, eps=QK_NORM_EPS)
+        else:
+            self.q_norm = self.k_norm = nn.Identity()
+        self.proj = nn.Linear(config.dim, config.dim)
+
+    def forward(self, x_BTD: Tensor, cache: tuple[Tensor, Tensor] | None, start: int) -> Tensor:
+        B, T, _ = x_BTD.shape
+        q_BHTK, k_BHTK, v_BHTK = (
+            self.qkv(x_BTD).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
+        q_BHTK, k_BHTK = self.q_norm(q_BHTK), self.k_norm(k_BHTK)
+        k_BHCK, v_BHCK = k_BHTK, v_BHTK
+        if cache is not None:
+            stop = start + T
+            for new, store in zip((k_BHTK, v_BHTK), cache, strict=True):
+                store[:, :, start:stop] = new
+            k_BHCK, v_BHCK = (store[:, :, :stop] for store in cache)
+        # One query sees the whole cache; several begin at position 0, where the mask is square.
+        assert start == 0 or T == 1
+        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
+        return self.proj(y_BHTK.transpose(1, 2).reshape(B, T, -1))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.dim, config.mlp)
+        self.down = nn.Linear(config.mlp, config.dim)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x_BTD)))
+
+
+class Block(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.dim, eps=NORM_EPS)
+        self.attention = Attention(config)
+        self.norm2 = nn.LayerNorm(config.dim, eps=NORM_EPS)
+        self.mlp = MLP(config)
+
+    def forward(
+        self, x_BTD: Tensor, cache: tuple[Tensor, Tensor] | None = None, start: int = 0
+    ) -> Tensor:
+        x_BTD = x_BTD + self.attention(self.norm1(x_BTD), cache, start)
+        return x_BTD + self.mlp(self.norm2(x_BTD))
+
+
+class FlatPositions(nn.Module):
+    """One learned row per position."""
+
+    def __init__(self, length: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(length, dim))
+
+    def forward(self) -> Tensor:  # [length, D]
+        return self.weight
+
+
+class GridPositions(nn.Module):
+    """Position (r, c) of an h x w grid in raster order is row[r] + column[c]."""
+
+    def __init__(self, grid: tuple[int, int], dim: int) -> None:
+        super().__init__()
+        self.row = nn.Embedding(grid[0], dim)
+        self.column = nn.Embedding(grid[1], dim)
+
+    def forward(self) -> Tensor:  # [h * w, D]
+        return (self.row.weight[:, None] + self.column.weight).flatten(0, 1)
+
+
+class GPT(nn.Module):
+    """See the module's docstring. Construction allocates nothing: the weights are on the meta
+    device until `create`, a bundle, or the caller's own `to_empty` and `init_weights` give them
+    memory."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.streams = config.streams
+        with torch.device("meta"):
+            self.embed = nn.ModuleDict(
+                {s.name: nn.Embedding(s.vocab, config.dim) for s in self.streams}
+            )
+            self.position = nn.ModuleDict({s.name: self._positions(s) for s in self.streams})
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+            self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
+            self.head = nn.ModuleDict(
+                {s.name: nn.Linear(config.dim, s.vocab, bias=False) for s in self.streams}
+            )
+
+    def _positions(self, stream: Stream) -> nn.Module:
+        if grid := self.config.grid(stream):
+            return GridPositions(grid, self.config.dim)
+        return FlatPositions(stream.length, self.config.dim)
+
+    @classmethod
+    def create(
+        cls, config: GPTConfig, *, device="cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+    ) -> GPT:
+        """A GPT with random weights, the same for the same seed, device type and dtype."""
+        model = cls(config).to(dtype).to_empty(device=device)
+        model.init_weights(torch.Generator(device).manual_seed(seed))
+        return model
+
+    @torch.no_grad()
+    def init_weights(self, generator: torch.Generator | None = None) -> None:
+        """As in GPT-2: N(0, 0.02), the projections into the residual stream
+        N(0, 0.02 / sqrt(2 L)), biases 0, gains 1."""
+        residual = 0.02 * (2 * self.config.layers) ** -0.5
+        for name, module in self.named_modules():
+            if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+                nn.init.ones_(module.weight)
+            elif isinstance(module, nn.Linear | nn.Embedding | FlatPositions):
+                std = residual if name.endswith(("attention.proj", "mlp.down")) else 0.02
+                nn.init.normal_(module.weight, 0.0, std, generator)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+
+    @property
+    def device(self) -> torch.device:
+        return self.norm.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.norm.weight.dtype
+
+    # ------------------------------------------------------------------ whole sequences
+
+    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
+        """tokens: int64 or int32 [B, T], 1 <= T <= S -> for each stream the logits [B, n, V] of
+        those n of the T positions that predict it, in order (n may be 0; a whole sequence has
+        length - 1 of the first stream, length of the others). ValueError for another shape or
+        dtype; ids are trusted (on a CPU a bad one is an IndexError)."""
+        self._check(tokens)
+        T = min(tokens.shape[1], self.streams.length - 1)
+        x_BTD = self._hidden(tokens[:, :T])
+        return {
+            s.name: self.head[s.name](x_BTD[:, self.streams.predicting(s.name, T)])
+            for s in self.streams
+        }
+
+    def loss(self, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """tokens [B, S] -> (the weighted mean over streams, each stream's mean cross-entropy over
+        its targets), in nats, in at least fp32. A target that is its stream's pad id counts for
+        nothing; a stream all of whose targets are padding has loss 0 and keeps its weight.
+        Formula: sum_s w_s loss_s / sum_s w_s."""
+        self._check(tokens)
+        if tokens.shape[1] != self.streams.length:
+            raise ValueError(
+                f"tokens: found shape {list(tokens.shape)}, expected [B, {self.streams.length}]"
+            )
+        losses = {}
+        for name, logits_BTV in self(tokens).items():
+            where = self.streams.predicting(name)
+            targets = tokens[:, where.start + 1 : where.stop + 1].flatten().long()
+            logits = logits_BTV.flatten(0, 1)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            pad = self.streams[name].pad
+            ignored = -100 if pad is None else pad
+            nats = F.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
+            losses[name] = nats / (targets != ignored).sum().clamp(min=1)
+        weights = {s.name: s.loss_weight for s in self.streams}
+        total = sum(weights[name] * loss for name, loss in losses.items())
+        return total / sum(weights.values()), losses
+
+    # ------------------------------------------------------------------ one token at a time
+
+    def new_cache(self, rows: int, positions: int) -> KVCache:
+        """An empty cache of the model's device and dtype."""
+        return KVCache.empty(self.config, rows, positions, device=self.device, dtype=self.dtype)
+
+    @torch.no_grad()
+    def prefill(self, tokens: Tensor, cache: KVCache) -> Tensor:
+        """tokens [B, T] at positions 0..T-1, T < S -> logits [B, V] for token T; fills the
+        cache's first T positions."""
+        self._check(tokens)
+        return self._next_logits(self._hidden(tokens, cache), tokens.shape[1] - 1)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor, position: int, cache: KVCache) -> Tensor:
+        """tokens [B] at `position` -> logits [B, V] for token position + 1. The cache holds the
+        positions before and receives this one."""
+        return self._next_logits(self._hidden(tokens[:, None], cache, position), position)
+
+    def _next_logits(self, x_BTD: Tensor, position: int) -> Tensor:
+        return self.head[self.streams.at(position + 1).name](x_BTD[:, -1])
+
+    def _hidden(self, tokens: Tensor, cache: KVCache | None = None, start: int = 0) -> Tensor:
+        """tokens [B, T] at positions start.. -> the final, normalised states [B, T, D]."""
+        x_BTD = self._embed(tokens, start)
+        for i, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, cache and (cache.k[i], cache.v[i]), start)
+        return self.norm(x_BTD)
+
+    def _embed(self, tokens: Tensor, start: int) -> Tensor:
+        stop, offset, parts = start + tokens.shape[1], 0, []
+        for stream in self.streams:
+            first, last = max(start, offset), min(stop, offset + stream.length)
+            if first < last:
+                ids, table = tokens[:, first - start : last - start], self.position[stream.name]()
+                parts.append(self.embed[stream.name](ids) + table[first - offset : last - offset])
+            offset += stream.length
+        return torch.cat(parts, dim=1)
+
+    def _check(self, tokens: Tensor) -> None:
+        if tokens.dtype not in (torch.int64, torch.int32):
+            raise ValueError(
+                f"tokens: found dtype {tokens.dtype}, expected torch.int64 or torch.int32"
+            )
+        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= self.streams.length:
+            raise ValueError(
+                f"tokens: found shape {list(tokens.shape)}, expected [B, 1..{self.streams.length}]"
+            )
+
+    # ------------------------------------------------------------------ what it costs
+
+    def parameters_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def flops_per_token(self, context: int, training: bool = False) -> int:
+        """Floating-point operations (2 per multiply-add, matrix products only) of the token that
+        sees `context` positions, its own included, so that sits at position context - 1 and has
+        the head of the stream at `context`: 2 per block weight and per weight of that head, 4 D
+        per layer and position attended. Training takes three times that (backward: twice)."""
+        check_int("context", context, 1, self.streams.length - 1)
+        c, head = self.config, self.config.dim * self.streams.at(context).vocab
+        weights = c.layers * (4 * c.dim**2 + 2 * c.dim * c.mlp) + head
+        return (3 if training else 1) * (2 * weights + 4 * c.dim * context * c.layers)
+
+    def kv_bytes_per_token(self, dtype: torch.dtype) -> int:
+        """Bytes of keys and values of one position of one row, over all layers."""
+        return 2 * self.config.layers * self.config.dim * dtype.itemsize
+
+    def decode_bytes(
+        self, position: int, rows: int, weight_dtype: torch.dtype, kv_dtype: torch.dtype
+    ) -> int:
+        """Bytes that `decode` at `position` must read: the blocks, the final norm and one head
+        once, and the keys and values of position + 1 positions of each row. The few embedding
+        rows, and the scales of quantised formats, are left out."""
+        check_int("position", position, 0, self.streams.length - 2)
+        check_int("rows", rows, 1)
+        used = (self.blocks, self.norm, self.head[self.streams.at(position + 1).name])
+        weights = sum(parameter.numel() for module in used for parameter in module.parameters())
+        attended = rows * (position + 1) * self.kv_bytes_per_token(kv_dtype)
+        return weights * weight_dtype.itemsize + attended

@@ -1,0 +1,281 @@
+"""The definition of every op in plain PyTorch: any device, the same signature as in ops.py.
+
+The sampler turns logits into a token as a pure function of (logits, seed, sample, position), and
+every implementation of it returns the same token:
+
+1. `guided_logits`: l = (u + guidance (c - u)) / temperature, each operation rounded to fp32.
+2. `kept_mask`: temperature 0 keeps the largest logit alone. Otherwise top-k keeps the k largest,
+   and top-p the smallest set of the largest weights rint(exp(l - max) 2^40) whose sum reaches top_p
+   of the total of what top-k kept. Weights are added as integers, in any order.
+3. `gumbel_noise`: g = -log(-log u), u = (r + 1/2) 2^-32, where r is word `token % 4` of
+   Philox4x32-10 with key = seed and counter = (token // 4, position, sample, 0).
+4. The token is the argmax of l + g in fp64 over what is kept.
+
+Ties go to the lowest id, everywhere. exp and log are fixed sequences of IEEE operations, because
+those of libm, PyTorch and CUDA differ in the last bit. Run it eagerly: a compiler that fuses a
+multiplication with an addition changes the bits.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+
+import torch
+from torch import Tensor
+
+MAX_VOCAB = 1 << 22  # so that the weights of a row add up in 63 bits
+_ROUND = float.fromhex("0x1.8p52")  # x + _ROUND - _ROUND is rint(x)
+_LN2_HIGH = float.fromhex("0x1.62e42feep-1")
+_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+_LOG2_E = float.fromhex("0x1.71547652b82fep+0")
+_EXP = [4.13813679705723846039e-08, -1.65339022054652515390e-06, 6.61375632143793436117e-05]
+_EXP += [-2.77777777770155933842e-03, 1.66666666666666019037e-01]
+_LOG = [1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01]
+_LOG += [2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01]
+_LOG += [6.666666666666735130e-01]
+_ONE, _SQRT_HALF = 0x3FF0000000000000, 0x3FE6A09E00000000  # bits of 1 and of sqrt(1/2), rounded
+
+
+def sample(
+    logits: Tensor,
+    *,
+    seed: int,
+    sample: int | Tensor = 0,
+    position: int | Tensor = 0,
+    uncond: Tensor | None = None,
+    guidance: float = 1.0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """The token drawn for each row: int64 [B]. Raises ValueError as `check_sampling` and for NaN.
+
+    logits, uncond: floating [B, V], rounded to fp32; without `uncond` there is no guidance.
+    sample, position: int, or int64 [B], within 32 bits; `position` is the index in the whole
+    sequence of the token being drawn. top_p=None skips the step, top_p=1 drops weights of 0.
+    """
+    sample, position = check_sampling(
+        logits, seed, sample, position, uncond, guidance, temperature, top_k, top_p
+    )
+    logit = guided_logits(logits, uncond, guidance, temperature)
+    nan = logit.isnan()
+    if nan.any():
+        row, token = nan.nonzero()[0].tolist()
+        raise nan_error(row, token)
+    kept = kept_mask(logit, temperature=temperature, top_k=top_k, top_p=top_p)
+    score = logit.double() + gumbel_noise(logit.shape[1], seed, sample, position)
+    best = score.masked_fill(~kept, -math.inf).amax(1, keepdim=True)
+    return _first(kept & (score == best))
+
+
+def guided_logits(
+    logits: Tensor, uncond: Tensor | None = None, guidance: float = 1.0, temperature: float = 1.0
+) -> Tensor:
+    """fp32 [B, V]: (u + guidance (c - u)) / temperature; not divided where temperature is 0."""
+    logit = logits.float()
+    if uncond is not None:
+        u = uncond.float()
+        logit = u + (logit - u) * _fp32(guidance)
+    if _fp32(temperature) == 0:
+        return logit
+    return logit / torch.full_like(logit, _fp32(temperature))  # CUDA multiplies by 1 / a scalar
+
+
+def kept_mask(
+    logit: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """bool [B, V]: the tokens that can be drawn from guided logits fp32 [B, V] without NaN."""
+    vocab = logit.shape[1]
+    ids = torch.arange(vocab, device=logit.device)
+    top = logit.amax(1, keepdim=True)
+    if _fp32(temperature) == 0:
+        return ids == _first(logit == top)[:, None]
+
+    kept = torch.ones_like(logit, dtype=torch.bool)
+    if top_k is not None and top_k < vocab:
+        order = logit.argsort(dim=1, descending=True, stable=True)
+        kept = torch.zeros_like(kept).scatter(1, order[:, :top_k], True)
+    if top_p is not None:
+        weight = (exact_exp(logit.double() - top.double()) * 2.0**40).round()
+        weight = torch.where(logit == top, 2.0**40, weight).long()  # first: inf - inf is NaN
+        weight = weight.masked_fill(~kept, -1)  # behind the weights of 0 that top-k kept
+        weight, order = weight.sort(dim=1, descending=True, stable=True)
+        prefix = weight.clamp(min=0).cumsum(1).double()
+        short = prefix < top_p * prefix[:, -1:]
+        before = torch.cat([torch.ones_like(short[:, :1]), short[:, :-1]], 1)
+        kept = torch.zeros_like(kept).scatter(1, order, before)
+    return kept
+
+
+def gumbel_noise(vocab: int, seed: int, sample: Tensor, position: Tensor) -> Tensor:
+    """fp64 [B, vocab] of standard Gumbel noise; sample, position: int64 [B]."""
+    group = torch.arange((vocab + 3) // 4, device=sample.device).expand(len(sample), -1)
+    counter = torch.stack(
+        [
+            group,
+            position[:, None].expand_as(group),
+            sample[:, None].expand_as(group),
+            torch.zeros_like(group),
+        ],
+        -1,
+    )
+    random = philox4x32((seed & 0xFFFFFFFF, seed >> 32), counter).flatten(1)[:, :vocab]
+    u = (random.double() + 0.5) * 2.0**-32
+    return -exact_log(-exact_log(u))
+
+
+def philox4x32(key: tuple[int, int], counter: Tensor) -> Tensor:
+    """Philox4x32-10 of 32-bit words held in int64: counter [..., 4] -> random words [..., 4]."""
+    c0, c1, c2, c3 = counter.unbind(-1)
+    k0, k1 = key
+    for _ in range(10):
+        high0, low0 = _multiply(c0, 0xD2511F53)
+        high1, low1 = _multiply(c2, 0xCD9E8D57)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return torch.stack([c0, c1, c2, c3], -1)
+
+
+def exact_exp(x: Tensor) -> Tensor:
+    """exp(x) of fp64 x <= 709 within 1 ulp, and 0 below -708: csrc/core/exact_math.h, op by op."""
+    clamped = torch.where(x < -708.0, -708.0, x)
+    k = (clamped * _LOG2_E + _ROUND) - _ROUND
+    high = clamped - k * _LN2_HIGH
+    low = k * _LN2_LOW
+    r = high - low
+    c = r - r * r * _polynomial(_EXP, r * r)
+    y = 1.0 + (r * c / (2.0 - c) - low + high)
+    scale = ((k.nan_to_num().long() + 1023) << 52).view(torch.float64)
+    return y * torch.where(x < -708.0, 0.0, scale)
+
+
+def exact_log(x: Tensor) -> Tensor:
+    """log(x) of positive normal fp64 x within 1 ulp: csrc/core/exact_math.h, op by op."""
+    bits = x.view(torch.int64) + (_ONE - _SQRT_HALF)
+    k = ((bits >> 52) - 1023).double()
+    f = ((bits & 0x000FFFFFFFFFFFFF) + _SQRT_HALF).view(torch.float64) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    half_square = 0.5 * f * f
+    rest = s * (half_square + z * _polynomial(_LOG, z)) + k * _LN2_LOW
+    return k * _LN2_HIGH + (f - (half_square - rest))
+
+
+def check_sampling(
+    logits: Tensor,
+    seed: int,
+    sample: int | Tensor,
+    position: int | Tensor,
+    uncond: Tensor | None,
+    guidance: float,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Sample and position as int64 [B] on the device of the logits.
+
+    Raises TypeError for a wrong type or dtype, else ValueError, naming the value and those allowed.
+    """
+    for name, tensor in (("logits", logits), ("uncond", uncond)):
+        if tensor is None and name == "uncond":
+            continue
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name} must be a floating-point tensor, found {found}")
+    if logits.dim() != 2 or not 1 <= logits.shape[1] <= MAX_VOCAB:
+        raise ValueError(
+            f"logits must be [batch, vocabulary] with 1 to {MAX_VOCAB} tokens, "
+            f"found {list(logits.shape)}"
+        )
+    if uncond is not None and (uncond.shape != logits.shape or uncond.device != logits.device):
+        raise ValueError(
+            f"uncond must be like the logits, {list(logits.shape)} on {logits.device}, "
+            f"found {list(uncond.shape)} on {uncond.device}"
+        )
+    if not 0 <= _integer("seed", seed) < 1 << 64:
+        raise ValueError(f"seed must be in 0..2**64-1, found {seed}")
+    if not math.isfinite(_fp32(_real("guidance", guidance))):
+        raise ValueError(f"guidance must be a finite number within fp32, found {guidance}")
+    if uncond is None and guidance != 1:
+        raise ValueError(f"guidance={guidance} needs uncond; without it only 1 is allowed")
+    t = _real("temperature", temperature)
+    if not (t >= 0 and math.isfinite(_fp32(t))):
+        raise ValueError(
+            "temperature must be 0 (the largest logit) or a positive finite number within fp32, "
+            f"found {temperature}"
+        )
+    if top_k is not None and _integer("top_k", top_k) < 1:
+        raise ValueError(f"top_k must be at least 1, or None to keep all; found {top_k}")
+    if top_p is not None and not 0 < _real("top_p", top_p) <= 1:
+        raise ValueError(f"top_p must be in (0, 1], or None for no such step; found {top_p}")
+    return _words("sample", sample, logits), _words("position", position, logits)
+
+
+def nan_error(row: int, token: int) -> ValueError:
+    return ValueError(
+        f"logits of row {row}: token {token} is NaN after guidance; "
+        "logits must be numbers or infinities"
+    )
+
+
+def _integer(name: str, value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, found {type(value).__name__}") from None
+
+
+def _real(name: str, value: float) -> float:
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a float, found {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _words(name: str, value: int | Tensor, logits: Tensor) -> Tensor:
+    """`value` as int64 [B], checked to fit in 32 bits."""
+    rows = logits.shape[0]
+    if isinstance(value, Tensor):
+        if value.dtype != torch.int64:
+            raise TypeError(f"{name} must be an int or an int64 tensor, found {value.dtype}")
+        if value.shape != (rows,):
+            raise ValueError(f"{name} must be one int or [{rows}], found {list(value.shape)}")
+        least, most = (int(value.min()), int(value.max())) if rows else (0, 0)
+    else:
+        least = most = _integer(name, value)
+    if least < 0 or most >= 1 << 32:
+        raise ValueError(f"{name} must be in 0..2**32-1, found {least if least < 0 else most}")
+    if isinstance(value, Tensor):
+        return value.to(logits.device).contiguous()
+    return torch.full((rows,), least, dtype=torch.int64, device=logits.device)
+
+
+def _fp32(value: float) -> float:
+    return torch.tensor(value, dtype=torch.float64, device="cpu").float().item()
+
+
+def _first(mask: Tensor) -> Tensor:
+    """The lowest index of each row [B, V] that is set: int64 [B]."""
+    ids = torch.arange(mask.shape[1], device=mask.device)
+    return torch.where(mask, ids, mask.shape[1]).amin(1)
+
+
+def _multiply(a: Tensor, b: int) -> tuple[Tensor, Tensor]:
+    """High and low 32 bits of the product of two 32-bit words, without overflow of int64."""
+    high, low = (a >> 16) * b, (a & 0xFFFF) * b
+    return (high + (low >> 16)) >> 16, (((high & 0xFFFF) << 16) + low) & 0xFFFFFFFF
+
+
+def _polynomial(coefficients: list[float], x: Tensor) -> Tensor:
+    value = torch.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        value = value * x + c
+    return value

@@ -1,0 +1,188 @@
+"""What a generation is asked to do: argument checks, and the one form that every engine takes. No
+torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mas_fast.streams import Stream, Streams, check_int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one stream's tokens are drawn from logits.
+
+    guidance 1: none. temperature 0: the best token. top_k, top_p None: that step is left out.
+    ValueError names the value found and those allowed.
+    """
+
+    guidance: float = 1.0
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_number("guidance", self.guidance, math.isfinite, "a finite number")
+        _check_number("temperature", self.temperature, lambda t: 0 <= t < math.inf, "finite, >= 0")
+        if self.top_k is not None:
+            check_int("top_k", self.top_k, 1)
+        if self.top_p is not None:
+            _check_number("top_p", self.top_p, lambda p: 0 < p <= 1, "None or in (0, 1]")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked generation; `request` makes it.
+
+    forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
+    null: int32 [length of the first stream], the caption of the unconditional rows; None without
+    guidance. sampling: one per stream. Sequence b * samples + n draws as sample first_sample + n.
+    """
+
+    forced: np.ndarray
+    null: np.ndarray | None
+    sampling: tuple[Sampling, ...]
+    samples: int
+    first_sample: int
+    seed: int
+    stop: int
+
+
+def request(
+    streams: Streams,
+    prompt,
+    *,
+    num_samples: int = 1,
+    forced=None,
+    null=None,
+    guidance: float | Mapping[str, float] = 1.0,
+    temperature: float | Mapping[str, float] = 1.0,
+    top_k: int | None | Mapping[str, int | None] = None,
+    top_p: float | None | Mapping[str, float | None] = None,
+    seed: int = 0,
+    first_sample: int = 0,
+    stop: int | None = None,
+) -> Request:
+    """Check the arguments of a generation and bring them to one form.
+
+    prompt: ids [B, P] or [P] of the first stream, P <= its length; its pad id fills up the rest. A
+        list may hold captions of different lengths.
+    num_samples, first_sample: each prompt gets the samples first_sample .. + num_samples - 1.
+    forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture. In
+    the
+        first stream -1 or what the prompt says.
+    null: ids [P] of the unconditional caption that guidance needs; by default all padding.
+    guidance, temperature, top_k, top_p: see Sampling. One value, or a mapping from names of
+    streams,
+        where a stream that is left out has the default. Nothing of the first stream is drawn.
+    seed: 0 .. 2^64 - 1.  stop: how many positions to fill, by default all S.
+
+    Ids are tensors, arrays or lists of any integer dtype. ValueError or TypeError names what was
+    found and what is allowed.
+    """
+    first = streams[0]
+    check_int("num_samples", num_samples, 1, 2**31 - 1)
+    check_int("first_sample", first_sample, 0, 2**32 - num_samples)
+    check_int("seed", seed, 0, 2**64 - 1)
+    stop = streams.length if stop is None else stop
+    check_int("stop", stop, first.length, streams.length)
+    options = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    sampling = [_sampling(streams, stream, options) for stream in streams]
+    sampling[0] = Sampling()
+    guided = any(how.guidance != 1 for how in sampling)
+    if null is None and guided and first.pad is None:
+        raise ValueError(f"null: found None, expected ids: {first.name!r} has no pad id")
+    if null is not None or guided:
+        null = _captions("null", [first.pad] if null is None else null, first)
+        if len(null) != 1:
+            raise ValueError(f"null: found {len(null)} captions, expected one")
+    return Request(
+        forced=_forced(forced, _captions("prompt", prompt, first), streams),
+        null=null[0] if guided else None,
+        sampling=tuple(sampling),
+        samples=num_samples,
+        first_sample=first_sample,
+        seed=seed,
+        stop=stop,
+    )
+
+
+def _sampling(streams: Streams, stream: Stream, options: dict[str, object]) -> Sampling:
+    chosen = {}
+    for name, value in options.items():
+        if not isinstance(value, Mapping):
+            chosen[name] = value
+            continue
+        unknown = [key for key in value if key not in streams.names]
+        if unknown:
+            raise ValueError(f"{name}: found streams {unknown}, expected {list(streams.names)}")
+        if stream.name in value:
+            chosen[name] = value[stream.name]
+    return Sampling(**chosen)
+
+
+def _captions(what: str, value, stream: Stream) -> np.ndarray:
+    """int32 [B, length]: the ids, filled up with the stream's pad id."""
+    ragged = isinstance(value, list | tuple) and value and hasattr(value[0], "__len__")
+    rows = [row for block in (value if ragged else [value]) for row in _ids(what, block)]
+    shortest = stream.length if stream.pad is None else 1
+    captions = np.full((len(rows), stream.length), stream.pad or 0, np.int32)
+    for caption, row in zip(captions, rows, strict=True):
+        if not shortest <= len(row) <= stream.length:
+            allowed = f"{shortest} to {stream.length}"
+            raise ValueError(f"{what}: found {len(row)} tokens, expected {allowed}")
+        _check_range(what, row, 0, stream)
+        caption[: len(row)] = row
+    return captions
+
+
+def _forced(value, captions: np.ndarray, streams: Streams) -> np.ndarray:
+    """int32 [B, S]: the captions, then what is forced of the rest."""
+    first, shape = streams[0], (len(captions), streams.length)
+    forced = np.full(shape, -1, np.int32)
+    if value is not None:
+        given = _ids("forced", value)
+        if given.shape not in (shape, (1, streams.length)):
+            allowed = f"{list(shape)} or [{streams.length}]"
+            raise ValueError(f"forced: found shape {list(given.shape)}, expected {allowed}")
+        for stream in streams:
+            _check_range("forced", given[:, streams.slice(stream.name)], -1, stream)
+        forced[:] = given
+    text = forced[:, : first.length]
+    for b, n in np.argwhere((text >= 0) & (text != captions))[:1]:
+        found = f"found {text[b, n]} at [{b}, {n}], where the prompt has {captions[b, n]}"
+        raise ValueError(f"forced: {found}; expected -1 or the prompt's own in {first.name!r}")
+    text[:] = captions
+    return forced
+
+
+def _ids(what: str, value) -> np.ndarray:
+    """The integers [B, P] of a tensor, an array or a list of one or two dimensions."""
+    try:
+        ids = np.asarray(value.cpu() if hasattr(value, "cpu") else value)  # torch, on any device
+    except (TypeError, ValueError, RuntimeError) as error:
+        name = type(value).__name__
+        raise TypeError(f"{what}: found {name}, expected token ids ({error})") from error
+    if ids.ndim in (1, 2) and ids.size == 0:
+        raise ValueError(f"{what}: empty: found shape {list(ids.shape)}, expected some tokens")
+    if ids.dtype.kind not in "iu":
+        raise ValueError(f"{what}: found dtype {ids.dtype}, expected integers")
+    if ids.ndim not in (1, 2):
+        raise ValueError(f"{what}: found shape {list(ids.shape)}, expected 1 or 2 dimensions")
+    return ids.reshape(-1, ids.shape[-1])
+
+
+def _check_range(what: str, ids: np.ndarray, low: int, stream: Stream) -> None:
+    bad = ids[(ids < low) | (ids >= stream.vocab)]
+    if len(bad):
+        allowed = f"{low} to {stream.vocab - 1}"
+        raise ValueError(f"{what}: found id {bad[0]} in {stream.name!r}, expected {allowed}")
+
+
+def _check_number(what: str, value, allowed: Callable[[float], bool], expected: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
+        raise ValueError(f"{what}: found {value!r}, expected a number: {expected}")

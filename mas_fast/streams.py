@@ -1,0 +1,182 @@
+"""The token streams: what a sequence is made of. No torch.
+
+A sequence is a list of streams (text, then seg, then img), each with its own vocabulary, and there
+is no begin-of-sequence token: position N predicts token N + 1. Hence, of the first stream, only
+tokens 1.. are ever predicted; the last position of the sequence predicts nothing; and the last
+position of one stream predicts the first token of the next, over that one's vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Stream:
+    """`length` tokens with ids 0..vocab-1.
+
+    grid: (height, width) of a stream in raster order, else None. loss_weight: its share in the
+    weighted mean over streams. pad: the id that fills up a short sequence (attended, but no
+    target), else None. ValueError if one is unfit.
+    """
+
+    name: str
+    length: int
+    vocab: int
+    grid: tuple[int, int] | None = None
+    loss_weight: float = 1.0
+    pad: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ValueError(
+                f"stream name: found {self.name!r}, expected an identifier such as 'text'"
+            )
+        where = f"stream {self.name!r}:"
+        for name in ("length", "vocab"):
+            check_int(f"{where} {name}", getattr(self, name), 1)
+        if self.grid is not None:
+            if not isinstance(self.grid, tuple | list) or len(self.grid) != 2:
+                raise ValueError(
+                    f"{where} grid: found {self.grid!r}, expected (height, width) or None"
+                )
+            object.__setattr__(self, "grid", tuple(self.grid))
+            for size in self.grid:
+                check_int(f"{where} grid", size, 1)
+            if math.prod(self.grid) != self.length:
+                raise ValueError(
+                    f"{where} grid: found {self.grid}, expected height x width = {self.length}"
+                )
+        weight = self.loss_weight
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, int | float)
+            or not 0 <= weight < math.inf
+        ):
+            raise ValueError(
+                f"{where} loss_weight: found {weight!r}, expected a finite number >= 0"
+            )
+        if self.pad is not None:
+            check_int(f"{where} pad", self.pad, 0, self.vocab - 1)
+
+
+@dataclass(frozen=True, init=False)
+class Streams:
+    """An ordered list of streams with distinct names: iterable, indexed by number or by name.
+
+    length is that of the whole sequence (at least 2). ValueError if the list is empty, a name
+    comes twice, or no stream has a loss weight.
+    """
+
+    items: tuple[Stream, ...]
+
+    def __init__(self, items: Iterable[Stream]) -> None:
+        object.__setattr__(self, "items", tuple(items))
+        for item in self.items:
+            if not isinstance(item, Stream):
+                raise ValueError(f"streams: found {item!r}, expected Stream objects")
+        if len(set(self.names)) != len(self.items):
+            raise ValueError(f"streams: found the names {list(self.names)}, expected distinct ones")
+        if self.length < 2:
+            raise ValueError(f"streams: found {self.length} tokens in all, expected at least 2")
+        if not any(stream.loss_weight for stream in self.items):
+            raise ValueError("streams: found no loss_weight above 0, expected at least one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(stream.name for stream in self.items)
+
+    @property
+    def length(self) -> int:
+        return sum(stream.length for stream in self.items)
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: int | str) -> Stream:
+        return self.items[key if isinstance(key, int) else self.index(key)]
+
+    def index(self, name: str) -> int:
+        """The number of the stream called `name`."""
+        if name not in self.names:
+            raise ValueError(f"stream: found {name!r}, expected one of {list(self.names)}")
+        return self.names.index(name)
+
+    def offset(self, name: str) -> int:
+        """The position of the stream's first token."""
+        return sum(stream.length for stream in self.items[: self.index(name)])
+
+    def slice(self, name: str) -> slice:
+        """The positions that hold the stream's tokens."""
+        start = self.offset(name)
+        return slice(start, start + self[name].length)
+
+    def predicting(self, name: str, count: int | None = None) -> slice:
+        """The positions, out of the first `count` (default: all), whose logits are over this
+        stream's vocabulary: one to the left of `slice`, so one fewer for the first stream. May be
+        empty, never out of range."""
+        tokens = self.slice(name)
+        limit = self.length - 1 if count is None else min(count, self.length - 1)
+        start = max(tokens.start - 1, 0)
+        return slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
+
+    def at(self, position: int) -> Stream:
+        """The stream of the token at `position`. ValueError unless 0 <= position < length."""
+        check_int("position", position, 0, self.length - 1)
+        for stream in self.items:
+            if position < stream.length:
+                return stream
+            position -= stream.length
+        raise AssertionError("unreachable: the lengths sum to `length`")
+
+    def to_list(self) -> list[dict]:
+        """Plain values for JSON; `from_list` reads them back."""
+        rows = []
+        for stream in self.items:
+            row = {field.name: getattr(stream, field.name) for field in fields(Stream)}
+            rows.append(row | {"grid": None if stream.grid is None else list(stream.grid)})
+        return rows
+
+    @classmethod
+    def from_list(cls, rows: list[dict]) -> Streams:
+        """The inverse of `to_list`; a missing or an unknown key is a ValueError."""
+        if not isinstance(rows, list):
+            raise ValueError(f"streams: found {type(rows).__name__}, expected a list")
+        return cls(
+            Stream(**exact_keys("stream", row, [f.name for f in fields(Stream)])) for row in rows
+        )
+
+
+def exact_keys(what: str, found: Mapping, expected: Iterable[str]) -> Mapping:
+    """`found`, if it is a mapping with exactly the expected keys; else a ValueError that names
+    the difference."""
+    expected = list(expected)
+    if not isinstance(found, Mapping):
+        raise ValueError(
+            f"{what}: found {type(found).__name__}, expected a mapping with the keys {expected}"
+        )
+    unknown = [key for key in found if key not in expected]
+    missing = [key for key in expected if key not in found]
+    if unknown or missing:
+        raise ValueError(
+            f"{what}: unknown keys {unknown}, missing keys {missing}, expected {expected}"
+        )
+    return found
+
+
+def check_int(what: str, value: object, low: int, high: int | None = None) -> None:
+    """ValueError, naming value and range, unless `value` is an int in low..high (both
+    inclusive)."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < low
+        or (high is not None and value > high)
+    ):
+        allowed = f">= {low}" if high is None else f"in {low}..{high}"
+        raise ValueError(f"{what}: found {value!r}, expected an integer {allowed}")

@@ -1,0 +1,385 @@
+"""mas_fast._engine takes anything: what it refuses is a ValueError or TypeError that says why."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+native = pytest.importorskip("mas_fast._engine", reason="not built: pip install -e .")
+
+CONFIG = {
+    "dim": 8,
+    "layers": 1,
+    "heads": 2,
+    "mlp": 16,
+    "qk_norm": False,
+    "norm_eps": 1e-5,
+    "streams": [{"name": "a", "length": 3, "vocab": 5}, {"name": "b", "length": 4, "vocab": 7}],
+}
+SHAPES = {
+    "blocks.0.norm1.weight": (8,),
+    "blocks.0.norm1.bias": (8,),
+    "blocks.0.attention.qkv.weight": (24, 8),
+    "blocks.0.attention.qkv.bias": (24,),
+    "blocks.0.attention.proj.weight": (8, 8),
+    "blocks.0.attention.proj.bias": (8,),
+    "blocks.0.norm2.weight": (8,),
+    "blocks.0.norm2.bias": (8,),
+    "blocks.0.mlp.up.weight": (16, 8),
+    "blocks.0.mlp.up.bias": (16,),
+    "blocks.0.mlp.down.weight": (8, 16),
+    "blocks.0.mlp.down.bias": (8,),
+    "norm.weight": (8,),
+    "norm.bias": (8,),
+    "embed.a.weight": (5, 8),
+    "embed.b.weight": (7, 8),
+    "position.a.weight": (3, 8),
+    "position.b.weight": (4, 8),
+    "head.a.weight": (5, 8),
+    "head.b.weight": (7, 8),
+}
+RNG = np.random.default_rng(0)
+WEIGHTS = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
+SETTINGS = {
+    "guidance": [1.0, 2.0],
+    "temperature": [1.0, 1.0],
+    "top_k": [None, 3],
+    "top_p": [None, 0.9],
+}
+FORCED = np.array([[1, 2, 3, -1, -1, -1, -1]], np.int32)
+NULL = np.zeros(3, np.int32)
+
+
+def make(config=CONFIG, weights=WEIGHTS, **options):
+    return native.Engine(config, weights.items(), **{"dtype": "fp32", "threads": 2, **options})
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return make()
+
+
+def without(values: dict, key: str) -> dict:
+    return {name: value for name, value in values.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dim": 0}, "'dim'.*is 0; allowed: 1 to"),
+        ({"dim": 2**40}, "1099511627776; allowed"),
+        ({"dim": 9}, "heads is 2; allowed: divisors of dim .9."),
+        ({"heads": 3}, "heads is 3; allowed: divisors of dim .8."),
+        ({"dim": "8"}, "must be an int, found '8'"),
+        ({"norm_eps": 0.0}, "norm_eps is 0.0.*allowed: between"),
+        ({"streams": []}, "0 streams; allowed: 1 to 64"),
+        ({"streams": [{"name": "a", "length": 3}]}, "lacks 'vocab'"),
+        ({"streams": [{"name": "a", "length": -3, "vocab": 5}]}, "is -3; allowed: 1 to"),
+        ({"streams": CONFIG["streams"][:1] * 2}, "'a'; allowed: a name that is not empty and not"),
+        ({"colour": "red"}, "unknown key 'colour'; known are dim, layers"),
+    ],
+)
+def test_bad_config(change: dict, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        make({**CONFIG, **change})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (without(WEIGHTS, "norm.bias"), "missing weights: norm.bias"),
+        ({}, "and 12 more"),
+        ({**WEIGHTS, "extra": np.zeros(3, np.float32)}, "unexpected weight 'extra'"),
+        ({**WEIGHTS, "norm.bias": np.zeros(9, np.float32)}, r"shape \[9\]; expected \[8\]"),
+        ({**WEIGHTS, "norm.bias": np.zeros(8)}, "dtype float64; allowed: float32, or uint16"),
+        ({**WEIGHTS, "norm.bias": [0.0] * 8}, "must be a numpy array, found .*list"),
+        ({**WEIGHTS, "norm.bias": np.full(8, np.nan, np.float32)}, "nan; weights must be finite"),
+        (
+            {**WEIGHTS, "head.b.weight": np.full((7, 8), np.inf, np.float32)},
+            r"'head.b.weight': weight \[0, 0\] is inf",
+        ),
+    ],
+)
+def test_bad_weights(weights: dict, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        make(weights=weights)
+
+
+def test_a_weight_given_twice() -> None:
+    with pytest.raises(ValueError, match="'norm.bias' is given twice"):
+        native.Engine(CONFIG, [*WEIGHTS.items(), ("norm.bias", WEIGHTS["norm.bias"])])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "fp16"}, "unknown type 'fp16'; known are fp32, bf16, int8"),
+        ({"kv_dtype": ""}, "unknown type ''; known"),
+        ({"threads": -1}, "threads is -1; allowed: 0 to 1024"),
+        ({"isa": "mmx"}, "unknown instruction set 'mmx'; known are generic"),
+    ],
+)
+def test_bad_engine_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"forced": FORCED.astype(np.int64)}, "forced has dtype int64; expected int32"),
+        ({"forced": FORCED[0]}, r"forced has shape \[7\]; expected \[prompts, length\]"),
+        ({"forced": FORCED[:, :6]}, r"shape \[1, 6\]; expected \[prompts, 7\]"),
+        ({"forced": FORCED[:0]}, "number of prompts is 0; allowed: 1 or more"),
+        ({"forced": FORCED * 0 - 1}, "prompt 0 is empty: its first token is -1; allowed: 0 to 4"),
+        ({"forced": FORCED + 9}, r"position 0 \(stream 'a'\) is 10; allowed: 0 to 4, or -1"),
+        ({"forced": FORCED - 5}, "is -4; allowed: 0 to 4"),
+        ({"null": None}, "guidance other than 1 needs a null caption"),
+        ({"null": NULL + 5}, r"null caption's token at position 0 .* is 5; allowed: 0 to 4"),
+        ({"null": np.zeros(8, np.int32)}, "null caption is 8; allowed: 0 to 7"),
+        ({"samples": 0}, "samples is 0; allowed"),
+        ({"samples": 1 << 20}, "prompts x samples is 1048576; allowed: at most 16384"),
+        ({"first_sample": 2**32}, "first_sample is 4294967296; allowed"),
+        ({"first_sample": 2**32 - 1, "samples": 2}, "at most 2.32"),
+        ({"seed": -1}, "seed is -1; allowed: 0 to 18446744073709551615"),
+        ({"seed": 2**64}, "seed is 18446744073709551616; allowed"),
+        ({"seed": 1.5}, "seed must be an int, found 1.5"),
+        ({"stop": 8}, "stop is 8; allowed: 1 to 7"),
+        ({"guidance": [1.0]}, "guidance has 1 entries; expected 2, one a stream"),
+        ({"guidance": [1.0, float("nan")]}, "guidance"),
+        ({"temperature": [1.0, -1.0]}, "temperature"),
+        ({"top_k": [0, None]}, "top_k"),
+        ({"top_p": [None, 0.0]}, "top_p"),
+        ({"top_p": [None, 1.5]}, "top_p"),
+    ],
+)
+def test_bad_start(engine, change: dict, message: str) -> None:
+    arguments = {"forced": FORCED, "null": NULL, **SETTINGS, **change}
+    with pytest.raises((ValueError, TypeError), match=message):
+        engine.start(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (FORCED, "position 3 .* is -1; allowed: 0 to 6"),
+        (np.zeros((1, 8), np.int32), "allowed lengths: 1 to 7"),
+        (np.zeros((1, 0), np.int32), "allowed lengths: 1 to 7"),
+        (np.zeros(7, np.int32), "expected .batch, length"),
+        (np.zeros((1, 7), np.float32), "expected int32"),
+        ("words", "must be a numpy array"),
+    ],
+)
+def test_bad_tokens(engine, tokens, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        engine.logits(tokens)
+
+
+def test_logits_that_become_nan_are_named() -> None:
+    huge = {name: np.full(a.shape, 3e38, np.float32) if "head" in name else a for name, a in WEIGHTS.items()}
+    run = make(weights=huge).start(FORCED, NULL, **SETTINGS)
+    for _ in range(2):  # and stay an error
+        with pytest.raises(ValueError, match="position 3: the logit of token 0 is NaN"):
+            run.advance()
+
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 12),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.one_of(st.none(), st.floats(), st.integers(-2, 9)), max_size=3),
+    arrays.arrays(
+        st.sampled_from([np.int32, np.int64, np.float32, np.uint16, np.bool_]),
+        arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=8),
+    ),
+    st.just(np.asfortranarray(FORCED)),
+    st.just(NULL),
+)
+tokens = arrays.arrays(np.int32, (2, 7), elements=st.integers(-1, 7))
+many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def mostly(good) -> st.SearchStrategy:
+    return st.one_of(st.just(good), st.just(good), anything)
+
+
+@many
+@given(
+    forced=st.one_of(tokens, anything),
+    null=mostly(NULL),
+    options=st.fixed_dictionaries(
+        {name: mostly(value) for name, value in SETTINGS.items()},
+        optional={name: anything for name in ("samples", "first_sample", "seed", "stop")},
+    ),
+    count=st.one_of(st.integers(0, 9), anything),
+    progress=st.one_of(st.none(), anything),
+)
+def test_any_arguments_to_start_and_advance(engine, forced, null, options, count, progress) -> None:
+    if isinstance(options.get("samples"), int) and options["samples"] > 64:
+        options["samples"] = 64  # allowed, but slow
+    try:
+        run = engine.start(forced, null, **options)
+        run.advance(count, progress)
+    except (ValueError, TypeError):
+        return
+    made = run.tokens
+    assert made.shape[1] == 7 and (made[:, : run.position] >= 0).all()
+    assert (made[:, run.stop :] == -1).all()
+
+
+@many
+@given(tokens=st.one_of(tokens, anything))
+def test_any_arguments_to_logits(engine, tokens) -> None:
+    try:
+        made = engine.logits(tokens)
+    except (ValueError, TypeError):
+        return
+    assert all(np.isfinite(part).all() for part in made.values())
+
+
+@many
+@given(
+    key=st.sampled_from([*CONFIG, "name", "length", "vocab", "isa", "dtype", "threads", "weight"]),
+    value=anything,
+)
+def test_any_arguments_to_the_constructor(key, value) -> None:
+    config, weights, options = dict(CONFIG), dict(WEIGHTS), {}
+    if key in config:
+        config[key] = value
+    elif key in ("name", "length", "vocab"):
+        config["streams"] = [{**CONFIG["streams"][0], key: value}, CONFIG["streams"][1]]
+    elif key == "weight":
+        weights["norm.bias"] = value
+    else:
+        options[key] = value
+    try:
+        make(config, weights, **options)
+    except (ValueError, TypeError, MemoryError):
+        pass
+
+
+@many
+@given(
+    cond=st.one_of(arrays.arrays(np.float32, (2, 9)), anything),
+    uncond=st.one_of(st.none(), arrays.arrays(np.float32, (2, 9)), anything),
+    options=st.fixed_dictionaries(
+        {"seed": mostly(1)},
+        optional={
+            name: anything
+            for name in ("sample", "position", "guidance", "temperature", "top_k", "top_p", "isa")
+        },
+    ),
+)
+def test_any_arguments_to_sample(cond, uncond, options) -> None:
+    try:
+        token, kept = native.sample(cond, uncond, **options)
+    except (ValueError, TypeError):
+        return
+    assert (np.take_along_axis(kept, token[:, None].astype(np.int64), 1) == 1).all()
+
+
+@many
+@given(position=anything, rows=anything, threads=anything)
+def test_any_arguments_to_the_rest(engine, position, rows, threads) -> None:
+    for call in (lambda: engine.step_bytes(position, rows), lambda: native.Bandwidth(rows, threads)):
+        try:
+            call()
+        except (ValueError, TypeError, MemoryError):
+            pass
+
+
+def test_progress_sees_every_position_and_its_error_stops(engine) -> None:
+    seen = []
+    run = engine.start(FORCED, NULL, **SETTINGS)
+    run.advance(progress=lambda position, stop: seen.append((position, stop)))
+    assert seen[-4:] == [(4, 7), (5, 7), (6, 7), (7, 7)]
+
+    def refuse(position, stop):
+        if position == 5:
+            raise KeyError("enough")
+
+    run = engine.start(FORCED, NULL, **SETTINGS)
+    with pytest.raises(KeyError, match="enough"):
+        run.advance(progress=refuse)
+    assert run.position == 5
+    assert run.advance() == 7  # and it can go on
+    again = engine.start(FORCED, NULL, **SETTINGS)
+    again.advance()
+    assert np.array_equal(run.tokens, again.tokens)
+
+
+def test_a_call_from_its_own_progress_is_refused(engine) -> None:
+    run = engine.start(FORCED, NULL, **SETTINGS)
+    with pytest.raises(RuntimeError, match="in use by the call that called back"):
+        run.advance(progress=lambda *_: engine.logits(np.zeros((1, 7), np.int32)))
+
+
+def test_other_threads_run_meanwhile_and_wait_for_their_turn(engine) -> None:
+    runs = [engine.start(np.repeat(FORCED, 8, 0), NULL, seed=i, **SETTINGS) for i in range(6)]
+    threads = [threading.Thread(target=run.advance) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert all(run.position == 7 for run in runs)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_after_a_fork_the_engine_says_so(engine) -> None:
+    if (child := os.fork()) == 0:
+        try:
+            engine.logits(np.zeros((1, 7), np.int32))
+            os._exit(1)
+        except RuntimeError as error:
+            os._exit(0 if "forked" in str(error) else 2)
+        except BaseException:
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_ctrl_c_stops_promptly() -> None:
+    script = """
+import sys, numpy as np
+from mas_fast import _engine
+from mas_fast.config import preset
+config = preset("tiny").to_engine() | {"dim": 512, "mlp": 4096, "layers": 8}
+config["streams"] = [{"name": "a", "length": 20000, "vocab": 2048}]
+rng = np.random.default_rng(0)
+def weights():
+    d, m = config["dim"], config["mlp"]
+    for i in range(config["layers"]):
+        sizes = {"norm1": (d,), "attention.qkv": (3 * d, d), "attention.proj": (d, d), "norm2": (d,)}
+        for name, shape in (sizes | {"mlp.up": (m, d), "mlp.down": (d, m)}).items():
+            yield f"blocks.{i}.{name}.weight", rng.random(shape, np.float32)
+            yield f"blocks.{i}.{name}.bias", rng.random(shape[:1], np.float32)
+    yield from ((f"norm.{part}", rng.random(d, np.float32)) for part in ("weight", "bias"))
+    yield "position.a.weight", rng.random((20000, d), np.float32)
+    yield from ((f"{part}.a.weight", rng.random((2048, d), np.float32)) for part in ("embed", "head"))
+engine = _engine.Engine(config, weights(), dtype="int8")
+forced = np.full((1, 20000), -1, np.int32); forced[0, 0] = 1
+run = engine.start(forced, guidance=[1.0], temperature=[1.0], top_k=[None], top_p=[None])
+print("running", flush=True)
+try:
+    run.advance()
+except KeyboardInterrupt:
+    print("stopped", run.position, flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "running\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    out, _ = process.communicate(timeout=20)
+    assert out.startswith("stopped") and 1 <= int(out.split()[1]) < 20000
+    assert time.monotonic() - start < 3

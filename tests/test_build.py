@@ -1,0 +1,154 @@
+"""The build: its errors name the fix, and the packages it makes work in clean environments."""
+
+import email
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = """
+import numpy, mas_fast, mas_fast.kernels
+from mas_fast import native
+assert "site-packages" in mas_fast.__file__, mas_fast.__file__
+token, kept = native.engine().sample(numpy.zeros((2, 5), numpy.float32), seed=1, top_k=2)
+assert kept.sum(1).tolist() == [2, 2] and set(token.tolist()) <= {0, 1}
+"""
+SMOKE_TORCH = """
+import torch
+from mas_fast import ops
+same = [ops.sample(torch.randn(3, 50), seed=2, impl=i).shape == (3,) for i in ("cpp", "reference")]
+assert same == [True, True]
+"""
+SMOKE_NO_TORCH = """
+try:
+    native.load_torch_library()
+except ImportError as error:
+    assert "MAS_FAST_TORCH=1 pip install" in str(error), error
+else:
+    raise AssertionError("_torch must be absent")
+try:
+    import torch
+except ImportError:
+    pass
+else:
+    raise AssertionError("torch was installed")
+"""
+
+
+def command(*arguments: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
+    """Run to the end, output captured; inherited PYTHONPATH would hide a broken install."""
+    variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MAS_FAST_TORCH")}
+    return subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=cwd,
+        env=variables | env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def succeed(*arguments: object, cwd: Path = ROOT, **env: str) -> str:
+    done = command(*arguments, cwd=cwd, **env)
+    assert done.returncode == 0, done.stdout[-8000:]
+    return done.stdout
+
+
+def build_ext(tmp_path: Path, **env: str) -> str:
+    """The output of a build that must fail before it compiles anything."""
+    pytest.importorskip("setuptools")
+    folders = ["--build-lib", tmp_path / "lib", "--build-temp", tmp_path / "temp"]
+    done = command(
+        sys.executable, "setup.py", "build_ext", *folders, **{"MAS_FAST_TORCH": "0"} | env
+    )
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def test_missing_compiler_names_the_command(tmp_path: Path) -> None:
+    output = build_ext(tmp_path, CXX="no-such-compiler")
+    assert "found none of: no-such-compiler" in output and "apt-get install g++" in output
+    assert "found none of: c++, g++, clang++" in build_ext(tmp_path, CXX="", PATH=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["MAS_FAST_TORCH", "MAS_FAST_CUDA"])
+def test_switches_are_0_or_1(tmp_path: Path, name: str) -> None:
+    assert f"{name} must be 0 or 1, found 'yes'" in build_ext(tmp_path, **{name: "yes"})
+
+
+def test_kernels_is_not_a_top_level_package() -> None:
+    done = command(sys.executable, "-c", "import kernels")
+    assert done.returncode != 0 and "import mas_fast.kernels" in done.stdout
+    succeed(sys.executable, "-c", "import mas_fast.kernels")
+
+
+# ---- packages --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """sdist -> two wheels, from one unpacked tree, so that the second meets the first's leavings:
+    "1" built with torch, "0" without."""
+    pytest.importorskip("setuptools")
+    folder = tmp_path_factory.mktemp("packages")
+    succeed(sys.executable, "setup.py", "-q", "egg_info", "-e", folder, "sdist", "-d", folder)
+    (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder)
+    tree, wheels = folder / sdist.name.removesuffix(".tar.gz"), {}
+    for torch in ("1", "0"):
+        target = folder / torch
+        pip_wheel = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", target, tree]
+        succeed(*pip_wheel, cwd=folder, MAS_FAST_TORCH=torch)
+        (wheels[torch],) = target.glob("*.whl")
+    return wheels
+
+
+def requirements(wheel: Path) -> set[str]:
+    """The names that a wheel requires outside its extras."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    required = metadata.get_all("Requires-Dist")
+    return {line.split(">")[0].split("<")[0] for line in required if "extra ==" not in line}
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """The scripts of a clean environment that holds `wheel` and what it requires."""
+    venv.create(folder, with_pip=True)
+    succeed(folder / "bin" / "python", "-m", "pip", "install", wheel, cwd=folder)
+    return folder / "bin"
+
+
+@pytest.mark.slow
+def test_wheel_contents(wheels: dict[str, Path]) -> None:
+    for torch, wheel in wheels.items():
+        names = zipfile.ZipFile(wheel).namelist()
+        libraries = {name.split(".")[0] for name in names if name.endswith(".so")}
+        with_torch = torch == "1"
+        assert libraries == {"mas_fast/_engine"} | ({"mas_fast/_torch"} if with_torch else set())
+        assert ("torch" in requirements(wheel)) == with_torch
+        assert requirements(wheel) >= {"numpy", "safetensors", "typer", "rich", "tqdm"}
+        assert "mas_fast/kernels/__init__.py" in names
+        top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+        assert top == {"mas_fast"}
+
+
+@pytest.mark.slow
+def test_package_without_torch(wheels: dict[str, Path], tmp_path: Path) -> None:
+    scripts = install(wheels["0"], tmp_path / "env")
+    succeed(scripts / "python", "-c", SMOKE + SMOKE_NO_TORCH, cwd=tmp_path)
+    assert "not built" in succeed(scripts / "mas-fast", "info", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_package_from_sdist(wheels: dict[str, Path], tmp_path: Path) -> None:
+    scripts = install(wheels["1"], tmp_path / "env")
+    succeed(scripts / "python", "-c", SMOKE + SMOKE_TORCH, cwd=tmp_path)
+    assert "sample on cpu  cpp" in succeed(scripts / "mas-fast", "info", cwd=tmp_path)

@@ -1,0 +1,294 @@
+"""bundle.py: round trips, every corruption, and a map that loads nothing."""
+
+import dataclasses
+import json
+import os
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mas_fast.bundle import load_gpt, read_config, read_weights, save_gpt
+from mas_fast.gpt import GPT, preset
+
+TINY = preset("tiny")
+GRID = dataclasses.replace(TINY, positions="grid", qk_norm=True)
+
+
+def make(tmp_path, config=TINY, dtype=torch.float32):
+    model = GPT.create(config, dtype=dtype)
+    save_gpt(tmp_path / "bundle", model)
+    return tmp_path / "bundle", model
+
+
+def as_torch(array: np.ndarray) -> torch.Tensor:
+    if array.dtype == np.uint16:
+        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(array.copy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("config", [TINY, GRID], ids=["flat", "grid"])
+def test_round_trip(tmp_path, config, dtype):
+    path, model = make(tmp_path, config, dtype)
+    assert sorted(os.listdir(path)) == ["config.json", "gpt.safetensors"]
+    assert os.stat(path / "gpt.safetensors").st_mode == os.stat(path / "config.json").st_mode
+    assert read_config(path) == config
+    loaded = load_gpt(path)
+    assert loaded.config == config and loaded.dtype == dtype
+    for (name, a), b in zip(loaded.named_parameters(), model.parameters(), strict=True):
+        assert torch.equal(a, b) and a.requires_grad, name
+    assert load_gpt(path, dtype=torch.float64).dtype == torch.float64
+    tokens = torch.zeros(1, 40, dtype=torch.int64)
+    assert all(torch.equal(v, model(tokens)[name]) for name, v in loaded(tokens).items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("config", [TINY, GRID], ids=["flat", "grid"])
+def test_weights_for_the_engine(tmp_path, config, dtype):
+    path, model = make(tmp_path, config, dtype)
+    weights = dict(read_weights(path))
+    flat = dataclasses.replace(config, positions="flat")
+    assert {name: array.shape for name, array in weights.items()} == flat.weight_shapes()
+    state = model.state_dict()
+    for name, array in weights.items():
+        if name in state:
+            assert torch.equal(as_torch(array), state[name]), name
+            assert not array.flags.writeable and array.flags.aligned
+    for stream in config.streams:
+        table = model.position[stream.name].float()()
+        assert torch.equal(as_torch(weights[f"position.{stream.name}.weight"]).float(), table)
+
+
+def test_saving_again_replaces_and_leaves_no_scraps(tmp_path):
+    path, _ = make(tmp_path)
+    held = dict(read_weights(path))  # a reader of the old file
+    before = held["norm.bias"].copy()
+    model = GPT.create(TINY, seed=1)
+    torch.nn.init.ones_(model.norm.bias)
+    save_gpt(path, model)
+    assert sorted(os.listdir(path)) == ["config.json", "gpt.safetensors"]
+    assert (held["norm.bias"] == before).all()
+    assert (dict(read_weights(path))["norm.bias"] == 1).all()
+
+
+def test_a_failed_save_keeps_the_old_bundle(tmp_path, monkeypatch):
+    path, model = make(tmp_path)
+    before = (path / "gpt.safetensors").read_bytes()
+
+    def fail(descriptor):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_gpt(path, GPT.create(TINY, seed=1))
+    assert (path / "gpt.safetensors").read_bytes() == before
+    assert sorted(os.listdir(path)) == ["config.json", "gpt.safetensors"]
+
+
+def test_only_whole_fp32_or_bf16_models_are_saved(tmp_path):
+    with pytest.raises(ValueError, match="on the meta device"):
+        save_gpt(tmp_path, GPT(TINY))
+    with pytest.raises(ValueError, match=r"\['torch.float64'\], expected all torch.float32 or"):
+        save_gpt(tmp_path, GPT.create(TINY, dtype=torch.float64))
+    mixed = GPT.create(TINY)
+    mixed.norm.bfloat16()
+    with pytest.raises(ValueError, match="'torch.bfloat16', 'torch.float32'"):
+        save_gpt(tmp_path, mixed)
+    assert os.listdir(tmp_path) == []
+
+
+# ---------------------------------------------------------------------- corruption
+
+
+def refuses(path, message):
+    """Both readers name the file and the trouble, at the call."""
+    for reader in (load_gpt, read_weights):
+        with pytest.raises(ValueError, match=message) as error:
+            reader(path)
+        assert str(path) in str(error.value)
+
+
+def change_config(path, change):
+    values = json.loads((path / "config.json").read_text())
+    change(values)
+    (path / "config.json").write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(format=2), "format: found 2, expected 1"),
+        (lambda c: c.update(kind="other"), "kind: found 'other', expected 'mas_fast bundle'"),
+        (lambda c: c.pop("gpt"), r"missing keys \['gpt'\]"),
+        (lambda c: c.update(extra=1), r"unknown keys \['extra'\]"),
+        (lambda c: c["gpt"].update(dropout=0), r"GPT config: unknown keys \['dropout'\]"),
+        (lambda c: c["gpt"].pop("dim"), r"missing keys \['dim'\]"),
+        (lambda c: c["gpt"].update(dim="32"), "dim: found '32', expected an integer"),
+        (lambda c: c["gpt"].update(streams={}), "streams: found dict, expected a list"),
+        (lambda c: c["gpt"]["streams"][0].update(vocab=-1), "vocab: found -1"),
+        (lambda c: c["gpt"]["streams"][0].update(x=1), r"stream: unknown keys \['x'\]"),
+        (lambda c: c.update(gpt=[1]), "GPT config: found list, expected a mapping"),
+    ],
+)
+def test_a_wrong_config_is_named(tmp_path, change, message):
+    path, _ = make(tmp_path)
+    change_config(path, change)
+    refuses(path, rf"config\.json: .*{message}")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"format": '])
+def test_a_config_that_is_not_json_is_named(tmp_path, text):
+    path, _ = make(tmp_path)
+    (path / "config.json").write_bytes(text)
+    refuses(path, r"config\.json: ")
+
+
+def test_what_is_not_a_bundle_is_named(tmp_path):
+    for path in (tmp_path, tmp_path / "absent"):
+        refuses(path, "not a bundle: found no config.json")
+    path, _ = make(tmp_path)
+    (path / "gpt.safetensors").unlink()
+    refuses(path, r"gpt\.safetensors: found no such file")
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 100, -1, -4096])
+def test_a_truncated_file_is_named(tmp_path, cut):
+    path, _ = make(tmp_path)
+    data = (path / "gpt.safetensors").read_bytes()
+    (path / "gpt.safetensors").write_bytes(data[:cut])
+    left = len(data[:cut])
+    refuses(path, rf"gpt\.safetensors: found {left} bytes, expected (at least )?\d+")
+
+
+def test_trailing_bytes_and_noise_are_named(tmp_path):
+    path, _ = make(tmp_path)
+    file = path / "gpt.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data + b"\0")
+    refuses(path, f"found {len(data) + 1} bytes, expected {len(data)}")
+    file.write_bytes(b"PK\x03\x04" * 1000)
+    refuses(path, "truncated, or not safetensors")
+    file.write_bytes(struct.pack("<Q", 16) + b"\xff" * 3984)
+    refuses(path, "found a header that is not safetensors")
+
+
+def rewrite_header(path, change):
+    file = path / "gpt.safetensors"
+    data = file.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def rename(header, old, new):
+    header[new] = header.pop(old)
+
+
+def swap_shape(header):
+    header["blocks.0.mlp.up.weight"]["shape"].reverse()
+
+
+def overlap(header):
+    offsets = header["norm.bias"]["data_offsets"]
+    offsets[0] -= 128
+    offsets[1] -= 128
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda h: rename(h, "norm.bias", "ln_f.bias"),
+            r"missing \['norm.bias'\], unexpected \['ln_f.b",
+        ),
+        (swap_shape, r"blocks.0.mlp.up.weight: found shape \[32, 128\], expected \[128, 32\]"),
+        (
+            lambda h: h["norm.bias"].update(shape=[33]),
+            r"norm.bias \[33\] F32: found bytes .* expected",
+        ),
+        (
+            lambda h: h["norm.bias"].update(dtype="F16"),
+            r"found dtype F16, expected one of \['F32', 'BF16'\]",
+        ),
+        (lambda h: h["norm.bias"].update(dtype=["F32"]), "found dtype"),
+        (lambda h: h["norm.bias"].update(dtype="BF16", shape=[2, 32]), "norm.bias: found shape"),
+        (lambda h: h["norm.bias"].pop("shape"), "not safetensors"),
+        (lambda h: h["norm.bias"].update(shape=None), "not safetensors"),
+        (lambda h: h["norm.bias"].update(data_offsets=[0]), "not safetensors"),
+        (lambda h: h["norm.bias"].update(data_offsets=[0, 10**30]), "found bytes"),
+        (overlap, "found bytes"),
+    ],
+)
+def test_a_wrong_header_is_named(tmp_path, change, message):
+    path, _ = make(tmp_path)
+    rewrite_header(path, change)
+    refuses(path, rf"gpt\.safetensors: .*{message}")
+
+
+def test_two_dtypes_are_named(tmp_path):
+    path, _ = make(tmp_path)
+    file = path / "gpt.safetensors"
+    state = {name: value.clone() for name, value in load_gpt(path).state_dict().items()}
+    state["norm.bias"] = state["norm.bias"].bfloat16()
+    from safetensors.torch import save_file
+
+    save_file(state, file)
+    refuses(path, r"found the dtypes \['BF16', 'F32'\], expected one")
+
+
+def test_a_header_of_odd_length_still_gives_aligned_arrays(tmp_path):
+    path, model = make(tmp_path)
+    rewrite_header(path, lambda header: header.update(__metadata__={"padding": "x"}))
+    for name, array in read_weights(path):
+        assert array.flags.aligned
+        assert torch.equal(as_torch(array), model.state_dict()[name])
+
+
+# ---------------------------------------------------------------------- memory and imports
+
+MEASURE = """
+import resource, sys
+from mas_fast.bundle import read_weights
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+arrays = list(read_weights(sys.argv[1]))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert sum(array.nbytes for _, array in arrays) == 4 * 271_337_472
+assert "torch" not in sys.modules
+print(after - before)
+"""
+
+
+def test_the_map_loads_nothing_and_needs_no_torch(tmp_path):
+    pytest.importorskip("resource", reason="peak memory is read through resource, POSIX only")
+    config = preset("mini-270m")
+    header, end = {}, 0
+    for name, shape in config.weight_shapes().items():
+        size = 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (tmp_path / "config.json").write_text(
+        json.dumps({"format": 1, "kind": "mas_fast bundle", "gpt": config.to_dict()})
+    )
+    with open(tmp_path / "gpt.safetensors", "wb") as file:  # 1.1 GB, all of it a hole
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    environment = {**os.environ, "PYTHONPATH": root}
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    grown = int(run.stdout) * (1024 if sys.platform == "linux" else 1)
+    assert grown < 16e6

@@ -1,0 +1,143 @@
+"""A file imports only from layers below its own: parses the imports, runs nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Lowest first. Names inside a package are listed in the order in which they may import each other;
+# all other names of one layer are independent. A new file needs a place here.
+LAYERS = (
+    ("streams", "scene", "native", "kernels.launch", "kernels.attention")
+    + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
+    ("config", "request", "reference", "bpe"),
+    ("ops",),
+    ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
+    ("bundle", "data.shards", "data.sources"),
+    ("generation", "deploy", "importers", "export", "data.segmenters")
+    + ("data.prepare", "data.encode", "data.storybook"),
+    ("evaluate",),
+    ("training.trainer", "training.vq", "training.gpt", "info", "bench"),
+    ("cli",),
+)
+PLACE = {name: (layer, i) for layer, names in enumerate(LAYERS) for i, name in enumerate(names)}
+LIBRARIES = {"_engine"}  # compiled: they import nothing of ours
+
+
+def place(module: str) -> tuple[str, tuple[int, int]] | None:
+    """The entry of the table that `module`, relative to mas_fast, belongs to, and its place."""
+    while module:
+        if module in PLACE:
+            return module, PLACE[module]
+        module = module.rpartition(".")[0]
+    return None
+
+
+def imports(source: str, module: str, is_package: bool = False) -> set[str]:
+    """The modules, relative to mas_fast, that a file imports anywhere, by statement or attribute.
+
+    Imports for type checkers alone count too: they say what a file knows about.
+    """
+    package = f"mas_fast.{module}".split(".")[: None if is_package else -1]
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "mas_fast":
+            found.add(f"mas_fast.{node.attr}")
+    return {name.removeprefix("mas_fast.") for name in found if name.startswith("mas_fast.")}
+
+
+def violations(source: str, module: str, is_package: bool = False) -> list[str]:
+    own = place(module)
+    if own is None:
+        return [f"mas_fast/{module} has no place in LAYERS"]
+    name, (layer, order) = own
+    wrong = []
+    for target in sorted(imports(source, module, is_package)):
+        other = place(target)
+        if target in LIBRARIES or target.startswith("__"):  # mas_fast.__version__
+            continue
+        if other is None:
+            wrong.append(f"mas_fast.{module} imports mas_fast.{target}, which has no place")
+        elif other[0] != name:
+            same_package = "." in name and name.split(".")[0] == other[0].split(".")[0]
+            below = other[1][0] < layer
+            if not (below or (same_package and other[1] < (layer, order))):
+                wrong.append(
+                    f"mas_fast.{module} (layer {layer}) imports mas_fast.{other[0]} "
+                    f"(layer {other[1][0]})"
+                )
+    return wrong
+
+
+def files() -> list[tuple[str, Path]]:
+    found = []
+    for prefix, folder in (("", ROOT / "mas_fast"), ("kernels.", ROOT / "kernels")):
+        for path in sorted(folder.rglob("*.py")):
+            module = prefix + ".".join(path.relative_to(folder).with_suffix("").parts)
+            found.append((module.removesuffix(".__init__"), path))
+    return found
+
+
+@pytest.mark.parametrize(("module", "path"), files(), ids=lambda value: str(value).split("/")[-1])
+def test_imports_point_downwards(module: str, path: Path) -> None:
+    if path.name == "__init__.py":  # lazy packages: they may import nothing of ours
+        own = "" if path.parent == ROOT / "mas_fast" else module
+        assert not imports(path.read_text(), own, is_package=True)
+    else:
+        assert not violations(path.read_text(), module)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ops", "from mas_fast import gpt"),
+        ("ops", "from mas_fast.gpt import GPT"),
+        ("ops", "from . import gpt"),
+        ("ops", "from .gpt import GPT"),
+        ("ops", "def f():\n    import mas_fast.gpt as g"),
+        ("ops", "import mas_fast\nmas_fast.gpt.GPT"),
+        ("gpt", "from mas_fast import vqvae"),
+        ("gpt", "from mas_fast import GPT"),
+        ("config", "from mas_fast.reference import sample"),
+        ("data.prepare", "from .encode import encode"),
+        ("data.segmenters.face", "from ..prepare import prepare"),
+        ("kernels.vq", "from mas_fast.ops import sample"),
+        ("nowhere", ""),
+    ],
+)
+def test_upward_imports_are_found(module: str, source: str) -> None:
+    assert violations(source, module)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ops", "from mas_fast import native, reference\nimport torch"),
+        ("cli", "import mas_fast\nmas_fast.__version__"),
+        ("native", "import mas_fast._engine"),
+        ("data.encode", "from .prepare import prepare\nfrom mas_fast.scene import Scene"),
+        ("data.segmenters.face", "from . import transformers\nfrom ..shards import Shard"),
+        ("kernels.vq", "from .launch import grid"),
+    ],
+)
+def test_downward_imports_are_allowed(module: str, source: str) -> None:
+    assert not violations(source, module)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["native", "streams", "config", "request", "bundle", "info", "cli"],
+)
+def test_imports_without_torch(module: str) -> None:
+    block = "import sys; sys.modules['torch'] = None; "
+    subprocess.run([sys.executable, "-c", f"{block}import mas_fast.{module}"], check=True)
