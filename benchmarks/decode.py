@@ -45,11 +45,11 @@ PEERS = {
     CTRANSLATE2: (CTRANSLATE2_CLASS, {"compute_type": "int8", "rows": 2}),
     TRANSFORMERS: (TRANSFORMERS_CLASS, {"dtype": "bfloat16", "rows": 2}),
 }
-# Of the tokens of a stretch that straddles two streams, how many must be those that the reference
-# draws. Rounding moves a token only where two scores nearly tie: seen are 100% in fp32 and above
-# 90% else; a mistake leaves a few percent.
+# Verified is a stretch of tokens that straddles two streams, drawn at a low temperature, so that the
+# logits decide and not the noise: the share that the reference draws too. Seen are 98% to 100% at
+# every dtype; with a guidance of 1.5 for 3 it is 34%.
 COLD = 0.1
-AGREEMENT = {"fp32": 0.95, "bf16": 0.75, "int8": 0.75}
+AGREEMENT = {"fp32": 0.95, "bf16": 0.9, "int8": 0.9}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,272 @@
+// The engine against a forward pass in plain loops and doubles; under the sanitizers this is also the test that nothing
+// reads or writes outside its memory, at sizes that are no multiple of anything.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <random>
+#include <stdexcept>
+
+#include "check.h"
+#include "core/run.h"
+
+namespace {
+
+using mas::Config;
+using mas::DType;
+using Vector = std::vector<double>;
+
+struct Tensors {
+  std::map<std::string, std::vector<float>> values;
+  std::map<std::string, std::vector<size_t>> shapes;
+  const float* operator[](const std::string& name) const { return values.at(name).data(); }
+};
+
+Tensors random_tensors(const Config& config) {
+  Tensors tensors;
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 0.2f);
+  auto add = [&](const std::string& name, std::vector<size_t> shape, float center = 0) {
+    size_t count = 1;
+    for (size_t size : shape) count *= size;
+    std::vector<float>& values = tensors.values[name];
+    for (size_t i = 0; i < count; ++i) values.push_back(center + normal(random));
+    tensors.shapes[name] = std::move(shape);
+  };
+  const size_t dim = config.dim, mlp = config.mlp;
+  for (int i = 0; i < config.layers; ++i) {
+    const std::string block = "blocks." + std::to_string(i) + ".";
+    for (const char* norm : {"norm1", "norm2"}) {
+      add(block + norm + ".weight", {dim}, 1);
+      add(block + norm + ".bias", {dim});
+    }
+    add(block + "attention.qkv.weight", {3 * dim, dim});
+    add(block + "attention.qkv.bias", {3 * dim});
+    add(block + "attention.proj.weight", {dim, dim});
+    add(block + "attention.proj.bias", {dim});
+    add(block + "mlp.up.weight", {mlp, dim});
+    add(block + "mlp.up.bias", {mlp});
+    add(block + "mlp.down.weight", {dim, mlp});
+    add(block + "mlp.down.bias", {dim});
+    if (config.qk_norm) {
+      add(block + "attention.q_norm.weight", {size_t(config.head_dim())}, 1);
+      add(block + "attention.k_norm.weight", {size_t(config.head_dim())}, 1);
+    }
+  }
+  add("norm.weight", {dim}, 1);
+  add("norm.bias", {dim});
+  for (const mas::StreamShape& stream : config.streams) {
+    add("embed." + stream.name + ".weight", {size_t(stream.vocab), dim});
+    add("position." + stream.name + ".weight", {size_t(stream.length), dim});
+    add("head." + stream.name + ".weight", {size_t(stream.vocab), dim});
+  }
+  return tensors;
+}
+
+Vector product(const Vector& x, const float* weight, const float* bias, int outputs) {
+  Vector y(outputs);
+  for (int o = 0; o < outputs; ++o) {
+    y[o] = bias ? bias[o] : 0;
+    for (size_t i = 0; i < x.size(); ++i) y[o] += x[i] * weight[o * x.size() + i];
+  }
+  return y;
+}
+
+Vector normed(const Vector& x, const float* weight, const float* bias, double epsilon) {
+  double mean = 0, squares = 0;
+  for (double value : x) mean += value / x.size();
+  for (double value : x) squares += (value - mean) * (value - mean) / x.size();
+  Vector y(x.size());
+  for (size_t i = 0; i < x.size(); ++i) y[i] = (x[i] - mean) / std::sqrt(squares + epsilon) * weight[i] + bias[i];
+  return y;
+}
+
+void rms(double* x, const float* weight, int size) {
+  double squares = 0;
+  for (int i = 0; i < size; ++i) squares += x[i] * x[i] / size;
+  for (int i = 0; i < size; ++i) x[i] *= weight[i] / std::sqrt(squares + 1e-6);
+}
+
+// The logits that each position but the last predicts.
+std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const std::vector<int32_t>& tokens) {
+  const int dim = config.dim, width = config.head_dim(), length = int(tokens.size());
+  std::vector<Vector> x(length, Vector(dim)), qkv(length);
+  for (int t = 0; t < length; ++t) {
+    const int stream = config.stream_at(t);
+    const std::string& name = config.streams[stream].name;
+    for (int i = 0; i < dim; ++i)
+      x[t][i] = double(w["embed." + name + ".weight"][tokens[t] * dim + i]) +
+                w["position." + name + ".weight"][(t - config.offset(stream)) * dim + i];
+  }
+  for (int layer = 0; layer < config.layers; ++layer) {
+    const std::string block = "blocks." + std::to_string(layer) + ".";
+    auto get = [&](const std::string& name) { return w[block + name]; };
+    for (int t = 0; t < length; ++t) {
+      qkv[t] = product(normed(x[t], get("norm1.weight"), get("norm1.bias"), config.norm_eps), get("attention.qkv.weight"),
+                       get("attention.qkv.bias"), 3 * dim);
+      for (int head = 0; config.qk_norm && head < config.heads; ++head) {
+        rms(&qkv[t][head * width], get("attention.q_norm.weight"), width);
+        rms(&qkv[t][dim + head * width], get("attention.k_norm.weight"), width);
+      }
+    }
+    for (int t = 0; t < length; ++t) {
+      Vector mixed(dim);
+      for (int head = 0; head < config.heads; ++head) {
+        Vector weights(t + 1);
+        double most = -1e300, total = 0;
+        for (int s = 0; s <= t; ++s) {
+          for (int i = 0; i < width; ++i) weights[s] += qkv[t][head * width + i] * qkv[s][dim + head * width + i];
+          weights[s] /= std::sqrt(double(width));
+          most = std::max(most, weights[s]);
+        }
+        for (double& weight : weights) total += weight = std::exp(weight - most);
+        for (int s = 0; s <= t; ++s)
+          for (int i = 0; i < width; ++i)
+            mixed[head * width + i] += weights[s] / total * qkv[s][2 * dim + head * width + i];
+      }
+      const Vector attended = product(mixed, get("attention.proj.weight"), get("attention.proj.bias"), dim);
+      for (int i = 0; i < dim; ++i) x[t][i] += attended[i];
+      Vector hidden = product(normed(x[t], get("norm2.weight"), get("norm2.bias"), config.norm_eps), get("mlp.up.weight"),
+                              get("mlp.up.bias"), config.mlp);
+      for (double& value : hidden) value *= 0.5 * (1 + std::erf(value / std::sqrt(2.0)));
+      const Vector added = product(hidden, get("mlp.down.weight"), get("mlp.down.bias"), dim);
+      for (int i = 0; i < dim; ++i) x[t][i] += added[i];
+    }
+  }
+  std::vector<Vector> logits;
+  for (int t = 0; t + 1 < length; ++t) {
+    const mas::StreamShape& stream = config.streams[config.stream_at(t + 1)];
+    logits.push_back(product(normed(x[t], w["norm.weight"], w["norm.bias"], config.norm_eps),
+                             w["head." + stream.name + ".weight"], nullptr, stream.vocab));
+  }
+  return logits;
+}
+
+std::shared_ptr<mas::Engine> make(Config config, const Tensors& tensors, DType dtype, DType kv_dtype, int threads,
+                                  mas::Isa isa) {
+  config.dtype = dtype;
+  config.kv_dtype = kv_dtype;
+  auto engine = std::make_shared<mas::Engine>(config, threads, isa);
+  for (const auto& [name, values] : tensors.values)
+    engine->weights().load(name, {values.data(), false}, tensors.shapes.at(name));
+  engine->weights().check_complete();
+  return engine;
+}
+
+double worst_error(mas::Engine& engine, const std::vector<int32_t>& tokens, const std::vector<Vector>& exact) {
+  const Config& config = engine.config();
+  std::vector<std::vector<float>> made;
+  std::vector<float*> out;
+  for (size_t s = 0; s < config.streams.size(); ++s)
+    made.emplace_back(size_t(mas::predicted(config, int(s), int(tokens.size()))) * config.streams[s].vocab);
+  for (auto& values : made) out.push_back(values.data());
+  mas::teacher_logits(engine, tokens.data(), 1, int(tokens.size()), out);
+  double worst = 0;
+  size_t row = 0;
+  for (size_t s = 0; s < made.size(); ++s) {
+    const size_t vocab = config.streams[s].vocab;
+    for (size_t i = 0; i < made[s].size(); ++i)
+      worst = std::max(worst, std::fabs(made[s][i] - exact[row + i / vocab][i % vocab]));
+    row += made[s].size() / vocab;
+  }
+  CHECK(row == exact.size());
+  return worst;
+}
+
+mas::Request request(const Config& config, int prompts, int samples) {
+  mas::Request made;
+  made.prompts = prompts;
+  made.samples = samples;
+  made.stop = config.length();
+  made.seed = 42;
+  for (int prompt = 0; prompt < prompts; ++prompt)
+    for (int t = 0; t < config.length(); ++t) {
+      const int first = config.streams[0].length;
+      const bool middle = prompt == 1 && t >= first + 3 && t < first + 9;  // one prompt has part of a later stream
+      made.forced.push_back(t < first - 2 ? (t * 3 + prompt) % config.streams[0].vocab : middle ? 1 : -1);
+    }
+  made.null.assign(config.streams[0].length, 0);
+  for (size_t s = 0; s < config.streams.size(); ++s) made.sampling.push_back({s ? 1.5 : 1.0, 1.0, s == 1 ? 5 : mas::kAll, {}});
+  return made;
+}
+
+std::vector<int32_t> generate(const std::shared_ptr<mas::Engine>& engine, const mas::Request& what, int count) {
+  mas::Run run(engine, what);
+  while (run.position() < run.stop()) run.advance(count, {});
+  return run.tokens();
+}
+
+void test_shape(const Config& config) {
+  const Tensors tensors = random_tensors(config);
+  const int length = config.length();
+  std::vector<int32_t> tokens;
+  for (int t = 0; t < length; ++t) tokens.push_back(t * 7 % config.streams[config.stream_at(t)].vocab);
+  const std::vector<Vector> exact = exact_logits(config, tensors, tokens);
+  for (const mas::Isa isa : mas::supported_isas())
+    for (const auto& [dtype, kv_dtype, bound] : {std::tuple{DType::fp32, DType::fp32, 1e-4},
+                                                 {DType::fp32, DType::int8, 0.2},
+                                                 {DType::bf16, DType::bf16, 0.5},
+                                                 {DType::int8, DType::bf16, 0.5},
+                                                 {DType::int8, DType::int8, 0.5}}) {
+      const auto engine = make(config, tensors, dtype, kv_dtype, 2, isa);
+      const double error = worst_error(*engine, tokens, exact);
+      CHECK_NEAR(error, 0, bound);
+      const std::vector<int32_t> all = generate(engine, request(config, 3, 2), 0);
+      CHECK(all.size() == size_t(6 * length) && *std::min_element(all.begin(), all.end()) >= 0);
+      CHECK(all == generate(engine, request(config, 3, 2), 5));
+      CHECK(all == generate(make(config, tensors, dtype, kv_dtype, 3, isa), request(config, 3, 2), 0));
+      const auto first = generate(make(config, tensors, dtype, kv_dtype, 1, isa), request(config, 1, 1), 1);
+      CHECK(std::equal(first.begin(), first.end(), all.begin()));
+      for (int t = 0; t < 6; ++t) CHECK(all[2 * length + config.streams[0].length + 3 + t] == 1);
+    }
+}
+
+void test_refusals(const Config& config) {
+  const Tensors tensors = random_tensors(config);
+  const auto engine = make(config, tensors, DType::fp32, DType::fp32, 2, mas::best_isa());
+  const auto refused = [&](auto change) {
+    mas::Request what = request(config, 2, 1);
+    change(what);
+    CHECK_THROWS(mas::Run(engine, what), std::invalid_argument);
+  };
+  refused([](mas::Request& what) { what.forced[0] = -1; });
+  refused([](mas::Request& what) { what.forced[0] = -2; });
+  refused([&](mas::Request& what) { what.forced.back() = config.streams.back().vocab; });
+  refused([](mas::Request& what) { what.forced.pop_back(); });
+  refused([](mas::Request& what) { what.null.clear(); });
+  refused([](mas::Request& what) { what.null[0] = -1; });
+  refused([](mas::Request& what) { what.samples = 0; });
+  refused([](mas::Request& what) { what.prompts = 0; });
+  refused([](mas::Request& what) { what.stop = 0; });
+  refused([](mas::Request& what) { what.sampling.pop_back(); });
+  refused([](mas::Request& what) { what.sampling[0].temperature = NAN; });
+  for (auto change : {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; }, +[](Config& c) { c.streams.clear(); },
+                      +[](Config& c) { c.streams[0].vocab = 0; }, +[](Config& c) { c.norm_eps = NAN; }}) {
+    Config changed = config;
+    change(changed);
+    CHECK_THROWS(mas::Engine(changed, 1, mas::Isa::generic), std::invalid_argument);
+  }
+  mas::Engine empty(config, 1, mas::Isa::generic);
+  CHECK_THROWS(empty.weights().check_complete(), std::invalid_argument);
+  CHECK_THROWS(empty.weights().load("nothing", {nullptr, false}, {}), std::invalid_argument);
+  CHECK_THROWS(empty.weights().load("norm.bias", {nullptr, false}, {1}), std::invalid_argument);
+  CHECK_THROWS(mas::parse_isa("none"), std::invalid_argument);
+  CHECK_THROWS(mas::parse_dtype("fp8"), std::invalid_argument);
+
+  mas::Run run(engine, request(config, 1, 1));
+  CHECK(run.advance(0, [](int position, int) { return position < 20; }) == 20);  // stops when told, and goes on
+  CHECK(run.advance(3, {}) == 23);
+  CHECK_THROWS(run.advance(-1, {}), std::invalid_argument);
+  CHECK_THROWS(run.advance(0, [&](int, int) { return run.advance(1, {}) > 0; }), std::logic_error);
+}
+
+}  // namespace
+
+int main() {
+  Config odd{.dim = 45, .layers = 2, .heads = 3, .mlp = 77, .qk_norm = true,
+             .streams = {{"text", 6, 13}, {"seg", 31, 37}, {"img", 40, 70}}};
+  Config wide{.dim = 96, .layers = 1, .heads = 1, .mlp = 130, .streams = {{"text", 4, 33}, {"img", 37, 64}}};
+  test_shape(odd);
+  test_shape(wide);
+  test_refusals(odd);
+  return check::finish();
+}
