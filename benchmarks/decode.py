@@ -45,9 +45,9 @@ PEERS = {
     CTRANSLATE2: (CTRANSLATE2_CLASS, {"compute_type": "int8", "rows": 2}),
     TRANSFORMERS: (TRANSFORMERS_CLASS, {"dtype": "bfloat16", "rows": 2}),
 }
-# Verified is a stretch of tokens that straddles two streams, drawn at a low temperature, so that the
-# logits decide and not the noise: the share that the reference draws too. Seen are 98% to 100% at
-# every dtype; with a guidance of 1.5 for 3 it is 34%.
+# Verified is a stretch of tokens that straddles two streams, drawn at a low temperature, so that
+# the logits decide and not the noise: the share that the reference draws too. Seen are 98% to
+# 100% at every dtype; with a guidance of 1.5 for 3 it is 34%.
 COLD = 0.1
 AGREEMENT = {"fp32": 0.95, "bf16": 0.9, "int8": 0.9}
 

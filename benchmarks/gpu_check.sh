@@ -16,11 +16,14 @@ python=${PYTHON:-python3}
 summary="$out/gpu_check.txt"
 : >"$summary"
 failed=0
+budget=520 # seconds for all steps together
 
 # step NAME SECONDS COMMAND...: runs it with a time limit, its output in $out/NAME.log
 step() {
   local name=$1 limit=$2 start=$SECONDS status=0
   shift 2
+  local left=$((budget - SECONDS))
+  [ "$limit" -le "$left" ] || limit=$((left > 1 ? left : 1))
   timeout --kill-after=10 "$limit" "$@" >"$out/$name.log" 2>&1 || status=$?
   local verdict=ok
   [ "$status" -eq 0 ] || verdict="FAILED (exit status $status)"
@@ -70,10 +73,11 @@ export python
 export PYTHONUNBUFFERED=1
 
 step machine 60 bash -c machine || true
+before=$failed
 if ! step build 240 bash -c build_pip; then
   # kernels/ is found as mas_fast.kernels by the installed package only; no step here needs it.
   export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
-  step build_here 240 bash -c build_here && failed=0
+  step build_here 240 bash -c build_here && failed=$before
 fi
 
 step info 60 "$python" -c 'from mas_fast import info; print(info.render(info.collect()))' || true

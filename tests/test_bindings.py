@@ -184,7 +184,10 @@ def test_bad_tokens(engine, tokens, message: str) -> None:
 
 
 def test_logits_that_become_nan_are_named() -> None:
-    huge = {name: np.full(a.shape, 3e38, np.float32) if "head" in name else a for name, a in WEIGHTS.items()}
+    huge = {
+        name: np.full(a.shape, 3e38, np.float32) if "head" in name else a
+        for name, a in WEIGHTS.items()
+    }
     run = make(weights=huge).start(FORCED, NULL, **SETTINGS)
     for _ in range(2):  # and stay an error
         with pytest.raises(ValueError, match="position 3: the logit of token 0 is NaN"):
@@ -292,7 +295,10 @@ def test_any_arguments_to_sample(cond, uncond, options) -> None:
 @many
 @given(position=anything, rows=anything, threads=anything)
 def test_any_arguments_to_the_rest(engine, position, rows, threads) -> None:
-    for call in (lambda: engine.step_bytes(position, rows), lambda: native.Bandwidth(rows, threads)):
+    for call in (
+        lambda: engine.step_bytes(position, rows),
+        lambda: native.Bandwidth(rows, threads),
+    ):
         try:
             call()
         except (ValueError, TypeError, MemoryError):

@@ -30,9 +30,7 @@ SHAPES = {
     "d96h3": GPTConfig(
         streams(("text", 16, 211), ("seg", 256, 77), ("img", 256, 333)), 96, 3, 3, 384
     ),
-    "d120h5": GPTConfig(
-        streams(("text", 9, 50), ("img", 520, 117)), 120, 2, 5, 300, qk_norm=True
-    ),
+    "d120h5": GPTConfig(streams(("text", 9, 50), ("img", 520, 117)), 120, 2, 5, 300, qk_norm=True),
     "d72h9": GPTConfig(
         streams(("text", 33, 1001), ("seg", 100, 19), ("img", 400, 129)), 72, 4, 9, 290
     ),
@@ -133,7 +131,10 @@ def quantisation_error(model: GPT, tokens: np.ndarray, **dtypes) -> tuple[float,
 def test_int8_error(kv_dtype: str) -> None:
     streams = Streams([Stream("text", 32, 4096, pad=0), Stream("img", 256, 4096)])
     config = GPTConfig(streams, dim=256, layers=4, heads=4, mlp=1024)
-    model, tokens = GPT.create(config, dtype=torch.float64).float().double(), random_tokens(config, 2)
+    model, tokens = (
+        GPT.create(config, dtype=torch.float64).float().double(),
+        random_tokens(config, 2),
+    )
     scaled_to_perplexity(model, tokens)
     kl, equal, perplexity = quantisation_error(model, tokens, dtype="int8", kv_dtype=kv_dtype)
     assert 50 < perplexity < 200
@@ -237,7 +238,9 @@ def test_int8_error_of_the_270m(kv_dtype: str) -> None:
     model.double()
     scaled_to_perplexity(model, tokens)
     kl, equal, perplexity = quantisation_error(model, tokens, dtype="int8", kv_dtype=kv_dtype)
-    print(f"int8 weights, {kv_dtype} cache: KL {kl:.5f} nat, top-1 {equal:.4f}, ppl {perplexity:.0f}")
+    print(
+        f"int8 weights, {kv_dtype} cache: KL {kl:.5f} nat, top-1 {equal:.4f}, ppl {perplexity:.0f}"
+    )
     assert 50 < perplexity < 200
     assert kl <= 0.01
     assert equal >= 0.97

@@ -1,19 +1,18 @@
-// One query against the cache of one head.
+// One query against the cache of one head. While the keys are read the values are fetched, and while those are read the
+// keys of the head that comes next: each is a stream of the same length.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// Where output `output` and input `input` of step-major panels lie; the cache's keys and values differ only in which
-// of position and channel is the output.
+// Where output `output` and input `input` lie in panels that are `panel_bytes` apart and have steps `stride` apart.
 template <DType TYPE>
-inline char* element(char* panels, size_t panel_bytes, int output, int input) {
+inline char* element(char* panels, size_t panel_bytes, int stride, int output, int input) {
   constexpr int unit = inputs_per_step(TYPE), bytes = kStepBytes / kPanel / unit;
-  return panels + output / kPanel * panel_bytes + size_t(input / unit) * kStepBytes +
+  return panels + output / kPanel * panel_bytes + size_t(input / unit) * stride +
          (output % kPanel * unit + input % unit) * bytes;
 }
 
 // Brings x [size] to whole numbers in [-127, 127], plus 128; returns the scale.
 inline float quantize_head(const float* x, int size, uint8_t* levels) {
-  float bound = 0;
-  for (int i = 0; i < size; ++i) bound = __builtin_fabsf(x[i]) > bound ? __builtin_fabsf(x[i]) : bound;
+  const float bound = magnitude(x, size);
   const float factor = bound > 0 ? 127.0f / bound : 0.0f;
   for (int i = 0; i < size; ++i) {
     const float shifted = x[i] * factor + 12582912.0f;
@@ -24,9 +23,11 @@ inline float quantize_head(const float* x, int size, uint8_t* levels) {
 
 template <DType TYPE, class T>
 inline void append_as(const HeadCache& cache, int position, const T* key, const T* value) {
+  const size_t key_panel = cache.key_panel_bytes();
+  const int value_stride = cache.value_stride();
   for (int i = 0; i < cache.head_dim; ++i) {
-    store(element<TYPE>(cache.keys, cache.key_panel_bytes(), position, i), key[i]);
-    store(element<TYPE>(cache.values, cache.value_panel_bytes(), i, position), value[i]);
+    store(element<TYPE>(cache.keys, key_panel, kStepBytes, position, i), key[i]);
+    store(element<TYPE>(cache.values, kStepBytes, value_stride, i, position), value[i]);
   }
 }
 
@@ -50,7 +51,7 @@ void append(const HeadCache& cache, int position, const float* key, const float*
   }
 }
 
-void attend(const HeadCache& cache, int length, const float* query, float* out, float* scratch) {
+void attend(const HeadCache& cache, int length, const float* query, float* out, float* scratch, const char* next) {
   const int head_dim = cache.head_dim;
   const int padded = round_up(length, kPanel);  // the scores that whole panels write
   const int size = padded > head_dim ? padded : round_up(head_dim, kPanel);
@@ -64,7 +65,7 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   const Rows q{cache.dtype, head_dim, data, scale, offset};
   prepare(q, 0, scores);
   for (int panel = 0; panel * kPanel < length; ++panel) {
-    const char* const keys[] = {cache.keys + panel * cache.key_panel_bytes()};
+    const Panels<1, Contiguous> keys{{cache.keys + panel * cache.key_panel_bytes()}, {}, cache.values - cache.keys};
     const auto sums = dot<false, 1>(cache.dtype, keys, q, 0, cache.key_steps());
     store(scores + panel * kPanel, sums.of[0][0]);
   }
@@ -88,13 +89,18 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
 
   const Rows p{cache.dtype, length, data, scale, offset};
   prepare(p, 0, scores);
-  const int steps = ceil_div(length, inputs_per_step(cache.dtype));
-  for (int first = 0; first < head_dim; first += kPanel) {
-    const char* const values[] = {cache.values + first / kPanel * cache.value_panel_bytes()};
-    const auto mixed = dot<false, 1>(cache.dtype, values, p, 0, steps);
-    float lanes[kPanel];
-    for (int part = 0; part < kParts; ++part) store(lanes + part * kLanes, mixed.of[0][0][part] * total);
-    const int valid = head_dim - first < kPanel ? head_dim - first : kPanel;
-    __builtin_memcpy(out + first, lanes, sizeof(float) * valid);
-  }
+  auto mix = [&]<int PANELS>(int first, Panels<PANELS, int> values) {
+    for (int panel = 0; panel < PANELS; ++panel) values.at[panel] = cache.values + (first + panel) * kStepBytes;
+    const auto mixed = dot<false, 1>(cache.dtype, values, p, 0, cache.value_steps(length));
+    for (int panel = 0; panel < PANELS; ++panel) {
+      float lanes[kPanel];
+      for (int part = 0; part < kParts; ++part) store(lanes + part * kLanes, mixed.of[panel][0][part] * total);
+      const int channel = (first + panel) * kPanel, left = head_dim - channel;
+      __builtin_memcpy(out + channel, lanes, sizeof(float) * (left < kPanel ? left : kPanel));
+    }
+  };
+  int panel = 0;
+  for (; panel + 2 <= cache.value_panels(); panel += 2)
+    mix(panel, Panels<2, int>{{}, cache.value_stride(), next - cache.values});
+  if (panel < cache.value_panels()) mix(panel, Panels<1, int>{{}, cache.value_stride(), next - cache.values});
 }

@@ -36,11 +36,7 @@ void KvCache::copy(int from, int to, int count) {
     for (int index = 0; index < heads_; ++index) {
       const HeadCache source = head(layer, from, index), target = head(layer, to, index);
       std::memcpy(target.keys, source.keys, ceil_div(count, kPanel) * source.key_panel_bytes());
-      const size_t steps = size_t(ceil_div(count, inputs_per_step(dtype_))) * kStepBytes;
-      for (int panel = 0; panel < ceil_div(head_dim_, kPanel); ++panel) {
-        const size_t offset = panel * source.value_panel_bytes();
-        std::memcpy(target.values + offset, source.values + offset, steps);
-      }
+      std::memcpy(target.values, source.values, size_t(source.value_steps(count)) * source.value_stride());
       if (dtype_ == DType::int8) {
         std::memcpy(target.key_scales, source.key_scales, sizeof(float) * count);
         std::memcpy(target.value_scales, source.value_scales, sizeof(float) * count);

@@ -31,13 +31,8 @@ void rms_norm(float* x, const float* weight, int size, float epsilon) {
   for (int i = 0; i < size; ++i) x[i] *= inverse * weight[i];
 }
 
-// 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both sides.
-constexpr float kLargestInteger = 32639.0f;
-
-void prepare_int8(const Rows& rows, int row, const float* x) {
-  const int size = rows.inputs, padded = rows.padded();
-  char* out = rows.row(row);
-  int32_t* offset = rows.offset + row * rows.groups();
+// max |x[i]|
+inline float magnitude(const float* x, int size) {
   VFloat most = {};
   int i = 0;
   for (; i + kLanes <= size; i += kLanes) {
@@ -46,9 +41,19 @@ void prepare_int8(const Rows& rows, int row, const float* x) {
   }
   float bound = largest(most);
   for (; i < size; ++i) bound = __builtin_fabsf(x[i]) > bound ? __builtin_fabsf(x[i]) : bound;
-  const float scale = bound / kLargestInteger;
+  return bound;
+}
+
+// 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both sides.
+constexpr float kLargestInteger = 32639.0f;
+
+void prepare_int8(const Rows& rows, int row, const float* x) {
+  const int size = rows.inputs, padded = rows.padded();
+  char* out = rows.row(row);
+  int32_t* offset = rows.offset + row * rows.groups();
+  const float bound = magnitude(x, size);
   const float inverse = bound > 0 ? kLargestInteger / bound : 0.0f;
-  rows.scale[row] = scale;
+  rows.scale[row] = bound / kLargestInteger;
   for (int group = 0; group * kGroup < padded; ++group) {
     int32_t integers[kGroup] = {};
     const int valid = size - group * kGroup < kGroup ? size - group * kGroup : kGroup;

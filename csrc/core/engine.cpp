@@ -121,22 +121,24 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
     }
     kernels_.append(cache.head(index, item.sequence, unit % heads), item.position, query + dim, query + 2 * dim);
   };
-  auto attend = [&](int unit) {
+  auto keys = [&](int unit) { return cache.head(index, items[unit / heads].sequence, unit % heads).keys; };
+  auto attend = [&](int unit, int next) {
     const Item& item = items[unit / heads];
     const int head = unit % heads;
     kernels_.attend(cache.head(index, item.sequence, head), item.position + 1,
                     qkv_.as<float>() + size_t(unit / heads) * 3 * dim + head * head_dim,
-                    context_.as<float>() + size_t(unit / heads) * dim + head * head_dim, scratch);
+                    context_.as<float>() + size_t(unit / heads) * dim + head * head_dim, scratch,
+                    keys(next < units ? next : unit));
   };
   if (shared) {  // a query may need a key that another thread writes
     for (int unit = thread; unit < units; unit += team_.size()) append(unit);
     team_.barrier();
-    for (int unit = thread; unit < units; unit += team_.size()) attend(unit);
+    for (int unit = thread; unit < units; unit += team_.size()) attend(unit, unit + team_.size());
   } else {
     const Span mine = share(thread, units);
     for (int unit = mine.first; unit < mine.last; ++unit) {
       append(unit);
-      attend(unit);
+      attend(unit, unit + 1);
     }
   }
   team_.barrier(ahead(thread, layer.proj));
@@ -169,7 +171,10 @@ void Engine::forward(int thread, KvCache& cache, std::span<const Item> items, bo
   for (int index = 0; index < config_.layers; ++index) {
     const LayerWeights& layer = weights_.layers()[index];
     Rows rows = prepare(thread, count, dim, normed(layer.norm1_weight, layer.norm1_bias, 0));
-    linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(), 3 * dim, {});
+    const int unit = share(thread, count * config_.heads).first;  // the head that this thread attends with first
+    const HeadCache head = cache.head(index, items[std::min(unit / config_.heads, count - 1)].sequence, unit % config_.heads);
+    linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(), 3 * dim,
+           {head.keys, head.keys + ceil_div(items[0].position + 1, kPanel) * head.key_panel_bytes()});
     attention(thread, layer, index, cache, items, shared);
     rows = prepare(thread, count, dim, plain(context_.as<float>(), dim));
     linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim, ahead(thread, layer.up));

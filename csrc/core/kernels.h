@@ -27,21 +27,23 @@ struct Rows {
 
 enum class Epilogue { store, gelu, add };
 
-// The cache of one head of one sequence in one layer, for `capacity` positions.
+// The cache of one head of one sequence in one layer, for `capacity` positions. Both keys and values lie in the order of
+// positions, and a position takes as many bytes in one as in the other.
 struct HeadCache {
   DType dtype;
   int head_dim, capacity;
-  char* keys;           // panels of 32 positions
-  char* values;         // panels of 32 channels
+  char* keys;           // panels of 32 positions, one after the other: steps over channels
+  char* values;         // panels of 32 channels, side by side: steps over positions
   float* key_scales;    // int8: one a position
   float* value_scales;  // int8: one a position
 
   MAS_INLINE int key_steps() const { return ceil_div(head_dim, inputs_per_step(dtype)); }
-  MAS_INLINE int value_steps() const { return ceil_div(capacity, inputs_per_step(dtype)); }
+  MAS_INLINE int value_steps(int length) const { return ceil_div(length, inputs_per_step(dtype)); }
+  MAS_INLINE int value_panels() const { return ceil_div(head_dim, kPanel); }
   MAS_INLINE size_t key_panel_bytes() const { return size_t(key_steps()) * kStepBytes; }
-  MAS_INLINE size_t value_panel_bytes() const { return size_t(value_steps()) * kStepBytes; }
+  MAS_INLINE int value_stride() const { return value_panels() * kStepBytes; }  // from a step to the next
   MAS_INLINE size_t key_bytes() const { return ceil_div(capacity, kPanel) * key_panel_bytes(); }
-  MAS_INLINE size_t value_bytes() const { return ceil_div(head_dim, kPanel) * value_panel_bytes(); }
+  MAS_INLINE size_t value_bytes() const { return size_t(value_steps(capacity)) * value_stride(); }
 };
 
 // Floats of scratch that attend() needs for `length` positions: the scores, and a prepared row with its scale and
@@ -65,8 +67,9 @@ struct Kernels {
                  Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last);
   // Writes the key and the value of one position.
   void (*append)(const HeadCache& cache, int position, const float* key, const float* value);
-  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over positions [0, length).
-  void (*attend)(const HeadCache& cache, int length, const float* query, float* out, float* scratch);
+  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over positions [0, length); the keys at `next` are
+  // those that this thread reads afterwards.
+  void (*attend)(const HeadCache& cache, int length, const float* query, float* out, float* scratch, const char* next);
   // The sum of a buffer of 64-byte lines, read once: the yardstick for memory bandwidth.
   float (*sum)(const char* data, size_t bytes);
 };

@@ -4,13 +4,26 @@
 // Outputs sit in lanes and an input is broadcast, so no lane is ever summed with another; each row has its own
 // accumulators, filled in the order of the steps: the result of a row does not depend on the rows beside it.
 
-// Weights stream from memory once, and the hardware's prefetcher alone stops at every 4 KiB page: this and two streams
-// at once (linear() below) raise a core's rate from 0.8 to 1.05 of a plain sum's in bf16, 0.7 to 0.95 in int8.
-constexpr int kAhead = 36 * 64;
+// Weights stream from memory once, and the hardware's prefetcher alone stops at every 4 KiB page: fetching 36 lines ahead
+// and two streams at once (linear() below) raise a core's rate from 0.8 to 1.05 of a plain sum's in bf16, 0.7 to 0.95 in
+// int8.
+constexpr ptrdiff_t kAhead = 36 * 64;
 
-inline void fetch_ahead(const char* at, int bytes = kStepBytes) {
-  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(at + kAhead + line, 0, 2);
+inline void fetch(const char* at, int bytes = kStepBytes) {
+  for (int line = 0; line < bytes; line += 64) __builtin_prefetch(at + line, 0, 2);
 }
+
+// Panels that are walked together: where each begins, the bytes from a step to the next, and how far from a step lies
+// what is to be fetched meanwhile.
+struct Contiguous {
+  constexpr operator int() const { return kStepBytes; }
+};
+template <int PANELS, class Stride>
+struct Panels {
+  const char* at[PANELS];
+  Stride stride;
+  ptrdiff_t ahead;
+};
 
 // The 32 outputs of PANELS panels for ROWS rows.
 template <int PANELS, int ROWS>
@@ -21,7 +34,6 @@ struct Outputs {
 // One step of one panel against every row; `x` are the rows' data.
 template <int ROWS>
 inline void step_fp32(VFloat (&sums)[ROWS][kParts], const char* weights, const char* const (&x)[ROWS], int step) {
-  fetch_ahead(weights);
   for (int part = 0; part < kParts; ++part) {
     const VFloat w = load<VFloat>(weights + part * sizeof w);
     for (int row = 0; row < ROWS; ++row) sums[row][part] += w * load<float>(x[row] + 4 * step);
@@ -30,7 +42,6 @@ inline void step_fp32(VFloat (&sums)[ROWS][kParts], const char* weights, const c
 
 template <int ROWS>
 inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights, const char* const (&x)[ROWS], int step) {
-  fetch_ahead(weights);
   for (int part = 0; part < kParts; ++part) {
     const VWord w = load<VWord>(weights + part * sizeof w);
     for (int row = 0; row < ROWS; ++row) {
@@ -49,18 +60,22 @@ inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights, const c
 
 // fp32 and bf16: where registers allow, even and odd steps have accumulators of their own, which halves both the
 // chain of dependent additions and its rounding error.
-template <DType TYPE, int PANELS, int ROWS>
-inline Outputs<PANELS, ROWS> dot_float(const char* const (&panels)[PANELS], const char* const (&x)[ROWS], int steps) {
+template <DType TYPE, int PANELS, class Stride, int ROWS>
+inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels, const char* const (&x)[ROWS], int steps) {
   constexpr auto one = TYPE == DType::fp32 ? step_fp32<ROWS> : step_bf16<ROWS>;
   constexpr int kChains = kParts == 2 ? 2 : 1;
   Outputs<PANELS, ROWS> sums[kChains] = {};
+  auto take = [&](int chain, int step) {
+    for (int panel = 0; panel < PANELS; ++panel) {
+      const char* weights = panels.at[panel] + ptrdiff_t(step) * panels.stride;
+      fetch(weights + panels.ahead);
+      one(sums[chain].of[panel], weights, x, step);
+    }
+  };
   int step = 0;
   for (; step + kChains <= steps; step += kChains)
-    for (int panel = 0; panel < PANELS; ++panel)
-      for (int chain = 0; chain < kChains; ++chain)
-        one(sums[chain].of[panel], panels[panel] + (step + chain) * kStepBytes, x, step + chain);
-  for (; step < steps; ++step)
-    for (int panel = 0; panel < PANELS; ++panel) one(sums[0].of[panel], panels[panel] + step * kStepBytes, x, step);
+    for (int chain = 0; chain < kChains; ++chain) take(chain, step + chain);
+  for (; step < steps; ++step) take(0, step);
   for (int chain = 1; chain < kChains; ++chain)
     for (int panel = 0; panel < PANELS; ++panel)
       for (int row = 0; row < ROWS; ++row)
@@ -70,18 +85,18 @@ inline Outputs<PANELS, ROWS> dot_float(const char* const (&panels)[PANELS], cons
 
 // The integers of rows against the bytes of `steps` (at most 8) steps; exact, so any order gives the same.
 // The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else pairs (0, 2), (1, 3).
-template <int ROWS>
-inline void sum_group(const char* weights, const char* const (&x)[ROWS], int plane, int first, int steps,
-                      const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
+template <int ROWS, class Stride>
+inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead, const char* const (&x)[ROWS], int plane,
+                      int first, int steps, const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
   for (int row = 0; row < ROWS; ++row)
     for (int part = 0; part < kParts; ++part) sums[row][part] = splat(offset[row]);
 #if defined(__AVX512VNNI__)
   VInt high[ROWS][kParts] = {};
 #pragma GCC unroll 8
   for (int step = 0; step < steps; ++step) {
-    fetch_ahead(weights + step * kStepBytes);
+    fetch(weights + step * stride + ahead);
     for (int part = 0; part < kParts; ++part) {
-      const auto w = reinterpret_cast<__m512i>(load<VInt>(weights + step * kStepBytes + part * sizeof(VInt)));
+      const auto w = reinterpret_cast<__m512i>(load<VInt>(weights + step * stride + part * sizeof(VInt)));
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 4 * (first + step);
         const __m512i h = _mm512_set1_epi32(load<int32_t>(at)), l = _mm512_set1_epi32(load<int32_t>(at + plane));
@@ -95,9 +110,9 @@ inline void sum_group(const char* weights, const char* const (&x)[ROWS], int pla
 #else
   (void)plane;
   for (int step = 0; step < steps; ++step) {
-    fetch_ahead(weights + step * kStepBytes);
+    fetch(weights + step * stride + ahead);
     for (int part = 0; part < kParts; ++part) {
-      const VWord w = load<VWord>(weights + step * kStepBytes + part * sizeof w);
+      const VWord w = load<VWord>(weights + step * stride + part * sizeof w);
       const VWord even = w & 0x00ff00ffu, odd = w >> 8 & 0x00ff00ffu;
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 8 * (first + step);
@@ -110,23 +125,25 @@ inline void sum_group(const char* weights, const char* const (&x)[ROWS], int pla
 }
 
 // int8: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added in float.
-template <bool SCALED, int PANELS, int ROWS>
-inline Outputs<PANELS, ROWS> dot_int8(const char* const (&panels)[PANELS], const char* const (&x)[ROWS],
+template <bool SCALED, int PANELS, class Stride, int ROWS>
+inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels, const char* const (&x)[ROWS],
                                       const Rows& rows, int first, int steps) {
   constexpr int kSteps = kGroup / 4;
-  constexpr size_t kBytes = SCALED ? kGroupBytes : kSteps * kStepBytes;
+  const ptrdiff_t group_bytes = SCALED ? kGroupBytes : kSteps * panels.stride;
   Outputs<PANELS, ROWS> outputs = {};
   for (int group = 0, left = steps; left > 0; ++group, left -= kSteps) {
     int32_t offset[ROWS];
     for (int row = 0; row < ROWS; ++row) offset[row] = rows.offset[(first + row) * rows.groups() + group];
     for (int panel = 0; panel < PANELS; ++panel) {
-      const char* weights = panels[panel] + group * kBytes;
+      const char* weights = panels.at[panel] + group * group_bytes;
       VInt sums[ROWS][kParts];
       if constexpr (SCALED) {
-        fetch_ahead(weights, kScaleBytes);
-        sum_group<ROWS>(weights + kScaleBytes, x, rows.padded(), group * kSteps, kSteps, offset, sums);
+        fetch(weights + panels.ahead, kScaleBytes);
+        sum_group(weights + kScaleBytes, panels.stride, panels.ahead, x, rows.padded(), group * kSteps, kSteps, offset,
+                  sums);
       } else {
-        sum_group<ROWS>(weights, x, rows.padded(), group * kSteps, left < kSteps ? left : kSteps, offset, sums);
+        sum_group(weights, panels.stride, panels.ahead, x, rows.padded(), group * kSteps, left < kSteps ? left : kSteps,
+                  offset, sums);
       }
       for (int part = 0; part < kParts; ++part) {
         const VFloat scale = SCALED ? load_bf16(weights + part * sizeof(VHalf)) : splat(1.0f);
@@ -141,8 +158,8 @@ inline Outputs<PANELS, ROWS> dot_int8(const char* const (&panels)[PANELS], const
 }
 
 // Panels against rows first, first + 1, ... of `rows`; unscaled int8 is the KV cache.
-template <bool SCALED, int ROWS, int PANELS>
-inline Outputs<PANELS, ROWS> dot(DType dtype, const char* const (&panels)[PANELS], const Rows& rows, int first,
+template <bool SCALED, int ROWS, int PANELS, class Stride>
+inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& panels, const Rows& rows, int first,
                                  int steps) {
   const char* x[ROWS];
   for (int row = 0; row < ROWS; ++row) x[row] = rows.row(first + row);
@@ -162,8 +179,8 @@ struct Linear {
 
   template <int ROWS, int PANELS>
   inline void panels(int first, const int (&index)[PANELS]) const {
-    const char* data[PANELS];
-    for (int panel = 0; panel < PANELS; ++panel) data[panel] = weights.panel(index[panel]);
+    Panels<PANELS, Contiguous> data{{}, {}, kAhead};
+    for (int panel = 0; panel < PANELS; ++panel) data.at[panel] = weights.panel(index[panel]);
     const auto sums = dot<true, ROWS>(weights.dtype, data, rows, first,
                                       ceil_div(weights.inputs, inputs_per_step(weights.dtype)));
     for (int panel = 0; panel < PANELS; ++panel) finish(sums.of[panel], first, index[panel] * kPanel);
