@@ -365,13 +365,15 @@ rng = np.random.default_rng(0)
 def weights():
     d, m = config["dim"], config["mlp"]
     for i in range(config["layers"]):
-        sizes = {"norm1": (d,), "attention.qkv": (3 * d, d), "attention.proj": (d, d), "norm2": (d,)}
-        for name, shape in (sizes | {"mlp.up": (m, d), "mlp.down": (d, m)}).items():
+        sizes = {"norm1": (d,), "attention.qkv": (3 * d, d), "attention.proj": (d, d)}
+        sizes |= {"norm2": (d,), "mlp.up": (m, d), "mlp.down": (d, m)}
+        for name, shape in sizes.items():
             yield f"blocks.{i}.{name}.weight", rng.random(shape, np.float32)
             yield f"blocks.{i}.{name}.bias", rng.random(shape[:1], np.float32)
     yield from ((f"norm.{part}", rng.random(d, np.float32)) for part in ("weight", "bias"))
     yield "position.a.weight", rng.random((20000, d), np.float32)
-    yield from ((f"{part}.a.weight", rng.random((2048, d), np.float32)) for part in ("embed", "head"))
+    for part in ("embed", "head"):
+        yield f"{part}.a.weight", rng.random((2048, d), np.float32)
 engine = _engine.Engine(config, weights(), dtype="int8")
 forced = np.full((1, 20000), -1, np.int32); forced[0, 0] = 1
 run = engine.start(forced, guidance=[1.0], temperature=[1.0], top_k=[None], top_p=[None])

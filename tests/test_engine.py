@@ -1,4 +1,4 @@
-"""The C++ engine against the GPT in fp64: logits, tokens, quantisation error, batches and threads."""
+"""The C++ engine against the GPT in fp64: logits, tokens, quantisation error, batches, threads."""
 
 import math
 
@@ -25,7 +25,7 @@ def streams(*sizes: tuple[str, int, int]) -> Streams:
     )
 
 
-# Odd head counts, widths that are no multiple of 64, vocabularies that are none of 16; > 512 positions.
+# Odd head counts, widths no multiple of 64, vocabularies none of 16; over 512 positions.
 SHAPES = {
     "d96h3": GPTConfig(
         streams(("text", 16, 211), ("seg", 256, 77), ("img", 256, 333)), 96, 3, 3, 384
