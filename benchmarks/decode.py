@@ -57,7 +57,7 @@ class Plan:
     """What a run does. The slow peers, several times our time, are timed over fewer images."""
 
     preset: str = "mini-270m"
-    images: int = 3
+    images: int = 2
     slow_images: int = 1
     threads: int = 2
     block: int = 64  # tokens
