@@ -1,4 +1,5 @@
-// The module mas_fast._engine: the core for numpy arrays. It needs no torch, and holds no logic of its own.
+// The module mas_fast._engine: the core for numpy arrays. It needs no torch, and holds no logic of
+// its own.
 #include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -20,33 +21,39 @@ using Floats = py::array_t<float, py::array::c_style>;
 
 std::string shape_text(const py::array& array) {
   std::string text = "[";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
+  for (py::ssize_t i = 0; i < array.ndim(); ++i)
+    text += (i ? ", " : "") + std::to_string(array.shape(i));
   return text + "]";
 }
 
-// A C-contiguous array of exactly this type and rank: a silent conversion would hide a caller's mistake.
+// A C-contiguous array of exactly this type and rank: a silent conversion would hide a caller's
+// mistake.
 template <class T>
-py::array_t<T, py::array::c_style> array_of(const py::object& object, const char* name, int rank, const char* shape) {
+py::array_t<T, py::array::c_style> array_of(const py::object& object, const char* name, int rank,
+                                            const char* shape) {
   if (!py::isinstance<py::array>(object))
-    throw py::type_error(std::string(name) + " must be a numpy array, found " + std::string(py::str(py::type::of(object))));
+    throw py::type_error(std::string(name) + " must be a numpy array, found " +
+                         std::string(py::str(py::type::of(object))));
   const auto array = py::reinterpret_borrow<py::array>(object);
   if (!array.dtype().equal(py::dtype::of<T>()))
-    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; expected " +
-                          std::string(py::str(py::dtype::of<T>())));
+    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) +
+                          "; expected " + std::string(py::str(py::dtype::of<T>())));
   if (array.ndim() != rank)
-    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " + shape);
+    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " +
+                          shape);
   return py::array_t<T, py::array::c_style>::ensure(array);
 }
 
-// An int within [low, high]; where Python's does not even fit, pybind11 would only say that types differ.
+// An int within [low, high]; where Python's does not even fit, pybind11 would only say that types
+// differ.
 int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
   if (!py::isinstance<py::int_>(value))
     throw py::type_error(name + " must be an int, found " + std::string(py::repr(value)));
   int overflow = 0;
   const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
   if (overflow || found < low || found > high)
-    throw py::value_error(name + " is " + std::string(py::repr(value)) + "; allowed: " + std::to_string(low) + " to " +
-                          std::to_string(high));
+    throw py::value_error(name + " is " + std::string(py::repr(value)) +
+                          "; allowed: " + std::to_string(low) + " to " + std::to_string(high));
   return found;
 }
 
@@ -56,7 +63,8 @@ uint64_t seed_from(const py::handle& value) {
   const uint64_t seed = PyLong_AsUnsignedLongLong(value.ptr());
   if (PyErr_Occurred()) {
     PyErr_Clear();
-    throw py::value_error("seed is " + std::string(py::repr(value)) + "; allowed: 0 to 18446744073709551615");
+    throw py::value_error("seed is " + std::string(py::repr(value)) +
+                          "; allowed: 0 to 18446744073709551615");
   }
   return seed;
 }
@@ -77,8 +85,8 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
       names += (names.empty() ? "" : ", ") + std::string(name);
     }
     if (!found)
-      throw py::value_error(std::string(where) + " has the unknown key '" + std::string(py::str(item.first)) +
-                            "'; known are " + names);
+      throw py::value_error(std::string(where) + " has the unknown key '" +
+                            std::string(py::str(item.first)) + "'; known are " + names);
   }
 }
 
@@ -96,7 +104,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
     const auto stream = item.cast<py::dict>();
     only(stream, {"name", "length", "vocab"}, "a stream of config");
     if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
-    config.streams.push_back({stream["name"].cast<std::string>(), entry(stream, "length", "a stream of config"),
+    config.streams.push_back({stream["name"].cast<std::string>(),
+                              entry(stream, "length", "a stream of config"),
                               entry(stream, "vocab", "a stream of config")});
   }
   config.dtype = parse_dtype(dtype);
@@ -104,18 +113,22 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   return config;
 }
 
-std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights, const std::string& dtype,
-                                    const std::string& kv_dtype, const py::object& threads, const std::string& isa) {
+std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights,
+                                    const std::string& dtype, const std::string& kv_dtype,
+                                    const py::object& threads, const std::string& isa) {
   const int size = int(whole(threads, "threads", 0, kMostThreads));
-  auto engine = std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
+  auto engine =
+      std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
   for (const auto& item : weights) {
     const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
     if (!py::isinstance<py::array>(object))
-      throw py::type_error("weight '" + name + "' must be a numpy array, found " + std::string(py::str(py::type::of(object))));
+      throw py::type_error("weight '" + name + "' must be a numpy array, found " +
+                           std::string(py::str(py::type::of(object))));
     const auto array = py::array::ensure(object, py::array::c_style);
     const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
     if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
-      throw py::value_error("weight '" + name + "' has dtype " + std::string(py::str(array.dtype())) +
+      throw py::value_error("weight '" + name + "' has dtype " +
+                            std::string(py::str(array.dtype())) +
                             "; allowed: float32, or uint16 that holds bfloat16");
     const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
     const Source source{array.data(), is_bf16};
@@ -129,16 +142,19 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
 template <class T>
 T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const char* name) {
   if (values.size() != streams)
-    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) + " entries; expected " +
-                          std::to_string(streams) + ", one a stream");
+    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) +
+                          " entries; expected " + std::to_string(streams) + ", one a stream");
   return values[stream];
 }
 
-std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced, const py::object& null,
-                           const py::object& samples, const py::object& first_sample, const py::object& seed,
+std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced,
+                           const py::object& null, const py::object& samples,
+                           const py::object& first_sample, const py::object& seed,
                            const std::vector<double>& guidance,
-                           const std::vector<double>& temperature, const std::vector<std::optional<int64_t>>& top_k,
-                           const std::vector<std::optional<double>>& top_p, const py::object& stop) {
+                           const std::vector<double>& temperature,
+                           const std::vector<std::optional<int64_t>>& top_k,
+                           const std::vector<std::optional<double>>& top_p,
+                           const py::object& stop) {
   const Config& config = engine->config();
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
@@ -146,7 +162,8 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
     throw py::value_error("forced has shape " + shape_text(tokens) + "; expected [prompts, " +
                           std::to_string(config.length()) + "]");
   if (tokens.shape(0) > (1 << 14))
-    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) + " prompts; allowed: at most 16384");
+    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) +
+                          " prompts; allowed: at most 16384");
   Request request;
   request.prompts = int(tokens.shape(0));
   request.samples = int(whole(samples, "samples", 1, kMostInt));
@@ -175,7 +192,8 @@ int advance(Run& run, const py::object& positions, const py::object& progress) {
   using Clock = std::chrono::steady_clock;
   auto last = Clock::now();
   auto step = [&](int position, int stop) {
-    // Taking the GIL from other Python threads can cost milliseconds: without a callback do so ten times a second.
+    // Taking the GIL from other Python threads can cost milliseconds: without a callback do so ten
+    // times a second.
     if (progress.is_none() && Clock::now() - last < std::chrono::milliseconds(100)) return true;
     last = Clock::now();
     const py::gil_scoped_acquire acquire;
@@ -204,13 +222,15 @@ py::dict logits(Engine& engine, const py::object& object) {
   for (py::ssize_t i = 0; i < tokens.size(); ++i) {
     const StreamShape& stream = config.streams[config.stream_at(int(i % length))];
     if (tokens.data()[i] < 0 || tokens.data()[i] >= stream.vocab)
-      throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" + stream.name + "') is " +
-                            std::to_string(tokens.data()[i]) + "; allowed: 0 to " + std::to_string(stream.vocab - 1));
+      throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" +
+                            stream.name + "') is " + std::to_string(tokens.data()[i]) +
+                            "; allowed: 0 to " + std::to_string(stream.vocab - 1));
   }
   py::dict result;
   std::vector<float*> out;
   for (size_t s = 0; s < config.streams.size(); ++s) {
-    Floats array({batch, py::ssize_t(predicted(config, int(s), int(length))), py::ssize_t(config.streams[s].vocab)});
+    Floats array({batch, py::ssize_t(predicted(config, int(s), int(length))),
+                  py::ssize_t(config.streams[s].vocab)});
     out.push_back(array.mutable_data());
     result[py::str(config.streams[s].name)] = array;
   }
@@ -220,8 +240,9 @@ py::dict logits(Engine& engine, const py::object& object) {
 }
 
 py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py::object& seed,
-                      const py::object& sample_index, const py::object& position, double guidance, double temperature, std::optional<int64_t> top_k,
-                      std::optional<double> top_p, const std::string& isa_text) {
+                      const py::object& sample_index, const py::object& position, double guidance,
+                      double temperature, std::optional<int64_t> top_k, std::optional<double> top_p,
+                      const std::string& isa_text) {
   const auto conditional = array_of<float>(cond, "cond", 2, "[batch, vocab]");
   const py::ssize_t batch = conditional.shape(0), vocab = conditional.shape(1);
   check_vocab(vocab);
@@ -229,10 +250,11 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   if (!uncond.is_none()) {
     unconditional = array_of<float>(uncond, "uncond", 2, "[batch, vocab]");
     if (unconditional.shape(0) != batch || unconditional.shape(1) != vocab)
-      throw py::value_error("uncond has shape " + shape_text(unconditional) + "; expected that of cond, " +
-                            shape_text(conditional));
+      throw py::value_error("uncond has shape " + shape_text(unconditional) +
+                            "; expected that of cond, " + shape_text(conditional));
   } else if (guidance != 1) {
-    throw py::value_error("guidance is " + std::to_string(guidance) + " without uncond; allowed: 1");
+    throw py::value_error("guidance is " + std::to_string(guidance) +
+                          " without uncond; allowed: 1");
   }
   const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
   check(settings);
@@ -247,14 +269,15 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
     const py::gil_scoped_release release;
     Buffer scratch(sampler_scratch_bytes(int(vocab)));
     for (py::ssize_t row = 0; row < batch; ++row)
-      token[row] = sample(conditional.data() + row * vocab, uncond.is_none() ? nullptr : unconditional.data() + row * vocab,
+      token[row] = sample(conditional.data() + row * vocab,
+                          uncond.is_none() ? nullptr : unconditional.data() + row * vocab,
                           int(vocab), settings, draw, scratch.as<char>(), mask + row * vocab, isa);
   }
   return py::make_tuple(tokens, kept);
 }
 
-// The bytes per second of one pass over fresh memory of `bytes`, every thread summing a share of its own: the most that
-// a decode step, which reads all weights once, can hope for.
+// The bytes per second of one pass over fresh memory of `bytes`, every thread summing a share of
+// its own: the most that a decode step, which reads all weights once, can hope for.
 class Bandwidth {
  public:
   Bandwidth(const py::object& bytes, const py::object& threads)
@@ -305,26 +328,34 @@ weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consu
 dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for all;
 isa: '' for MAS_FAST_ISA or the best of this processor.
 Raises ValueError for a bad config, and for weights that are unknown, missing, misshapen or not finite.)")
-      .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(), py::arg("dtype") = "int8",
-           py::arg("kv_dtype") = "bf16", py::arg("threads") = 0, py::arg("isa") = "")
-      .def_property_readonly("weight_bytes", [](Engine& engine) { return engine.weights().bytes(); })
+      .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(),
+           py::arg("dtype") = "int8", py::arg("kv_dtype") = "bf16", py::arg("threads") = 0,
+           py::arg("isa") = "")
+      .def_property_readonly("weight_bytes",
+                             [](Engine& engine) { return engine.weights().bytes(); })
       .def_property_readonly("threads", [](Engine& engine) { return engine.team().size(); })
       .def_property_readonly("isa", [](const Engine& engine) { return isa_name(engine.isa()); })
-      .def_property_readonly("dtype", [](const Engine& engine) { return dtype_name(engine.config().dtype); })
-      .def_property_readonly("kv_dtype", [](const Engine& engine) { return dtype_name(engine.config().kv_dtype); })
+      .def_property_readonly("dtype",
+                             [](const Engine& engine) { return dtype_name(engine.config().dtype); })
+      .def_property_readonly(
+          "kv_dtype", [](const Engine& engine) { return dtype_name(engine.config().kv_dtype); })
       .def(
           "step_bytes",
           [](const Engine& engine, const py::object& position, const py::object& rows) {
-            return engine.step_bytes(int(whole(position, "position", 0, engine.config().length() - 1)),
-                                     int(whole(rows, "rows", 1, kMostInt)));
+            return engine.step_bytes(
+                int(whole(position, "position", 0, engine.config().length() - 1)),
+                int(whole(rows, "rows", 1, kMostInt)));
           },
           py::arg("position"), py::arg("rows"),
-          "Bytes of weights and live keys and values that the step at `position` must read for `rows` rows.")
+          "Bytes of weights and live keys and values that the step at `position` must read for "
+          "`rows` rows.")
       .def("logits", &logits, py::arg("tokens"),
-           "Teacher-forced logits of int32 tokens [batch, length]: {stream: float32 [batch, positions that predict it, vocab]}.")
-      .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(), py::arg("samples") = 1,
-           py::arg("first_sample") = 0, py::arg("seed") = 0, py::arg("guidance"), py::arg("temperature"), py::arg("top_k"),
-           py::arg("top_p"), py::arg("stop") = py::none(), R"(Begins a generation.
+           "Teacher-forced logits of int32 tokens [batch, length]: {stream: float32 [batch, "
+           "positions that predict it, vocab]}.")
+      .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(),
+           py::arg("samples") = 1, py::arg("first_sample") = 0, py::arg("seed") = 0,
+           py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
+           py::arg("stop") = py::none(), R"(Begins a generation.
 
 forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it; position 0 must be fixed.
 null: int32 [n], the null caption, which replaces the first n tokens in the unconditional rows.
@@ -339,13 +370,17 @@ progress(position, stop) is called after each. The GIL is released meanwhile; Ct
 Raises ValueError when a logit is NaN.)")
       .def_property_readonly("position", &Run::position)
       .def_property_readonly("stop", &Run::stop)
-      .def_property_readonly("tokens", &tokens_of, "int32 [prompts * samples, length]; -1 where not known yet.");
+      .def_property_readonly("tokens", &tokens_of,
+                             "int32 [prompts * samples, length]; -1 where not known yet.");
 
-  module.def("sample", &sample_rows, py::arg("cond"), py::arg("uncond") = py::none(), py::kw_only(), py::arg("seed"),
-             py::arg("sample") = 0, py::arg("position") = 0, py::arg("guidance") = 1.0, py::arg("temperature") = 1.0,
-             py::arg("top_k") = py::none(), py::arg("top_p") = py::none(), py::arg("isa") = "",
-             "Draws a token for each row of float32 logits [batch, vocab]: (int32 [batch], uint8 kept [batch, vocab]).");
-  py::class_<Bandwidth>(module, "Bandwidth", "A yardstick: the rate at which `threads` threads read `bytes` of memory.")
+  module.def("sample", &sample_rows, py::arg("cond"), py::arg("uncond") = py::none(), py::kw_only(),
+             py::arg("seed"), py::arg("sample") = 0, py::arg("position") = 0,
+             py::arg("guidance") = 1.0, py::arg("temperature") = 1.0, py::arg("top_k") = py::none(),
+             py::arg("top_p") = py::none(), py::arg("isa") = "",
+             "Draws a token for each row of float32 logits [batch, vocab]: (int32 [batch], uint8 "
+             "kept [batch, vocab]).");
+  py::class_<Bandwidth>(module, "Bandwidth",
+                        "A yardstick: the rate at which `threads` threads read `bytes` of memory.")
       .def(py::init<py::object, py::object>(), py::arg("bytes") = 512 << 20, py::arg("threads") = 2)
       .def("read", &Bandwidth::pass, "Bytes per second of one pass.");
   module.def("supported_isas", &isa_names);

@@ -330,3 +330,10 @@ def test_cpp_tokens_do_not_depend_on_the_batch(dtype):
 def test_cpp_names_an_unknown_dtype():
     with pytest.raises(ValueError, match="fp64"):
         generate_tokens(peaked(), PROMPT, engine="cpp", dtype="fp64")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_cpu_tokens(model):
+    there = peaked().to("cuda")
+    ours = generate_tokens(there, PROMPT, num_samples=2, seed=5, **GUIDED)
+    assert torch.equal(ours.cpu(), generate_tokens(model, PROMPT, num_samples=2, seed=5, **GUIDED))

@@ -237,6 +237,33 @@ def test_guidance_equals_reference(vocab):
         assert torch.equal(ops.sample(cond, impl="cpp", **shape), want)
 
 
+@needs_torch_library
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_same():
+    """Bit for bit the CPU's tokens and kept sets, and the reference's tokens on the device."""
+    assert ops.default_impl("cuda") == "cuda"
+    rng = np.random.default_rng(13)
+    for index in range(360):
+        vocab = [1, 3, 16, 65, 1027, 16384][index // 12 % 6]
+        cond, uncond = (torch.from_numpy(adversarial(index % 12, 4, vocab, rng)) for _ in range(2))
+        arguments = settings_of(index, vocab, rng) | {
+            "seed": int(rng.integers(0, 1 << 64, dtype=np.uint64)),
+            "sample": torch.from_numpy(rng.integers(0, 1 << 32, 4)),
+            "position": torch.from_numpy(rng.integers(0, 1 << 32, 4)),
+        }
+        if index % 12 < 2:  # finite logits: no inf - inf
+            arguments |= {"uncond": uncond, "guidance": 2.5}
+        moved = {
+            name: value.cuda() if isinstance(value, torch.Tensor) else value
+            for name, value in arguments.items()
+        }
+        for ours, theirs in zip(draw(cond.cuda(), **moved), draw(cond, **arguments), strict=True):
+            assert torch.equal(ours.cpu(), theirs), f"batch {index}"
+        if index % 6 == 0:
+            want = ops.sample(cond.cuda(), impl="reference", **moved)
+            assert torch.equal(ops.sample(cond.cuda(), impl="cuda", **moved), want)
+
+
 @needs_engine
 def test_every_isa_gives_the_same():
     engine = native.engine()

@@ -1,8 +1,9 @@
-// One query against the cache of one head. While the keys are read the values are fetched, and while those are read the
-// keys of the head that comes next: each is a stream of the same length.
+// One query against the cache of one head. While the keys are read the values are fetched, and
+// while those are read the keys of the head that comes next: each is a stream of the same length.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// Where output `output` and input `input` lie in panels that are `panel_bytes` apart and have steps `stride` apart.
+// Where output `output` and input `input` lie in panels that are `panel_bytes` apart and have steps
+// `stride` apart.
 template <DType TYPE>
 inline char* element(char* panels, size_t panel_bytes, int stride, int output, int input) {
   constexpr int unit = inputs_per_step(TYPE), bytes = kStepBytes / kPanel / unit;
@@ -51,7 +52,8 @@ void append(const HeadCache& cache, int position, const float* key, const float*
   }
 }
 
-void attend(const HeadCache& cache, int length, const float* query, float* out, float* scratch, const char* next) {
+void attend(const HeadCache& cache, int length, const float* query, float* out, float* scratch,
+            const char* next) {
   const int head_dim = cache.head_dim;
   const int padded = round_up(length, kPanel);  // the scores that whole panels write
   const int size = padded > head_dim ? padded : round_up(head_dim, kPanel);
@@ -61,11 +63,13 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   char* data = reinterpret_cast<char*>(offset + round_up(size / kGroup, 16));
 
   const float factor = 1.0f / __builtin_sqrtf(float(head_dim));
-  for (int i = 0; i < head_dim; ++i) scores[i] = query[i] * factor;  // scores holds the scaled query for a moment
+  for (int i = 0; i < head_dim; ++i)
+    scores[i] = query[i] * factor;  // scores holds the scaled query for a moment
   const Rows q{cache.dtype, head_dim, data, scale, offset};
   prepare(q, 0, scores);
   for (int panel = 0; panel * kPanel < length; ++panel) {
-    const Panels<1, Contiguous> keys{{cache.keys + panel * cache.key_panel_bytes()}, {}, cache.values - cache.keys};
+    const Panels<1, Contiguous> keys{
+        {cache.keys + panel * cache.key_panel_bytes()}, {}, cache.values - cache.keys};
     const auto sums = dot<false, 1>(cache.dtype, keys, q, 0, cache.key_steps());
     store(scores + panel * kPanel, sums.of[0][0]);
   }
@@ -90,11 +94,13 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   const Rows p{cache.dtype, length, data, scale, offset};
   prepare(p, 0, scores);
   auto mix = [&]<int PANELS>(int first, Panels<PANELS, int> values) {
-    for (int panel = 0; panel < PANELS; ++panel) values.at[panel] = cache.values + (first + panel) * kStepBytes;
+    for (int panel = 0; panel < PANELS; ++panel)
+      values.at[panel] = cache.values + (first + panel) * kStepBytes;
     const auto mixed = dot<false, 1>(cache.dtype, values, p, 0, cache.value_steps(length));
     for (int panel = 0; panel < PANELS; ++panel) {
       float lanes[kPanel];
-      for (int part = 0; part < kParts; ++part) store(lanes + part * kLanes, mixed.of[panel][0][part] * total);
+      for (int part = 0; part < kParts; ++part)
+        store(lanes + part * kLanes, mixed.of[panel][0][part] * total);
       const int channel = (first + panel) * kPanel, left = head_dim - channel;
       __builtin_memcpy(out + channel, lanes, sizeof(float) * (left < kPanel ? left : kPanel));
     }
@@ -102,5 +108,6 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   int panel = 0;
   for (; panel + 2 <= cache.value_panels(); panel += 2)
     mix(panel, Panels<2, int>{{}, cache.value_stride(), next - cache.values});
-  if (panel < cache.value_panels()) mix(panel, Panels<1, int>{{}, cache.value_stride(), next - cache.values});
+  if (panel < cache.value_panels())
+    mix(panel, Panels<1, int>{{}, cache.value_stride(), next - cache.values});
 }

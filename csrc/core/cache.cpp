@@ -15,12 +15,14 @@ KvCache::KvCache(const Config& config, int sequences, int capacity)
   key_bytes_ = shape.key_bytes();
   value_bytes_ = shape.value_bytes();
   scale_bytes_ = dtype_ == DType::int8 ? size_t(round_up(capacity_, 16)) * 4 : 0;
-  memory_ = Buffer(size_t(layers_) * sequences_ * heads_ * (key_bytes_ + value_bytes_ + 2 * scale_bytes_));
+  memory_ = Buffer(size_t(layers_) * sequences_ * heads_ *
+                   (key_bytes_ + value_bytes_ + 2 * scale_bytes_));
 }
 
 HeadCache KvCache::head(int layer, int sequence, int head) const {
   const size_t index = (size_t(layer) * sequences_ + sequence) * heads_ + head;
-  char* at = const_cast<char*>(memory_.as<char>()) + index * (key_bytes_ + value_bytes_ + 2 * scale_bytes_);
+  char* at = const_cast<char*>(memory_.as<char>()) +
+             index * (key_bytes_ + value_bytes_ + 2 * scale_bytes_);
   char* scales = at + key_bytes_ + value_bytes_;
   return {dtype_,
           head_dim_,
@@ -36,7 +38,8 @@ void KvCache::copy(int from, int to, int count) {
     for (int index = 0; index < heads_; ++index) {
       const HeadCache source = head(layer, from, index), target = head(layer, to, index);
       std::memcpy(target.keys, source.keys, ceil_div(count, kPanel) * source.key_panel_bytes());
-      std::memcpy(target.values, source.values, size_t(source.value_steps(count)) * source.value_stride());
+      std::memcpy(target.values, source.values,
+                  size_t(source.value_steps(count)) * source.value_stride());
       if (dtype_ == DType::int8) {
         std::memcpy(target.key_scales, source.key_scales, sizeof(float) * count);
         std::memcpy(target.value_scales, source.value_scales, sizeof(float) * count);
@@ -45,7 +48,9 @@ void KvCache::copy(int from, int to, int count) {
 }
 
 size_t kv_step_bytes(const Config& config, int length) {
-  const size_t element = config.kv_dtype == DType::fp32 ? 4 : config.kv_dtype == DType::bf16 ? 2 : 1;
+  const size_t element = config.kv_dtype == DType::fp32   ? 4
+                         : config.kv_dtype == DType::bf16 ? 2
+                                                          : 1;
   const size_t scale = config.kv_dtype == DType::int8 ? 4 : 0;
   return 2 * size_t(config.layers) * config.heads * length * (config.head_dim() * element + scale);
 }

@@ -26,7 +26,8 @@ class KvCache {
   Buffer memory_;
 };
 
-// The bytes of keys and values that one decode step reads for one sequence when `length` positions are live.
+// The bytes of keys and values that one decode step reads for one sequence when `length` positions
+// are live.
 size_t kv_step_bytes(const Config& config, int length);
 
 }  // namespace mas

@@ -8,14 +8,17 @@ namespace mas {
 
 namespace {
 
-constexpr int kMostHeadDim = 256, kMostLength = 1 << 20, kMostVocab = 1 << 22, kMostDim = 1 << 16, kMostLayers = 1024;
+constexpr int kMostHeadDim = 256, kMostLength = 1 << 20, kMostVocab = 1 << 22, kMostDim = 1 << 16,
+              kMostLayers = 1024;
 
-void require(bool fine, const std::string& field, const std::string& found, const std::string& allowed) {
+void require(bool fine, const std::string& field, const std::string& found,
+             const std::string& allowed) {
   if (!fine) throw std::invalid_argument(field + " is " + found + "; allowed: " + allowed);
 }
 
 void require_range(const std::string& field, int value, int most) {
-  require(value >= 1 && value <= most, field, std::to_string(value), "1 to " + std::to_string(most));
+  require(value >= 1 && value <= most, field, std::to_string(value),
+          "1 to " + std::to_string(most));
 }
 
 }  // namespace
@@ -50,20 +53,22 @@ void Config::check() const {
   require_range("mlp", mlp, 4 * kMostDim);
   require(heads >= 1 && heads <= dim && dim % heads == 0 && dim / heads <= kMostHeadDim, "heads",
           std::to_string(heads),
-          "divisors of dim (" + std::to_string(dim) + ") that leave at most " + std::to_string(kMostHeadDim) +
-              " channels a head");
+          "divisors of dim (" + std::to_string(dim) + ") that leave at most " +
+              std::to_string(kMostHeadDim) + " channels a head");
   require(norm_eps > 0 && norm_eps < 1, "norm_eps", std::to_string(norm_eps), "between 0 and 1");
-  require(!streams.empty() && streams.size() <= 64, "streams", std::to_string(streams.size()) + " streams", "1 to 64");
+  require(!streams.empty() && streams.size() <= 64, "streams",
+          std::to_string(streams.size()) + " streams", "1 to 64");
   std::set<std::string> names;
   int64_t total = 0;
   for (const StreamShape& stream : streams) {
-    require(!stream.name.empty() && names.insert(stream.name).second, "a stream's name", "'" + stream.name + "'",
-            "a name that is not empty and not taken twice");
+    require(!stream.name.empty() && names.insert(stream.name).second, "a stream's name",
+            "'" + stream.name + "'", "a name that is not empty and not taken twice");
     require_range("stream '" + stream.name + "' length", stream.length, kMostLength);
     require_range("stream '" + stream.name + "' vocab", stream.vocab, kMostVocab);
     total += stream.length;
   }
-  require(total <= kMostLength, "the sum of stream lengths", std::to_string(total), "at most " + std::to_string(kMostLength));
+  require(total <= kMostLength, "the sum of stream lengths", std::to_string(total),
+          "at most " + std::to_string(kMostLength));
 }
 
 }  // namespace mas

@@ -1,4 +1,5 @@
-// The shape of a GPT over token streams: mas_fast/gpt.py defines the model, this the part that the engine needs.
+// The shape of a GPT over token streams: mas_fast/gpt.py defines the model, this the part that the
+// engine needs.
 #pragma once
 
 #include <string>
@@ -22,7 +23,7 @@ struct Config {
   DType kv_dtype = DType::fp32;
 
   int head_dim() const { return dim / heads; }
-  int length() const;                // of a whole sequence
+  int length() const;  // of a whole sequence
   int largest_vocab() const;
   int stream_at(int position) const;  // the stream that holds the token at `position`
   int offset(int stream) const;       // the position of its first token

@@ -2,9 +2,9 @@
 
 namespace mas {
 
-#define MAS_DECLARE(level)        \
-  namespace level {               \
-  extern const Kernels table;     \
+#define MAS_DECLARE(level)    \
+  namespace level {           \
+  extern const Kernels table; \
   }
 MAS_DECLARE(generic)
 #if defined(__x86_64__)

@@ -1,7 +1,8 @@
 // Norms, and the forms of a row that the matrix products read.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// sum_i term(x[i]) with a partial sum for each lane; the tail is filled up with `rest`, whose term must be 0.
+// sum_i term(x[i]) with a partial sum for each lane; the tail is filled up with `rest`, whose term
+// must be 0.
 template <class Term>
 inline float sum_terms(const float* x, int size, float rest, Term term) {
   VFloat sums[2] = {};
@@ -18,9 +19,11 @@ inline float sum_terms(const float* x, int size, float rest, Term term) {
   return sum(sums[0] + sums[1]);
 }
 
-void layer_norm(const float* x, const float* weight, const float* bias, int size, float epsilon, float* y) {
+void layer_norm(const float* x, const float* weight, const float* bias, int size, float epsilon,
+                float* y) {
   const float mean = sum_terms(x, size, 0.0f, [](VFloat v) { return v; }) / float(size);
-  const float squares = sum_terms(x, size, mean, [mean](VFloat v) { return (v - mean) * (v - mean); });
+  const float squares =
+      sum_terms(x, size, mean, [mean](VFloat v) { return (v - mean) * (v - mean); });
   const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
   for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
@@ -44,7 +47,8 @@ inline float magnitude(const float* x, int size) {
   return bound;
 }
 
-// 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both sides.
+// 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both
+// sides.
 constexpr float kLargestInteger = 32639.0f;
 
 void prepare_int8(const Rows& rows, int row, const float* x) {

@@ -9,7 +9,8 @@ namespace mas {
 
 namespace {
 
-// Up to this many rows every thread prepares all of them for itself: that costs less than a barrier.
+// Up to this many rows every thread prepares all of them for itself: that costs less than a
+// barrier.
 constexpr int kPrivateRows = 4;
 // How far a waiting thread reads ahead: well within a core's second-level cache.
 constexpr size_t kAheadBytes = 256 << 10;
@@ -21,7 +22,8 @@ Config checked(const Config& config) {
   return config;
 }
 
-// The memory of `count` prepared rows of up to `inputs` inputs: integers or floats, then scales, then offsets.
+// The memory of `count` prepared rows of up to `inputs` inputs: integers or floats, then scales,
+// then offsets.
 size_t rows_bytes(int count, int inputs) {
   const Rows widest{DType::fp32, inputs};
   return (size_t(count) * (widest.data_bytes() + 4 + 4 * widest.groups()) + 63) / 64 * 64;
@@ -39,8 +41,9 @@ Engine::Engine(const Config& config, int threads, Isa isa)
 
 Engine::Use::Use(Engine& engine) : engine_(engine) {
   if (getpid() != engine.process_)
-    throw std::logic_error("this engine was made before the process forked, and its threads stayed behind; make one "
-                           "in each process");
+    throw std::logic_error(
+        "this engine was made before the process forked, and its threads stayed behind; make one "
+        "in each process");
   if (engine.user_.load() == std::this_thread::get_id())
     throw std::logic_error("this engine is in use by the call that called back here");
   engine.mutex_.lock();
@@ -76,12 +79,14 @@ Engine::Span Engine::share(int thread, int units) const {
 Ahead Engine::ahead(int thread, const Packed& weights) const {
   const Span panels = share(thread, weights.panels());
   const char* first = weights.panel(panels.first);
-  return {first, first + std::min(kAheadBytes, size_t(panels.last - panels.first) * weights.panel_bytes())};
+  return {first, first + std::min(kAheadBytes,
+                                  size_t(panels.last - panels.first) * weights.panel_bytes())};
 }
 
 Rows Engine::rows_view(int thread, int count, int inputs) {
   const bool own = count <= kPrivateRows;
-  char* data = own ? private_rows_.as<char>() + thread * rows_bytes(kPrivateRows, std::max(config_.dim, config_.mlp))
+  char* data = own ? private_rows_.as<char>() +
+                         thread * rows_bytes(kPrivateRows, std::max(config_.dim, config_.mlp))
                    : rows_.as<char>();
   Rows rows{config_.dtype, inputs, data};
   const int room = own ? kPrivateRows : items_;
@@ -100,15 +105,16 @@ Rows Engine::prepare(int thread, int count, int inputs, Fill fill) {
   return rows;
 }
 
-void Engine::linear(int thread, const Packed& weights, const Rows& rows, int count, const float* bias,
-                    Epilogue epilogue, float* out, ptrdiff_t stride, Ahead next) {
+void Engine::linear(int thread, const Packed& weights, const Rows& rows, int count,
+                    const float* bias, Epilogue epilogue, float* out, ptrdiff_t stride,
+                    Ahead next) {
   const Span panels = share(thread, weights.panels());
   kernels_.linear(weights, rows, count, bias, epilogue, out, stride, panels.first, panels.last);
   team_.barrier(next);
 }
 
-void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache& cache, std::span<const Item> items,
-                       bool shared) {
+void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
+                       std::span<const Item> items, bool shared) {
   const int heads = config_.heads, head_dim = config_.head_dim(), dim = config_.dim;
   const int units = int(items.size()) * heads;
   float* scratch = scratch_.as<float>() + thread * scratch_floats_;
@@ -119,9 +125,12 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
       kernels_.rms_norm(query, layer.q_norm, head_dim, 1e-6f);
       kernels_.rms_norm(query + dim, layer.k_norm, head_dim, 1e-6f);
     }
-    kernels_.append(cache.head(index, item.sequence, unit % heads), item.position, query + dim, query + 2 * dim);
+    kernels_.append(cache.head(index, item.sequence, unit % heads), item.position, query + dim,
+                    query + 2 * dim);
   };
-  auto keys = [&](int unit) { return cache.head(index, items[unit / heads].sequence, unit % heads).keys; };
+  auto keys = [&](int unit) {
+    return cache.head(index, items[unit / heads].sequence, unit % heads).keys;
+  };
   auto attend = [&](int unit, int next) {
     const Item& item = items[unit / heads];
     const int head = unit % heads;
@@ -154,45 +163,55 @@ void Engine::forward(int thread, KvCache& cache, std::span<const Item> items, bo
     const int stream = config_.stream_at(item.position);
     const StreamWeights& weights = weights_.streams()[stream];
     const float* position = weights.position + size_t(item.position - config_.offset(stream)) * dim;
-    for (int i = 0; i < dim; ++i) x[size_t(row) * dim + i] = weights.embed.at(size_t(item.token) * dim + i) + position[i];
+    for (int i = 0; i < dim; ++i)
+      x[size_t(row) * dim + i] = weights.embed.at(size_t(item.token) * dim + i) + position[i];
   }
   team_.barrier(first_weights(thread));
 
   auto normed = [&](const float* weight, const float* bias, int first) {
     return [=, this](const Rows& rows, int row) {
-      kernels_.layer_norm(x + size_t(first + row) * dim, weight, bias, dim, config_.norm_eps, scratch);
+      kernels_.layer_norm(x + size_t(first + row) * dim, weight, bias, dim, config_.norm_eps,
+                          scratch);
       kernels_.prepare(rows, row, scratch);
     };
   };
   auto plain = [&](const float* from, int size) {
-    return [=, this](const Rows& rows, int row) { kernels_.prepare(rows, row, from + size_t(row) * size); };
+    return [=, this](const Rows& rows, int row) {
+      kernels_.prepare(rows, row, from + size_t(row) * size);
+    };
   };
 
   for (int index = 0; index < config_.layers; ++index) {
     const LayerWeights& layer = weights_.layers()[index];
     Rows rows = prepare(thread, count, dim, normed(layer.norm1_weight, layer.norm1_bias, 0));
-    const int unit = share(thread, count * config_.heads).first;  // the head that this thread attends with first
-    const HeadCache head = cache.head(index, items[std::min(unit / config_.heads, count - 1)].sequence, unit % config_.heads);
-    linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(), 3 * dim,
-           {head.keys, head.keys + ceil_div(items[0].position + 1, kPanel) * head.key_panel_bytes()});
+    const int unit =
+        share(thread, count * config_.heads).first;  // the head that this thread attends with first
+    const HeadCache head = cache.head(
+        index, items[std::min(unit / config_.heads, count - 1)].sequence, unit % config_.heads);
+    linear(
+        thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(), 3 * dim,
+        {head.keys, head.keys + ceil_div(items[0].position + 1, kPanel) * head.key_panel_bytes()});
     attention(thread, layer, index, cache, items, shared);
     rows = prepare(thread, count, dim, plain(context_.as<float>(), dim));
-    linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim, ahead(thread, layer.up));
+    linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim,
+           ahead(thread, layer.up));
     rows = prepare(thread, count, dim, normed(layer.norm2_weight, layer.norm2_bias, 0));
-    linear(thread, layer.up, rows, count, layer.up_bias, Epilogue::gelu, hidden_.as<float>(), config_.mlp,
-           ahead(thread, layer.down));
+    linear(thread, layer.up, rows, count, layer.up_bias, Epilogue::gelu, hidden_.as<float>(),
+           config_.mlp, ahead(thread, layer.down));
     rows = prepare(thread, count, config_.mlp, plain(hidden_.as<float>(), config_.mlp));
     const bool last = index + 1 == config_.layers;
-    const Ahead next = !last                 ? ahead(thread, weights_.layers()[index + 1].qkv)
-                       : predictions.empty() ? Ahead{}
-                                             : ahead(thread, weights_.streams()[predictions[0].stream].head);
+    const Ahead next = !last ? ahead(thread, weights_.layers()[index + 1].qkv)
+                       : predictions.empty()
+                           ? Ahead{}
+                           : ahead(thread, weights_.streams()[predictions[0].stream].head);
     linear(thread, layer.down, rows, count, layer.down_bias, Epilogue::add, x, dim, next);
   }
 
   for (const Predict& predict : predictions) {
-    const Rows rows = prepare(thread, predict.count, dim, normed(weights_.norm_weight(), weights_.norm_bias(), predict.first));
-    linear(thread, weights_.streams()[predict.stream].head, rows, predict.count, nullptr, Epilogue::store, predict.out,
-           predict.stride, first_weights(thread));
+    const Rows rows = prepare(thread, predict.count, dim,
+                              normed(weights_.norm_weight(), weights_.norm_bias(), predict.first));
+    linear(thread, weights_.streams()[predict.stream].head, rows, predict.count, nullptr,
+           Epilogue::store, predict.out, predict.stride, first_weights(thread));
   }
 }
 

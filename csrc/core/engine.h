@@ -36,8 +36,9 @@ class Engine {
   Team& team() { return team_; }
   Isa isa() const { return isa_; }
 
-  // Held around reserve(), team().run() and forward(): one caller at a time, others wait. Throws std::logic_error where
-  // waiting would never end: in a progress callback of this engine, and in a process forked from the one that made it.
+  // Held around reserve(), team().run() and forward(): one caller at a time, others wait. Throws
+  // std::logic_error where waiting would never end: in a progress callback of this engine, and in a
+  // process forked from the one that made it.
   class Use {
    public:
     explicit Use(Engine& engine);
@@ -52,12 +53,14 @@ class Engine {
   // Makes room for passes of up to `items` items over up to `positions` positions.
   void reserve(int items, int positions);
 
-  // Called by every thread of the team. Items of one sequence must be in the order of their positions and follow the
-  // positions that the cache already has; with `shared` false no two items have the same sequence (a decode step).
+  // Called by every thread of the team. Items of one sequence must be in the order of their
+  // positions and follow the positions that the cache already has; with `shared` false no two items
+  // have the same sequence (a decode step).
   void forward(int thread, KvCache& cache, std::span<const Item> items, bool shared,
                std::span<const Predict> predictions);
 
-  // Bytes that a step at `position` reads for `rows` sequences: weights once, live keys and values of every row.
+  // Bytes that a step at `position` reads for `rows` sequences: weights once, live keys and values
+  // of every row.
   size_t step_bytes(int position, int rows) const;
 
   // Where `thread` begins to read at the next pass.
@@ -72,10 +75,10 @@ class Engine {
   Rows rows_view(int thread, int count, int inputs);
   template <class Fill>
   Rows prepare(int thread, int count, int inputs, Fill fill);
-  void linear(int thread, const Packed& weights, const Rows& rows, int count, const float* bias, Epilogue epilogue,
-              float* out, ptrdiff_t stride, Ahead next);
-  void attention(int thread, const LayerWeights& layer, int index, KvCache& cache, std::span<const Item> items,
-                 bool shared);
+  void linear(int thread, const Packed& weights, const Rows& rows, int count, const float* bias,
+              Epilogue epilogue, float* out, ptrdiff_t stride, Ahead next);
+  void attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
+                 std::span<const Item> items, bool shared);
 
   Config config_;
   Isa isa_;

@@ -21,7 +21,8 @@ std::vector<Isa> supported_isas();
 
 Isa best_isa();
 
-// MAS_FAST_ISA, or the best. Throws std::invalid_argument when it names an unknown or an unsupported level.
+// MAS_FAST_ISA, or the best. Throws std::invalid_argument when it names an unknown or an
+// unsupported level.
 Isa active_isa();
 
 // `name`, or active_isa() where it is empty; throws as above.

@@ -1,6 +1,7 @@
-// One instruction set's kernels: compiled once for each level, with that level's flags and MAS_ISA=<its name>.
-// Nothing here may call an inline function or template of another header that is not MAS_INLINE: the linker
-// keeps one copy of such a function, and it might keep the one with instructions that the processor lacks.
+// One instruction set's kernels: compiled once for each level, with that level's flags and
+// MAS_ISA=<its name>. Nothing here may call an inline function or template of another header that
+// is not MAS_INLINE: the linker keeps one copy of such a function, and it might keep the one with
+// instructions that the processor lacks.
 #include "kernels.h"
 
 #if defined(__SSE2__)

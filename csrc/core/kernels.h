@@ -1,7 +1,7 @@
 // The arithmetic of the engine, one table of functions for each instruction set.
 //
-// Every output element is computed by one fixed sequence of operations that depends on neither the number
-// of rows nor the number of threads; so logits, and tokens, are the same at any batch.
+// Every output element is computed by one fixed sequence of operations that depends on neither the
+// number of rows nor the number of threads; so logits, and tokens, are the same at any batch.
 #pragma once
 
 #include "isa.h"
@@ -10,8 +10,8 @@
 namespace mas {
 
 // Rows of activations in the form that a matrix product of one weight type reads.
-//   fp32: float. bf16: rounded to bfloat16. int8: 16-bit integers, value = integer * scale, one scale a row
-//   (so that the error of the int8 engine is that of its weights alone).
+//   fp32: float. bf16: rounded to bfloat16. int8: 16-bit integers, value = integer * scale, one
+//   scale a row (so that the error of the int8 engine is that of its weights alone).
 struct Rows {
   DType dtype = DType::fp32;
   int inputs = 0;
@@ -27,8 +27,8 @@ struct Rows {
 
 enum class Epilogue { store, gelu, add };
 
-// The cache of one head of one sequence in one layer, for `capacity` positions. Both keys and values lie in the order of
-// positions, and a position takes as many bytes in one as in the other.
+// The cache of one head of one sequence in one layer, for `capacity` positions. Both keys and
+// values lie in the order of positions, and a position takes as many bytes in one as in the other.
 struct HeadCache {
   DType dtype;
   int head_dim, capacity;
@@ -41,13 +41,15 @@ struct HeadCache {
   MAS_INLINE int value_steps(int length) const { return ceil_div(length, inputs_per_step(dtype)); }
   MAS_INLINE int value_panels() const { return ceil_div(head_dim, kPanel); }
   MAS_INLINE size_t key_panel_bytes() const { return size_t(key_steps()) * kStepBytes; }
-  MAS_INLINE int value_stride() const { return value_panels() * kStepBytes; }  // from a step to the next
+  MAS_INLINE int value_stride() const {
+    return value_panels() * kStepBytes;
+  }  // from a step to the next
   MAS_INLINE size_t key_bytes() const { return ceil_div(capacity, kPanel) * key_panel_bytes(); }
   MAS_INLINE size_t value_bytes() const { return size_t(value_steps(capacity)) * value_stride(); }
 };
 
-// Floats of scratch that attend() needs for `length` positions: the scores, and a prepared row with its scale and
-// offsets, each a whole number of cache lines.
+// Floats of scratch that attend() needs for `length` positions: the scores, and a prepared row with
+// its scale and offsets, each a whole number of cache lines.
 MAS_INLINE size_t attention_scratch_floats(int head_dim, int length) {
   const int size = round_up(length > head_dim ? length : head_dim, kPanel);
   return 2 * size_t(size) + 16 + round_up(size / kGroup, 16);
@@ -55,21 +57,22 @@ MAS_INLINE size_t attention_scratch_floats(int head_dim, int length) {
 
 struct Kernels {
   // y = (x - mean) / sqrt(variance + epsilon) * weight + bias
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, int size, float epsilon,
-                     float* y);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, int size,
+                     float epsilon, float* y);
   // x = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(float* x, const float* weight, int size, float epsilon);
   // Fills row `row` of `rows` from x [rows.inputs].
   void (*prepare)(const Rows& rows, int row, const float* x);
-  // out[row * stride + o] (=, = gelu, +=) sum_i rows[row][i] * weights[o][i] + bias[o] for the outputs of panels
-  // [first, last); bias may be null.
+  // out[row * stride + o] (=, = gelu, +=) sum_i rows[row][i] * weights[o][i] + bias[o] for the
+  // outputs of panels [first, last); bias may be null.
   void (*linear)(const Packed& weights, const Rows& rows, int count, const float* bias,
                  Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last);
   // Writes the key and the value of one position.
   void (*append)(const HeadCache& cache, int position, const float* key, const float* value);
-  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over positions [0, length); the keys at `next` are
-  // those that this thread reads afterwards.
-  void (*attend)(const HeadCache& cache, int length, const float* query, float* out, float* scratch, const char* next);
+  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over positions [0, length);
+  // the keys at `next` are those that this thread reads afterwards.
+  void (*attend)(const HeadCache& cache, int length, const float* query, float* out, float* scratch,
+                 const char* next);
   // The sum of a buffer of 64-byte lines, read once: the yardstick for memory bandwidth.
   float (*sum)(const char* data, size_t bytes);
 };

@@ -1,20 +1,21 @@
 // Products of packed weights with one to four rows of activations, panels of 32 outputs at a time.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 //
-// Outputs sit in lanes and an input is broadcast, so no lane is ever summed with another; each row has its own
-// accumulators, filled in the order of the steps: the result of a row does not depend on the rows beside it.
+// Outputs sit in lanes and an input is broadcast, so no lane is ever summed with another; each row
+// has its own accumulators, filled in the order of the steps: the result of a row does not depend
+// on the rows beside it.
 
-// Weights stream from memory once, and the hardware's prefetcher alone stops at every 4 KiB page: fetching 36 lines ahead
-// and two streams at once (linear() below) raise a core's rate from 0.8 to 1.05 of a plain sum's in bf16, 0.7 to 0.95 in
-// int8.
+// Weights stream from memory once, and the hardware's prefetcher alone stops at every 4 KiB page:
+// fetching 36 lines ahead and two streams at once (linear() below) raise a core's rate from 0.8
+// to 1.05 of a plain sum's in bf16, 0.7 to 0.95 in int8.
 constexpr ptrdiff_t kAhead = 36 * 64;
 
 inline void fetch(const char* at, int bytes = kStepBytes) {
   for (int line = 0; line < bytes; line += 64) __builtin_prefetch(at + line, 0, 2);
 }
 
-// Panels that are walked together: where each begins, the bytes from a step to the next, and how far from a step lies
-// what is to be fetched meanwhile.
+// Panels that are walked together: where each begins, the bytes from a step to the next, and how
+// far from a step lies what is to be fetched meanwhile.
 struct Contiguous {
   constexpr operator int() const { return kStepBytes; }
 };
@@ -33,7 +34,8 @@ struct Outputs {
 
 // One step of one panel against every row; `x` are the rows' data.
 template <int ROWS>
-inline void step_fp32(VFloat (&sums)[ROWS][kParts], const char* weights, const char* const (&x)[ROWS], int step) {
+inline void step_fp32(VFloat (&sums)[ROWS][kParts], const char* weights,
+                      const char* const (&x)[ROWS], int step) {
   for (int part = 0; part < kParts; ++part) {
     const VFloat w = load<VFloat>(weights + part * sizeof w);
     for (int row = 0; row < ROWS; ++row) sums[row][part] += w * load<float>(x[row] + 4 * step);
@@ -41,7 +43,8 @@ inline void step_fp32(VFloat (&sums)[ROWS][kParts], const char* weights, const c
 }
 
 template <int ROWS>
-inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights, const char* const (&x)[ROWS], int step) {
+inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights,
+                      const char* const (&x)[ROWS], int step) {
   for (int part = 0; part < kParts; ++part) {
     const VWord w = load<VWord>(weights + part * sizeof w);
     for (int row = 0; row < ROWS; ++row) {
@@ -58,10 +61,11 @@ inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights, const c
   }
 }
 
-// fp32 and bf16: where registers allow, even and odd steps have accumulators of their own, which halves both the
-// chain of dependent additions and its rounding error.
+// fp32 and bf16: where registers allow, even and odd steps have accumulators of their own, which
+// halves both the chain of dependent additions and its rounding error.
 template <DType TYPE, int PANELS, class Stride, int ROWS>
-inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels, const char* const (&x)[ROWS], int steps) {
+inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
+                                       const char* const (&x)[ROWS], int steps) {
   constexpr auto one = TYPE == DType::fp32 ? step_fp32<ROWS> : step_bf16<ROWS>;
   constexpr int kChains = kParts == 2 ? 2 : 1;
   Outputs<PANELS, ROWS> sums[kChains] = {};
@@ -79,15 +83,18 @@ inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels, con
   for (int chain = 1; chain < kChains; ++chain)
     for (int panel = 0; panel < PANELS; ++panel)
       for (int row = 0; row < ROWS; ++row)
-        for (int part = 0; part < kParts; ++part) sums[0].of[panel][row][part] += sums[chain].of[panel][row][part];
+        for (int part = 0; part < kParts; ++part)
+          sums[0].of[panel][row][part] += sums[chain].of[panel][row][part];
   return sums[0];
 }
 
-// The integers of rows against the bytes of `steps` (at most 8) steps; exact, so any order gives the same.
-// The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else pairs (0, 2), (1, 3).
+// The integers of rows against the bytes of `steps` (at most 8) steps; exact, so any order gives
+// the same. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
+// pairs (0, 2), (1, 3).
 template <int ROWS, class Stride>
-inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead, const char* const (&x)[ROWS], int plane,
-                      int first, int steps, const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
+inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
+                      const char* const (&x)[ROWS], int plane, int first, int steps,
+                      const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
   for (int row = 0; row < ROWS; ++row)
     for (int part = 0; part < kParts; ++part) sums[row][part] = splat(offset[row]);
 #if defined(__AVX512VNNI__)
@@ -96,10 +103,12 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead, const
   for (int step = 0; step < steps; ++step) {
     fetch(weights + step * stride + ahead);
     for (int part = 0; part < kParts; ++part) {
-      const auto w = reinterpret_cast<__m512i>(load<VInt>(weights + step * stride + part * sizeof(VInt)));
+      const auto w =
+          reinterpret_cast<__m512i>(load<VInt>(weights + step * stride + part * sizeof(VInt)));
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 4 * (first + step);
-        const __m512i h = _mm512_set1_epi32(load<int32_t>(at)), l = _mm512_set1_epi32(load<int32_t>(at + plane));
+        const __m512i h = _mm512_set1_epi32(load<int32_t>(at)),
+                      l = _mm512_set1_epi32(load<int32_t>(at + plane));
         high[row][part] = VInt(_mm512_dpbusd_epi32(__m512i(high[row][part]), w, h));
         sums[row][part] = VInt(_mm512_dpbusd_epi32(__m512i(sums[row][part]), w, l));
       }
@@ -116,8 +125,8 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead, const
       const VWord even = w & 0x00ff00ffu, odd = w >> 8 & 0x00ff00ffu;
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 8 * (first + step);
-        sums[row][part] +=
-            multiply_halves(even, load<uint32_t>(at)) + multiply_halves(odd, load<uint32_t>(at + 4));
+        sums[row][part] += multiply_halves(even, load<uint32_t>(at)) +
+                           multiply_halves(odd, load<uint32_t>(at + 4));
       }
     }
   }
@@ -126,28 +135,31 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead, const
 
 // int8: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added in float.
 template <bool SCALED, int PANELS, class Stride, int ROWS>
-inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels, const char* const (&x)[ROWS],
-                                      const Rows& rows, int first, int steps) {
+inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels,
+                                      const char* const (&x)[ROWS], const Rows& rows, int first,
+                                      int steps) {
   constexpr int kSteps = kGroup / 4;
   const ptrdiff_t group_bytes = SCALED ? kGroupBytes : kSteps * panels.stride;
   Outputs<PANELS, ROWS> outputs = {};
   for (int group = 0, left = steps; left > 0; ++group, left -= kSteps) {
     int32_t offset[ROWS];
-    for (int row = 0; row < ROWS; ++row) offset[row] = rows.offset[(first + row) * rows.groups() + group];
+    for (int row = 0; row < ROWS; ++row)
+      offset[row] = rows.offset[(first + row) * rows.groups() + group];
     for (int panel = 0; panel < PANELS; ++panel) {
       const char* weights = panels.at[panel] + group * group_bytes;
       VInt sums[ROWS][kParts];
       if constexpr (SCALED) {
         fetch(weights + panels.ahead, kScaleBytes);
-        sum_group(weights + kScaleBytes, panels.stride, panels.ahead, x, rows.padded(), group * kSteps, kSteps, offset,
-                  sums);
+        sum_group(weights + kScaleBytes, panels.stride, panels.ahead, x, rows.padded(),
+                  group * kSteps, kSteps, offset, sums);
       } else {
-        sum_group(weights, panels.stride, panels.ahead, x, rows.padded(), group * kSteps, left < kSteps ? left : kSteps,
-                  offset, sums);
+        sum_group(weights, panels.stride, panels.ahead, x, rows.padded(), group * kSteps,
+                  left < kSteps ? left : kSteps, offset, sums);
       }
       for (int part = 0; part < kParts; ++part) {
         const VFloat scale = SCALED ? load_bf16(weights + part * sizeof(VHalf)) : splat(1.0f);
-        for (int row = 0; row < ROWS; ++row) outputs.of[panel][row][part] += to_float(sums[row][part]) * scale;
+        for (int row = 0; row < ROWS; ++row)
+          outputs.of[panel][row][part] += to_float(sums[row][part]) * scale;
       }
     }
   }
@@ -159,8 +171,8 @@ inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels, cons
 
 // Panels against rows first, first + 1, ... of `rows`; unscaled int8 is the KV cache.
 template <bool SCALED, int ROWS, int PANELS, class Stride>
-inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& panels, const Rows& rows, int first,
-                                 int steps) {
+inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& panels,
+                                 const Rows& rows, int first, int steps) {
   const char* x[ROWS];
   for (int row = 0; row < ROWS; ++row) x[row] = rows.row(first + row);
   if (dtype == DType::fp32) return dot_float<DType::fp32>(panels, x, steps);
@@ -183,7 +195,8 @@ struct Linear {
     for (int panel = 0; panel < PANELS; ++panel) data.at[panel] = weights.panel(index[panel]);
     const auto sums = dot<true, ROWS>(weights.dtype, data, rows, first,
                                       ceil_div(weights.inputs, inputs_per_step(weights.dtype)));
-    for (int panel = 0; panel < PANELS; ++panel) finish(sums.of[panel], first, index[panel] * kPanel);
+    for (int panel = 0; panel < PANELS; ++panel)
+      finish(sums.of[panel], first, index[panel] * kPanel);
   }
 
   template <int ROWS>
@@ -207,8 +220,8 @@ struct Linear {
   }
 };
 
-void linear(const Packed& weights, const Rows& rows, int count, const float* bias, Epilogue epilogue, float* out,
-            ptrdiff_t stride, int first, int last) {
+void linear(const Packed& weights, const Rows& rows, int count, const float* bias,
+            Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last) {
   const Linear task{weights, rows, bias, epilogue, out, stride};
   int panel = first;
   if (count <= kRowsOfPair) {  // bound by memory: two streams, half a share apart
@@ -224,7 +237,8 @@ void linear(const Packed& weights, const Rows& rows, int count, const float* bia
   }
   for (; panel < last; ++panel) {
     const int one[] = {panel};
-    int row = 0;  // a panel of 4096 inputs is at most 512 KiB, so only its first read leaves the core's caches
+    int row = 0;  // a panel of 4096 inputs is at most 512 KiB, so only its first read leaves the
+                  // core's caches
     for (; row + kRowsAtOnce <= count; row += kRowsAtOnce) task.panels<kRowsAtOnce>(row, one);
     if (kRowsAtOnce > 3 && count - row == 3)
       task.panels<3>(row, one);

@@ -10,8 +10,8 @@ namespace mas {
 
 namespace {
 
-// The 32 scales and 1024 bytes of one int8 group. The scale is rounded up to bfloat16 before the weights are
-// divided by it, so its rounding costs range (at most 1/128 of a step), never accuracy.
+// The 32 scales and 1024 bytes of one int8 group. The scale is rounded up to bfloat16 before the
+// weights are divided by it, so its rounding costs range (at most 1/128 of a step), never accuracy.
 void pack_group(const float* weights, char* out) {
   uint16_t scales[kPanel];
   auto* bytes = reinterpret_cast<uint8_t*>(out + kScaleBytes);

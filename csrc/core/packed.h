@@ -1,21 +1,24 @@
-// The layout that every matrix product here reads: panels of 32 outputs, walked once from front to back.
+// The layout that every matrix product here reads: panels of 32 outputs, walked once from front to
+// back.
 //
 // A panel holds 32 outputs; a step holds the next few inputs of all 32, 128 bytes in every type:
 //   fp32  1 input :  float    [32]
 //   bf16  2 inputs:  uint16_t [32][2]
 //   int8  4 inputs:  uint8_t  [32][4], the weight plus 128 (VNNI wants one operand unsigned)
-// Packed int8 weights have a line of 32 bf16 scales before every 8 steps (32 inputs); so a weight is
-// (byte - 128) * scale, 8.5 bits in all. Inputs are padded with zero weights to whole steps (int8: whole groups).
+// Packed int8 weights have a line of 32 bf16 scales before every 8 steps (32 inputs); so a weight
+// is (byte - 128) * scale, 8.5 bits in all. Inputs are padded with zero weights to whole steps
+// (int8: whole groups).
 //
-// The KV cache has the same layout without scales: a key panel has 32 positions for outputs and the head's
-// channels for inputs, a value panel 32 channels for outputs and the positions for inputs.
+// The KV cache has the same layout without scales: a key panel has 32 positions for outputs and the
+// head's channels for inputs, a value panel 32 channels for outputs and the positions for inputs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-// For helpers in headers: a copy of one compiled for a newer processor must never stand in for the others.
+// For helpers in headers: a copy of one compiled for a newer processor must never stand in for the
+// others.
 #define MAS_INLINE __attribute__((always_inline)) inline
 
 namespace mas {
@@ -23,7 +26,8 @@ namespace mas {
 enum class DType { fp32, bf16, int8 };
 
 const char* dtype_name(DType dtype);
-DType parse_dtype(std::string_view name);  // throws std::invalid_argument naming the types that exist
+DType parse_dtype(
+    std::string_view name);  // throws std::invalid_argument naming the types that exist
 
 inline constexpr int kPanel = 32;       // outputs in a panel
 inline constexpr int kStepBytes = 128;  // bytes in a step of any type

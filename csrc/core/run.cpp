@@ -9,20 +9,25 @@ namespace mas {
 
 namespace {
 
-// Tokens in one pass of a prefill: enough for the products to be bound by arithmetic, and for a stop to be prompt.
+// Tokens in one pass of a prefill: enough for the products to be bound by arithmetic, and for a
+// stop to be prompt.
 constexpr int kChunk = 64;
 constexpr int kMostRows = 1 << 14;
 
 void require(bool fine, const std::string& what, int64_t found, const std::string& allowed) {
-  if (!fine) throw std::invalid_argument(what + " is " + std::to_string(found) + "; allowed: " + allowed);
+  if (!fine)
+    throw std::invalid_argument(what + " is " + std::to_string(found) + "; allowed: " + allowed);
 }
 
-std::string up_to(int64_t first, int64_t last) { return std::to_string(first) + " to " + std::to_string(last); }
+std::string up_to(int64_t first, int64_t last) {
+  return std::to_string(first) + " to " + std::to_string(last);
+}
 
 }  // namespace
 
 bool Request::guided() const {
-  return std::any_of(sampling.begin(), sampling.end(), [](const Sampling& s) { return s.guidance != 1; });
+  return std::any_of(sampling.begin(), sampling.end(),
+                     [](const Sampling& s) { return s.guidance != 1; });
 }
 
 void Request::check(const Config& config) const {
@@ -31,34 +36,39 @@ void Request::check(const Config& config) const {
   require(samples >= 1, "samples", samples, "1 or more");
   require(int64_t(prompts) * samples <= kMostRows, "prompts x samples", int64_t(prompts) * samples,
           "at most " + std::to_string(kMostRows));
-  require(int64_t(first_sample) + samples <= int64_t(1) << 32, "first_sample + samples", int64_t(first_sample) + samples,
-          "at most 2^32");
+  require(int64_t(first_sample) + samples <= int64_t(1) << 32, "first_sample + samples",
+          int64_t(first_sample) + samples, "at most 2^32");
   require(stop >= 1 && stop <= length, "stop", stop, up_to(1, length));
-  require(forced.size() == size_t(prompts) * length, "the number of forced tokens", int64_t(forced.size()),
-          std::to_string(size_t(prompts) * length));
-  require(null.size() <= size_t(length), "the length of the null caption", int64_t(null.size()), up_to(0, length));
-  require(sampling.size() == config.streams.size(), "the number of sampling settings", int64_t(sampling.size()),
-          std::to_string(config.streams.size()) + ", one a stream");
+  require(forced.size() == size_t(prompts) * length, "the number of forced tokens",
+          int64_t(forced.size()), std::to_string(size_t(prompts) * length));
+  require(null.size() <= size_t(length), "the length of the null caption", int64_t(null.size()),
+          up_to(0, length));
+  require(sampling.size() == config.streams.size(), "the number of sampling settings",
+          int64_t(sampling.size()), std::to_string(config.streams.size()) + ", one a stream");
   for (const Sampling& settings : sampling) mas::check(settings);
   if (guided() && null.empty())
     throw std::invalid_argument("guidance other than 1 needs a null caption; found none");
   for (int position = 0; position < length; ++position) {
     const StreamShape& stream = config.streams[config.stream_at(position)];
-    const std::string where = "at position " + std::to_string(position) + " (stream '" + stream.name + "')";
+    const std::string where =
+        "at position " + std::to_string(position) + " (stream '" + stream.name + "')";
     for (int prompt = 0; prompt < prompts; ++prompt) {
       const int32_t token = forced[size_t(prompt) * length + position];
-      require(token >= -1 && token < stream.vocab, "prompt " + std::to_string(prompt) + ": the token " + where, token,
+      require(token >= -1 && token < stream.vocab,
+              "prompt " + std::to_string(prompt) + ": the token " + where, token,
               up_to(0, stream.vocab - 1) + ", or -1 to draw it");
-      require(position > 0 || token >= 0, "prompt " + std::to_string(prompt) + " is empty: its first token", token,
+      require(position > 0 || token >= 0,
+              "prompt " + std::to_string(prompt) + " is empty: its first token", token,
               up_to(0, stream.vocab - 1));
     }
     if (size_t(position) < null.size())
-      require(null[position] >= 0 && null[position] < stream.vocab, "the null caption's token " + where, null[position],
-              up_to(0, stream.vocab - 1));
+      require(null[position] >= 0 && null[position] < stream.vocab,
+              "the null caption's token " + where, null[position], up_to(0, stream.vocab - 1));
   }
 }
 
-Run::Run(std::shared_ptr<Engine> engine, Request request) : engine_(std::move(engine)), request_(std::move(request)) {
+Run::Run(std::shared_ptr<Engine> engine, Request request)
+    : engine_(std::move(engine)), request_(std::move(request)) {
   const Config& config = engine_->config();
   request_.check(config);
   const int length = config.length(), rows = sequences() * (request_.guided() ? 2 : 1);
@@ -84,7 +94,9 @@ int32_t Run::token(int row, int position) const {
 }
 
 bool Run::is_forced(int sequence, int position) const {
-  return request_.forced[size_t(sequence / request_.samples) * engine_->config().length() + position] >= 0;
+  return request_
+             .forced[size_t(sequence / request_.samples) * engine_->config().length() + position] >=
+         0;
 }
 
 // Counts what is forced in every sequence as known.
@@ -105,19 +117,21 @@ Run::Step Run::pass(const std::vector<int>& rows, int first, int last) const {
   return step;
 }
 
-bool Run::prefill(const std::vector<int>& rows, int first, int last, const std::function<bool(int, int)>& step) {
+bool Run::prefill(const std::vector<int>& rows, int first, int last,
+                  const std::function<bool(int, int)>& step) {
   while (first < last) {
     const Step now = pass(rows, first, last);
     engine_->reserve(int(now.items.size()), request_.stop);
-    engine_->team().run([&](int thread) { engine_->forward(thread, cache_, now.items, now.positions > 1, {}); });
+    engine_->team().run(
+        [&](int thread) { engine_->forward(thread, cache_, now.items, now.positions > 1, {}); });
     first += now.positions;
     if (step && !step(first, request_.stop)) return false;
   }
   return true;
 }
 
-// Fills the cache with all known tokens but the last, each prompt once for all its samples, and the null caption once
-// for all prompts.
+// Fills the cache with all known tokens but the last, each prompt once for all its samples, and the
+// null caption once for all prompts.
 bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   const int last = known_ - 1, guided = int(rows_.size()) / sequences() - 1;
   std::vector<int> first_rows;
@@ -136,7 +150,8 @@ bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   return true;
 }
 
-// The next pass: known tokens that the cache lacks, and the logits of the first unknown one when it comes that far.
+// The next pass: known tokens that the cache lacks, and the logits of the first unknown one when it
+// comes that far.
 void Run::plan() {
   step_ = pass(rows_, done_, known_);
   if (done_ + step_.positions < known_) return;
@@ -146,19 +161,24 @@ void Run::plan() {
 }
 
 void Run::draw(int thread) {
-  const int stream = engine_->config().stream_at(known_), vocab = engine_->config().streams[stream].vocab;
+  const int stream = engine_->config().stream_at(known_),
+            vocab = engine_->config().streams[stream].vocab;
   const int length = engine_->config().length();
   const Sampling& settings = request_.sampling[stream];
   for (int sequence = thread; sequence < sequences(); sequence += engine_->team().size()) {
     if (is_forced(sequence, known_)) continue;
     const float* conditional = logits_.data() + size_t(sequence) * vocab;
-    const float* unconditional = settings.guidance != 1 ? conditional + size_t(sequences()) * vocab : nullptr;
-    const Draw draw{request_.seed, request_.first_sample + uint32_t(sequence % request_.samples), uint32_t(known_)};
-    const int32_t drawn = sample_or_nan(conditional, unconditional, vocab, settings, draw,
-                                        scratch_.as<char>() + thread * scratch_bytes_, nullptr, engine_->isa());
+    const float* unconditional =
+        settings.guidance != 1 ? conditional + size_t(sequences()) * vocab : nullptr;
+    const Draw draw{request_.seed, request_.first_sample + uint32_t(sequence % request_.samples),
+                    uint32_t(known_)};
+    const int32_t drawn =
+        sample_or_nan(conditional, unconditional, vocab, settings, draw,
+                      scratch_.as<char>() + thread * scratch_bytes_, nullptr, engine_->isa());
     if (drawn < 0)
-      errors_[thread] = "sequence " + std::to_string(sequence) + ", position " + std::to_string(known_) +
-                        ": the logit of token " + std::to_string(-1 - drawn) + " is NaN";
+      errors_[thread] = "sequence " + std::to_string(sequence) + ", position " +
+                        std::to_string(known_) + ": the logit of token " +
+                        std::to_string(-1 - drawn) + " is NaN";
     tokens_[size_t(sequence) * length + known_] = std::max(drawn, -1);
   }
 }
@@ -166,7 +186,8 @@ void Run::draw(int thread) {
 int Run::advance(int count, const std::function<bool(int, int)>& step) {
   require(count >= 0, "count", count, "0 (to the end) or more");
   const Engine::Use use(*engine_);
-  const int target = count ? int(std::min<int64_t>(request_.stop, int64_t(known_) + count)) : request_.stop;
+  const int target =
+      count ? int(std::min<int64_t>(request_.stop, int64_t(known_) + count)) : request_.stop;
   check_errors();
   if (known_ >= target) return known_;
   if (!done_ && known_ > 1 && !share_prompts(step)) return known_;
@@ -216,11 +237,13 @@ void Run::check_errors() const {
 }
 
 int predicted(const Config& config, int stream, int length) {
-  const int first = std::max(1, config.offset(stream)), end = config.offset(stream) + config.streams[stream].length;
+  const int first = std::max(1, config.offset(stream)),
+            end = config.offset(stream) + config.streams[stream].length;
   return std::max(0, std::min(end, length + 1) - first);
 }
 
-void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length, const std::vector<float*>& out) {
+void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length,
+                    const std::vector<float*>& out) {
   const Config& config = engine.config();
   const Engine::Use use(engine);
   engine.reserve(kChunk, length);
@@ -236,12 +259,14 @@ void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length
         const int stream = config.stream_at(position + 1), vocab = config.streams[stream].vocab;
         if (predictions.empty() || predictions.back().stream != stream) {
           const int row = position + 1 - std::max(1, config.offset(stream));
-          float* to = out[stream] + (size_t(sequence) * predicted(config, stream, length) + row) * vocab;
+          float* to =
+              out[stream] + (size_t(sequence) * predicted(config, stream, length) + row) * vocab;
           predictions.push_back({stream, position - first, 0, to, vocab});
         }
         ++predictions.back().count;
       }
-      engine.team().run([&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); });
+      engine.team().run(
+          [&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); });
     }
 }
 

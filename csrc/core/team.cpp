@@ -61,7 +61,8 @@ void Team::barrier(Ahead ahead) {
   for (int spin = 0; spin < kSpins; ++spin) {
     if (phase_.load(std::memory_order_acquire) != phase) return;
     if (ahead.next < ahead.end) {
-      for (int line = 0; line < kLinesPerSpin; ++line) __builtin_prefetch(ahead.next + 64 * line, 0, 2);
+      for (int line = 0; line < kLinesPerSpin; ++line)
+        __builtin_prefetch(ahead.next + 64 * line, 0, 2);
       ahead.next += 64 * kLinesPerSpin;
       spin = 0;
     } else {

@@ -27,7 +27,8 @@ class Team {
 
   int size() const { return size_; }
 
-  // Calls work(thread) on every thread, the caller being thread 0; returns when all have. `work` must not throw.
+  // Calls work(thread) on every thread, the caller being thread 0; returns when all have. `work`
+  // must not throw.
   void run(const std::function<void(int)>& work);
 
   // Waits until every thread of the team has arrived; fetches `ahead` into the cache meanwhile.

@@ -1,6 +1,6 @@
-// Vectors of float and int32 as wide as the registers that the compiler's flags allow, and the few operations for
-// which an instruction set has an instruction that the compiler would not find by itself.
-// Included by kernels.cpp inside namespace mas::MAS_ISA.
+// Vectors of float and int32 as wide as the registers that the compiler's flags allow, and the few
+// operations for which an instruction set has an instruction that the compiler would not find by
+// itself. Included by kernels.cpp inside namespace mas::MAS_ISA.
 
 #if defined(__AVX512F__)
 constexpr int kLanes = 16, kRowsAtOnce = 4, kRowsOfPair = 2;
@@ -52,10 +52,12 @@ inline float largest(VFloat value) {
 }
 
 // e^x to 2 ulp for x <= 0 (below -87: about 1e-38, never zero, which a softmax does not notice):
-// 2^n times a polynomial of the remainder in [-ln2/2, ln2/2] (Cody and Waite's two-part ln 2, Cephes' coefficients).
+// 2^n times a polynomial of the remainder in [-ln2/2, ln2/2] (Cody and Waite's two-part ln 2,
+// Cephes' coefficients).
 inline VFloat exp_negative(VFloat x) {
   x = max(x, splat(-87.0f));
-  const VFloat shifted = x * 1.44269504089f + 12582912.0f;  // 1.5 * 2^23: the sum rounds to an integer
+  const VFloat shifted =
+      x * 1.44269504089f + 12582912.0f;  // 1.5 * 2^23: the sum rounds to an integer
   const VFloat n = shifted - 12582912.0f;
   const VFloat r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   VFloat p = splat(1.9875691500e-4f);
@@ -69,8 +71,8 @@ inline VFloat exp_negative(VFloat x) {
   return p * reinterpret_cast<VFloat>(exponent);
 }
 
-// x * (1 + erf(x / sqrt 2)) / 2, erf as a rational function on [-4, 4] (the one in Eigen and XLA; absolute error
-// below 3e-7).
+// x * (1 + erf(x / sqrt 2)) / 2, erf as a rational function on [-4, 4] (the one in Eigen and XLA;
+// absolute error below 3e-7).
 inline VFloat gelu(VFloat x) {
   VFloat z = x * 0.70710678118654752f;
   z = z > 4.0f ? splat(4.0f) : z;
@@ -100,7 +102,8 @@ inline VInt multiply_halves(VWord a, uint32_t b) {
   return reinterpret_cast<VInt>(
       _mm256_madd_epi16(reinterpret_cast<__m256i>(a), _mm256_set1_epi32(int32_t(b))));
 #elif defined(__SSE2__)
-  return reinterpret_cast<VInt>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), _mm_set1_epi32(int32_t(b))));
+  return reinterpret_cast<VInt>(
+      _mm_madd_epi16(reinterpret_cast<__m128i>(a), _mm_set1_epi32(int32_t(b))));
 #else
   const auto low = reinterpret_cast<VInt>(a << 16) >> 16, high = reinterpret_cast<VInt>(a) >> 16;
   return low * int32_t(int16_t(b)) + high * int32_t(int16_t(b >> 16));

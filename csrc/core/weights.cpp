@@ -68,12 +68,14 @@ size_t Weights::add(const std::string& name, Kind kind, std::vector<size_t> shap
 }
 
 const float* Weights::add_vector(const std::string& name, int size) {
-  return reinterpret_cast<const float*>(at(add(name, Kind::vector, {size_t(size)}, size_t(size) * 4)));
+  return reinterpret_cast<const float*>(
+      at(add(name, Kind::vector, {size_t(size)}, size_t(size) * 4)));
 }
 
 const float* Weights::add_rows(const std::string& name, int rows, int columns) {
   const size_t count = size_t(rows) * columns;
-  return reinterpret_cast<const float*>(at(add(name, Kind::vector, {size_t(rows), size_t(columns)}, count * 4)));
+  return reinterpret_cast<const float*>(
+      at(add(name, Kind::vector, {size_t(rows), size_t(columns)}, count * 4)));
 }
 
 Source Weights::add_table(const std::string& name, int rows, int columns) {
@@ -88,14 +90,15 @@ Packed Weights::add_matrix(const std::string& name, int outputs, int inputs) {
   return packed;
 }
 
-void Weights::load(const std::string& name, const Source& source, const std::vector<size_t>& shape) {
+void Weights::load(const std::string& name, const Source& source,
+                   const std::vector<size_t>& shape) {
   const auto found = entries_.find(name);
   if (found == entries_.end()) throw std::invalid_argument("unexpected weight '" + name + "'");
   Entry& entry = found->second;
   if (entry.loaded) throw std::invalid_argument("weight '" + name + "' is given twice");
   if (entry.shape != shape)
-    throw std::invalid_argument("weight '" + name + "' has shape " + shape_text(shape) + "; expected " +
-                                shape_text(entry.shape));
+    throw std::invalid_argument("weight '" + name + "' has shape " + shape_text(shape) +
+                                "; expected " + shape_text(entry.shape));
   char* out = memory_.as<char>() + entry.offset;
   size_t count = 1;
   for (size_t size : shape) count *= size;
@@ -110,8 +113,8 @@ void Weights::load(const std::string& name, const Source& source, const std::vec
     for (size_t i = 0; i < count; ++i) {
       const float value = source.at(i);
       if (!std::isfinite(value))
-        throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + " is " + std::to_string(value) +
-                                    "; weights must be finite");
+        throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + " is " +
+                                    std::to_string(value) + "; weights must be finite");
       if (to_half)
         reinterpret_cast<uint16_t*>(out)[i] = to_bf16(value);
       else

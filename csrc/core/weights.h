@@ -1,4 +1,5 @@
-// The weights of a GPT, packed for the kernels in one block of memory, in the order in which a token reads them.
+// The weights of a GPT, packed for the kernels in one block of memory, in the order in which a
+// token reads them.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 namespace mas {
 
 struct LayerWeights {
-  const float *norm1_weight, *norm1_bias, *qkv_bias, *q_norm, *k_norm, *proj_bias;  // q_norm, k_norm: null without qk_norm
+  const float *norm1_weight, *norm1_bias, *qkv_bias, *q_norm, *k_norm,
+      *proj_bias;  // q_norm, k_norm: null without qk_norm
   const float *norm2_weight, *norm2_bias, *up_bias, *down_bias;
   Packed qkv, proj, up, down;
 };
@@ -25,9 +27,9 @@ class Weights {
  public:
   explicit Weights(const Config& config);
 
-  // Copies one tensor in; `shape` is its own. Names are those of the GPT's state dict, with one flat table
-  // position.{stream}.weight a stream. Throws std::invalid_argument for an unknown name, a name given twice, a
-  // wrong shape, or a weight that is not finite.
+  // Copies one tensor in; `shape` is its own. Names are those of the GPT's state dict, with one
+  // flat table position.{stream}.weight a stream. Throws std::invalid_argument for an unknown name,
+  // a name given twice, a wrong shape, or a weight that is not finite.
   void load(const std::string& name, const Source& source, const std::vector<size_t>& shape);
 
   // Throws std::invalid_argument naming the tensors that load() has not seen.

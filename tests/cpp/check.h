@@ -1,4 +1,5 @@
-// The few lines of a test framework that these tests need: CHECK counts failures, finish() is the exit status.
+// The few lines of a test framework that these tests need: CHECK counts failures, finish() is the
+// exit status.
 #pragma once
 
 #include <cmath>
@@ -24,24 +25,24 @@ inline int finish() {
 
 #define CHECK(condition) check::report(static_cast<bool>(condition), __FILE__, __LINE__, #condition)
 
-#define CHECK_NEAR(a, b, tolerance)                                                                        \
-  do {                                                                                                     \
-    const double a_ = (a), b_ = (b), t_ = (tolerance);                                                     \
-    const bool ok_ = std::fabs(a_ - b_) <= t_; /* false for NaN */                                         \
-    if (!ok_) std::fprintf(stderr, "  %.17g vs %.17g, tolerance %.3g\n", a_, b_, t_);                      \
-    check::report(ok_, __FILE__, __LINE__, #a " near " #b);                                                \
+#define CHECK_NEAR(a, b, tolerance)                                                   \
+  do {                                                                                \
+    const double a_ = (a), b_ = (b), t_ = (tolerance);                                \
+    const bool ok_ = std::fabs(a_ - b_) <= t_; /* false for NaN */                    \
+    if (!ok_) std::fprintf(stderr, "  %.17g vs %.17g, tolerance %.3g\n", a_, b_, t_); \
+    check::report(ok_, __FILE__, __LINE__, #a " near " #b);                           \
   } while (0)
 
 // The expression must throw an exception of this type.
-#define CHECK_THROWS(expression, type)                                           \
-  do {                                                                           \
-    bool thrown_ = false;                                                        \
-    try {                                                                        \
-      static_cast<void>(expression);                                             \
-    } catch (const type&) {                                                      \
-      thrown_ = true;                                                            \
-    } catch (const std::exception& e) {                                          \
-      std::fprintf(stderr, "  another exception: %s\n", e.what());               \
-    }                                                                            \
-    check::report(thrown_, __FILE__, __LINE__, #expression " throws " #type);    \
+#define CHECK_THROWS(expression, type)                                        \
+  do {                                                                        \
+    bool thrown_ = false;                                                     \
+    try {                                                                     \
+      static_cast<void>(expression);                                          \
+    } catch (const type&) {                                                   \
+      thrown_ = true;                                                         \
+    } catch (const std::exception& e) {                                       \
+      std::fprintf(stderr, "  another exception: %s\n", e.what());            \
+    }                                                                         \
+    check::report(thrown_, __FILE__, __LINE__, #expression " throws " #type); \
   } while (0)

@@ -1,5 +1,6 @@
-// The engine against a forward pass in plain loops and doubles; under the sanitizers this is also the test that nothing
-// reads or writes outside its memory, at sizes that are no multiple of anything.
+// The engine against a forward pass in plain loops and doubles; under the sanitizers this is also
+// the test that nothing reads or writes outside its memory, at sizes that are no multiple of
+// anything.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -76,7 +77,8 @@ Vector normed(const Vector& x, const float* weight, const float* bias, double ep
   for (double value : x) mean += value / x.size();
   for (double value : x) squares += (value - mean) * (value - mean) / x.size();
   Vector y(x.size());
-  for (size_t i = 0; i < x.size(); ++i) y[i] = (x[i] - mean) / std::sqrt(squares + epsilon) * weight[i] + bias[i];
+  for (size_t i = 0; i < x.size(); ++i)
+    y[i] = (x[i] - mean) / std::sqrt(squares + epsilon) * weight[i] + bias[i];
   return y;
 }
 
@@ -87,7 +89,8 @@ void rms(double* x, const float* weight, int size) {
 }
 
 // The logits that each position but the last predicts.
-std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const std::vector<int32_t>& tokens) {
+std::vector<Vector> exact_logits(const Config& config, const Tensors& w,
+                                 const std::vector<int32_t>& tokens) {
   const int dim = config.dim, width = config.head_dim(), length = int(tokens.size());
   std::vector<Vector> x(length, Vector(dim)), qkv(length);
   for (int t = 0; t < length; ++t) {
@@ -101,8 +104,8 @@ std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const s
     const std::string block = "blocks." + std::to_string(layer) + ".";
     auto get = [&](const std::string& name) { return w[block + name]; };
     for (int t = 0; t < length; ++t) {
-      qkv[t] = product(normed(x[t], get("norm1.weight"), get("norm1.bias"), config.norm_eps), get("attention.qkv.weight"),
-                       get("attention.qkv.bias"), 3 * dim);
+      qkv[t] = product(normed(x[t], get("norm1.weight"), get("norm1.bias"), config.norm_eps),
+                       get("attention.qkv.weight"), get("attention.qkv.bias"), 3 * dim);
       for (int head = 0; config.qk_norm && head < config.heads; ++head) {
         rms(&qkv[t][head * width], get("attention.q_norm.weight"), width);
         rms(&qkv[t][dim + head * width], get("attention.k_norm.weight"), width);
@@ -114,7 +117,8 @@ std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const s
         Vector weights(t + 1);
         double most = -1e300, total = 0;
         for (int s = 0; s <= t; ++s) {
-          for (int i = 0; i < width; ++i) weights[s] += qkv[t][head * width + i] * qkv[s][dim + head * width + i];
+          for (int i = 0; i < width; ++i)
+            weights[s] += qkv[t][head * width + i] * qkv[s][dim + head * width + i];
           weights[s] /= std::sqrt(double(width));
           most = std::max(most, weights[s]);
         }
@@ -123,10 +127,11 @@ std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const s
           for (int i = 0; i < width; ++i)
             mixed[head * width + i] += weights[s] / total * qkv[s][2 * dim + head * width + i];
       }
-      const Vector attended = product(mixed, get("attention.proj.weight"), get("attention.proj.bias"), dim);
+      const Vector attended =
+          product(mixed, get("attention.proj.weight"), get("attention.proj.bias"), dim);
       for (int i = 0; i < dim; ++i) x[t][i] += attended[i];
-      Vector hidden = product(normed(x[t], get("norm2.weight"), get("norm2.bias"), config.norm_eps), get("mlp.up.weight"),
-                              get("mlp.up.bias"), config.mlp);
+      Vector hidden = product(normed(x[t], get("norm2.weight"), get("norm2.bias"), config.norm_eps),
+                              get("mlp.up.weight"), get("mlp.up.bias"), config.mlp);
       for (double& value : hidden) value *= 0.5 * (1 + std::erf(value / std::sqrt(2.0)));
       const Vector added = product(hidden, get("mlp.down.weight"), get("mlp.down.bias"), dim);
       for (int i = 0; i < dim; ++i) x[t][i] += added[i];
@@ -141,8 +146,8 @@ std::vector<Vector> exact_logits(const Config& config, const Tensors& w, const s
   return logits;
 }
 
-std::shared_ptr<mas::Engine> make(Config config, const Tensors& tensors, DType dtype, DType kv_dtype, int threads,
-                                  mas::Isa isa) {
+std::shared_ptr<mas::Engine> make(Config config, const Tensors& tensors, DType dtype,
+                                  DType kv_dtype, int threads, mas::Isa isa) {
   config.dtype = dtype;
   config.kv_dtype = kv_dtype;
   auto engine = std::make_shared<mas::Engine>(config, threads, isa);
@@ -152,12 +157,14 @@ std::shared_ptr<mas::Engine> make(Config config, const Tensors& tensors, DType d
   return engine;
 }
 
-double worst_error(mas::Engine& engine, const std::vector<int32_t>& tokens, const std::vector<Vector>& exact) {
+double worst_error(mas::Engine& engine, const std::vector<int32_t>& tokens,
+                   const std::vector<Vector>& exact) {
   const Config& config = engine.config();
   std::vector<std::vector<float>> made;
   std::vector<float*> out;
   for (size_t s = 0; s < config.streams.size(); ++s)
-    made.emplace_back(size_t(mas::predicted(config, int(s), int(tokens.size()))) * config.streams[s].vocab);
+    made.emplace_back(size_t(mas::predicted(config, int(s), int(tokens.size()))) *
+                      config.streams[s].vocab);
   for (auto& values : made) out.push_back(values.data());
   mas::teacher_logits(engine, tokens.data(), 1, int(tokens.size()), out);
   double worst = 0;
@@ -181,15 +188,20 @@ mas::Request request(const Config& config, int prompts, int samples) {
   for (int prompt = 0; prompt < prompts; ++prompt)
     for (int t = 0; t < config.length(); ++t) {
       const int first = config.streams[0].length;
-      const bool middle = prompt == 1 && t >= first + 3 && t < first + 9;  // one prompt has part of a later stream
-      made.forced.push_back(t < first - 2 ? (t * 3 + prompt) % config.streams[0].vocab : middle ? 1 : -1);
+      const bool middle =
+          prompt == 1 && t >= first + 3 && t < first + 9;  // one prompt has part of a later stream
+      made.forced.push_back(t < first - 2 ? (t * 3 + prompt) % config.streams[0].vocab
+                            : middle      ? 1
+                                          : -1);
     }
   made.null.assign(config.streams[0].length, 0);
-  for (size_t s = 0; s < config.streams.size(); ++s) made.sampling.push_back({s ? 1.5 : 1.0, 1.0, s == 1 ? 5 : mas::kAll, {}});
+  for (size_t s = 0; s < config.streams.size(); ++s)
+    made.sampling.push_back({s ? 1.5 : 1.0, 1.0, s == 1 ? 5 : mas::kAll, {}});
   return made;
 }
 
-std::vector<int32_t> generate(const std::shared_ptr<mas::Engine>& engine, const mas::Request& what, int count) {
+std::vector<int32_t> generate(const std::shared_ptr<mas::Engine>& engine, const mas::Request& what,
+                              int count) {
   mas::Run run(engine, what);
   while (run.position() < run.stop()) run.advance(count, {});
   return run.tokens();
@@ -199,7 +211,8 @@ void test_shape(const Config& config) {
   const Tensors tensors = random_tensors(config);
   const int length = config.length();
   std::vector<int32_t> tokens;
-  for (int t = 0; t < length; ++t) tokens.push_back(t * 7 % config.streams[config.stream_at(t)].vocab);
+  for (int t = 0; t < length; ++t)
+    tokens.push_back(t * 7 % config.streams[config.stream_at(t)].vocab);
   const std::vector<Vector> exact = exact_logits(config, tensors, tokens);
   for (const mas::Isa isa : mas::supported_isas())
     for (const auto& [dtype, kv_dtype, bound] : {std::tuple{DType::fp32, DType::fp32, 1e-4},
@@ -213,8 +226,10 @@ void test_shape(const Config& config) {
       const std::vector<int32_t> all = generate(engine, request(config, 3, 2), 0);
       CHECK(all.size() == size_t(6 * length) && *std::min_element(all.begin(), all.end()) >= 0);
       CHECK(all == generate(engine, request(config, 3, 2), 5));
-      CHECK(all == generate(make(config, tensors, dtype, kv_dtype, 3, isa), request(config, 3, 2), 0));
-      const auto first = generate(make(config, tensors, dtype, kv_dtype, 1, isa), request(config, 1, 1), 1);
+      CHECK(all ==
+            generate(make(config, tensors, dtype, kv_dtype, 3, isa), request(config, 3, 2), 0));
+      const auto first =
+          generate(make(config, tensors, dtype, kv_dtype, 1, isa), request(config, 1, 1), 1);
       CHECK(std::equal(first.begin(), first.end(), all.begin()));
       for (int t = 0; t < 6; ++t) CHECK(all[2 * length + config.streams[0].length + 3 + t] == 1);
     }
@@ -239,8 +254,10 @@ void test_refusals(const Config& config) {
   refused([](mas::Request& what) { what.stop = 0; });
   refused([](mas::Request& what) { what.sampling.pop_back(); });
   refused([](mas::Request& what) { what.sampling[0].temperature = NAN; });
-  for (auto change : {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; }, +[](Config& c) { c.streams.clear(); },
-                      +[](Config& c) { c.streams[0].vocab = 0; }, +[](Config& c) { c.norm_eps = NAN; }}) {
+  for (auto change :
+       {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; },
+        +[](Config& c) { c.streams.clear(); }, +[](Config& c) { c.streams[0].vocab = 0; },
+        +[](Config& c) { c.norm_eps = NAN; }}) {
     Config changed = config;
     change(changed);
     CHECK_THROWS(mas::Engine(changed, 1, mas::Isa::generic), std::invalid_argument);
@@ -253,7 +270,8 @@ void test_refusals(const Config& config) {
   CHECK_THROWS(mas::parse_dtype("fp8"), std::invalid_argument);
 
   mas::Run run(engine, request(config, 1, 1));
-  CHECK(run.advance(0, [](int position, int) { return position < 20; }) == 20);  // stops when told, and goes on
+  CHECK(run.advance(0, [](int position, int) { return position < 20; }) ==
+        20);  // stops when told, and goes on
   CHECK(run.advance(3, {}) == 23);
   CHECK_THROWS(run.advance(-1, {}), std::invalid_argument);
   CHECK_THROWS(run.advance(0, [&](int, int) { return run.advance(1, {}) > 0; }), std::logic_error);
@@ -262,9 +280,17 @@ void test_refusals(const Config& config) {
 }  // namespace
 
 int main() {
-  Config odd{.dim = 45, .layers = 2, .heads = 3, .mlp = 77, .qk_norm = true,
+  Config odd{.dim = 45,
+             .layers = 2,
+             .heads = 3,
+             .mlp = 77,
+             .qk_norm = true,
              .streams = {{"text", 6, 13}, {"seg", 31, 37}, {"img", 40, 70}}};
-  Config wide{.dim = 96, .layers = 1, .heads = 1, .mlp = 130, .streams = {{"text", 4, 33}, {"img", 37, 64}}};
+  Config wide{.dim = 96,
+              .layers = 1,
+              .heads = 1,
+              .mlp = 130,
+              .streams = {{"text", 4, 33}, {"img", 37, 64}}};
   test_shape(odd);
   test_shape(wide);
   test_refusals(odd);
