@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -94,7 +95,8 @@ def write(subject: str, record: dict, path: str | os.PathLike | None = None) -> 
 def show(record: dict, console: Console | None = None) -> None:
     """Print the record's tables: each {"title", "columns", "rows"}, cells being text, numbers or
     None."""
-    console = console or Console()
+    # A file or a pipe has no width of its own, and at 80 columns the tables fold.
+    console = console or Console(width=None if sys.stdout.isatty() else 150)
     for content in record["tables"]:
         table = Table(title=content["title"], title_justify="left", title_style="bold")
         for number, column in enumerate(content["columns"]):
