@@ -183,6 +183,27 @@ def test_bad_tokens(engine, tokens, message: str) -> None:
         engine.logits(tokens)
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("kv_dtype", ["fp32", "bf16", "int8"])
+def test_overflow_inside_ends_in_an_error(dtype: str, kv_dtype: str) -> None:
+    """A residual stream that becomes infinite must not come out as plausible tokens."""
+    bias = np.full(8, 3e38, np.float32)
+    names = ("blocks.0.attention.proj.bias", "blocks.0.mlp.down.bias")
+    made = make(weights={**WEIGHTS, **dict.fromkeys(names, bias)}, dtype=dtype, kv_dtype=kv_dtype)
+    with pytest.raises(ValueError, match="the logit of token 0 is NaN"):
+        made.start(FORCED, NULL, **SETTINGS).advance()
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-40, 1e-30, 1e30])
+def test_int8_of_extreme_weights(size: float) -> None:
+    """Zeros and denormals vanish, huge weights keep their precision."""
+    weight = (WEIGHTS["head.b.weight"] * size).astype(np.float32)
+    tokens = np.ones((1, 7), np.int32)
+    exact = make(weights={**WEIGHTS, "head.b.weight": weight}).logits(tokens)["b"]
+    made = make(weights={**WEIGHTS, "head.b.weight": weight}, dtype="int8").logits(tokens)["b"]
+    assert np.abs(made - exact).max() <= 0.1 * np.abs(exact).max() + 1e-30
+
+
 def test_logits_that_become_nan_are_named() -> None:
     huge = {
         name: np.full(a.shape, 3e38, np.float32) if "head" in name else a

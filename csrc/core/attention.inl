@@ -14,10 +14,13 @@ inline char* element(char* panels, size_t panel_bytes, int stride, int output, i
 // Brings x [size] to whole numbers in [-127, 127], plus 128; returns the scale.
 inline float quantize_head(const float* x, int size, uint8_t* levels) {
   const float bound = magnitude(x, size);
-  const float factor = bound > 0 ? 127.0f / bound : 0.0f;
+  if (!usable(bound)) {
+    __builtin_memset(levels, 128, size);
+    return bound - bound;
+  }
   for (int i = 0; i < size; ++i) {
-    const float shifted = x[i] * factor + 12582912.0f;
-    levels[i] = uint8_t(int32_t(shifted - 12582912.0f) + 128);
+    const float shifted = x[i] * (127.0f / bound) + kRounder;
+    levels[i] = uint8_t(int32_t(shifted - kRounder) + 128);
   }
   return bound / 127.0f;
 }

@@ -34,18 +34,26 @@ void rms_norm(float* x, const float* weight, int size, float epsilon) {
   for (int i = 0; i < size; ++i) x[i] *= inverse * weight[i];
 }
 
-// max |x[i]|
+// max |x[i]|, or NaN where an x[i] is infinite or NaN.
 inline float magnitude(const float* x, int size) {
-  VFloat most = {};
-  int i = 0;
-  for (; i + kLanes <= size; i += kLanes) {
-    const VFloat value = load<VFloat>(x + i);
+  VFloat most = {}, poison = {};
+  const auto take = [&](VFloat value) {
     most = max(most, max(value, -value));
+    poison += value * 0.0f;  // a comparison alone would lose a NaN
+  };
+  int i = 0;
+  for (; i + kLanes <= size; i += kLanes) take(load<VFloat>(x + i));
+  if (i < size) {
+    VFloat tail = {};
+    __builtin_memcpy(&tail, x + i, sizeof(float) * (size - i));
+    take(tail);
   }
-  float bound = largest(most);
-  for (; i < size; ++i) bound = __builtin_fabsf(x[i]) > bound ? __builtin_fabsf(x[i]) : bound;
-  return bound;
+  return largest(most) + sum(poison);
 }
+
+// Whether numbers up to `bound` can be brought to integers: it is not NaN, nor so small that its
+// inverse is infinite. If not, bound - bound is the right scale: NaN, or 0 for numbers so small.
+inline bool usable(float bound) { return bound > 1e-30f; }
 
 // 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both
 // sides.
@@ -55,16 +63,20 @@ void prepare_int8(const Rows& rows, int row, const float* x) {
   const int size = rows.inputs, padded = rows.padded();
   char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
-  const float bound = magnitude(x, size);
-  const float inverse = bound > 0 ? kLargestInteger / bound : 0.0f;
+  const float bound = magnitude(x, size), inverse = kLargestInteger / bound;
+  if (!usable(bound)) {
+    __builtin_memset(out, 0, rows.data_bytes());
+    __builtin_memset(offset, 0, sizeof(int32_t) * rows.groups());
+    rows.scale[row] = bound - bound;
+    return;
+  }
   rows.scale[row] = bound / kLargestInteger;
   for (int group = 0; group * kGroup < padded; ++group) {
     int32_t integers[kGroup] = {};
     const int valid = size - group * kGroup < kGroup ? size - group * kGroup : kGroup;
-    // |value| < 2^22, so adding 1.5 * 2^23 rounds it to the nearest integer, ties to even.
     for (int k = 0; k < valid; ++k) {
-      const float shifted = x[group * kGroup + k] * inverse + 12582912.0f;
-      integers[k] = int32_t(shifted - 12582912.0f);
+      const float shifted = x[group * kGroup + k] * inverse + kRounder;
+      integers[k] = int32_t(shifted - kRounder);
     }
     int32_t total = 0;
     for (int k = 0; k < kGroup; ++k) total += integers[k];

@@ -41,6 +41,9 @@ MAS_INLINE constexpr int inputs_per_step(DType dtype) {
 MAS_INLINE constexpr int ceil_div(int value, int unit) { return (value + unit - 1) / unit; }
 MAS_INLINE constexpr int round_up(int value, int unit) { return ceil_div(value, unit) * unit; }
 
+// Added and subtracted, 1.5 * 2^23 rounds a number below 2^22 to the nearest integer, ties to even.
+inline constexpr float kRounder = 12582912.0f;
+
 MAS_INLINE uint16_t to_bf16(float value) {  // to nearest, ties to even; NaN stays NaN
   uint32_t bits;
   __builtin_memcpy(&bits, &value, 4);

@@ -56,9 +56,8 @@ inline float largest(VFloat value) {
 // Cephes' coefficients).
 inline VFloat exp_negative(VFloat x) {
   x = max(x, splat(-87.0f));
-  const VFloat shifted =
-      x * 1.44269504089f + 12582912.0f;  // 1.5 * 2^23: the sum rounds to an integer
-  const VFloat n = shifted - 12582912.0f;
+  const VFloat shifted = x * 1.44269504089f + kRounder;
+  const VFloat n = shifted - kRounder;
   const VFloat r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   VFloat p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
