@@ -147,6 +147,14 @@ setup(
     ],
     cmdclass={"build_ext": CMakeBuild},
     setup_requires=[TORCH] if WITH_TORCH else [],  # read by pip as a requirement of the build
-    install_requires=["numpy>=1.24", "safetensors>=0.4.3", "typer>=0.12", "rich>=13", "tqdm>=4.66"]
+    install_requires=[
+        "numpy>=1.24",
+        "pillow>=10.1",
+        "safetensors>=0.4.3",
+        "typer>=0.12",
+        "rich>=13",
+        "tokenizers>=0.20",
+        "tqdm>=4.66",
+    ]
     + ([TORCH] if WITH_TORCH else []),
 )

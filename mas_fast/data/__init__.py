@@ -1,0 +1,1 @@
+"""Data: where samples come from, and what becomes of them."""

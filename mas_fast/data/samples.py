@@ -1,0 +1,246 @@
+"""One sample: picture, captions, scene; one reject: why there is none; and a list of both.
+
+The files of a sample share a key and differ in their suffix: an image (jpg, jpeg, png, webp, bmp);
+`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt; and
+the scene: `seg.png` with `edge.png` (Scene.to_pngs), or COCO's panoptic PNG as `seg.png`, with
+"segments_info" in the json.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from mas_fast.data.images import read_image
+from mas_fast.scene import Scene, clean, read_coco_panoptic
+from mas_fast.streams import check_int
+
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp")
+SUFFIXES = ("seg.png", "edge.png", "txt", "json", *IMAGES)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A sample that could not be read. key: which, or the file and row; reason: for people."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """image: RGB [H, W]. captions: perhaps none. scene: of the same size, or None. info: what the
+    source says about it. ValueError for a scene of another size.
+
+    crop, resize and flip act on image and scene together.
+    """
+
+    key: str
+    image: Image.Image
+    captions: list[str] = field(default_factory=list)
+    scene: Scene | None = None
+    info: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        scene = self.scene
+        if scene is not None and (scene.width, scene.height) != self.image.size:
+            raise ValueError(
+                f"found an image of {self.image.height} x {self.image.width} "
+                f"and a scene of {scene.height} x {scene.width}, expected the same"
+            )
+
+    def crop(self, top: int, left: int, height: int, width: int) -> Sample:
+        """That part of it. ValueError unless it lies within the image."""
+        if not (0 <= top < top + height <= self.image.height) or not (
+            0 <= left < left + width <= self.image.width
+        ):
+            raise ValueError(
+                f"crop: found rows {top}..{top + height}, columns {left}..{left + width}, "
+                f"expected some within {self.image.height} x {self.image.width}"
+            )
+        image = self.image.crop((left, top, left + width, top + height))
+        scene = self.scene and self.scene.crop(top, left, height, width)
+        return replace(self, image=image, scene=scene)
+
+    def resize(self, height: int, width: int) -> Sample:
+        """Bicubic for the image, with antialiasing; the scene as Scene.resize."""
+        check_int("height", height, 1)
+        check_int("width", width, 1)
+        image = self.image.resize((width, height), Image.Resampling.BICUBIC)
+        return replace(self, image=image, scene=self.scene and self.scene.resize(height, width))
+
+    def flip(self) -> Sample:
+        """Left and right exchanged."""
+        image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return replace(self, image=image, scene=self.scene and self.scene.flip())
+
+    def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
+        """The largest square, resized to size x size: the middle one, or with a generator one
+        anywhere and flipped half the time."""
+        height, width = self.image.height, self.image.width
+        side = min(height, width)
+        top, left, flip = (height - side) // 2, (width - side) // 2, False
+        if generator is not None:
+            top = int(generator.integers(height - side + 1))
+            left = int(generator.integers(width - side + 1))
+            flip = bool(generator.integers(2))
+        sample = self.crop(top, left, side, side).resize(size, size)
+        return sample.flip() if flip else sample
+
+
+class Source(ABC):
+    """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`.
+
+    Reading an item never raises for what is in the data: a broken sample is a Reject. Nothing is
+    kept open, so that a source may be used by several threads and in forked or spawned workers.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def key(self, index: int) -> str:
+        """How a reject calls item `index`."""
+
+    @abstractmethod
+    def read(self, index: int) -> Sample | Reject:
+        """Item `index`; ValueError or OSError says why there is none."""
+
+    def __getitem__(self, index: int) -> Sample | Reject:
+        if not 0 <= index < len(self):
+            raise IndexError(f"source: found index {index}, expected 0..{len(self) - 1}")
+        try:
+            return self.read(index)
+        except (ValueError, OSError) as error:
+            return Reject(self.key(index), printable(str(error)))
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def shard(self, index: int, count: int) -> Source:
+        """Part `index` of `count`: the items index, index + count, ... The parts hold every item
+        once, and their sizes differ by one at most."""
+        check_int("count", count, 1)
+        check_int("index", index, 0, count - 1)
+        return _Shard(self, index, count)
+
+
+@dataclass(frozen=True)
+class _Shard(Source):
+    source: Source
+    first: int
+    step: int
+
+    def __len__(self) -> int:
+        return len(range(self.first, len(self.source), self.step))
+
+    def key(self, index: int) -> str:
+        return self.source.key(self.first + index * self.step)
+
+    def read(self, index: int) -> Sample | Reject:
+        return self.source[self.first + index * self.step]
+
+
+def assemble(
+    key: str, files: Iterable[tuple[str, Path | bytes]], captions: Iterable[str] = ()
+) -> Sample:
+    """The sample of (suffix, path or content) pairs; other suffixes are ignored. captions: taken
+    if there are any, before those of the files. ValueError says what is wrong with them."""
+    parts: dict[str, Path | bytes] = {}
+    for suffix, content in files:
+        if suffix in SUFFIXES:
+            if suffix in parts:
+                raise ValueError(f"found two files with the suffix {suffix}")
+            parts[suffix] = content
+    check_name(key)
+    images = [suffix for suffix in IMAGES if suffix in parts]
+    if len(images) != 1:
+        expected = f"expected one of {', '.join(IMAGES)}"
+        raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
+    image = read_image(parts[images[0]], images[0])
+    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
+    found = captions or _captions(parts, info)
+    return Sample(key, image, clean_captions(found), _scene(parts, info), info)
+
+
+def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
+    if info.get("captions") is not None:
+        return info["captions"]
+    if info.get("caption") is not None:
+        return [info["caption"]]
+    if "txt" not in parts:
+        return []
+    try:
+        return _content(parts["txt"]).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"txt: found bytes that are not UTF-8 ({error})") from error
+
+
+def _scene(parts: Mapping[str, Path | bytes], info: dict) -> Scene | None:
+    if "edge.png" in parts and "seg.png" in parts:
+        return Scene.from_pngs(parts["seg.png"], parts["edge.png"])
+    if "edge.png" in parts:
+        raise ValueError("found edge.png without seg.png, expected both")
+    if "seg.png" not in parts:
+        return None
+    if "segments_info" not in info:
+        raise ValueError("found seg.png, expected edge.png or segments_info in the json beside it")
+    return clean(*read_coco_panoptic(parts["seg.png"], info["segments_info"]))
+
+
+def clean_captions(captions: object) -> list[str]:
+    """The captions without white space around them and without empty ones. ValueError unless they
+    are a list of valid strings."""
+    if not isinstance(captions, list | tuple):
+        raise ValueError(f"captions: found {type(captions).__name__}, expected a list of strings")
+    for caption in captions:
+        if not isinstance(caption, str):
+            raise ValueError(f"caption: found {type(caption).__name__}, expected a string")
+        if not _encodable(caption):
+            raise ValueError(f"caption: found {caption[:50]!r}, expected valid Unicode")
+    return [stripped for caption in captions if (stripped := caption.strip())]
+
+
+def check_name(name: str) -> None:
+    """ValueError unless the name of a file is relative and stays below its folder."""
+    path = PurePosixPath(name)
+    odd = "\\" in name or "\0" in name or name.endswith("/") or not path.name
+    if odd or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"found the name {name!r}, expected a relative path without ..")
+    if not _encodable(name):
+        raise ValueError(f"found the name {name!r}, expected valid UTF-8")
+
+
+def printable(name: str) -> str:
+    """The name as it can be written to a report."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def parse_json(content: bytes | str, what: str, kind: type) -> object:
+    """The value of a JSON text. ValueError if it is broken or not of that kind."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:  # deep nesting
+        raise ValueError(f"{what}: found broken JSON ({error})") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"{what}: found {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _content(file: Path | bytes) -> bytes:
+    return file if isinstance(file, bytes) else file.read_bytes()
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True

@@ -1,0 +1,30 @@
+"""Scenes: label spaces, cleaning rules, readers, rendering. numpy and Pillow only.
+
+    scene = clean(panoptic, instances, human, face)     # labels uint8 [H, W], edges bool [H, W]
+    scene.save("scene.png")                             scene = Scene.load("scene.png")
+    scene.render().show()
+
+The names below are imported from their modules on first use.
+"""
+
+import importlib
+
+_HOME = {
+    "labels": ("COCO_IDS", "COCO_NAMES", "FACE_NAMES", "LAYOUTS", "LIP_NAMES", "MAS159")
+    + ("MINI158", "PERSON", "VOID", "Layout", "layout_named"),
+    "scene": ("Scene",),
+    "rules": ("clean", "find_edges", "merge"),
+    "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_MODULE)
+
+
+def __getattr__(name: str):
+    if name in _MODULE:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
