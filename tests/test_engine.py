@@ -218,6 +218,20 @@ def test_a_step_is_a_prefill_bit_for_bit(dtype: str, kv_dtype: str) -> None:
     assert np.array_equal(together.tokens[0], alone.tokens[0])
 
 
+def test_forced_tokens_between_drawn_ones() -> None:
+    """Passes that only read given tokens, between passes that draw, at any number of threads."""
+    config = GPTConfig(streams(("text", 1, 9), ("img", 200, 13)), 24, 1, 3, 40)
+    model = random_model(config, spread=0.4)
+    forced = np.zeros((1, 201), np.int32)
+    forced[0, 1] = forced[0, 190:] = -1
+    options = {"forced": forced, "num_samples": 4, "seed": 1}
+    prompt = np.zeros((1, 1), np.int64)
+    alone, team = (CppEngine(model, dtype="fp32", threads=threads) for threads in (1, 3))
+    expected = generate_tokens(alone, prompt, **options)
+    for _ in range(100):
+        assert torch.equal(generate_tokens(team, prompt, **options), expected)
+
+
 def test_step_bytes_count_weights_once_and_every_row_of_the_cache() -> None:
     config = preset("tiny")
     made = CppEngine(random_model(config), dtype="bf16", kv_dtype="int8").native

@@ -218,10 +218,8 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   team.run([&](int thread) {
     while (going) {
       engine_->forward(thread, cache_, step_.items, step_.positions > 1, step_.predictions);
-      if (!step_.predictions.empty()) {
-        draw(thread);
-        team.barrier(engine_->first_weights(thread));
-      }
+      if (!step_.predictions.empty()) draw(thread);
+      team.barrier(engine_->first_weights(thread));  // before thread 0 changes step_
       if (thread == 0) going = finish();
       team.barrier(engine_->first_weights(thread));
     }
