@@ -13,9 +13,9 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 const float* matrix(const Tensor& tensor, const char* name) {
-  STD_TORCH_CHECK(tensor.dim() == 2 && tensor.scalar_type() == ScalarType::Float &&
-                      tensor.is_contiguous(),
-                  name, " must be a contiguous float32 matrix");
+  STD_TORCH_CHECK(
+      tensor.dim() == 2 && tensor.scalar_type() == ScalarType::Float && tensor.is_contiguous(),
+      name, " must be a contiguous float32 matrix");
   return tensor.const_data_ptr<float>();
 }
 

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("decode", "sampler")
+SUBJECTS = ("decode", "first_layer", "sampler")
 
 
 def suite() -> None:

@@ -1,11 +1,14 @@
 """Bundles: a model in a directory.
 
     save_gpt("my-bundle", model)                    model = load_gpt("my-bundle", device="cuda")
+    save_vq("my-bundle", "vq_img", tokenizer)       tokenizer = load_vq("my-bundle", "vq_img")
+    save_bpe("my-bundle", bpe)                      bpe = load_bpe("my-bundle")
 
-config.json holds the format's version, the kind and the GPT's config, gpt.safetensors the weights,
-all fp32 or all bf16. Unknown keys, names or shapes are errors: a bundle is read in full or not at
-all. `read_config` and `read_weights` need no torch and map the file into memory, so that the C++
-engine packs its weights without a second copy of them.
+config.json holds the format's version, the kind and the config of each model that is there (gpt,
+vq_seg, vq_img); MODEL.safetensors has its weights, all fp32 or all bf16; tokenizer.json is the
+captions' tokenizer. Unknown keys, names or shapes are errors: a model is read in full or not at
+all. `read_config`, `read_vq_config` and `read_weights` need no torch, and the last maps the file
+into memory, so that the C++ engine packs its weights without a second copy of them.
 """
 
 from __future__ import annotations
@@ -23,23 +26,111 @@ import numpy as np
 
 from mas_fast.config import GPTConfig
 from mas_fast.streams import exact_keys
+from mas_fast.vq_config import VQConfig
 
 if TYPE_CHECKING:
     import torch
 
+    from mas_fast.bpe import BPE
     from mas_fast.gpt import GPT
+    from mas_fast.vqvae import VQVAE
 
 FORMAT = 1
 KIND = "mas_fast bundle"
-CONFIG_FILE = "config.json"
-GPT_FILE = "gpt.safetensors"
+CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
+CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
+VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
 
 
 def save_gpt(path: str | os.PathLike, model: GPT) -> None:
-    """Write the model into the directory `path`, made if need be. Each file is replaced in one
-    step once its new content is on the disk. ValueError for a model that is on the meta device or
-    neither fp32 nor bf16."""
+    """Write the model into the directory `path`, made if need be, beside the models that are there.
+    Each file is replaced in one step once its new content is on the disk. ValueError for a model
+    that is on the meta device or neither fp32 nor bf16."""
+    _save(path, "gpt", model, model.state_dict())
+
+
+def save_vq(path: str | os.PathLike, name: str, model: VQVAE) -> None:
+    """Write a tokenizer, `name` being vq_seg or vq_img, as `save_gpt` does; what its codebook
+    remembers of its training is left out. ValueError also for the other kind of input."""
+    _check_name(name)
+    _check_input(path, name, model.config)
+    _save(path, name, model, model.weights())
+
+
+def save_bpe(path: str | os.PathLike, bpe: BPE) -> None:
+    """Write the captions' tokenizer, in one step."""
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    _replace(directory / BPE_FILE, bpe.save)
+
+
+def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
+    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
+    read_weights."""
+    from mas_fast.gpt import GPT
+
+    config = read_config(path)
+    model = GPT(config)
+    model.load_state_dict(_load(path, "gpt", config, device), assign=True)
+    return model if dtype is None else model.to(dtype)
+
+
+def load_vq(
+    path: str | os.PathLike, name: str, device="cpu", dtype: torch.dtype | None = None
+) -> VQVAE:
+    """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
+    as load_gpt."""
+    from mas_fast.vqvae import VQVAE
+
+    config = read_vq_config(path, name)
+    model = VQVAE.from_weights(config, _load(path, name, config, device), device=device).eval()
+    return model if dtype is None else model.to(dtype)
+
+
+def load_bpe(path: str | os.PathLike) -> BPE:
+    """The captions' tokenizer of the bundle `path`. ValueError where it has none."""
+    from mas_fast.bpe import BPE
+
+    file = Path(path) / BPE_FILE
+    if not file.is_file():
+        raise ValueError(f"{file}: found no such file, expected the captions' tokenizer")
+    return BPE.load(file)
+
+
+def read_config(path: str | os.PathLike) -> GPTConfig:
+    """The GPT's config. ValueError names the file, what it holds and what was expected."""
+    return _read(path, "gpt")["gpt"]
+
+
+def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
+    """The config of the tokenizer `name`, vq_seg or vq_img. ValueError as for read_config."""
+    _check_name(name)
+    config = _read(path, name)[name]
+    _check_input(Path(path) / CONFIG_FILE, name, config)
+    return config
+
+
+def _read(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
+    """The configs of all models that config.json names, at least the needed ones."""
+    file = Path(path) / CONFIG_FILE
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: not a bundle: found no {CONFIG_FILE}, expected a directory that has one"
+        )
+    try:
+        values = json.loads(file.read_bytes())
+        present = [name for name in CONFIGS if name in needed or name in values]
+        exact_keys("bundle", values, ("format", "kind", *present))
+        for key, expected in (("kind", KIND), ("format", FORMAT)):
+            if values[key] != expected:
+                raise ValueError(f"{key}: found {values[key]!r}, expected {expected!r}")
+        return {name: CONFIGS[name].from_dict(values[name]) for name in present}
+    except (ValueError, TypeError) as error:  # json raises the one, a number for a bundle the other
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _save(path: str | os.PathLike, name: str, model: GPT | VQVAE, weights: dict) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -51,46 +142,35 @@ def save_gpt(path: str | os.PathLike, model: GPT) -> None:
         raise ValueError(
             f"{path}: found a model of {names}, expected all torch.float32 or torch.bfloat16"
         )
-    values = {"format": FORMAT, "kind": KIND, "gpt": model.config.to_dict()}
     directory = Path(path)
+    configs = _read(path) if (directory / CONFIG_FILE).exists() else {}
+    configs[name] = model.config
+    values = {"format": FORMAT, "kind": KIND} | {n: c.to_dict() for n, c in configs.items()}
     directory.mkdir(parents=True, exist_ok=True)
-    # The weights first: until the config is there, the directory is not a bundle.
-    _replace(directory / GPT_FILE, lambda file: save_file(model.state_dict(), file))
+    # The weights first: until the config names it, the model is not in the bundle.
+    _replace(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
     _replace(
         directory / CONFIG_FILE, lambda file: file.write_text(json.dumps(values, indent=2) + "\n")
     )
 
 
-def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
-    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
-    read_weights."""
+def _load(path: str | os.PathLike, name: str, config: GPTConfig | VQConfig, device) -> dict:
     from safetensors.torch import load_file
 
-    from mas_fast.gpt import GPT
-
-    config = read_config(path)
-    file = Path(path) / GPT_FILE
+    file = Path(path) / f"{name}.safetensors"
     _check(file, _entries(file), config)
-    model = GPT(config)
-    model.load_state_dict(load_file(file, device=str(device)), assign=True)
-    return model if dtype is None else model.to(dtype)
+    return load_file(file, device=str(device))
 
 
-def read_config(path: str | os.PathLike) -> GPTConfig:
-    """The GPT's config. ValueError names the file, what it holds and what was expected."""
-    file = Path(path) / CONFIG_FILE
-    if not file.is_file():
-        raise ValueError(
-            f"{path}: not a bundle: found no {CONFIG_FILE}, expected a directory that has one"
-        )
-    try:
-        values = exact_keys("bundle", json.loads(file.read_bytes()), ("format", "kind", "gpt"))
-        for key, expected in (("kind", KIND), ("format", FORMAT)):
-            if values[key] != expected:
-                raise ValueError(f"{key}: found {values[key]!r}, expected {expected!r}")
-        return GPTConfig.from_dict(values["gpt"])
-    except ValueError as error:  # also what json raises for broken text
-        raise ValueError(f"{file}: {error}") from error
+def _check_name(name: str) -> None:
+    if name not in VQ_INPUTS:
+        raise ValueError(f"tokenizer: found {name!r}, expected one of {list(VQ_INPUTS)}")
+
+
+def _check_input(where: str | os.PathLike, name: str, config: VQConfig) -> None:
+    if config.input != VQ_INPUTS[name]:
+        expected = f"expected {VQ_INPUTS[name]!r}"
+        raise ValueError(f"{where}: {name}: found a tokenizer of {config.input!r}, {expected}")
 
 
 def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
@@ -180,7 +260,7 @@ def _entries(file: Path) -> dict[str, _Entry]:
     return entries
 
 
-def _check(file: Path, entries: dict[str, _Entry], config: GPTConfig) -> None:
+def _check(file: Path, entries: dict[str, _Entry], config: GPTConfig | VQConfig) -> None:
     """ValueError unless the file has exactly the config's weights, in one dtype."""
     shapes = config.weight_shapes()
     missing = [name for name in shapes if name not in entries]

@@ -75,6 +75,93 @@ def bench(
     raise typer.Exit(run(subject, json))
 
 
+training = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(training, name="train", help="Train the tokenizers: `bpe`, `vq-seg`, `vq-img`.")
+
+FREE_FORM = {"allow_extra_args": True, "ignore_unknown_options": True}
+ConfigFile = Annotated[Path, typer.Argument(help="A YAML file, such as those in configs/.")]
+
+
+@training.command("bpe")
+def train_bpe(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Captions: text, CC3M or CC12M TSV, COCO JSON, or those as .gz."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle that receives tokenizer.json.")
+    ],
+    vocab_size: Annotated[int, typer.Option(help="Number of tokens.")] = 16384,
+    length: Annotated[int, typer.Option(help="Tokens per caption, padded or cut.")] = 64,
+) -> None:
+    """Train the caption tokenizer.
+
+    Example: mas-fast train bpe captions.tsv.gz -o my-bundle
+    """
+    from mas_fast.bpe import BPE
+    from mas_fast.bundle import BPE_FILE, save_bpe
+
+    save_bpe(output, BPE.train(files, vocab_size=vocab_size, length=length))
+    typer.echo(output / BPE_FILE)
+
+
+@training.command("vq-seg", context_settings=FREE_FORM)
+def train_vq_seg(context: typer.Context, config: ConfigFile) -> None:
+    """Train the tokenizer of scenes.
+
+    Every setting of the file can be given as `--key value` too, also `--model.codes 512`. DATA is a
+    COCO folder, webdataset tars, or a folder of images with scenes. The same command again
+    continues a run that was stopped. In several processes:
+    `torchrun --nproc-per-node N --no-python mas-fast train vq-seg ...`
+
+    Example: mas-fast train vq-seg configs/vq-seg-small.yaml --data DATA --folder runs/seg
+    """
+    from mas_fast.training.settings import read
+    from mas_fast.training.vq import SegSettings, train
+
+    typer.echo(train(read(SegSettings, config, context.args)))
+
+
+@training.command("vq-img", context_settings=FREE_FORM)
+def train_vq_img(context: typer.Context, config: ConfigFile) -> None:
+    """Train the tokenizer of pictures: as `vq-seg`, but needs no scenes.
+
+    Example: mas-fast train vq-img configs/vq-img-small.yaml --data DATA --folder runs/img
+    """
+    from mas_fast.training.settings import read
+    from mas_fast.training.vq import ImgSettings, train
+
+    typer.echo(train(read(ImgSettings, config, context.args)))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path, typer.Argument(help="A checkpoint, or the folder of one with its config.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write into.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint's YAML; without one, minDALL-E's published shape."),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="Of the names, where a file holds several, as `first_stage_model.`"),
+    ] = None,
+) -> None:
+    """Put the tokenizers of another project into a bundle.
+
+    Reads minDALL-E (stage 1 and captions), taming-transformers (VQ and Gumbel) and CasualGAN's
+    Make-A-Scene. No code in a checkpoint is ever run.
+
+    Example: mas-fast import 1.3B -o my-bundle
+    """
+    from mas_fast.importers import import_bundle
+
+    for name in import_bundle(source, output, config, prefix):
+        typer.echo(f"written: {output / name}")
+
+
 def main() -> None:
     """The entry point: bad input and missing parts end in one line, not in a traceback."""
     try:

@@ -1,12 +1,15 @@
 """The public functional ops, each with the implementations that this machine has.
 
 `impl=None` takes the fast one for the device of the inputs (`default_impl` says which); a name
-forces one and fails where it is missing. Every implementation gives the same result to the bit.
+forces one and fails where it is missing. Every implementation gives the same result to the bit,
+but for the sums of `vq_statistics`.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import os
 
 import torch
 from torch import Tensor
@@ -14,6 +17,8 @@ from torch import Tensor
 from . import native, reference
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
+VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
+STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 
 
 def sample(
@@ -80,14 +85,74 @@ def sample(
     return token
 
 
-def default_impl(device: torch.device | str) -> str:
-    """What `impl=None` means for inputs on this device: "cpp", "cuda" or "reference"."""
+@torch.no_grad()
+def vq_nearest(
+    x: Tensor, codebook: Tensor, *, exact: bool = True, impl: str | None = None
+) -> Tensor:
+    """The id of the nearest code of each row, int64 [N], as `reference.vq_nearest` defines it.
+
+    x: [N, D], codebook: [K, D], both fp32, fp16 or bf16, of any strides, on one device. The N x K
+    distances never exist. exact: equal to the argmin of the fp64 distances, ties to the lowest id,
+    in every implementation; without it "triton" and "reference" stop at what their fast arithmetic
+    finds ("cpp" is exact anyway). impl: None, "triton", "cpp" or "reference". Raises TypeError and
+    ValueError as `reference.check_vq`, ValueError for values that are not finite, and ImportError,
+    with the command that fixes it, where `impl` is missing.
+    """
+    reference.check_vq(x, codebook)
+    impl = _vq_impl("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
+    if impl == "reference":
+        return reference.vq_nearest(x, codebook, exact=exact)
+    if impl == "triton":
+        from .kernels import vq
+
+        reference.check_finite("x", x)
+        reference.check_finite("codebook", codebook)
+        return vq.nearest(x, codebook, exact=exact)
+    load_library()
+    if not _has_kernel("cpu", "vq_nearest"):
+        raise ImportError(
+            "the torch operators of mas_fast are older than its Python code. "
+            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
+        )
+    codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
+    if (codes < 0).any():  # which the kernel returns for values that are not finite
+        reference.check_finite("codebook", codebook)
+        reference.check_finite("x", x)
+    return codes
+
+
+@torch.no_grad()
+def vq_statistics(
+    x: Tensor, codes: Tensor, codebook_size: int, *, impl: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """How many rows have each code, fp32 [K], and the sum of those rows, fp32 [K, D].
+
+    x: [N, D] fp32, fp16 or bf16; codes: int64 [N] in 0..K-1. Sums are formed in fp64 in a fixed
+    order: equal input gives equal bits in one implementation, and two of them differ by at most the
+    rounding to fp32. impl: None, "triton" or "reference". Raises TypeError and ValueError as
+    `reference.check_vq_statistics`, and ImportError where `impl` is missing.
+    """
+    reference.check_vq_statistics(x, codes, codebook_size)
+    impl = _vq_impl("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
+    if impl == "reference":
+        return reference.vq_statistics(x, codes, codebook_size)
+    from .kernels import vq
+
+    return vq.statistics(x, codes, codebook_size)
+
+
+def default_impl(device: torch.device | str, op: str = "sample") -> str:
+    """What `impl=None` means for an op ("sample", "vq_nearest" or "vq_statistics") on a device."""
     kind = torch.device(device).type
+    if op != "sample" and kind == "cuda":
+        return "triton" if importlib.util.find_spec("triton") else "reference"
+    if op == "vq_statistics":
+        return "reference"
     try:
         load_library()
     except ImportError:
         return "reference"
-    if kind in ("cpu", "cuda") and _has_kernel(kind):
+    if kind in ("cpu", "cuda") and _has_kernel(kind, op):
         return "cpp" if kind == "cpu" else "cuda"
     return "reference"
 
@@ -97,10 +162,38 @@ def load_library() -> None:
     """Load torch.ops.mas_fast. Raises ImportError, with the command that fixes it, if not built."""
     native.load_torch_library()
     torch.library.register_fake("mas_fast::sample", _sample_fake)
+    if hasattr(torch.ops.mas_fast, "vq_nearest"):
+        torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
 
 
-def _has_kernel(device: str) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key("mas_fast::sample", device.upper())
+def _has_kernel(device: str, op: str = "sample") -> bool:
+    if not hasattr(torch.ops.mas_fast, op):  # a library built from older sources
+        return False
+    return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
+
+
+def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> str:
+    """The implementation to run. Raises ValueError for an unknown one, or for one of another
+    device than that of x; ImportError for "triton" where it is not installed."""
+    if impl is None:
+        impl = default_impl(x.device, op)
+    if impl not in allowed:
+        raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
+    if impl == "cpp" and x.device.type != "cpu":
+        raise ValueError(f"impl='cpp' needs x on cpu, found it on {x.device}")
+    if impl == "triton":
+        if importlib.util.find_spec("triton") is None:
+            raise ImportError("impl='triton' needs Triton. Run: pip install triton")
+        if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+            raise ValueError(
+                f"impl='triton' needs x on cuda, found it on {x.device}; on a CPU its kernels run "
+                "under TRITON_INTERPRET=1 alone"
+            )
+    return impl
+
+
+def _vq_nearest_fake(x, codebook) -> Tensor:
+    return x.new_empty(x.shape[0], dtype=torch.int64)
 
 
 def _sample_fake(

@@ -11,8 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.bundle import load_gpt, read_config, read_weights, save_gpt
+from mas_fast.bpe import BPE
+from mas_fast.bundle import (
+    load_bpe,
+    load_gpt,
+    load_vq,
+    read_config,
+    read_vq_config,
+    read_weights,
+    save_bpe,
+    save_gpt,
+    save_vq,
+)
 from mas_fast.gpt import GPT, preset
+from mas_fast.vqvae import VQVAE
+from mas_fast.vqvae import preset as vq_preset
 
 TINY = preset("tiny")
 GRID = dataclasses.replace(TINY, positions="grid", qk_norm=True)
@@ -292,3 +305,90 @@ def test_the_map_loads_nothing_and_needs_no_torch(tmp_path):
     assert run.returncode == 0, run.stderr
     grown = int(run.stdout) * (1024 if sys.platform == "linux" else 1)
     assert grown < 16e6
+
+
+# ---------------------------------------------------------------------- tokenizers
+
+IMG, SEG = vq_preset("tiny-img"), vq_preset("tiny-seg")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("vq_img", IMG), ("vq_seg", SEG), ("vq_img", dataclasses.replace(IMG, quantizer="gumbel"))],
+    ids=["img", "seg", "gumbel"],
+)
+def test_a_tokenizer_round_trips(tmp_path, name, config, dtype):
+    model = VQVAE.create(config, dtype=dtype)
+    save_vq(tmp_path / "bundle", name, model)
+    assert sorted(os.listdir(tmp_path / "bundle")) == ["config.json", f"{name}.safetensors"]
+    assert read_vq_config(tmp_path / "bundle", name) == config
+    loaded = load_vq(tmp_path / "bundle", name)
+    assert loaded.dtype == dtype and not loaded.training
+    for (key, a), b in zip(loaded.named_parameters(), model.parameters(), strict=True):
+        assert torch.equal(a, b), key
+    assert load_vq(tmp_path / "bundle", name, dtype=torch.float64).dtype == torch.float64
+
+
+def test_models_live_side_by_side(tmp_path):
+    path, gpt = make(tmp_path)
+    for name, config in (("vq_img", IMG), ("vq_seg", SEG)):
+        save_vq(path, name, VQVAE.create(config))
+    save_gpt(path, gpt)
+    assert read_config(path) == TINY
+    assert read_vq_config(path, "vq_img") == IMG and read_vq_config(path, "vq_seg") == SEG
+    assert torch.equal(load_gpt(path).norm.bias, gpt.norm.bias)
+    save_vq(path, "vq_img", VQVAE.create(dataclasses.replace(IMG, codes=8)))
+    assert load_vq(path, "vq_img").config.codes == 8
+
+
+def test_captions_live_beside_them(tmp_path):
+    text = tmp_path / "captions.txt"
+    text.write_text("a red house\na lake\n")
+    bpe = BPE.train([text], vocab_size=257, length=8, progress=False)
+    save_bpe(tmp_path / "bundle", bpe)
+    assert os.listdir(tmp_path / "bundle") == ["tokenizer.json"]
+    found = load_bpe(tmp_path / "bundle").encode(["a red lake"])
+    assert np.array_equal(found.ids, bpe.encode(["a red lake"]).ids)
+    with pytest.raises(ValueError, match="tokenizer.json: found no such file"):
+        load_bpe(tmp_path)
+
+
+def test_what_a_bundle_lacks_is_named(tmp_path):
+    save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
+    with pytest.raises(ValueError, match=r"config.json: .*missing keys \['gpt'\]"):
+        load_gpt(tmp_path)
+    with pytest.raises(ValueError, match=r"config.json: .*missing keys \['vq_seg'\]"):
+        load_vq(tmp_path, "vq_seg")
+    (tmp_path / "vq_img.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"vq_img\.safetensors: found no such file"):
+        load_vq(tmp_path, "vq_img")
+
+
+def test_tokenizers_are_what_their_name_says(tmp_path):
+    with pytest.raises(ValueError, match="tokenizer: found 'vq', expected one of"):
+        save_vq(tmp_path, "vq", VQVAE.create(IMG))
+    with pytest.raises(ValueError, match="vq_seg: found a tokenizer of 'image', expected 'labels'"):
+        save_vq(tmp_path, "vq_seg", VQVAE.create(IMG))
+    with pytest.raises(ValueError, match="on the meta device"):
+        save_vq(tmp_path, "vq_img", VQVAE(IMG))
+    assert os.listdir(tmp_path) == []
+    save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
+    change_config(tmp_path, lambda c: c.update(vq_seg=c.pop("vq_img")))
+    with pytest.raises(ValueError, match="config.json: vq_seg: found a tokenizer of 'image'"):
+        read_vq_config(tmp_path, "vq_seg")
+
+
+def test_a_tokenizer_of_another_shape_is_named(tmp_path):
+    save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
+    change_config(tmp_path, lambda c: c["vq_img"].update(codes=65))
+    message = r"quantize.embedding.weight: found shape \[64, 16\], expected \[65, 16\]"
+    with pytest.raises(ValueError, match=message):
+        load_vq(tmp_path, "vq_img")
+
+
+def test_a_broken_bundle_is_not_written_over(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: "):
+        save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
+    assert os.listdir(tmp_path) == ["config.json"]

@@ -6,7 +6,8 @@
 //   |y . e - Q . q| = |Q . r + R . e| <= |Q| |r| + |R| |e|,
 // and Q . q is an exact integer times two scales. So every score is known within
 //   bound = |Q| (|r| + rho |e|),  rho the largest |R| / |Q| of the rows of a tile,
-// which the lengths, measured in fp64 and rounded up, make a proven bound. A code whose score is
+// which the lengths, measured in fp64 and rounded up, make a proven bound; the rounding of the
+// fp64 distances themselves, which decides far from all codes, is part of it. A code whose score is
 // certainly above that of another is not the nearest; those that remain, about ten of 16,384 for
 // normal data, are compared in fp64.
 #include "vq_rows.h"
@@ -36,11 +37,12 @@ constexpr int kGroupCodes = kVectors * kLanes;
 static_assert(kVqPanel % kGroupCodes == 0 && kVqTile % kRows == 0);
 
 constexpr float kInfinity = __builtin_inff();
-constexpr float kSlack = 0x1p-18f;   // far above all roundings of the few fp32 operations here
-constexpr float kTiny = 0x1p-120f;   // above all that may be lost to underflow
-constexpr float kLong = 0x1p60f;     // products of two such lengths are far from overflow
+constexpr float kSlack = 0x1p-18f;  // far above all roundings of the few fp32 operations here
+constexpr float kTiny = 0x1p-120f;  // above all that may be lost to underflow
+constexpr float kLong = 0x1p60f;    // products of two such lengths are far from overflow
 constexpr float kNaN = __builtin_nanf("");
-constexpr double kUp = 1 + 0x1p-20;  // makes what is rounded to fp32 an upper bound
+constexpr float kRounding = 0x1p-51f;  // of a distance in fp64, for each channel
+constexpr double kUp = 1 + 0x1p-20;    // makes what is rounded to fp32 an upper bound
 
 using VDouble = double __attribute__((vector_size(64)));
 using VFloat8 = float __attribute__((vector_size(32)));
@@ -162,8 +164,8 @@ inline double distance(const float* x, const float* code, int channels) {
   int i = 0;
   for (; i + 16 <= channels; i += 16)
     for (int half = 0; half < 2; ++half) {
-      const VDouble difference = load_channels(x, i + 8 * half, channels) -
-                                 load_channels(code, i + 8 * half, channels);
+      const VDouble difference =
+          load_channels(x, i + 8 * half, channels) - load_channels(code, i + 8 * half, channels);
       sums[half] += difference * difference;
     }
   for (; i < channels; i += 8) {
@@ -198,8 +200,8 @@ inline uint64_t not_above(VFloat value, float bound) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask(__m512(value), _mm512_set1_ps(bound), _CMP_NGT_UQ);
 #elif defined(__AVX2__)
-  return uint32_t(_mm256_movemask_ps(
-      _mm256_cmp_ps(__m256(value), _mm256_set1_ps(bound), _CMP_NGT_UQ)));
+  return uint32_t(
+      _mm256_movemask_ps(_mm256_cmp_ps(__m256(value), _mm256_set1_ps(bound), _CMP_NGT_UQ)));
 #else
   uint64_t bits = 0;
   for (int lane = 0; lane < kLanes; ++lane) bits |= uint64_t(!(value[lane] > bound)) << lane;
@@ -209,7 +211,7 @@ inline uint64_t not_above(VFloat value, float bound) {
 
 // Quantizes row `index` of a tile. False when the row is not finite: then it has no candidates.
 inline bool prepare(const VqCodes& codes, const float* x, double* centred, Row& row, char* bytes,
-                    float* rho) {
+                    float* rho, float* longest) {
   const Quantized q = quantize(codes, x, centred);
   const bool finite = q.square < __builtin_inf();
   const float residue = root_up(q.residue);
@@ -222,6 +224,7 @@ inline bool prepare(const VqCodes& codes, const float* x, double* centred, Row& 
   if (!(row.length < kLong)) row.length = kNaN;  // every code is a candidate
   const float ratio = residue / row.length;
   *rho = ratio > *rho ? ratio : *rho;
+  *longest = row.length > *longest ? row.length : *longest;
   for (int step = 0; step < codes.steps(); ++step) {
     int level[4];
     for (int i = 0; i < 4; ++i) {
@@ -299,11 +302,11 @@ void nearest(const VqCodes& codes, const float* x, int rows, char* scratch, int6
   char* bytes = reinterpret_cast<char*>(row + kVqTile);
   const size_t stride = row_bytes(codes.channels);
   const int padded = round_up(rows, kRows);
-  float rho = 0;
+  float rho = 0, longest = 0;
   for (int i = 0; i < padded; ++i) {
     if (i < rows) {
       out[i] = prepare(codes, x + size_t(i) * codes.channels, centred, row[i], bytes + i * stride,
-                       &rho)
+                       &rho, &longest)
                    ? 0
                    : -1;
     } else {  // to fill the last group of rows: no score is low enough
@@ -313,6 +316,7 @@ void nearest(const VqCodes& codes, const float* x, int rows, char* scratch, int6
       row[i].best = -kInfinity;
     }
   }
+  const float common = kRounding * (codes.channels + 4) * longest;
   const int panels = ceil_div(codes.count, kVqPanel);
   for (int index = 0; index < panels; ++index) {
     const VqPanel& panel = codes.panels[index];
@@ -320,7 +324,7 @@ void nearest(const VqCodes& codes, const float* x, int rows, char* scratch, int6
     for (int group = 0; group < kVqPanel; group += kGroupCodes) {
       float width[kGroupCodes];
       for (int lane = 0; lane < kGroupCodes; ++lane)
-        width[lane] = panel.residue[group + lane] + rho * panel.length[group + lane];
+        width[lane] = panel.residue[group + lane] + rho * panel.length[group + lane] + common;
       for (int first = 0; first < padded; first += kRows) {
         const char* at[kRows];
         VInt sums[kRows][kVectors];

@@ -8,11 +8,11 @@
 
 namespace mas {
 
-inline constexpr int kVqPanel = 64;                    // codes in a panel
-inline constexpr int kVqStepBytes = 4 * kVqPanel;      // a step is 4 channels of all of them
-inline constexpr int kVqTile = 96;                     // rows that walk over the codebook together
-inline constexpr int kVqCandidates = 2 * kVqPanel;     // codes that a row remembers at once
-inline constexpr int kVqMaxChannels = 1 << 16;         // so that a dot product of bytes fits 32 bits
+inline constexpr int kVqPanel = 64;                 // codes in a panel
+inline constexpr int kVqStepBytes = 4 * kVqPanel;   // a step is 4 channels of all of them
+inline constexpr int kVqTile = 96;                  // rows that walk over the codebook together
+inline constexpr int kVqCandidates = 2 * kVqPanel;  // codes that a row remembers at once
+inline constexpr int kVqMaxChannels = 1 << 16;      // so that a dot product of bytes fits 32 bits
 
 // Every code, less the centre, is scale * byte plus a residue. The score of a code is half the
 // squared distance, less what all codes of a row have in common: |code|^2 / 2 - row . code.

@@ -1,0 +1,311 @@
+"""The nearest code, distance and argmin fused, and the sums of the rows of each code.
+
+`nearest` multiplies in fp16 on tensor cores whatever the inputs are. Every row and the whole
+codebook are first divided by powers of two, so that neither overflows; a product of bf16 or fp16
+inputs then is the product of their values, and one of fp32 inputs has an error that is measured:
+with x = X + R and c = C + r, where X and C are fp16,
+
+    |x . c - X . C| <= |X| |r| + |R| |c|
+
+so each score |c|^2 / 2 - x . c is known within a bound. The fast mode returns the least score. The
+exact mode also keeps the second least of each row: where the two are further apart than twice the
+bound, the first is the nearest code. The other rows (one in twenty for normal fp32 data of 256
+channels) go through a second kernel, which computes the fp64 distances of mas_fast/reference.py,
+bit for bit, for every block with a code within the bound.
+"""
+
+from __future__ import annotations
+
+import math
+
+from . import launch  # isort: skip  (pins Triton's settings before it is imported)
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+WHOLE, CHUNK = 256, 64  # up to so many channels are one product; more are products of 64
+LEAST_UNIT, MOST_UNIT = -116, 126  # exponents of the codebook's unit: all that follows is normal
+
+
+def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
+    """int64 [N]: the nearest code of each row of x [N, D] among codebook [K, D], both finite.
+
+    Beside the packed codebook it needs 2 D + 20 bytes a row.
+    """
+    rows, channels = x.shape
+    best = torch.empty(rows, dtype=torch.int64, device=x.device)
+    if rows == 0:
+        return best
+    capability = launch.capability(x)
+    tile = launch.tile("nearest", capability)
+    block_d = CHUNK if channels > WHOLE else max(16, triton.next_power_of_2(channels))
+    sizes = {"CHUNKS": triton.cdiv(channels, block_d), "BLOCK_D": block_d}
+    with launch.guard(x):
+        codes, half_square, norms, unit = pack_codes(codebook, tile.columns, sizes)
+        packed, ratio, bound = pack_rows(x, norms, unit, sizes)
+        limit = torch.empty(rows if exact else 0, dtype=torch.float32, device=x.device)
+        operands = (packed, ratio, codes, half_square)
+        nearest_kernel[(triton.cdiv(rows, tile.rows),)](
+            *operands, bound, best, limit, rows, len(codes), EXACT=exact,
+            BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
+        )  # fmt: skip
+        open_rows = (limit > -math.inf).nonzero()[:, 0]
+        if len(open_rows):
+            tile = launch.tile("vq_rescore", capability)
+            rescore_kernel[(triton.cdiv(len(open_rows), tile.rows),)](
+                *operands, x, codebook, open_rows, limit, best, len(open_rows), channels,
+                len(codebook), *x.stride(), *codebook.stride(), BLOCK_N=tile.rows,
+                BLOCK_K=tile.columns, **sizes, enable_fp_fusion=False, **tile.options,
+            )  # fmt: skip
+    return best
+
+
+def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
+    """fp32 [K] and [K, D]: how many rows of x [N, D] have each code, int64 [N], and their sum."""
+    channels = x.shape[1]
+    counts = torch.bincount(codes, minlength=codebook_size)
+    sums = torch.empty(codebook_size, channels, dtype=torch.float32, device=x.device)
+    ends = counts.cumsum(0)
+    order = codes.argsort(stable=True)
+    tile = launch.tile("vq_statistics", launch.capability(x))
+    if channels:
+        with launch.guard(x):
+            statistics_kernel[(codebook_size, triton.cdiv(channels, tile.columns))](
+                x, order, counts, ends, sums, channels, *x.stride(),
+                BLOCK_N=tile.rows, BLOCK_D=tile.columns, **tile.options,
+            )  # fmt: skip
+    return counts.float(), sums
+
+
+def pack_codes(
+    codebook: Tensor, block_k: int, sizes: dict[str, int]
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """The codebook [K, D] over a power of two, `unit`, in fp16 and padded to whole blocks.
+
+    Returns it, half of each squared length (fp32 [K'], infinite in the padding), the largest length
+    and the largest rounding error of a code (fp32 [2], upper bounds), and the unit.
+    """
+    count, channels = codebook.shape
+    largest = max(abs(float(value)) for value in codebook.aminmax())
+    unit = math.ldexp(1.0, min(max(math.frexp(largest)[1] - 1, LEAST_UNIT), MOST_UNIT))
+    padded = triton.cdiv(count, block_k) * block_k
+    shape = (padded, sizes["CHUNKS"] * sizes["BLOCK_D"])
+    packed = torch.empty(shape, dtype=torch.float16, device=codebook.device)
+    half_square = torch.empty(padded, dtype=torch.float32, device=codebook.device)
+    norms = torch.empty(2, padded, dtype=torch.float32, device=codebook.device)
+    tile = launch.tile("vq_pack", launch.capability(codebook))
+    pack_codes_kernel[(triton.cdiv(padded, tile.rows),)](
+        codebook, packed, half_square, norms, 1 / unit, count, channels, padded,
+        *codebook.stride(), BLOCK_N=tile.rows, **sizes, **tile.options,
+    )  # fmt: skip
+    return packed, half_square, norms.amax(1), unit
+
+
+def pack_rows(
+    x: Tensor, norms: Tensor, unit: float, sizes: dict[str, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x [N, D], each row over a power of two of its own, in fp16; fp32 [N] what the codebook's unit
+    is in that of each row; and fp32 [N] the bound on the error of a score, in units of the row."""
+    rows, channels = x.shape
+    shape = (rows, sizes["CHUNKS"] * sizes["BLOCK_D"])
+    packed = torch.empty(shape, dtype=torch.float16, device=x.device)
+    ratio, bound = (torch.empty(rows, dtype=torch.float32, device=x.device) for _ in range(2))
+    tile = launch.tile("vq_pack", launch.capability(x))
+    pack_rows_kernel[(triton.cdiv(rows, tile.rows),)](
+        x, norms, packed, ratio, bound, unit, rows, channels, *x.stride(),
+        BLOCK_N=tile.rows, **sizes, **tile.options,
+    )  # fmt: skip
+    return packed, ratio, bound
+
+
+@triton.jit
+def load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D: tl.constexpr):
+    """fp32 [rows, BLOCK_D]: channels of rows n, zeros where there are none."""
+    d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
+    at = x + n[:, None] * stride_n + d[None, :] * stride_d
+    inside = (n < count)[:, None] & (d < channels)[None, :]
+    return tl.load(at, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def round_rows(
+    x, packed, n, count, padded, inverse, channels, stride_n, stride_d,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Stores rows n times `inverse` (a power of two each) in fp16, zeros from `count` to `padded`.
+    Returns fp64 sums of squares: of the scaled rows, and of what was rounded off."""
+    square = tl.zeros((BLOCK_N,), tl.float64)
+    error = tl.zeros((BLOCK_N,), tl.float64)
+    for chunk in range(CHUNKS):
+        part = load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D)
+        part = part * inverse[:, None]
+        near = part.to(tl.float16)
+        d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
+        at = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
+        tl.store(at, near, mask=(n < padded)[:, None])
+        rest = part - near.to(tl.float32)  # exact
+        square += tl.sum(part.to(tl.float64) * part.to(tl.float64), 1)
+        error += tl.sum(rest.to(tl.float64) * rest.to(tl.float64), 1)
+    return square, error
+
+
+@triton.jit
+def root_up(square):
+    """The root of fp64 sums as fp32 that are not below it."""
+    return (tl.sqrt(square) * (1.0 + 1.0 / 4096)).to(tl.float32) + 1e-37
+
+
+@triton.jit
+def pack_codes_kernel(
+    x, packed, half_square, norms, inverse, count, channels, padded, stride_n, stride_d,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+    scale = tl.zeros((BLOCK_N,), tl.float32) + inverse
+    square, error = round_rows(
+        x, packed, n, count, padded, scale, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
+    )
+    half = tl.where(n < count, (0.5 * square).to(tl.float32), float("inf"))
+    tl.store(half_square + n, half, mask=n < padded)
+    tl.store(norms + n, root_up(square), mask=n < padded)
+    tl.store(norms + padded + n, root_up(error), mask=n < padded)
+
+
+@triton.jit
+def pack_rows_kernel(
+    x, norms, packed, ratio, bound, unit, count, channels, stride_n, stride_d,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+    largest = tl.zeros((BLOCK_N,), tl.float32)
+    for chunk in range(CHUNKS):
+        part = load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D)
+        largest = tl.maximum(largest, tl.max(tl.abs(part), 1))
+    # The power of two at or below the largest value is its exponent's bits alone. A row far below
+    # the codebook takes a unit near that of the codebook, since its length then matters little.
+    bits = largest.to(tl.int32, bitcast=True) & 0x7F800000
+    least = tl.zeros((BLOCK_N,), tl.float32) + unit / 1024
+    bits = tl.minimum(tl.maximum(bits, least.to(tl.int32, bitcast=True)), 0x7E800000)
+    inverse = (0x7F000000 - bits).to(tl.float32, bitcast=True)
+
+    square, error = round_rows(
+        x, packed, n, count, count, inverse, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
+    )
+    own_ratio, rest = tl.maximum(unit * inverse, 1e-30), root_up(error)
+    length = root_up(square) + rest  # of the rounded row, too
+    code, code_rest = tl.load(norms), tl.load(norms + 1)
+    # Sums on tensor cores lose at most 2^-22 of the terms' absolute sum at every addition.
+    roundings = CHUNKS * BLOCK_D + 16
+    products = roundings * 2.4e-7 * length * (code + code_rest)
+    own_bound = length * code_rest + rest * code + products + 2.4e-7 * own_ratio * code * code
+    # The definition's own rounding, of distances that are the score times 2 / ratio.
+    apart = length + own_ratio * code
+    own_bound += roundings * 1.2e-16 * apart * apart / own_ratio
+    tl.store(ratio + n, own_ratio, mask=n < count)
+    tl.store(bound + n, own_bound + 1e-30, mask=n < count)
+
+
+@triton.jit
+def scores(
+    packed, n, known, ratio, codes, half_square, start,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """fp32 [BLOCK_N, BLOCK_K]: |c|^2 / 2 - x . c of codes start, start + 1, ..., in units of each
+    row; `n` and `ratio` are those of the rows."""
+    k = start + tl.arange(0, BLOCK_K)
+    d = tl.arange(0, BLOCK_D)
+    row = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
+    code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]
+    if CHUNKS == 1:  # the rows stay where they are
+        dot = tl.dot(tl.load(row, mask=known[:, None], other=0.0), tl.load(code))
+    else:
+        dot = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
+        for chunk in range(CHUNKS):
+            part = tl.load(row + chunk * BLOCK_D, mask=known[:, None], other=0.0)
+            dot = tl.dot(part, tl.load(code + chunk * BLOCK_D), dot)
+    return ratio[:, None] * tl.load(half_square + k)[None, :] - dot
+
+
+@triton.jit
+def nearest_kernel(
+    packed, ratio, codes, half_square, bound, best, limit, rows, padded,
+    EXACT: tl.constexpr, CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
+    known = n < rows
+    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    least = tl.full((BLOCK_N,), float("inf"), tl.float32)
+    second = tl.full((BLOCK_N,), float("inf"), tl.float32)
+    index = tl.zeros((BLOCK_N,), tl.int32)
+    column = tl.arange(0, BLOCK_K)
+    for start in range(0, padded, BLOCK_K):
+        score = scores(
+            packed, n, known, own_ratio, codes, half_square, start,
+            CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
+        )  # fmt: skip
+        low, where = tl.min(score, 1, return_indices=True)
+        if EXACT:
+            others = tl.where(column[None, :] == where[:, None], float("inf"), score)
+            second = tl.minimum(second, tl.minimum(tl.min(others, 1), tl.maximum(least, low)))
+        index = tl.where(low < least, start + where, index)
+        least = tl.minimum(least, low)
+    tl.store(best + n, index.to(tl.int64), mask=known)
+    if EXACT:  # what is above twice the bound (and room for this line's own rounding) is not near
+        reach = least + 2.5 * tl.load(bound + n, mask=known, other=0.0)
+        tl.store(limit + n, tl.where(second > reach, float("-inf"), reach), mask=known)
+
+
+@triton.jit
+def rescore_kernel(
+    packed, ratio, codes, half_square, x, codebook, open_rows, limit, best, rows, channels, count,
+    stride_n, stride_d, stride_k, stride_c,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    slot = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    known = slot < rows
+    n = tl.load(open_rows + slot, mask=known, other=0)
+    reach = tl.load(limit + n, mask=known, other=float("-inf"))
+    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    least = tl.full((BLOCK_N,), float("inf"), tl.float64)
+    index = tl.zeros((BLOCK_N,), tl.int32)
+    for start in range(0, count, BLOCK_K):
+        score = scores(
+            packed, n, known, own_ratio, codes, half_square, start,
+            CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
+        )  # fmt: skip
+        k = start + tl.arange(0, BLOCK_K).to(tl.int64)
+        near = known[:, None] & (k < count)[None, :] & (score <= reach[:, None])
+        if tl.max(tl.max(near.to(tl.int32), 1), 0) > 0:
+            distance = tl.zeros((BLOCK_N, BLOCK_K), tl.float64)
+            for d in range(channels):
+                a = tl.load(x + n * stride_n + d * stride_d, mask=known, other=0.0)
+                b = tl.load(codebook + k * stride_k + d * stride_c, mask=k < count, other=0.0)
+                a, b = a.to(tl.float32).to(tl.float64), b.to(tl.float32).to(tl.float64)
+                difference = a[:, None] - b[None, :]
+                distance += difference * difference
+            distance = tl.where(near, distance, float("inf"))
+            low, where = tl.min(distance, 1, return_indices=True)
+            index = tl.where(low < least, start + where, index)
+            least = tl.minimum(least, low)
+    tl.store(best + n, index.to(tl.int64), mask=known)
+
+
+@triton.jit
+def statistics_kernel(
+    x, order, counts, ends, sums, channels, stride_n, stride_d,
+    BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    code = tl.program_id(0).to(tl.int64)
+    d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    end = tl.load(ends + code)
+    total = tl.zeros((BLOCK_D,), tl.float64)
+    for start in range(end - tl.load(counts + code), end, BLOCK_N):
+        slot = start + tl.arange(0, BLOCK_N)
+        n = tl.load(order + slot, mask=slot < end, other=0)
+        at = x + n[:, None] * stride_n + d[None, :] * stride_d
+        inside = (slot < end)[:, None] & (d < channels)[None, :]
+        total += tl.sum(tl.load(at, mask=inside, other=0.0).to(tl.float64), 0)
+    tl.store(sums + code * channels + d, total.to(tl.float32), mask=d < channels)

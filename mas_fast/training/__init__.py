@@ -1,0 +1,1 @@
+"""Training: settings from YAML, one trainer, and the things that it trains."""

@@ -1,0 +1,64 @@
+"""Square crops of a source as batches for a tokenizer: a pure function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mas_fast.data.samples import Reject, Sample, Source
+from mas_fast.vq_config import VQConfig
+
+TRIES = 1000  # rejects in a row after which nothing good is expected
+
+
+class Crops(Dataset):
+    """What a tokenizer of this config trains on: images, or scenes in its layout.
+
+    augment: crops anywhere and flips, drawn from (seed, epoch, index); else centre crops. A sample
+    that cannot be read gives its place to the next one. ValueError, when it comes to that, for too
+    many rejects in a row.
+    """
+
+    def __init__(self, source: Source, config: VQConfig, seed: int, augment: bool) -> None:
+        self.source, self.config, self.seed, self.augment = source, config, seed, augment
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Sample, list[tuple[str, str]]]:
+        """(the crop, rejects met on the way to it as (key, reason)) of (epoch, index)."""
+        epoch, index = place
+        rejects = []
+        for offset in range(min(TRIES, len(self))):
+            item = self.source[(index + offset) % len(self)]
+            if isinstance(item, Sample) and item.scene is None and self.config.input == "labels":
+                item = Reject(item.key, "found no scene, expected one beside the image")
+            if isinstance(item, Sample):
+                generator = np.random.default_rng((self.seed, epoch, index))
+                size = self.config.resolution
+                return item.square(size, generator if self.augment else None), rejects
+            rejects.append((item.key, item.reason))
+        raise ValueError(
+            f"data: found {len(rejects)} unreadable samples in a row, expected some to train on; "
+            f"{rejects[0][0]}: {rejects[0][1]}"
+        )
+
+    def collate(self, items: Sequence[tuple[Sample, list[tuple[str, str]]]]) -> dict:
+        """A batch: "keys", "rejects", and "image" float [B, 3, H, W] in [-1, 1], or "labels" uint8
+        and "edges" bool [B, H, W]."""
+        samples = [sample for sample, _ in items]
+        batch = {
+            "keys": [sample.key for sample in samples],
+            "rejects": [reject for _, rejects in items for reject in rejects],
+        }
+        if self.config.input == "image":
+            pixels = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in samples]))
+            return batch | {"image": pixels.permute(0, 3, 1, 2).float() / 127.5 - 1}
+        scenes = [sample.scene.to(self.config.layout) for sample in samples]
+        return batch | {
+            "labels": torch.from_numpy(np.stack([scene.labels for scene in scenes])),
+            "edges": torch.from_numpy(np.stack([scene.edges for scene in scenes])),
+        }
