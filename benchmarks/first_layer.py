@@ -3,9 +3,9 @@ building one-hot channels and convolving them, in both memory formats; then the 
 way.
 
 Time: all take turns in one process, on one thread: with more, PyTorch's threads spin between
-operations, and what is timed on a busy machine is their waiting. Memory: what one call adds to the process at its peak (VmHWM,
-which Linux counts page by page and lets a process reset), each in a process of its own. All return
-the same tensor, so the goal is about what comes beside it."""
+operations, and what is timed on a busy machine is their waiting. Memory: what one call adds to the
+process at its peak (VmHWM, which Linux counts page by page and lets a process reset), each in a
+process of its own. All return the same tensor, so the goal is about what comes beside it."""
 
 from __future__ import annotations
 

@@ -180,9 +180,7 @@ def test_bpe(tmp_path) -> None:
 def test_configs_build(tmp_path, kind) -> None:
     file = ROOT / "configs" / f"vq-{kind}-small.yaml"
     found = read(KINDS[kind], file, ["--data", "x"])
-    assert (
-        found.config().f == 8 and found.config().input == {"seg": "labels", "img": "image"}[kind]
-    )
+    assert found.config().f == 8 and found.config().input == {"seg": "labels", "img": "image"}[kind]
 
 
 # ------------------------------------------------------------------ bad input
