@@ -296,6 +296,24 @@ def test_cpp_gives_the_eager_tokens(tmp_path, positions, options):
 
 
 @needs_engine
+def test_cpp_reads_every_token_of_the_null_caption():
+    """Whichever of its tokens changes, the eager engine's tokens change and the C++ ones alike."""
+    model = peaked(torch.float32)
+    options = {"guidance": 4.0, "temperature": 0.0}
+    native_engine = CppEngine(model, dtype="fp32", kv_dtype="fp32")
+    seen = set()
+    for changed in range(8):
+        null = torch.zeros(8, dtype=torch.int64)
+        null[changed] = 17
+        expected = generate_tokens(model, PROMPT[:1], null=null, **options)
+        assert torch.equal(
+            generate_tokens(native_engine, PROMPT[:1], null=null, **options), expected
+        )
+        seen.add(tuple(expected[0].tolist()))
+    assert len(seen) > 4
+
+
+@needs_engine
 def test_cpp_forced_tokens_stop_streaming_and_progress():
     model = peaked(torch.float32)
     engine = CppEngine(model, dtype="fp32", kv_dtype="fp32", threads=1)

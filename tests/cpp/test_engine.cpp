@@ -274,6 +274,15 @@ void test_refusals(const Config& config) {
         20);  // stops when told, and goes on
   CHECK(run.advance(3, {}) == 23);
   CHECK_THROWS(run.advance(-1, {}), std::invalid_argument);
+
+  mas::Request given = request(config, 40, 2);  // so many rows that the prompts take several passes
+  mas::Run stopped(engine, given);
+  int calls = 0;
+  CHECK(stopped.advance(0, [&](int, int) { return ++calls > 2; }) == 4 && calls == 1);
+  CHECK(stopped.advance(0, {}) == stopped.stop());
+  mas::Run whole(engine, given);
+  whole.advance(0, {});
+  CHECK(stopped.tokens() == whole.tokens());
   CHECK_THROWS(run.advance(0, [&](int, int) { return run.advance(1, {}) > 0; }), std::logic_error);
 }
 
