@@ -377,7 +377,8 @@ def test_after_a_fork_the_engine_says_so(engine) -> None:
 
 def test_ctrl_c_stops_promptly() -> None:
     script = """
-import sys, numpy as np
+import signal, sys, numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from mas_fast import _engine
 from mas_fast.config import preset
 config = preset("tiny").to_engine() | {"dim": 512, "mlp": 4096, "layers": 8}
