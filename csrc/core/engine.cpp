@@ -57,18 +57,21 @@ Engine::Use::~Use() {
 
 void Engine::reserve(int items, int positions) {
   if (items <= items_ && positions <= positions_) return;
-  items_ = std::max(items, items_);
-  positions_ = std::max(positions, positions_);
-  const size_t count = items_, dim = config_.dim;
+  const int most_items = std::max(items, items_), most_positions = std::max(positions, positions_);
+  items_ = positions_ = 0;  // until all of it is there: an allocation may throw
+  const size_t count = most_items, dim = config_.dim;
   const int widest = std::max(config_.dim, config_.mlp);
   residual_ = Buffer(4 * count * dim);
   qkv_ = Buffer(4 * count * 3 * dim);
   context_ = Buffer(4 * count * dim);
   hidden_ = Buffer(4 * count * config_.mlp);
-  rows_ = Buffer(rows_bytes(items_, widest));
+  rows_ = Buffer(rows_bytes(most_items, widest));
   private_rows_ = Buffer(team_.size() * rows_bytes(kPrivateRows, widest));
-  scratch_floats_ = std::max(attention_scratch_floats(config_.head_dim(), positions_), dim) + 16;
+  scratch_floats_ =
+      std::max(attention_scratch_floats(config_.head_dim(), most_positions), dim) + 16;
   scratch_ = Buffer(4 * scratch_floats_ * team_.size());
+  items_ = most_items;
+  positions_ = most_positions;
 }
 
 Engine::Span Engine::share(int thread, int units) const {
