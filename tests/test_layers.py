@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # all other names of one layer are independent. A new file needs a place here.
 LAYERS = (
     ("streams", "captions", "native", "kernels.launch", "kernels.attention")
-    + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.readers")
+    + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
+    + ("scene.readers",)
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "bpe"),
@@ -21,8 +22,8 @@ LAYERS = (
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
-    ("generation", "deploy", "importers", "export", "data.segmenters")
-    + ("data.prepare", "data.encode", "data.storybook"),
+    ("generation", "deploy", "importers", "export", "data.segmenters.base")
+    + ("data.segmenters", "data.prepare", "data.encode", "data.storybook"),
     ("evaluate",),
     ("training.settings", "training.records", "training.order", "training.trainer")
     + ("training.crops", "training.vq", "training.gpt", "info", "bench"),

@@ -13,6 +13,7 @@ _HOME = {
     "labels": ("COCO_IDS", "COCO_NAMES", "FACE_NAMES", "LAYOUTS", "LIP_NAMES", "MAS159")
     + ("MINI158", "PERSON", "VOID", "Layout", "layout_named"),
     "scene": ("Scene",),
+    "layers": ("Layers",),
     "rules": ("clean", "find_edges", "merge"),
     "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
 }

@@ -94,7 +94,7 @@ class Scene:
         is one: thin lines neither break nor grow. Where they grow, nearest too."""
         if height < 1 or width < 1:
             raise ValueError(f"resize: found {height} x {width}, expected at least 1 x 1")
-        rows, columns = _nearest(self.height, height), _nearest(self.width, width)
+        rows, columns = nearest(self.height, height), nearest(self.width, width)
         labels = self.labels[rows[:, None], columns]
         edges = _resize_edges(_resize_edges(self.edges, height, 0), width, 1)
         return Scene(labels, edges, self.layout)
@@ -181,7 +181,7 @@ def _layout(kind: str, text: dict[str, str], what: str) -> Layout:
         raise ValueError(f"{what}: {error}") from error
 
 
-def _nearest(size: int, target: int) -> np.ndarray:
+def nearest(size: int, target: int) -> np.ndarray:
     """int64 [target]: the source pixel under the centre of each target pixel."""
     return (2 * np.arange(target) + 1) * size // (2 * target)
 
@@ -189,6 +189,6 @@ def _nearest(size: int, target: int) -> np.ndarray:
 def _resize_edges(edges: np.ndarray, target: int, axis: int) -> np.ndarray:
     size = edges.shape[axis]
     if target >= size:
-        return edges.take(_nearest(size, target), axis)
+        return edges.take(nearest(size, target), axis)
     starts = -(-np.arange(target) * size // target)  # pixel n goes to n * target // size
     return np.logical_or.reduceat(edges, starts, axis)

@@ -1,0 +1,1 @@
+"""Annotators: pictures in, layers out, one file for each."""
