@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. Names inside a package are listed in the order in which they may import each other;
 # all other names of one layer are independent. A new file needs a place here.
 LAYERS = (
-    ("streams", "captions", "native", "kernels.launch", "kernels.attention")
+    ("streams", "files", "captions", "native", "kernels.launch", "kernels.attention")
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
     + ("scene.readers",)
     + ("scene",)

@@ -21,11 +21,11 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
 
-from mas_fast.bundle import _replace as replace_file
 from mas_fast.bundle import save_vq
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
 from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, psnr
+from mas_fast.files import replace_file
 from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.perceptual import LPIPS
 from mas_fast.scene import layout_named
