@@ -51,8 +51,7 @@ def fill(path, **changes) -> ShardFolder:
     folder = ShardFolder(path, TOKENS, kind, options(**changes), len(COUNTS))
     for number in folder.begin():
         batch = token_batch(STREAMS, **rows(number, COUNTS[number]))
-        facts = {"samples": COUNTS[number]}
-        folder.commit(number, lambda file, batch=batch: write_tokens(file, batch, kind), facts)
+        folder.commit(number, lambda file, batch=batch: write_tokens(file, batch, kind))
     folder.finish()
     return folder
 
@@ -145,7 +144,7 @@ def test_ids_beyond_the_vocabulary_are_found(tmp_path):
     bad = rows(0, 3)
     bad["seg"][1, 2] = 32
     batch = token_batch(STREAMS, **bad)
-    folder.commit(0, lambda file: write_tokens(file, batch), {"samples": 3})
+    folder.commit(0, lambda file: write_tokens(file, batch))
     folder.finish()
     with pytest.raises(ValueError, match=r"00000.arrow: seg: found id 32, expected 0..31"):
         TokenShards(tmp_path).verify()
@@ -155,7 +154,7 @@ def test_other_columns_are_refused(tmp_path):
     folder = ShardFolder(tmp_path, TOKENS, "arrow", options(), 1)
     folder.begin()
     batch = token_batch(STREAMS, **rows(0, 3)).select(["key", "seg"])
-    folder.commit(0, lambda file: write_tokens(file, batch), {"samples": 3})
+    folder.commit(0, lambda file: write_tokens(file, batch))
     folder.finish()
     with pytest.raises(ValueError, match=r"3 rows of \['key', 'seg'\], expected one of 3 rows"):
         TokenShards(tmp_path)[0]
@@ -167,7 +166,7 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     folder = ShardFolder(stopped, TOKENS, "arrow", options(), len(COUNTS))
     assert folder.begin() == [0, 1, 2]
     batch = token_batch(STREAMS, **rows(1, COUNTS[1]))
-    folder.commit(1, lambda file: write_tokens(file, batch), {"samples": COUNTS[1]})
+    folder.commit(1, lambda file: write_tokens(file, batch))
     folder.shard(0).write_bytes(b"without a sidecar: not known to be whole")
     (stopped / ".00002.arrow.17.tmp").write_bytes(b"a scrap")
     with pytest.raises(ValueError, match="found a run that has not come to its end"):
@@ -192,7 +191,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        folder.commit(0, full, {"samples": 1})
+        folder.commit(0, full)
     assert sorted(os.listdir(tmp_path)) == [".lock", "manifest.json"]
 
 

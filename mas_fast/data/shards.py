@@ -71,21 +71,21 @@ class ShardFolder:
             raise ValueError(f"{self.path}: found {found[0]!r}, expected a folder that is empty")
         else:
             self._write_manifest()
-        for scrap in self.path.glob(".*.tmp"):  # of a run that was killed
-            scrap.unlink(missing_ok=True)
+        self._sweep()
         return [number for number in range(self.count) if not self._has(number)]
 
-    def commit(self, number: int, write: Callable[[Path], object], facts: Mapping) -> None:
-        """Have `write` fill the file of shard `number`; `facts` go to its sidecar."""
-        file = self.shard(number)
-        found = {}
+    def commit(self, number: int, write: Callable[[Path], Mapping]) -> None:
+        """Have `write` fill the file of shard `number`; the facts that it returns, at least
+        "samples", go to the sidecar."""
+        file, values = self.shard(number), {}
 
         def measured(temporary: Path) -> None:
-            write(temporary)
-            found.update(bytes=temporary.stat().st_size, sha256=sha256(temporary))
+            facts = write(temporary)
+            size = temporary.stat().st_size
+            values.update(file=file.name, bytes=size, sha256=sha256(temporary), **facts)
 
         replace_file(file, measured)
-        write_json(self.sidecar(number), {"file": file.name, **found, **facts})
+        write_json(self.sidecar(number), values)
 
     def finish(self) -> dict:
         """Write the manifest with its list of shards, and return it; ValueError if one is not
@@ -93,12 +93,18 @@ class ShardFolder:
         missing = [number for number in range(self.count) if not self._has(number)]
         if missing:
             raise ValueError(f"{self.path}: found no {self.shard(missing[0]).name}")
+        self._sweep()
         names = ("file", "bytes", "sha256", "samples")
         sidecars = map(self.read_sidecar, range(self.count))
         return self._write_manifest([{name: car[name] for name in names} for car in sidecars])
 
     def read_sidecar(self, number: int) -> dict:
         return _read_json(self.sidecar(number))
+
+    def _sweep(self) -> None:
+        """Take away what killed workers were writing."""
+        for scrap in self.path.glob(".*.tmp"):
+            scrap.unlink(missing_ok=True)
 
     def _has(self, number: int) -> bool:
         shard, sidecar = self.shard(number), self.sidecar(number)
@@ -249,17 +255,18 @@ def check_vocab(stream: Stream) -> None:
         raise ValueError(f"{stream.name}: found a vocabulary of {stream.vocab}, expected <= 65536")
 
 
-def write_tokens(file: Path, batch: pa.RecordBatch, format: str = "arrow") -> None:
-    """format: "arrow" for TokenShards, "parquet" for exchange."""
+def write_tokens(file: Path, batch: pa.RecordBatch, format: str = "arrow") -> dict:
+    """For ShardFolder.commit. format: "arrow" for TokenShards, "parquet" for exchange."""
     import pyarrow as pa
 
     if format == "parquet":
         import pyarrow.parquet
 
         pa.parquet.write_table(pa.Table.from_batches([batch]), file)
-        return
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    else:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+    return {"samples": batch.num_rows}
 
 
 class TokenShards:
