@@ -34,7 +34,8 @@ class Crops(Dataset):
         rejects = []
         for offset in range(min(TRIES, len(self))):
             item = self.source[(index + offset) % len(self)]
-            if isinstance(item, Sample) and item.scene is None and self.config.input == "labels":
+            labels = self.config.input == "labels"
+            if labels and isinstance(item, Sample) and item.annotation is None:
                 item = Reject(item.key, "found no scene, expected one beside the image")
             if isinstance(item, Sample):
                 generator = np.random.default_rng((self.seed, epoch, index))
