@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from . import native, reference
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
+CROSS_ENTROPY_IMPLEMENTATIONS = ("reference",)
 
 
 def sample(
@@ -139,6 +141,37 @@ def vq_statistics(
     from .kernels import vq
 
     return vq.statistics(x, codes, codebook_size)
+
+
+def stream_cross_entropy(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    *,
+    weights: Sequence[float] | None = None,
+    ignored: Sequence[int | None] | None = None,
+    impl: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(loss, losses): the weighted mean over streams, a scalar, and the mean of each stream, without
+    gradient, [streams], as `reference.stream_cross_entropy` defines them.
+
+    hidden: [B, T, D]; heads: the weight [V, D] of each stream's head; targets: int64 or int32
+    [B, T], what each position predicts; lengths: how many positions predict each stream.
+
+        streams = model.streams
+        loss, losses = stream_cross_entropy(
+            x[:, : S - 1], [model.head[s.name].weight for s in streams], tokens[:, 1:],
+            [len(range(S)[streams.predicting(s.name)]) for s in streams],
+            weights=[s.loss_weight for s in streams], ignored=[s.pad for s in streams])
+    """
+    if impl not in (None, *CROSS_ENTROPY_IMPLEMENTATIONS):
+        raise ValueError(
+            f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
+        )
+    return reference.stream_cross_entropy(
+        hidden, heads, targets, lengths, weights=weights, ignored=ignored
+    )
 
 
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
