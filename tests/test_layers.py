@@ -25,8 +25,10 @@ LAYERS = (
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.prepare", "data.encode", "data.storybook"),
     ("evaluate",),
-    ("training.settings", "training.records", "training.order", "training.trainer")
-    + ("training.crops", "training.vq", "training.gpt", "info", "bench"),
+    ("training.settings", "training.records", "training.checkpoints", "training.averages")
+    + ("training.order", "training.parallel", "training.trainer", "training.crops", "training.vq")
+    + ("training.tokens", "training.warm", "training.speed", "training.plan", "training.gpt")
+    + ("info", "bench"),
     ("cli",),
 )
 PLACE = {name: (layer, i) for layer, names in enumerate(LAYERS) for i, name in enumerate(names)}

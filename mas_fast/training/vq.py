@@ -186,8 +186,9 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     trainer = Trainer(parts(model, settings), data, settings)
     still = Crops(data.source, config, settings.seed, augment=False)
 
-    def look(step: int) -> dict[str, float]:
-        return measure(trainer.averaged("model"), still, settings, step)
+    def look(step: int) -> dict[str, float] | None:
+        model = trainer.averaged("model")
+        return None if trainer.rank else measure(model, still, settings, step)
 
     trainer.hooks = [(settings.sheet_every, look)]
     trainer.run()
