@@ -76,10 +76,28 @@ def bench(
 
 
 training = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(training, name="train", help="Train the tokenizers: `bpe`, `vq-seg`, `vq-img`.")
+app.add_typer(training, name="train", help="Train the tokenizers and the GPT.")
 
 FREE_FORM = {"allow_extra_args": True, "ignore_unknown_options": True}
-ConfigFile = Annotated[Path, typer.Argument(help="A YAML file, such as those in configs/.")]
+ConfigName = Annotated[
+    str | None,
+    typer.Argument(metavar="CONFIG", help="A YAML file, or the name of one in configs/."),
+]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", metavar="CONFIG", help="The same, as an option.")
+]
+
+
+def _settings(what: str, kind: type, context: typer.Context, name: str | None, option: str | None):
+    """The settings of `train WHAT CONFIG --key value ...`."""
+    from mas_fast.training.settings import find, read
+
+    overrides = context.args
+    if name is not None and name.startswith("--"):  # an override, where CONFIG is an option
+        name, overrides = None, [name, *overrides]
+    if (name is None) == (option is None):
+        raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
+    return read(kind, find(what, name or option), overrides)
 
 
 @training.command("bpe")
@@ -106,7 +124,9 @@ def train_bpe(
 
 
 @training.command("vq-seg", context_settings=FREE_FORM)
-def train_vq_seg(context: typer.Context, config: ConfigFile) -> None:
+def train_vq_seg(
+    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
+) -> None:
     """Train the tokenizer of scenes.
 
     Every setting of the file can be given as `--key value` too, also `--model.codes 512`. DATA is a
@@ -114,24 +134,41 @@ def train_vq_seg(context: typer.Context, config: ConfigFile) -> None:
     continues a run that was stopped. In several processes:
     `torchrun --nproc-per-node N --no-python mas-fast train vq-seg ...`
 
-    Example: mas-fast train vq-seg configs/vq-seg-small.yaml --data DATA --folder runs/seg
+    Example: mas-fast train vq-seg small --data DATA --folder runs/seg
     """
-    from mas_fast.training.settings import read
     from mas_fast.training.vq import SegSettings, train
 
-    typer.echo(train(read(SegSettings, config, context.args)))
+    typer.echo(train(_settings("vq-seg", SegSettings, context, name, config)))
 
 
 @training.command("vq-img", context_settings=FREE_FORM)
-def train_vq_img(context: typer.Context, config: ConfigFile) -> None:
+def train_vq_img(
+    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
+) -> None:
     """Train the tokenizer of pictures: as `vq-seg`, but needs no scenes.
 
-    Example: mas-fast train vq-img configs/vq-img-small.yaml --data DATA --folder runs/img
+    Example: mas-fast train vq-img small --data DATA --folder runs/img
     """
-    from mas_fast.training.settings import read
     from mas_fast.training.vq import ImgSettings, train
 
-    typer.echo(train(read(ImgSettings, config, context.args)))
+    typer.echo(train(_settings("vq-img", ImgSettings, context, name, config)))
+
+
+@training.command("gpt", context_settings=FREE_FORM)
+def train_gpt(context: typer.Context, name: ConfigName = None, config: ConfigOption = None) -> None:
+    """Train the GPT on token shards, which `mas-fast data tokenize` makes.
+
+    CONFIG: tiny, storybook, mini-270m, make-a-scene-4b, or a file. The model takes the lengths and
+    vocabularies of the data. `--bundle DIR`, with the tokenizers, adds sample sheets; `--start DIR`
+    begins with the weights of another GPT. As for `vq-seg`: every setting can be given, the same
+    command continues a run, and torchrun starts it in several processes, by itself with whole
+    weights in each (`--parallel ddp`) or shared between them (`--parallel fsdp`).
+
+    Example: mas-fast train gpt tiny --data TOKENS --folder runs/tiny
+    """
+    from mas_fast.training.gpt import GPTSettings, train
+
+    typer.echo(train(_settings("gpt", GPTSettings, context, name, config)))
 
 
 @app.command("import")

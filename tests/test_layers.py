@@ -27,7 +27,8 @@ LAYERS = (
     ("evaluate",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.crops", "training.vq")
-    + ("training.tokens", "training.warm", "training.speed", "training.plan", "training.gpt")
+    + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
+    + ("training.plan",)
     + ("info", "bench"),
     ("cli",),
 )

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from mas_fast.training.order import Order
 from mas_fast.training.checkpoints import Checkpoints, _Reader
+from mas_fast.training.order import Order
 from mas_fast.training.settings import build, plain, read
 from mas_fast.training.trainer import Part, Settings, Trainer
 

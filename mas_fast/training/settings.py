@@ -1,6 +1,7 @@
 """Settings: a YAML file and `--key value` overrides become one frozen dataclass.
 
-    settings = read(VQSettings, "configs/vq-img-coco.yaml", ["--steps", "200", "--model.codes=256"])
+    settings = read(VQSettings, "configs/vq-img-small.yaml", ["--steps", "200", "--model.codes=256"])
+    settings = read(VQSettings, find("vq-img", "small"))    # the same file
 
 A strict dataclass and not OmegaConf: an unknown key, a wrong type and a missing value are errors
 that name the file, the key and what is allowed, the dataclass's own checks run, and there is no
@@ -21,6 +22,23 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 T = TypeVar("T")
+
+
+# In a checkout beside the package, in an installed package inside it.
+FOLDERS = [Path(__file__).resolve().parents[up] / "configs" for up in (2, 1)]
+
+
+def find(kind: str, name: str | os.PathLike) -> Path:
+    """The YAML file at the path `name`, or else the one called `kind`-`name` in configs/.
+    ValueError, with the names that there are, where it is neither."""
+    if Path(name).is_file():
+        return Path(name)
+    known = {}
+    for folder in FOLDERS:
+        known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
+    if str(name) not in known:
+        raise ValueError(f"{name}: found no such file, expected one or a name of {list(known)}")
+    return known[str(name)]
 
 
 def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str] = ()) -> T:
