@@ -70,7 +70,7 @@ class Inputs:
 
     def describe(self) -> dict:
         """For the manifest: a run is not continued with other inputs."""
-        values = {"path": str(self.path.resolve())}
+        values = {"source": str(self.path.resolve())}
         if self.samples is None:
             return values | {"tars": [[tar.name, tar.stat().st_size] for tar in self.tars]}
         captions = self.captions and str(self.captions.resolve())
@@ -136,8 +136,8 @@ def prepare(
     recipes = tuple(Recipe.parse(text) for text in segmenters)
     inputs = Inputs.find(Path(source), None if captions is None else Path(captions), per_shard)
     options = {
-        "source": inputs.describe(),
-        "rules": vars(rules),
+        **inputs.describe(),
+        **vars(rules),
         "quality": QUALITY,
         "segmenters": [recipe.describe() for recipe in recipes],
     }

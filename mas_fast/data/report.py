@@ -74,7 +74,7 @@ class Report:
         return cls(
             folder,
             [folder / sidecar["file"] for sidecar in sidecars],
-            layout_named(manifest["options"]["rules"]["layout"]),
+            layout_named(manifest["options"]["layout"]),
             add_up(Statistics.from_dict(sidecar["statistics"]) for sidecar in sidecars),
             Counter(_kind(reason) for car in sidecars for _, reason in car["rejects"]),
             manifest["shards"] is not None,
