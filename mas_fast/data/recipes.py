@@ -44,7 +44,7 @@ class Recipe:
 
     def describe(self) -> dict:
         """For the manifest: all that its result depends on."""
-        return {"name": self.name, **dict(self.options)}
+        return {"name": self.name, "options": dict(self.options)}
 
     @property
     def device(self) -> str:

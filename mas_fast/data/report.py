@@ -51,11 +51,11 @@ class Content:
 
 @dataclass(frozen=True)
 class Report:
-    """tars: the shards that are there. rejects: how many, by their reason without its particulars.
+    """tars: the shards that are there, each with its number of samples. rejects: how many, by their reason without its particulars.
     finished: whether the run has come to its end."""
 
     folder: Path
-    tars: list[Path]
+    tars: dict[Path, int]
     layout: Layout
     statistics: Statistics
     rejects: Counter[str]
@@ -73,7 +73,7 @@ class Report:
         sidecars = [read_json(file) for file in files]
         return cls(
             folder,
-            [folder / sidecar["file"] for sidecar in sidecars],
+            {folder / sidecar["file"]: sidecar["samples"] for sidecar in sidecars},
             layout_named(manifest["options"]["layout"]),
             add_up(Statistics.from_dict(sidecar["statistics"]) for sidecar in sidecars),
             Counter(_kind(reason) for car in sidecars for _, reason in car["rejects"]),
@@ -111,14 +111,17 @@ class Report:
 
     def pictures(self) -> Iterator[Sample]:
         """Some samples, evenly spread. ValueError for a shard that cannot be read."""
-        sources = [TarSource([tar]) for tar in _spread(self.tars, PICTURES)]
-        each = -(-PICTURES // len(sources))
-        for source in sources:
-            for index in _spread(range(len(source)), each):
-                if isinstance(item := source[index], Sample):
-                    yield item
-                else:
-                    raise ValueError(f"{source.paths[0]}: {item.key}: {item.reason}")
+        first = np.cumsum([0, *self.tars.values()])
+        places = np.linspace(0, first[-1] - 1, min(PICTURES, first[-1])).round().astype(int)
+        numbers = np.searchsorted(first, places, side="right") - 1
+        for number in np.unique(numbers):
+            tar = list(self.tars)[number]
+            source = TarSource([tar])
+            for place in places[numbers == number]:
+                item = source[int(place - first[number])]
+                if not isinstance(item, Sample):
+                    raise ValueError(f"{tar}: {item.key}: {item.reason}")
+                yield item
 
     def _overview(self) -> Content:
         s, rejects = self.statistics, self.rejects.total()
@@ -190,12 +193,6 @@ def _kind(reason: str) -> str:
     reason = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", reason)
     reason = re.sub(r"\S*[/\\]\S*[^\s:]", "...", reason)
     return re.sub(r"\d[\d.]*", "N", reason)
-
-
-def _spread(values, count: int) -> list:
-    """At most `count` of them, evenly spread."""
-    places = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(int)
-    return [values[place] for place in places]
 
 
 def _ratio(part: float, whole: float) -> float:
