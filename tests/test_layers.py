@@ -23,7 +23,8 @@ LAYERS = (
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
-    + ("data.segmenters", "data.prepare", "data.encode", "data.storybook"),
+    + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
+    + ("data.encode", "data.report", "data.storybook"),
     ("evaluate",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.crops", "training.vq")

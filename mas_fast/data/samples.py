@@ -38,7 +38,7 @@ class Reject:
 class Sample:
     """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
     scene that was cleaned before, or None. info: what the source says about it. ValueError for an
-    annotation of another size.
+    annotation of another size. file: the encoded image, as long as the pixels are all its own.
 
     crop, resize and flip act on image and annotation together. Layers become a scene only when
     `scene` is asked for: geometry first, then the rules.
@@ -49,6 +49,7 @@ class Sample:
     captions: list[str] = field(default_factory=list)
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
+    file: Path | bytes | None = None
 
     def __post_init__(self) -> None:
         found = self.annotation
@@ -80,7 +81,7 @@ class Sample:
             )
         image = self.image.crop((left, top, left + width, top + height))
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        return replace(self, image=image, annotation=annotation)
+        return replace(self, image=image, annotation=annotation, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
         """Bicubic for the image, with antialiasing; the annotation as its own `resize`."""
@@ -88,12 +89,13 @@ class Sample:
         check_int("width", width, 1)
         image = self.image.resize((width, height), Image.Resampling.BICUBIC)
         annotation = self.annotation and self.annotation.resize(height, width)
-        return replace(self, image=image, annotation=annotation)
+        return replace(self, image=image, annotation=annotation, file=None)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
         image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return replace(self, image=image, annotation=self.annotation and self.annotation.flip())
+        annotation = self.annotation and self.annotation.flip()
+        return replace(self, image=image, annotation=annotation, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -179,10 +181,11 @@ def assemble(
     if len(images) != 1:
         expected = f"expected one of {', '.join(IMAGES)}"
         raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
-    image = read_image(parts[images[0]], images[0])
+    file = parts[images[0]]
+    image = read_image(file, images[0])
     info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
     found = captions or _captions(parts, info)
-    return Sample(key, image, clean_captions(found), _annotation(parts, info), info)
+    return Sample(key, image, clean_captions(found), _annotation(parts, info), info, file)
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:

@@ -52,6 +52,10 @@ class ShardFolder:
     def __init__(self, path: str | os.PathLike, kind: str, suffix: str, options: dict, count: int):
         self.path, self.kind, self.suffix = Path(path), kind, suffix
         self.options, self.count = json.loads(json.dumps(options)), count
+        self._lock = None  # an open file, in the process that began the run
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_lock": None}
 
     def shard(self, number: int) -> Path:
         return self.path / f"{number:05}.{self.suffix}"
@@ -99,7 +103,7 @@ class ShardFolder:
         return self._write_manifest([{name: car[name] for name in names} for car in sidecars])
 
     def read_sidecar(self, number: int) -> dict:
-        return _read_json(self.sidecar(number))
+        return read_json(self.sidecar(number))
 
     def _sweep(self) -> None:
         """Take away what killed workers were writing."""
@@ -110,7 +114,7 @@ class ShardFolder:
         shard, sidecar = self.shard(number), self.sidecar(number)
         if not (shard.is_file() and sidecar.is_file()):
             return False
-        return _read_json(sidecar).get("bytes") == shard.stat().st_size
+        return read_json(sidecar).get("bytes") == shard.stat().st_size
 
     def _check(self, found: dict) -> None:
         for name in sorted({*found, *self.options}):
@@ -132,7 +136,7 @@ def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dic
     file = Path(path) / MANIFEST
     if not file.is_file():
         raise ValueError(f"{path}: found no {MANIFEST}, expected a folder of {kind}")
-    values = _read_json(file)
+    values = read_json(file)
     found = values.get("kind"), values.get("format")
     if found != (kind, FORMAT) or not isinstance(values.get("options"), dict):
         raise ValueError(
@@ -158,7 +162,8 @@ def write_json(file: Path, values: object) -> None:
     replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
 
 
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """The object in a JSON file. ValueError names the file."""
     try:
         values = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
