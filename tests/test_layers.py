@@ -17,11 +17,19 @@ LAYERS = (
     + ("scene.readers",)
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
-    ("config", "vq_config", "request", "reference", "bpe"),
+    ("config", "vq_config", "request", "reference", "bpe", "foreign"),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
+    (
+        "mindalle",
+        "bundle",
+        "data.shards",
+        "data.images",
+        "data.samples",
+        "data.coco",
+        "data.sources",
+    ),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),

@@ -16,8 +16,6 @@ torch = pytest.importorskip("torch")
 
 from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_gpt, load_vq, save_bpe, save_vq  # noqa: E402
-from mas_fast.data.encode import tokenize  # noqa: E402
-from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.shards import (  # noqa: E402
     TOKENS,
     ShardFolder,
@@ -25,7 +23,6 @@ from mas_fast.data.shards import (  # noqa: E402
     token_batch,
     write_tokens,
 )
-from mas_fast.generation import generate_tokens  # noqa: E402
 from mas_fast.gpt import GPT, preset  # noqa: E402
 from mas_fast.streams import Stream, Streams  # noqa: E402
 from mas_fast.training.gpt import (  # noqa: E402
