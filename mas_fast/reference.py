@@ -149,8 +149,8 @@ def stream_cross_entropy(
         kept = target.masked_fill(~counted, 0)[:, None]
         nats = logits.logsumexp(1) - logits.gather(1, kept)[:, 0]
         losses.append(torch.where(counted, nats, 0).sum() / counted.sum().clamp(min=1))
-    stacked = torch.stack(losses)
-    return stacked @ stacked.new_tensor(weights) / sum(weights), stacked.detach()
+    loss = sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
+    return loss, torch.stack(losses).detach()
 
 
 def guided_logits(
@@ -415,7 +415,7 @@ def check_targets(
             continue
         wrong = (target < 0) | (target >= vocab)
         if skipped is not None:
-            wrong &= target != skipped
+            wrong &= target.long() != skipped
         if wrong.any():
             row, position = wrong.nonzero()[0].tolist()
             raise ValueError(

@@ -18,18 +18,12 @@ LAYERS = (
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "bpe", "foreign"),
+    ("cross_entropy",),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    (
-        "mindalle",
-        "bundle",
-        "data.shards",
-        "data.images",
-        "data.samples",
-        "data.coco",
-        "data.sources",
-    ),
+    ("mindalle", "bundle", "data.shards", "data.images", "data.samples")
+    + ("data.coco", "data.sources"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),
