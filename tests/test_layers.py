@@ -148,7 +148,7 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     "module",
     ["native", "streams", "captions", "bpe", "config", "vq_config", "request", "bundle", "info"]
-    + ["cli"],
+    + ["cli", "data.shards", "data.prepare", "data.report"],
 )
 def test_imports_without_torch(module: str) -> None:
     block = "import sys; sys.modules['torch'] = None; "

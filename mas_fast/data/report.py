@@ -51,8 +51,8 @@ class Content:
 
 @dataclass(frozen=True)
 class Report:
-    """tars: the shards that are there, each with its number of samples. rejects: how many, by their reason without its particulars.
-    finished: whether the run has come to its end."""
+    """tars: the shards that are there, each with its number of samples. rejects: how many, by their
+    reason without its particulars. finished: whether the run has come to its end."""
 
     folder: Path
     tars: dict[Path, int]
