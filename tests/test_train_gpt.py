@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch")
 
 from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_gpt, load_vq, save_bpe, save_vq  # noqa: E402
+from mas_fast.data.encode import tokenize  # noqa: E402
+from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.shards import (  # noqa: E402
     TOKENS,
     ShardFolder,
@@ -23,6 +25,7 @@ from mas_fast.data.shards import (  # noqa: E402
     token_batch,
     write_tokens,
 )
+from mas_fast.generation import generate_tokens  # noqa: E402
 from mas_fast.gpt import GPT, preset  # noqa: E402
 from mas_fast.streams import Stream, Streams  # noqa: E402
 from mas_fast.training.gpt import (  # noqa: E402
@@ -161,7 +164,7 @@ def test_the_measured_loss_is_the_mean_over_targets(tmp_path, shards) -> None:
     whole = data.collate([data[0, i] for i in range(22)])["tokens"]
     loss, by_stream = model.loss(whole)
     found = measure(model, data, s)
-    for name, value in {"loss": loss, **by_stream}.items():
+    for name, value in {"loss": loss.detach(), **by_stream}.items():
         assert found[f"measured/{name}"] == pytest.approx(float(value), rel=1e-5)
 
 
@@ -190,6 +193,58 @@ def test_compiled_blocks(tmp_path, shards) -> None:
         train(settings(shards, tmp_path / name, compile=compiled, recompute=compiled))
     one, two = (list(scalars(tmp_path / name).values()) for name in ("plain", "compiled"))
     np.testing.assert_allclose(one, two, rtol=1e-4)
+
+
+# ------------------------------------------------------------------ real photos
+
+
+def tokenize_coco(folder: Path, count: int) -> tuple[Path, Path]:
+    """(token shards of `count` captioned photos with their scenes, the bundle that made them)."""
+    captions = DATA / "captions" / "coco_captions_val2017.json.gz"
+    scenes, bundle = folder / "scenes", folder / "bundle"
+    prepare(DATA / "coco", scenes, captions=captions, rules=Rules(32), progress=False)
+    save_bpe(bundle, BPE.train([captions], vocab_size=512, length=16, progress=False))
+    for name in ("seg", "img"):
+        model = VQVAE.create(vq_preset(f"tiny-{name}"))
+        with torch.no_grad():  # random codes lie far apart from random features: use more of them
+            model.quantize.embedding.weight.mul_(0.05)
+        save_vq(bundle, f"vq_{name}", model)
+    tokenize(scenes, bundle, folder / "all", progress=False)
+    tokens = TokenShards(folder / "all")
+    numbers = [i for i in range(len(tokens)) if tokens.captions(i)][:count]
+    assert len(numbers) == count
+    rows = {"keys": [tokens.key(i) for i in numbers], "text": [tokens[i].text for i in numbers]}
+    rows |= {n: np.stack([getattr(tokens[i], n) for i in numbers]) for n in ("seg", "img")}
+    rows["captions"] = [tokens.captions(i) for i in numbers]
+    return write_shards(folder / "tokens", tokens.streams, rows), bundle
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")
+def test_tiny_learns_real_photos_by_heart(tmp_path) -> None:
+    """The preset as it is, on 32 photos: then greedy decoding knows them from their captions, and
+    both engines draw the same."""
+    torch.set_num_threads(1)
+    data, bundle = tokenize_coco(tmp_path, 32)
+    words = ["--data", data, "--bundle", bundle, "--folder", tmp_path / "run", "--log_every", 1]
+    out = train(read(GPTSettings, find("gpt", "tiny"), [*map(str, words)]))
+    losses = scalars(tmp_path / "run", "gpt/img")
+    assert losses[1] > 3 and losses[200] <= 0.5
+    assert scalars(tmp_path / "run", "measured/img")[200] <= 0.5
+    assert len(list((tmp_path / "run" / "sheets").iterdir())) == 4
+
+    tokens = TokenShards(data)
+    img = np.stack([tokens[i].img for i in range(32)])
+    assert (img[:, None] == img[None]).mean(-1)[~np.eye(32, dtype=bool)].mean() < 0.2
+    text = np.stack([tokens[i].text[0] for i in range(32)]).astype(int)
+    model = load_gpt(out)
+    drawn = generate_tokens(model, text, temperature=0.0)
+    found = drawn[:, model.streams.slice("img")]
+    assert (found == torch.from_numpy(img.astype(int))).float().mean() >= 0.95
+    for options in ({"temperature": 0.0}, {"seed": 3, "top_k": 20, "guidance": 2.0}):
+        eager = generate_tokens(model, text, **options)
+        cpp = generate_tokens(out, text, engine="cpp", dtype="fp32", kv_dtype="fp32", **options)
+        assert torch.equal(eager, cpp)
 
 
 # ------------------------------------------------------------------ killed, and several processes
