@@ -316,7 +316,18 @@ def train_vq_img(
 
 
 @training.command("gpt", context_settings=FREE_FORM)
-def train_gpt(context: typer.Context, name: ConfigName = None, config: ConfigOption = None) -> None:
+def train_gpt(
+    context: typer.Context,
+    name: ConfigName = None,
+    config: ConfigOption = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print memory, hours and disk, and do nothing.")
+    ] = False,
+    machine: Annotated[
+        str, typer.Option(help="Of the plan: COUNTxGPU, such as 1xRTX4090.")
+    ] = "8xH200",
+    pairs: Annotated[int, typer.Option(help="Of the plan: pictures with captions.")] = 14_000_000,
+) -> None:
     """Train the GPT on token shards, which `mas-fast data tokenize` makes.
 
     CONFIG: tiny, storybook, mini-270m, make-a-scene-4b, or a file. The model takes the lengths and
@@ -329,7 +340,23 @@ def train_gpt(context: typer.Context, name: ConfigName = None, config: ConfigOpt
     """
     from mas_fast.training.gpt import GPTSettings, train
 
-    typer.echo(train(_settings("gpt", GPTSettings, context, name, config)))
+    settings = _settings("gpt", GPTSettings, context, name, config)
+    if not plan:
+        typer.echo(train(settings))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from mas_fast.training.plan import Machine
+    from mas_fast.training.plan import plan as plan_of
+
+    for content in plan_of(settings, Machine.parse(machine), pairs):
+        table = Table(title=content.title, title_justify="left", title_style="bold")
+        for number, column in enumerate(content.columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in content.rows:
+            table.add_row(*row)
+        Console().print(table)
 
 
 @app.command("import")
