@@ -351,12 +351,12 @@ def train_gpt(
     from mas_fast.training.plan import plan as plan_of
 
     for content in plan_of(settings, Machine.parse(machine), pairs):
-        table = Table(title=content.title, title_justify="left", title_style="bold")
+        table = Table()
         for number, column in enumerate(content.columns):
             table.add_column(column, justify="right" if number else "left")
         for row in content.rows:
             table.add_row(*row)
-        Console().print(table)
+        Console().print(f"[bold]{content.title}[/bold]", table, sep="\n")
 
 
 @app.command("import")

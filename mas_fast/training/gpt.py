@@ -1,6 +1,6 @@
 """Training of the GPT on token shards.
 
-    train(read(GPTSettings, "configs/gpt-tiny.yaml", ["--data", "tokens"]))    # `mas-fast train gpt`
+    train(read(GPTSettings, find("gpt", "tiny"), ["--data", "tokens"]))   # `mas-fast train gpt`
 
 The run's folder gets checkpoints/, tensorboard/, skipped.tsv (bad steps), sheets/ (pictures of a
 few captions, where `bundle` has the tokenizers that decode them) and, unless `output` names another
@@ -42,9 +42,9 @@ class GPTSettings(Settings):
     bundle: the tokenizers that made the tokens; needed for sheets and BPE-dropout.
 
     lr, betas, decay: of AdamW; norms, biases and embeddings do not decay. drop_at: the step at
-    which the learning rate falls to lr_end times its base, in place of the cosine. caption_drop: the
-    share of captions that become padding, for guidance; caption_drop_last: in that many last steps
-    alone. bpe_dropout: of the captions' merges.
+    which the learning rate falls to lr_end times its base, in place of the cosine. caption_drop:
+    the share of captions that become padding, for guidance; caption_drop_last: in that many last
+    steps alone. bpe_dropout: of the captions' merges.
 
     recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
     torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,

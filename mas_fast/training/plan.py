@@ -29,10 +29,8 @@ PANOPTIC = 19.0  # images/s of one GPU: Detectron2's panoptic FPN on a V100, one
 PAIR, SCENE, CAPTION = 36e3, 50e3, 80
 SEG_SAMPLES = 600_000 * 48  # that Make-A-Scene's scene tokenizer was trained on
 STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW, average
-BLOCK_STATE, STREAM_STATE = (
-    36,
-    4,
-)  # bytes saved per token and unit of width, of a block and its input
+# Bytes saved for the backward pass, per token and unit of width: by a block, and of its input.
+BLOCK_STATE, INPUT_STATE = {"bf16": 36, "fp32": 64}, 4
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,9 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     share = settings.batch // (settings.accumulate * devices)
     tokens = share * (config.streams.length - 1)
     shared = settings.parallel == "fsdp" and devices > 1
-    scale = width / 2
-    a_block = tokens * config.dim * BLOCK_STATE * (scale if scale == 1 else 5 / 3)
-    if settings.recompute:
-        activations = tokens * config.dim * STREAM_STATE * config.layers + a_block
-    else:
-        activations = a_block * config.layers
+    of_block = tokens * config.dim * BLOCK_STATE[settings.precision]
+    of_inputs = tokens * config.dim * INPUT_STATE * config.layers
+    activations = of_inputs + of_block if settings.recompute else of_block * config.layers
     found = {"weights, gradients, AdamW, average": STATE * count / (devices if shared else 1)}
     if shared:
         # Two blocks at a time, as the next one is fetched early, beside the gradient of one.

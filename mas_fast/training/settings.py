@@ -1,6 +1,6 @@
 """Settings: a YAML file and `--key value` overrides become one frozen dataclass.
 
-    settings = read(VQSettings, "configs/vq-img-small.yaml", ["--steps", "200", "--model.codes=256"])
+    settings = read(VQSettings, "configs/vq-img-small.yaml", ["--steps", "9", "--model.codes=256"])
     settings = read(VQSettings, find("vq-img", "small"))    # the same file
 
 A strict dataclass and not OmegaConf: an unknown key, a wrong type and a missing value are errors

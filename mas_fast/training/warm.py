@@ -56,7 +56,7 @@ def _fitted(name: str, old: Tensor, new: Tensor, source: GPT, model: GPT) -> Ten
 
 
 def _resized(table: Tensor, before: tuple[int, int], after: tuple[int, int], name: str) -> Tensor:
-    """A position table of the grid `before` on the grid `after`: flat, or one of rows or columns."""
+    """A position table of the grid `before` on the grid `after`: flat, or of rows or columns."""
     if name.endswith(("row.weight", "column.weight")):
         size = after[0] if name.endswith("row.weight") else after[1]
         return F.interpolate(table.T[None], size=size, mode="linear")[0].T
