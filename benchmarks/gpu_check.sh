@@ -91,7 +91,9 @@ else
 fi
 step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("sampler", sys.argv[1]))' \
   "$out/gpu_check.json" || true
-step training 240 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
+step cross_entropy 90 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step training 180 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 
 cat "$summary"

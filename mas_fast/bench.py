@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("decode", "first_layer", "prepare", "sampler", "training")
+SUBJECTS = ("cross_entropy", "decode", "first_layer", "prepare", "sampler", "training")
 
 
 def suite() -> None:

@@ -90,7 +90,7 @@ def _backward(ctx, d_loss, *_):
             '(backward was called with retain_graph=True); impl="reference" can be asked again'
         )
     ctx.used = True
-    # In place, and so without memory; a compiler, whose tensors are of another type, sees to itself.
+    # In place, and so without memory. Tracers have tensors of another type, and plan memory.
     scale = torch.Tensor.mul_ if type(d_loss) is torch.Tensor else torch.mul
     d_hidden, *d_heads = (
         scale(saved, d_loss) if want and d_loss is not None else None
