@@ -22,14 +22,15 @@ LAYERS = (
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("mindalle", "bundle", "data.shards", "data.images", "data.samples")
-    + ("data.coco", "data.sources"),
+    ("mindalle", "bundle", "data.shards", "data.images", "data.boxes", "data.samples")
+    + ("data.coco", "data.sources", "data.regions", "data.crops"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),
     ("evaluate",),
+    ("reconstruction",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
-    + ("training.order", "training.parallel", "training.trainer", "training.crops", "training.vq")
+    + ("training.order", "training.parallel", "training.trainer", "training.vq")
     + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
     + ("training.plan",)
     + ("info", "bench"),

@@ -1,7 +1,8 @@
 """One sample: picture, captions, annotation; one reject: why there is none; and a list of both.
 
 The files of a sample share a key and differ in their suffix: an image (jpg, jpeg, png, webp, bmp);
-`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt; and
+`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
+whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
 the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
 panoptic PNG as `seg.png`, with "segments_info" in the json.
 """
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from mas_fast.data.boxes import Boxes
 from mas_fast.data.images import read_image
 from mas_fast.scene import Layers, Scene, read_coco_panoptic
 from mas_fast.streams import check_int
@@ -37,11 +39,12 @@ class Reject:
 @dataclass(frozen=True, eq=False)
 class Sample:
     """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
-    scene that was cleaned before, or None. info: what the source says about it. ValueError for an
-    annotation of another size. file: the encoded image, as long as the pixels are all its own.
+    scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
+    and faces, where the source gives some. ValueError for an annotation of another size. file: the
+    encoded image, as long as the pixels are all its own.
 
-    crop, resize and flip act on image and annotation together. Layers become a scene only when
-    `scene` is asked for: geometry first, then the rules.
+    crop, resize and flip act on image, annotation and boxes together. Layers become a scene only
+    when `scene` is asked for: geometry first, then the rules.
     """
 
     key: str
@@ -50,6 +53,7 @@ class Sample:
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
     file: Path | bytes | None = None
+    boxes: Boxes = Boxes()
 
     def __post_init__(self) -> None:
         found = self.annotation
@@ -81,7 +85,8 @@ class Sample:
             )
         image = self.image.crop((left, top, left + width, top + height))
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        return replace(self, image=image, annotation=annotation, file=None)
+        boxes = self.boxes.crop(top, left, height, width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
         """Bicubic for the image, with antialiasing; the annotation as its own `resize`."""
@@ -89,13 +94,15 @@ class Sample:
         check_int("width", width, 1)
         image = self.image.resize((width, height), Image.Resampling.BICUBIC)
         annotation = self.annotation and self.annotation.resize(height, width)
-        return replace(self, image=image, annotation=annotation, file=None)
+        boxes = self.boxes.scale(height / self.image.height, width / self.image.width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
         image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         annotation = self.annotation and self.annotation.flip()
-        return replace(self, image=image, annotation=annotation, file=None)
+        boxes = self.boxes.flip(self.image.width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -185,7 +192,10 @@ def assemble(
     image = read_image(file, images[0])
     info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
     found = captions or _captions(parts, info)
-    return Sample(key, image, clean_captions(found), _annotation(parts, info), info, file)
+    annotation = _annotation(parts, info)
+    return Sample(
+        key, image, clean_captions(found), annotation, info, file=file, boxes=Boxes.of(info)
+    )
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:

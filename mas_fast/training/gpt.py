@@ -25,10 +25,11 @@ from mas_fast.data.shards import TokenShards
 from mas_fast.gpt import GPT
 from mas_fast.streams import Streams
 from mas_fast.training.parallel import parallelize
+from mas_fast.training.settings import Settings, check
 from mas_fast.training.sheets import Sheets
 from mas_fast.training.speed import peak_flops
 from mas_fast.training.tokens import Sequences, spread
-from mas_fast.training.trainer import Part, Settings, Trainer, check
+from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.warm import warm_start
 
 SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
