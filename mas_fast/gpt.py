@@ -76,15 +76,16 @@ class Attention(nn.Module):
             self.qkv(x_BTD).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         )
         q_BHTK, k_BHTK = self.q_norm(q_BHTK), self.k_norm(k_BHTK)
-        k_BHCK, v_BHCK = k_BHTK, v_BHTK
-        if cache is not None:
+        if cache is None:
+            y_BHTK = ops.attention(q_BHTK, k_BHTK, v_BHTK)
+        else:
             stop = start + T
             for new, store in zip((k_BHTK, v_BHTK), cache, strict=True):
                 store[:, :, start:stop] = new
             k_BHCK, v_BHCK = (store[:, :, :stop] for store in cache)
-        # One query sees the whole cache; several begin at position 0, where the mask is square.
-        assert start == 0 or T == 1
-        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
+            # One query sees the whole cache; several begin at position 0: the mask is square.
+            assert start == 0 or T == 1
+            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
         return self.proj(y_BHTK.transpose(1, 2).reshape(B, T, -1))
 
 

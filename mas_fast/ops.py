@@ -2,7 +2,7 @@
 
 `impl=None` takes the fast one for the device of the inputs (`default_impl` says which); a name
 forces one and fails where it is missing. Every implementation gives the same result to the bit,
-but for the sums of `vq_statistics` and for `stream_cross_entropy`.
+but for the sums of `vq_statistics`, for `attention` and for `stream_cross_entropy`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import os
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from . import cross_entropy, native, reference
+from . import cross_entropy, native, reference, reference_attention
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
+ATTENTION_IMPLEMENTATIONS = ("triton", "sdpa", "reference")
 
 
 def sample(
@@ -101,7 +103,7 @@ def vq_nearest(
     with the command that fixes it, where `impl` is missing.
     """
     reference.check_vq(x, codebook)
-    impl = _vq_impl("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
+    impl = _chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
@@ -135,7 +137,7 @@ def vq_statistics(
     `reference.check_vq_statistics`, and ImportError where `impl` is missing.
     """
     reference.check_vq_statistics(x, codes, codebook_size)
-    impl = _vq_impl("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
+    impl = _chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_statistics(x, codes, codebook_size)
     from .kernels import vq
@@ -207,18 +209,67 @@ def stream_cross_entropy(
     return loss, losses
 
 
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: str = "causal",
+    text: int = 0,
+    grids: Sequence[tuple[int, int]] = (),
+    kernel: int = reference_attention.KERNEL,
+    impl: str | None = None,
+) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v under a mask, [B, H, T, D], as `reference_attention.attention`
+    defines it, where the masks "causal", "row", "column" and "conv" are described.
+
+    q, k, v: [B, H, T, D] of one floating dtype, any strides; under autocast they are cast to its
+    dtype first. impl: None, "triton", "sdpa" (PyTorch's scaled_dot_product_attention) or
+    "reference". "triton" takes fp16, bf16 and fp32 (which is slow) of up to 128 channels, a
+    multiple of 8 being fast; it skips what a mask hides by tiles of 64 x 64, where "sdpa" computes
+    it; its gradients are equal bit for bit from run to run, and it has no second derivatives. None
+    is "triton" for fp16 and bf16 on a GPU, "reference" within torch.export, otherwise "sdpa".
+    Raises as `check_attention`, and as `vq_nearest` for `impl`.
+    """
+    if torch.is_autocast_enabled(q.device.type):
+        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
+    options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
+    reference_attention.check_attention(q, k, v, **options)
+    if impl is None:
+        half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
+        impl = default_impl(q.device, "attention") if half else "sdpa"
+        if torch.compiler.is_exporting():
+            impl = "reference"
+    impl = _chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
+    if impl == "reference":
+        return reference_attention.attention(q, k, v, **options)
+    if impl == "sdpa":
+        if mask == "causal":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        shown = reference_attention.visible(length=q.shape[2], device=q.device, **options)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=shown)
+    if q.dtype == torch.float64 or q.shape[3] > 128:
+        raise ValueError(
+            "impl='triton' needs float16, bfloat16 or float32 and at most 128 channels, "
+            f"found {q.dtype} and {q.shape[3]}"
+        )
+    from . import attention as operators
+
+    flat = [size for grid in grids for size in grid]
+    return operators.forward(q, k, v, mask, text, flat, kernel)[0]
+
+
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
-    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics" or
-    "stream_cross_entropy") on a device."""
+    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
+    "stream_cross_entropy", or "attention" in 16 bits) on a device."""
     kind = torch.device(device).type
+    fallback = {"attention": "sdpa", "stream_cross_entropy": "chunked"}.get(op, "reference")
     if op != "sample" and kind == "cuda":
-        if importlib.util.find_spec("triton"):
-            return "triton"
-        return "chunked" if op == "stream_cross_entropy" else "reference"
+        return "triton" if importlib.util.find_spec("triton") else fallback
+    if op in ("attention", "stream_cross_entropy"):
+        return fallback
     if op == "vq_statistics":
         return "reference"
-    if op == "stream_cross_entropy":
-        return "chunked"
     try:
         load_library()
     except ImportError:
@@ -243,7 +294,9 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
 
 
-def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> str:
+def _chosen(
+    op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x"
+) -> str:
     """The implementation to run. Raises ValueError for an unknown one, or for one of another
     device than that of x; ImportError for "triton" where it is not installed."""
     if impl is None:
@@ -251,9 +304,9 @@ def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> 
     if impl not in allowed:
         raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
     if impl == "cpp" and x.device.type != "cpu":
-        raise ValueError(f"impl='cpp' needs x on cpu, found it on {x.device}")
+        raise ValueError(f"impl='cpp' needs {name} on cpu, found it on {x.device}")
     if impl == "triton":
-        _check_triton("x", x)
+        _check_triton(name, x)
     return impl
 
 

@@ -12,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first. Names inside a package are listed in the order in which they may import each other;
 # all other names of one layer are independent. A new file needs a place here.
 LAYERS = (
-    ("streams", "files", "captions", "native", "kernels.launch", "kernels.attention")
+    ("streams", "files", "captions", "native", "kernels.launch", "kernels.tiles")
+    + ("kernels.attention",)
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
     + ("scene.readers",)
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
-    ("config", "vq_config", "request", "reference", "bpe", "foreign"),
-    ("cross_entropy",),
+    ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign"),
+    ("attention", "cross_entropy"),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
