@@ -52,7 +52,7 @@ import torch
 print(sys.version)
 print("torch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name())
 needed = "numpy safetensors typer rich tqdm pybind11 pytest pytest_timeout hypothesis scipy mpmath"
-wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2"
+wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2 liger_kernel"
 missing = [name for name in needed.split() if not find.find_spec(name)]
 print("missing, not needed here:", [name for name in wanted.split() if not find.find_spec(name)])
 sys.exit(f"missing: {missing}" if missing else 0)

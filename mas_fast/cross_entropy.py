@@ -159,7 +159,7 @@ def _chunks(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[slic
     together = max(1, rows // (stop - start))
     for b in range(0, batch, together):
         for t in range(start, stop, rows):
-            yield slice(b, min(b + together, batch)), slice(t, min(t + rows, stop))
+            yield slice(b, b + together), slice(t, min(t + rows, stop))
 
 
 def _gradient(tensor: Tensor, wanted: bool) -> Tensor:

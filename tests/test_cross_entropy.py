@@ -271,6 +271,15 @@ def test_autocast(dtype, impl, chunk_bytes):
         call(case, impl)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 12, 13, 100])
+def test_chunks_cover_every_row_once(rows):
+    seen = torch.zeros(5, 9, dtype=torch.int64)
+    for b, t in cross_entropy._chunks(5, 2, 8, rows):
+        seen[b, t] += 1
+        assert 0 < seen[b, t].numel() <= rows
+    assert (seen[:, 2:8] == 1).all() and seen.sum() == 30
+
+
 def test_logits_are_never_whole():
     """No tensor inside is larger than a gradient or a chunk, and no chunk than its budget."""
     rows, width, vocab = 512, 64, 4096
