@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("decode", "first_layer", "sampler")
+SUBJECTS = ("collapse", "decode", "first_layer", "sampler", "tokenizers")
 
 
 def suite() -> None:
