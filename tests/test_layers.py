@@ -14,14 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("streams", "files", "captions", "native", "kernels.launch", "kernels.attention")
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
-    + ("scene.readers",)
+    + ("scene.readers", "scene.semantic", "scene.regions")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "bpe"),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
+    ("bundle", "data.shards", "data.images", "data.samples", "data.coco")
+    + ("data.folders", "data.sources", "data.download"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),
