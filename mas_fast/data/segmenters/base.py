@@ -92,12 +92,19 @@ def with_panoptic(known: Layers | None, found: Layers) -> Layers:
     return replace(known, panoptic=found.panoptic, instances=found.instances)
 
 
-def library(name: str, command: str) -> ModuleType:
-    """The module `name`. ValueError with the command that installs it where it does not import."""
+def library(name: str, command: str, *needed: str) -> ModuleType:
+    """The module `name`, which has what is needed of it. ValueError with the command that installs
+    it where it does not import."""
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        for attribute in needed:  # some load their parts on first use
+            getattr(module, attribute)
+        return module
     except (ImportError, OSError, RuntimeError) as error:  # built for another torch: any of them
-        raise ValueError(f"{name} does not import here ({error}). Install it: {command}") from error
+        reason = " because of: ".join(str(e) for e in (error, error.__cause__) if e)
+        raise ValueError(
+            f"{name} does not import here ({reason}). Install it: {command}"
+        ) from error
 
 
 class _Arrived(BaseException):
