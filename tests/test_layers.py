@@ -23,7 +23,9 @@ LAYERS = (
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
-    + ("data.segmenters", "data.prepare", "data.encode", "data.storybook"),
+    + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
+    + ("data.segmenters.face", "data.segmenters.truth")
+    + ("data.prepare", "data.encode", "data.storybook"),
     ("evaluate",),
     ("training.settings", "training.records", "training.order", "training.trainer")
     + ("training.crops", "training.vq", "training.gpt", "info", "bench"),

@@ -190,7 +190,7 @@ def test_live(name, torchvision, tmp_path):
         assert (layers.panoptic == alone.panoptic).mean() > 0.999
         assert layers.panoptic.shape == SIZES[n]
         seen |= set(layers.panoptic.flat)
-    assert len(seen) > 2
+    assert len(seen) > 1
 
 
 def test_live_oneformer_without_torchvision_is_explained(torchvision):

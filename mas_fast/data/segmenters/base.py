@@ -144,7 +144,7 @@ def check_channels(
         hook.remove()
     middle = values[0, :, values.shape[2] // 2, values.shape[3] // 2].float().cpu().numpy()
     color = np.array(PROBE_COLOR if order == "RGB" else PROBE_COLOR[::-1])
-    found = middle * np.array(std) + np.array(mean)
+    found = middle * np.array(std) + np.array(mean) if middle.shape == (3,) else middle
     if found.shape != (3,) or not np.abs(found - color).max() <= 0.5:
         raise ValueError(
             f"{who}: of the colour {PROBE_COLOR} (red, green, blue) the network gets "
