@@ -85,7 +85,7 @@ def names(name: str) -> dict[int, str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_layers_of_recorded_answers(name, arrays):
-    model = Replay(names(name))
+    model = Replay(names(name))  # of type mask2former: OneFormer's task and torchvision are live
     annotate = Transformers(model, Processor(name, arrays))
     found = annotate(IMAGES, [None] * len(IMAGES))
     assert model.batches == [2, 1, 1]
@@ -159,17 +159,12 @@ def test_channel_order_is_proved(arrays):
 
 @pytest.fixture(scope="module")
 def torchvision() -> bool:
-    """Whether it imports. One that is built for another torch is hidden: transformers would take
-    it for usable. So is our folder kernels, which it would take for the package of that name."""
+    """Whether it imports, be it by the recording's help. Our folder kernels is hidden: transformers
+    would take it for the package of that name."""
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != TESTS.parent]
     try:
-        import torchvision  # noqa: F401
+        runpy.run_path(str(TESTS / "record" / "torchvision_ops.py"))["load"]()
     except ImportError:
-        return False
-    except RuntimeError:
-        for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[module]
-        sys.modules["torchvision"] = None
         return False
     return True
 
@@ -178,7 +173,7 @@ def torchvision() -> bool:
 def test_live(name, torchvision, tmp_path):
     pytest.importorskip("transformers")
     if name == "oneformer" and not torchvision:
-        pytest.skip("OneFormer's post-processing needs torchvision, which does not import here")
+        pytest.skip("no torchvision, which OneFormer's post-processing needs")
     model, processor = TINY["make"](name, TINY["id2label"](name, COCO_IDS, COCO_NAMES))
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
@@ -193,10 +188,8 @@ def test_live(name, torchvision, tmp_path):
     assert len(seen) > 1
 
 
-def test_live_oneformer_without_torchvision_is_explained(torchvision):
-    pytest.importorskip("transformers")
-    if torchvision:
-        pytest.skip("torchvision is here")
+def test_oneformer_without_torchvision_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
     model = Replay(names("oneformer"), "oneformer")
     with pytest.raises(ValueError, match="torchvision does not import here .* pip install torchv"):
         Transformers(model, Processor("oneformer", {}))
