@@ -24,7 +24,9 @@ LAYERS = (
     ("bundle", "data.shards", "data.images", "data.samples", "data.coco")
     + ("data.folders", "data.sources", "data.download"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
-    + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
+    + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
+    + ("data.segmenters.face", "data.segmenters.truth")
+    + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),
     ("evaluate",),
     ("training.settings", "training.records", "training.order", "training.trainer")

@@ -36,8 +36,7 @@ class InPlaceABN(nn.Module):
 
     def forward(self, x):
         mean, var, weight, bias = (
-            v[:, None, None]
-            for v in (self.running_mean, self.running_var, self.weight, self.bias)
+            v[:, None, None] for v in (self.running_mean, self.running_var, self.weight, self.bias)
         )
         y = (x - mean) * torch.rsqrt(var + 1e-5) * (weight.abs() + 1e-5) + bias
         return torch.where(y < 0, y * self.slope, y)
