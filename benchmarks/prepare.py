@@ -34,7 +34,7 @@ class Plan:
     """copies: of the folder's photos. per_shard: samples."""
 
     data: Path = DATA
-    copies: int = 10
+    copies: int = 20
     per_shard: int = 25
     blocks: int = 5
 

@@ -12,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("cross_entropy", "decode", "first_layer", "prepare", "sampler", "training")
+SUBJECTS = ("collapse", "cross_entropy", "decode", "first_layer", "prepare", "sampler")
+SUBJECTS += ("tokenizers", "training")
 
 
 def suite() -> None:

@@ -98,7 +98,7 @@ def data_prepare(
         Path,
         typer.Argument(
             help="A COCO folder or a panoptic .json, webdataset tars or a folder of them, or a "
-            "folder of images: what is there decides."
+            "folder of images: what is there decides. With --tsv, where the tars go."
         ),
     ],
     output: Annotated[
@@ -107,6 +107,12 @@ def data_prepare(
     captions: Annotated[
         Path | None,
         typer.Option(help="Captions that lie elsewhere: COCO JSON, or a CSV or JSONL table."),
+    ] = None,
+    tsv: Annotated[
+        Path | None,
+        typer.Option(
+            help="First download what this CC3M or CC12M file names, by img2dataset, into SOURCE."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of the shorter side.")] = 256,
     segmenter: Annotated[
@@ -144,11 +150,13 @@ def data_prepare(
 
     mas-fast data prepare coco --captions captions_val2017.json.gz -o scenes
 
-    mas-fast data prepare cc3m-tars -o scenes --segmenter "transformers model=NAME device=cuda"
-    --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
+    mas-fast data prepare cc3m --tsv Train_GCC-training.tsv -o scenes --segmenter "transformers
+    model=NAME device=cuda" --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
     """
     from mas_fast.data.prepare import Rules, prepare
 
+    if tsv is not None:
+        _download(tsv, source, size)
     manifest = prepare(
         source,
         output,
@@ -225,6 +233,19 @@ def data_report(
     page = html or scenes / "report.html"
     report.write_html(page)
     typer.echo(f"written: {page}")
+
+
+def _download(tsv: Path, folder: Path, size: int) -> None:
+    from mas_fast.data.download import run
+
+    try:
+        rejects = run(tsv, folder, size=size)
+    except RuntimeError as error:
+        raise ValueError(error) from error
+    for reject in rejects[:10]:
+        typer.echo(f"left out: {reject.key}: {reject.reason}", err=True)
+    if len(rejects) > 10:
+        typer.echo(f"left out: {len(rejects) - 10} more rows", err=True)
 
 
 def _cores() -> int:

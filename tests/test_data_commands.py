@@ -137,3 +137,28 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
         "workers": 4,
         "ray": "x:1",
     }
+
+
+def test_a_tsv_is_downloaded_first(tmp_path, monkeypatch):
+    from mas_fast.data import download, prepare
+    from mas_fast.data.samples import Reject
+
+    calls = []
+
+    def fake_run(tsv, folder, size):
+        calls.append((tsv, folder, size))
+        if tsv.name == "fails.tsv":
+            raise RuntimeError("img2dataset: ended with status 3")
+        return [Reject(f"a.tsv:{n}", "found an empty caption") for n in range(12)]
+
+    monkeypatch.setattr(download, "run", fake_run)
+    monkeypatch.setattr(
+        prepare, "prepare", lambda *_, **__: calls.append("prepare") or {"shards": []}
+    )
+    shown = run("prepare", "tars", "-o", "out", "--tsv", "a.tsv", "--size", 64)
+    assert calls == [(Path("a.tsv"), Path("tars"), 64), "prepare"]
+    assert "left out: a.tsv:9: found an empty caption" in shown
+    assert "left out: 2 more rows" in shown and "a.tsv:10" not in shown
+    with pytest.raises(ValueError, match="img2dataset: ended with status 3"):
+        run("prepare", "tars", "-o", "out", "--tsv", "fails.tsv")
+    assert calls[-1] != "prepare"

@@ -55,7 +55,10 @@ def scenes(tmp_path_factory) -> Path:
                 image, file = Image.fromarray(pixels).resize((50, 40)), io.BytesIO()
                 image.save(file, "PNG")
                 labels = random.integers(133, size=(4, 5), dtype=np.uint8).repeat(10, 0)
-                seg, edge = clean(labels.repeat(10, 1)).to_pngs()
+                labels = labels.repeat(10, 1)
+                labels[:20] = 0  # persons, with human parts, whose numbers the layouts differ in
+                human = (labels == 0) * random.integers(1, 20, dtype=np.uint8)
+                seg, edge = clean(labels, human=human).to_pngs()
                 captions = json.dumps({"captions": CAPTIONS[number % 3]}).encode()
                 parts = {"png": file.getvalue(), "seg.png": seg, "edge.png": edge, "json": captions}
                 for suffix, part in parts.items():

@@ -15,7 +15,7 @@ LAYERS = (
     ("streams", "files", "captions", "native", "kernels.launch", "kernels.tiles")
     + ("kernels.attention",)
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
-    + ("scene.readers",)
+    + ("scene.readers", "scene.semantic", "scene.regions")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign"),
@@ -24,9 +24,12 @@ LAYERS = (
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("mindalle", "bundle", "data.shards", "data.images", "data.boxes", "data.samples")
-    + ("data.coco", "data.sources", "data.regions", "data.crops"),
+    + ("data.coco", "data.folders", "data.sources", "data.regions", "data.crops")
+    + ("data.download",),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
-    + ("data.segmenters", "data.recipes", "data.statistics", "data.workers", "data.prepare")
+    + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
+    + ("data.segmenters.face", "data.segmenters.truth")
+    + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report", "data.storybook"),
     ("evaluate",),
     ("reconstruction",),

@@ -4,7 +4,8 @@ The files of a sample share a key and differ in their suffix: an image (jpg, jpe
 `txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
 whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
 the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
-panoptic PNG as `seg.png`, with "segments_info" in the json.
+panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset whose "status" is
+not "success" makes a reject.
 """
 
 from __future__ import annotations
@@ -184,13 +185,16 @@ def assemble(
                 raise ValueError(f"found two files with the suffix {suffix}")
             parts[suffix] = content
     check_name(key)
+    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
+    if isinstance(info.get("status"), str) and info["status"] != "success":  # img2dataset's
+        reason = f" ({info['error_message']})" if info.get("error_message") else ""
+        raise ValueError(f"json: found status {info['status']!r}{reason}, expected 'success'")
     images = [suffix for suffix in IMAGES if suffix in parts]
     if len(images) != 1:
         expected = f"expected one of {', '.join(IMAGES)}"
         raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
     file = parts[images[0]]
     image = read_image(file, images[0])
-    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
     found = captions or _captions(parts, info)
     annotation = _annotation(parts, info)
     return Sample(

@@ -96,7 +96,8 @@ class ShardFolder:
         there."""
         missing = [number for number in range(self.count) if not self._has(number)]
         if missing:
-            raise ValueError(f"{self.path}: found no {self.shard(missing[0]).name}")
+            name = self.shard(missing[0]).name
+            raise ValueError(f"{self.path}: found no {name} of the size in its sidecar")
         self._sweep()
         names = ("file", "bytes", "sha256", "samples")
         sidecars = map(self.read_sidecar, range(self.count))

@@ -199,7 +199,7 @@ def panoptic_layers(
                 "panoptic_seg: found no segments_info, expected some: separated metadata number "
                 "things and stuff alike"
             )
-        for value in np.unique(ids[ids >= 0]).tolist():
+        for value in np.flatnonzero(np.bincount(ids[ids >= 0])).tolist():
             label = value // label_divisor
             (things if label < COCO_THINGS else stuff)[value] = label
     else:

@@ -27,7 +27,7 @@ from mas_fast.data.segmenters.base import (
 )
 from mas_fast.scene import PERSON, Layers
 
-INSTALL = "pip install 'face-alignment>=1.4'"
+INSTALL = "pip install 'face-alignment>=1.5'"
 POINTS = 68
 BROWS, EYES, NOSE, OUTER_MOUTH, INNER_MOUTH = range(1, 6)  # as scene.labels.FACE_NAMES
 # (part, its points): filled polygons, later ones over earlier ones. That of the nose is its tip
@@ -68,7 +68,11 @@ class Face(Segmenter):
         face_alignment = library("face_alignment", INSTALL)
         try:
             aligner = face_alignment.FaceAlignment(
-                face_alignment.LandmarksType.TWO_D, device=device, face_detector="sfd", **_options()
+                face_alignment.LandmarksType.TWO_D,
+                device=device,
+                face_detector="sfd",
+                compile=False,  # it would take a minute in every process
+                max_batch_size=32,
             )
         except OSError as error:  # urllib's errors are among them
             import torch
@@ -155,15 +159,3 @@ def face_parts(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _points(face: np.ndarray, which: range) -> list[tuple[int, int]]:
     return [tuple(point) for point in face[which.start : which.stop].tolist()]
-
-
-def _options() -> dict:
-    """compile: it takes a minute, in every process, and gains nothing for few faces. Versions
-    before 1.5 have neither it nor batches of faces."""
-    import inspect
-
-    import face_alignment
-
-    options = {"compile": False, "max_batch_size": 32}
-    allowed = inspect.signature(face_alignment.FaceAlignment.__init__).parameters
-    return {name: value for name, value in options.items() if name in allowed}

@@ -190,8 +190,9 @@ def load_network(weights: str | os.PathLike) -> SCHP:
     try:
         network.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"{path}: found other tensors than those of SCHP for LIP: {str(error)[:500]}. "
+            f"{path}: found other tensors than those of SCHP for LIP: {reason}. "
             f"Expected exp-schp-201908261155-lip.pth from {SOURCE}"
         ) from error
     return network.float().eval()

@@ -75,19 +75,14 @@ class Transformers(Segmenter):
     ) -> Transformers:
         """model: a folder, or a name on the Hugging Face hub, which is then downloaded. ValueError
         where transformers or the model is missing, and for one that is not of COCO's classes."""
-        library("transformers", INSTALL)
-        from transformers import (
-            AutoConfig,
-            AutoImageProcessor,
-            AutoModelForUniversalSegmentation,
-            AutoProcessor,
-        )
-
+        loaders = ("AutoConfig", "AutoImageProcessor", "AutoModelForUniversalSegmentation")
+        hub = library("transformers", INSTALL, "AutoProcessor", *loaders)
         try:
-            config = AutoConfig.from_pretrained(model)
+            config = hub.AutoConfig.from_pretrained(model)
             oneformer = config.model_type == "oneformer"
-            processor = (AutoProcessor if oneformer else AutoImageProcessor).from_pretrained(model)
-            network = AutoModelForUniversalSegmentation.from_pretrained(model)
+            loader = hub.AutoProcessor if oneformer else hub.AutoImageProcessor
+            processor = loader.from_pretrained(model)
+            network = hub.AutoModelForUniversalSegmentation.from_pretrained(model)
         except (OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
