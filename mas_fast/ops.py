@@ -231,7 +231,8 @@ def attention(
     is "triton" for fp16 and bf16 on a GPU, "reference" within torch.export, otherwise "sdpa".
     Raises as `check_attention`, and as `vq_nearest` for `impl`.
     """
-    if torch.is_autocast_enabled(q.device.type):
+    # Of the meta device, where shapes are found, autocast knows nothing.
+    if q.device.type != "meta" and torch.is_autocast_enabled(q.device.type):
         q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
     options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
     reference_attention.check_attention(q, k, v, **options)

@@ -4,8 +4,9 @@
 #   run.sh OUT Train_GCC-training.tsv cc12m.tsv   captions TAB urls, or urls TAB captions
 #   run.sh --plan [--machine 8xH200]              disk, hours and memory for 14M pairs; does nothing
 #
-# Each step goes on where it was stopped, so the same command again continues. What there is in
-# OUT/pairs already, as tars of img2dataset, is not downloaded. Set in the environment:
+# Each step goes on where it was stopped, so the same command again continues. Where there are tars
+# in OUT/pairs already, nothing is downloaded; else img2dataset does it (pipx install img2dataset).
+# Set in the environment:
 #   SEGMENTERS  a file of annotators, one a line, as `mas-fast data prepare --segmenter` takes them;
 #               without it, the scenes have to be in the pairs
 #   MINDALLE    minDALL-E's unpacked folder, whose picture tokenizer is taken (CC BY-NC-SA weights)
@@ -30,15 +31,9 @@ step() { printf '\n== %s\n' "$*" >&2; }
 
 if ! ls "$out"/pairs/*.tar >/dev/null 2>&1; then
   step pairs
-  command -v img2dataset >/dev/null || { echo "run.sh: pip install img2dataset" >&2; exit 1; }
-  for list in "$@"; do # neither list has a header, and CC12M's columns are the other way round
-    name=$(basename "$list" .tsv)
-    case $(head -c 4 "$list") in http) columns='url\tcaption\n' ;; *) columns='caption\turl\n' ;; esac
-    { printf "$columns"; cat "$list"; } >"$out/$name.list.tsv"
-    img2dataset --url_list "$out/$name.list.tsv" --input_format tsv --url_col url \
-      --caption_col caption --output_format webdataset --output_folder "$out/download/$name" \
-      --image_size "${SIZE:-256}" --resize_mode keep_ratio --incremental_mode incremental \
-      --processes_count "$workers" --thread_count 64
+  for list in "$@"; do
+    python3 -c 'import sys; from mas_fast.data.download import run; run(*sys.argv[1:3], size=int(sys.argv[3]))' \
+      "$list" "$out/download/$(basename "$list" .tsv)" "${SIZE:-256}"
   done
   mkdir "$out/pairs.new"
   for tar in "$out"/download/*/*.tar; do
