@@ -35,6 +35,7 @@ if ! ls "$out"/pairs/*.tar >/dev/null 2>&1; then
     python3 -c 'import sys; from mas_fast.data.download import run; run(*sys.argv[1:3], size=int(sys.argv[3]))' \
       "$list" "$out/download/$(basename "$list" .tsv)" "${SIZE:-256}"
   done
+  rm -rf "$out/pairs.new"
   mkdir "$out/pairs.new"
   for tar in "$out"/download/*/*.tar; do
     ln "$tar" "$out/pairs.new/$(basename "$(dirname "$tar")")-$(basename "$tar")"
