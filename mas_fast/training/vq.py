@@ -255,7 +255,8 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
         )
     loss = ImgLoss(model, settings, critic)
     return [
-        Part("model", model, loss, adam(model)),
+        # What a step that was left out has kept for the critic is not for the next one.
+        Part("model", model, loss, adam(model), prepare=lambda *_: loss.passes.clear()),
         Part(
             "critic",
             critic,
