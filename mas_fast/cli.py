@@ -126,12 +126,104 @@ def train_vq_seg(context: typer.Context, config: ConfigFile) -> None:
 def train_vq_img(context: typer.Context, config: ConfigFile) -> None:
     """Train the tokenizer of pictures: as `vq-seg`, but needs no scenes.
 
+    `--perceptual FOLDER` adds LPIPS, `--object-weight 1` LPIPS of each object, `--face FOLDER` the
+    distance of each face, `--gan-start STEP` the GAN loss. FOLDER has the published weights: where
+    one is missing, the message names it and where to get it. Objects and faces are those of
+    "object_boxes" and "face_boxes" in a sample's json, lists of [x0, y0, x1, y1] in pixels, else
+    those that its scene shows.
+
     Example: mas-fast train vq-img configs/vq-img-small.yaml --data DATA --folder runs/img
     """
     from mas_fast.training.settings import read
     from mas_fast.training.vq import ImgSettings, train
 
     typer.echo(train(read(ImgSettings, config, context.args)))
+
+
+evaluation = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(evaluation, name="eval", help="Measure the tokenizers: `vq-seg`, `vq-img`.")
+
+Bundle = Annotated[Path, typer.Argument(help="A folder that `train` or `import` wrote.")]
+Data = Annotated[
+    Path, typer.Option(help="A COCO folder, webdataset tars, or a folder of images and scenes.")
+]
+Samples = Annotated[int | None, typer.Option(help="So many, evenly spread; without it, all.")]
+Batch = Annotated[int, typer.Option(help="Pictures at a time.")]
+Workers = Annotated[int, typer.Option(help="Processes that read the data.")]
+Device = Annotated[str | None, typer.Option(help="By default a GPU where there is one.")]
+SheetFile = Annotated[Path | None, typer.Option(help="Draw inputs beside reconstructions: a PNG.")]
+JsonFile = Annotated[Path | None, typer.Option(help="Write the results to this file.")]
+
+
+@evaluation.command("vq-seg")
+def eval_vq_seg(
+    bundle: Bundle,
+    data: Data,
+    samples: Samples = None,
+    batch: Batch = 8,
+    workers: Workers = 0,
+    device: Device = None,
+    sheet: SheetFile = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure the tokenizer of scenes: IoU of each class and their mean, use of the codebook.
+
+    Each scene is cut to its middle square at the model's resolution, encoded and decoded.
+
+    Example: mas-fast eval vq-seg my-bundle --data coco --sheet seg.png
+    """
+    from mas_fast.reconstruction import evaluate
+
+    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    _show(evaluate(bundle, "vq_seg", data, **options), sheet, json)
+
+
+@evaluation.command("vq-img")
+def eval_vq_img(
+    bundle: Bundle,
+    data: Data,
+    lpips: Annotated[
+        Path | None, typer.Option(help="Folder with the weights of LPIPS, to measure it.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TorchScript file that extracts features, to measure rFID: pictures "
+            "[N, 3, H, W] in 0..255 -> [N, D], as StyleGAN's inception-2015-12-05.pt. It is a "
+            "program: take it from whom you trust."
+        ),
+    ] = None,
+    samples: Samples = None,
+    batch: Batch = 8,
+    workers: Workers = 0,
+    device: Device = None,
+    sheet: SheetFile = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure the tokenizer of pictures: PSNR, SSIM, LPIPS and rFID, use of the codebook.
+
+    Each picture is cut to its middle square at the model's resolution, encoded and decoded.
+
+    Example: mas-fast eval vq-img my-bundle --data photos --lpips weights --json img.json
+    """
+    from mas_fast.reconstruction import evaluate
+
+    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    found = evaluate(bundle, "vq_img", data, lpips=lpips, features=features, **options)
+    _show(found, sheet, json)
+
+
+def _show(found, sheet: Path | None, json: Path | None) -> None:
+    """Print a Reconstruction, and write what was asked for."""
+    from json import dumps
+
+    from rich.console import Console
+
+    Console().print(*found.tables())
+    if sheet is not None:
+        found.sheet().save(sheet, "PNG")
+    if json is not None:
+        json.write_text(dumps(found.to_dict(), indent=2) + "\n")
 
 
 @app.command("import")
@@ -166,5 +258,5 @@ def main() -> None:
     """The entry point: bad input and missing parts end in one line, not in a traceback."""
     try:
         app()
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError) as error:
         sys.exit(f"mas-fast: {error}")

@@ -323,7 +323,11 @@ class VQVAE(nn.Module):
         return self.decoder(self.post_quant_conv(self.quantize.lookup(codes)))
 
     def forward(self, x: Input) -> Output:
-        """x as in `encode`. In training mode the codebook also learns and counts."""
+        """x as in `encode`. In training mode the codebook also learns and counts. ValueError to
+        train in another dtype than fp32: autocast computes in bf16, but weights and statistics need
+        their small changes."""
+        if self.training and self.dtype != torch.float32:
+            raise ValueError(f"found weights of {self.dtype}, expected torch.float32 to train")
         quantized = self.quantize(self._features(x))
         return Output(
             self.decoder(self.post_quant_conv(quantized.vectors)),

@@ -54,7 +54,7 @@ def test_official_folders(tmp_path):
         assert (second.key, second.captions) == ("2", ["b"])
         assert set(first.scene.labels[:, :3].flat) == {COCO_NAMES.index("cat")}
         assert set(first.scene.labels[:, 3:].flat) == {VOID}
-        assert first.info["image_id"] == 1
+        assert first.layers is not None and first.info["image_id"] == 1
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"annotations": [{"image_id": 2, "caption": "other"}]}))
     assert [sample.captions for sample in open_source(tmp_path, other)] == [[], ["other"]]

@@ -21,12 +21,14 @@ LAYERS = (
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("bundle", "data.shards", "data.images", "data.samples", "data.coco", "data.sources"),
+    ("bundle", "data.shards", "data.images", "data.boxes", "data.samples", "data.coco")
+    + ("data.sources", "data.regions", "data.crops"),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.prepare", "data.encode", "data.storybook"),
     ("evaluate",),
+    ("reconstruction",),
     ("training.settings", "training.records", "training.order", "training.trainer")
-    + ("training.crops", "training.vq", "training.gpt", "info", "bench"),
+    + ("training.vq", "training.gpt", "info", "bench"),
     ("cli",),
 )
 PLACE = {name: (layer, i) for layer, names in enumerate(LAYERS) for i, name in enumerate(names)}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mas_fast.data.images import read_image
 from mas_fast.data.samples import Sample
-from mas_fast.scene import Scene, find_edges
+from mas_fast.scene import COCO_NAMES, Layers, Scene, find_edges
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
@@ -96,6 +96,36 @@ def test_geometry_acts_on_image_and_scene_together():
     assert len({square.labels.tobytes() for square in squares}) > 10
     assert Sample("a", sample.image).square(8).scene is None
     with pytest.raises(ValueError, match="image of 30 x 50 and a scene of 20 x 10"):
-        Sample("a", sample.image, scene=part.scene)
+        Sample("a", sample.image, annotation=part.scene)
     with pytest.raises(ValueError, match="crop: found rows"):
         Sample("a", sample.image).crop(0, 0, 31, 1)
+
+
+def test_layers_are_cut_before_the_rules_are_applied():
+    panoptic = np.full((20, 40), COCO_NAMES.index("cat"), np.uint8)
+    panoptic[:, 30:] = 0  # a person, on the right
+    instances = np.repeat(np.arange(40, dtype=np.int32) // 10, 20).reshape(40, 20).T.copy()
+    human = np.zeros((20, 40), np.uint8)
+    human[5:9, 5:9] = 13  # a face in the cat: what a parser invents
+    human[5:9, 32:36] = 14
+    layers = Layers(panoptic, instances, human)
+    sample = Sample("a", Image.new("RGB", (40, 20)), [], layers)
+    assert sample.layers is layers and sample.scene == layers.clean()
+    assert sample.scene is sample.scene  # cleaned once
+    left = sample.crop(0, 0, 20, 30)  # nobody is left, and so no parts
+    assert set(left.scene.labels.flat) == {COCO_NAMES.index("cat")}
+    assert left.scene == sample.layers.crop(0, 0, 20, 30).clean()
+    small = sample.resize(5, 10)
+    assert small.scene == find_edges_of(small.scene, small.layers.instances)
+    flipped = sample.flip()
+    assert flipped.scene.labels[6, 5] == 132 + 15 and flipped.scene == flipped.layers.clean()
+    assert Sample("a", sample.image).scene is None and Sample("a", sample.image).layers is None
+    scene = layers.clean()
+    assert Sample("a", sample.image, annotation=scene).layers is None
+    with pytest.raises(ValueError, match="image of 20 x 30 and a scene of 20 x 40"):
+        Sample("a", left.image, [], layers)
+
+
+def find_edges_of(scene: Scene, instances: np.ndarray) -> Scene:
+    """The scene with edges one pixel wide at its own size."""
+    return Scene(scene.labels, find_edges(scene.labels, instances), scene.layout)

@@ -216,7 +216,7 @@ def test_tars(tmp_path):
     source = open_source(tmp_path)
     assert isinstance(source, TarSource) and keys(source) == ["000", "001", long]
     first, second, third = source
-    assert first.captions == ["one", "two"] and first.scene == SCENE
+    assert first.captions == ["one", "two"] and first.scene == SCENE and first.layers is None
     assert second.captions == ["three"] and second.scene is None and third.captions == []
     assert keys(open_source(tmp_path / "00000.tar")) == ["000", "001"]
     with pytest.raises(ValueError, match="found captions for tars"):
@@ -230,6 +230,7 @@ def test_panoptic_png_in_a_tar(tmp_path):
     members = [("0.jpg", JPG), ("0.seg.png", encoded(ids))]
     info = json.dumps({"segments_info": segments}).encode()
     (sample,) = open_source(write_tar(tmp_path / "0.tar", [*members, ("0.json", info)]))
+    assert sample.layers is not None
     assert sample.scene == clean(*read_coco_panoptic(encoded(ids), segments))
     (reject,) = open_source(write_tar(tmp_path / "0.tar", [*members, ("0.json", b"{}")]))
     assert "expected edge.png or segments_info" in reject.reason

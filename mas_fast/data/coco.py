@@ -13,7 +13,7 @@ import numpy as np
 
 from mas_fast.data.images import read_image
 from mas_fast.data.samples import Reject, Sample, Source, check_name, clean_captions, parse_json
-from mas_fast.scene import clean, coco_labels, read_coco_panoptic
+from mas_fast.scene import Layers, coco_labels, read_coco_panoptic
 
 PREFIX = "panoptic_"
 
@@ -28,7 +28,7 @@ class _Entry:
 
 
 class CocoSource(Source):
-    """The photos of panoptic JSON files that have an annotation, with scenes and captions.
+    """The photos of panoptic JSON files that have an annotation, with layers and captions.
 
     For `panoptic_SPLIT.json` in the folder R or R/annotations: the PNGs are in the folder
     panoptic_SPLIT or panoptic beside it, the photos in R/SPLIT, R/images/SPLIT, R/images or
@@ -64,10 +64,10 @@ class CocoSource(Source):
         entry = self.entries[index]
         image = read_image(entry.image)
         segments = [{"id": i, "category_id": c} for i, c in entry.segments.tolist()]
-        scene = clean(*read_coco_panoptic(entry.png, segments, entry.categories))
+        layers = Layers(*read_coco_panoptic(entry.png, segments, entry.categories))
         captions = self.captions.get(entry.image_id, [])
         info = {"image_id": entry.image_id, "segments_info": segments}
-        return Sample(self.key(index), image, list(captions), scene, info)
+        return Sample(self.key(index), image, list(captions), layers, info)
 
     def _entries(self, file: Path) -> Iterator[_Entry]:
         values = _load(file)

@@ -1,9 +1,10 @@
-"""One sample: picture, captions, scene; one reject: why there is none; and a list of both.
+"""One sample: picture, captions, annotation; one reject: why there is none; and a list of both.
 
 The files of a sample share a key and differ in their suffix: an image (jpg, jpeg, png, webp, bmp);
-`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt; and
-the scene: `seg.png` with `edge.png` (Scene.to_pngs), or COCO's panoptic PNG as `seg.png`, with
-"segments_info" in the json.
+`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
+whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
+the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
+panoptic PNG as `seg.png`, with "segments_info" in the json.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
+from mas_fast.data.boxes import Boxes
 from mas_fast.data.images import read_image
-from mas_fast.scene import Scene, clean, read_coco_panoptic
+from mas_fast.scene import Layers, Scene, read_coco_panoptic
 from mas_fast.streams import check_int
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "bmp")
@@ -35,25 +38,39 @@ class Reject:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """image: RGB [H, W]. captions: perhaps none. scene: of the same size, or None. info: what the
-    source says about it. ValueError for a scene of another size.
+    """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
+    scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
+    and faces, where the source gives some. ValueError for an annotation of another size.
 
-    crop, resize and flip act on image and scene together.
+    crop, resize and flip act on image, annotation and boxes together. Layers become a scene only
+    when `scene` is asked for: geometry first, then the rules.
     """
 
     key: str
     image: Image.Image
     captions: list[str] = field(default_factory=list)
-    scene: Scene | None = None
+    annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
+    boxes: Boxes = Boxes()
 
     def __post_init__(self) -> None:
-        scene = self.scene
-        if scene is not None and (scene.width, scene.height) != self.image.size:
+        found = self.annotation
+        if found is not None and (found.width, found.height) != self.image.size:
             raise ValueError(
                 f"found an image of {self.image.height} x {self.image.width} "
-                f"and a scene of {scene.height} x {scene.width}, expected the same"
+                f"and a scene of {found.height} x {found.width}, expected the same"
             )
+
+    @property
+    def layers(self) -> Layers | None:
+        """What annotators said, where the rules have not been applied yet."""
+        return self.annotation if isinstance(self.annotation, Layers) else None
+
+    @cached_property
+    def scene(self) -> Scene | None:
+        """The clean scene at the size that the sample has now. Layers are cleaned with the rules'
+        defaults: `layers.clean(...)` takes others."""
+        return self.annotation.clean() if isinstance(self.annotation, Layers) else self.annotation
 
     def crop(self, top: int, left: int, height: int, width: int) -> Sample:
         """That part of it. ValueError unless it lies within the image."""
@@ -65,20 +82,25 @@ class Sample:
                 f"expected some within {self.image.height} x {self.image.width}"
             )
         image = self.image.crop((left, top, left + width, top + height))
-        scene = self.scene and self.scene.crop(top, left, height, width)
-        return replace(self, image=image, scene=scene)
+        annotation = self.annotation and self.annotation.crop(top, left, height, width)
+        boxes = self.boxes.crop(top, left, height, width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes)
 
     def resize(self, height: int, width: int) -> Sample:
-        """Bicubic for the image, with antialiasing; the scene as Scene.resize."""
+        """Bicubic for the image, with antialiasing; the annotation as its own `resize`."""
         check_int("height", height, 1)
         check_int("width", width, 1)
         image = self.image.resize((width, height), Image.Resampling.BICUBIC)
-        return replace(self, image=image, scene=self.scene and self.scene.resize(height, width))
+        annotation = self.annotation and self.annotation.resize(height, width)
+        boxes = self.boxes.scale(height / self.image.height, width / self.image.width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
         image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return replace(self, image=image, scene=self.scene and self.scene.flip())
+        annotation = self.annotation and self.annotation.flip()
+        boxes = self.boxes.flip(self.image.width)
+        return replace(self, image=image, annotation=annotation, boxes=boxes)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -167,7 +189,8 @@ def assemble(
     image = read_image(parts[images[0]], images[0])
     info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
     found = captions or _captions(parts, info)
-    return Sample(key, image, clean_captions(found), _scene(parts, info), info)
+    annotation = _annotation(parts, info)
+    return Sample(key, image, clean_captions(found), annotation, info, boxes=Boxes.of(info))
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
@@ -183,7 +206,7 @@ def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
         raise ValueError(f"txt: found bytes that are not UTF-8 ({error})") from error
 
 
-def _scene(parts: Mapping[str, Path | bytes], info: dict) -> Scene | None:
+def _annotation(parts: Mapping[str, Path | bytes], info: dict) -> Scene | Layers | None:
     if "edge.png" in parts and "seg.png" in parts:
         return Scene.from_pngs(parts["seg.png"], parts["edge.png"])
     if "edge.png" in parts:
@@ -192,7 +215,7 @@ def _scene(parts: Mapping[str, Path | bytes], info: dict) -> Scene | None:
         return None
     if "segments_info" not in info:
         raise ValueError("found seg.png, expected edge.png or segments_info in the json beside it")
-    return clean(*read_coco_panoptic(parts["seg.png"], info["segments_info"]))
+    return Layers(*read_coco_panoptic(parts["seg.png"], info["segments_info"]))
 
 
 def clean_captions(captions: object) -> list[str]:

@@ -81,6 +81,10 @@ class Settings:
         check("clip", self.clip, 1e-9)
         check("spike", self.spike, 1)
 
+    def free(self) -> set[str]:
+        """FREE; and, as a constant learning rate lets a finished run be prolonged, then `steps`."""
+        return self.FREE | ({"steps"} if self.lr_end == 1 else set())
+
     def rate(self, step: int) -> float:
         """What the learning rates are multiplied by at `step`, counted from 0."""
         if step < self.warmup:
@@ -208,7 +212,10 @@ class Trainer:
     # ------------------------------------------------------------------ one step
 
     def _load(self, batches: Iterator[dict]) -> dict:
-        batch = next(batches)
+        try:
+            batch = next(batches)
+        except ValueError as error:  # what a worker raises has its traceback in it
+            raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
         for key, reason in batch.pop("rejects"):
             self.rejects.add(key, reason)
         return {
@@ -323,11 +330,9 @@ class Trainer:
             return
         self.step, state = found
         then, now = state["settings"], plain(self.settings)
-        # A constant learning rate lets a finished run be prolonged.
-        free = self.settings.FREE | ({"steps"} if self.settings.lr_end == 1 else set())
         changed = {
             name: (then.get(name), now.get(name))
-            for name in sorted({*then, *now} - free)
+            for name in sorted({*then, *now} - self.settings.free())
             if then.get(name) != now.get(name)
         }
         if changed:
