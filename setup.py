@@ -156,5 +156,9 @@ setup(
         "tokenizers>=0.20",
         "tqdm>=4.66",
     ]
-    + ([TORCH, "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"] if WITH_TORCH else []),  # to train
+    + (
+        [TORCH, "pyarrow>=16", "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"]  # to train
+        if WITH_TORCH
+        else []
+    ),
 )

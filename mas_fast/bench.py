@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("collapse", "decode", "first_layer", "sampler", "tokenizers")
+SUBJECTS = ("collapse", "decode", "first_layer", "prepare", "sampler", "tokenizers")
 
 
 def suite() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mas_fast.data.images import read_image
-from mas_fast.data.samples import Sample
+from mas_fast.data.samples import Sample, assemble
 from mas_fast.scene import COCO_NAMES, Layers, Scene, find_edges
 
 
@@ -129,3 +129,12 @@ def test_layers_are_cut_before_the_rules_are_applied():
 def find_edges_of(scene: Scene, instances: np.ndarray) -> Scene:
     """The scene with edges one pixel wide at its own size."""
     return Scene(scene.labels, find_edges(scene.labels, instances), scene.layout)
+
+
+def test_the_file_goes_with_its_pixels(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(JPG)
+    for file in (JPG, tmp_path / "a.jpg"):
+        sample = assemble("a", [("jpg", file), ("txt", b"a house")])
+        assert sample.file == file
+        changed = (sample.crop(0, 0, 6, 8), sample.resize(6, 8), sample.flip(), sample.square(4))
+        assert all(other.file is None for other in changed)

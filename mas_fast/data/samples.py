@@ -4,7 +4,8 @@ The files of a sample share a key and differ in their suffix: an image (jpg, jpe
 `txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
 whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
 the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
-panoptic PNG as `seg.png`, with "segments_info" in the json.
+panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset whose "status" is
+not "success" makes a reject.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Reject:
 class Sample:
     """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
     scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
-    and faces, where the source gives some. ValueError for an annotation of another size.
+    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
+    its own. ValueError for an annotation of another size.
 
     crop, resize and flip act on image, annotation and boxes together. Layers become a scene only
     when `scene` is asked for: geometry first, then the rules.
@@ -52,6 +54,7 @@ class Sample:
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
     boxes: Boxes = Boxes()
+    file: Path | bytes | None = None
 
     def __post_init__(self) -> None:
         found = self.annotation
@@ -84,7 +87,7 @@ class Sample:
         image = self.image.crop((left, top, left + width, top + height))
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
         boxes = self.boxes.crop(top, left, height, width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
         """Bicubic for the image, with antialiasing; the annotation as its own `resize`."""
@@ -93,14 +96,14 @@ class Sample:
         image = self.image.resize((width, height), Image.Resampling.BICUBIC)
         annotation = self.annotation and self.annotation.resize(height, width)
         boxes = self.boxes.scale(height / self.image.height, width / self.image.width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
         image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         annotation = self.annotation and self.annotation.flip()
         boxes = self.boxes.flip(self.image.width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes)
+        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -182,15 +185,20 @@ def assemble(
                 raise ValueError(f"found two files with the suffix {suffix}")
             parts[suffix] = content
     check_name(key)
+    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
+    if isinstance(info.get("status"), str) and info["status"] != "success":  # img2dataset's
+        reason = f" ({info['error_message']})" if info.get("error_message") else ""
+        raise ValueError(f"json: found status {info['status']!r}{reason}, expected 'success'")
     images = [suffix for suffix in IMAGES if suffix in parts]
     if len(images) != 1:
         expected = f"expected one of {', '.join(IMAGES)}"
         raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
-    image = read_image(parts[images[0]], images[0])
-    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
+    file = parts[images[0]]
+    image = read_image(file, images[0])
     found = captions or _captions(parts, info)
     annotation = _annotation(parts, info)
-    return Sample(key, image, clean_captions(found), annotation, info, boxes=Boxes.of(info))
+    boxes = Boxes.of(info)
+    return Sample(key, image, clean_captions(found), annotation, info, boxes, file)
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mas_fast.bundle import _replace as replace_file
+from mas_fast.files import replace_file
 
 
 class Checkpoints:

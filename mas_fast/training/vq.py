@@ -18,11 +18,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import _replace as replace_file
 from mas_fast.bundle import save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
+from mas_fast.files import replace_file
 from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.perceptual import LPIPS, FaceDistance
 from mas_fast.reconstruction import inputs, reconstruct, spread

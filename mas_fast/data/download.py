@@ -1,0 +1,168 @@
+"""Downloading the pictures of CC3M and CC12M: img2dataset's work, called with the right options.
+
+    run("cc12m.tsv", "cc12m/")        # then open_source("cc12m/")
+
+The two files hold the same columns in opposite order and no header. Which is which is found in the
+first thousand rows and checked in all. img2dataset wants old versions of other packages, and so
+lives in an environment of its own: `pipx install img2dataset`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mas_fast.captions import URL
+from mas_fast.data.samples import Reject, clean_captions, printable
+
+TOOL = "img2dataset"
+LINKS = "links.csv"  # what img2dataset reads, in the output folder
+LOOK = 1000  # rows, more than half of which tell the order of the columns
+LONGEST = 1 << 20  # bytes of a line
+SHARD = 10_000  # samples
+
+
+def url_column(tsv: str | os.PathLike) -> int:
+    """0 (CC12M: URL, caption) or 1 (CC3M: caption, URL), as the first rows say. ValueError when
+    they do not agree, or there are none."""
+    rows = [row for _, row in itertools.islice(_rows(Path(tsv)), LOOK) if not _is_header(row)]
+    counts = [sum(len(row) == 2 and bool(URL.match(row[n])) for row in rows) for n in (0, 1)]
+    column = int(counts[1] > counts[0])
+    if 2 * counts[column] <= len(rows) or counts[0] == counts[1]:
+        raise ValueError(
+            f"{tsv}: found URLs in column 1 of {counts[0]} and in column 2 of {counts[1]} of the "
+            f"first {len(rows)} rows, expected two columns, caption and URL in either order"
+        )
+    return column
+
+
+def write_links(tsv: str | os.PathLike, output: str | os.PathLike) -> tuple[Path, list[Reject]]:
+    """(the CSV that img2dataset reads, rows that are left out). A header that names the two
+    columns is no row. ValueError as for `url_column`."""
+    tsv, output = Path(tsv), Path(output)
+    column = url_column(tsv)
+    output.mkdir(parents=True, exist_ok=True)
+    path, rejects = output / LINKS, []
+    temporary = path.with_name(f".{LINKS}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["url", "caption"])
+            for number, row in _rows(tsv):
+                if _is_header(row):
+                    continue
+                try:
+                    writer.writerow(_checked(row, column))
+                except ValueError as error:
+                    rejects.append(Reject(f"{tsv.name}:{number}", printable(str(error))))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path, rejects
+
+
+def command(
+    links: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    size: int = 256,
+    processes: int = os.cpu_count() or 1,
+    threads: int = 32,
+    timeout: int = 10,
+) -> list[str]:
+    """img2dataset's command line, from links.csv to tars of 10,000 samples in `output`.
+
+    size: of the shorter side; pictures are made smaller, never larger. processes, threads: of each
+    process. timeout: seconds for one picture. Called again, it goes on where it ended.
+    """
+    options = {
+        "url_list": links,
+        "input_format": "csv",
+        "url_col": "url",
+        "caption_col": "caption",
+        "output_format": "webdataset",
+        "output_folder": output,
+        "image_size": size,
+        "resize_mode": "keep_ratio",
+        "resize_only_if_bigger": True,
+        "encode_quality": 95,
+        "number_sample_per_shard": SHARD,
+        "processes_count": processes,
+        "thread_count": threads,
+        "timeout": timeout,
+        "retries": 1,
+        "incremental_mode": "incremental",
+        "enable_wandb": False,
+    }
+    return [_tool(), *(f"--{name}={value}" for name, value in options.items())]
+
+
+def run(tsv: str | os.PathLike, output: str | os.PathLike, **options: int) -> list[Reject]:
+    """Download the pictures of a TSV, .tsv or .tsv.gz, into tars in `output`; the rows that are
+    left out. options: those of `command`.
+
+    ImportError where img2dataset is not installed; ValueError for a file that is no such TSV;
+    RuntimeError when img2dataset fails.
+    """
+    _tool()  # before the long copy
+    links, rejects = write_links(tsv, output)
+    done = subprocess.run(command(links, output, **options), check=False)
+    if done.returncode:
+        raise RuntimeError(f"{TOOL}: ended with status {done.returncode}, see its output above")
+    return rejects
+
+
+def _tool() -> str:
+    found = shutil.which(TOOL)
+    if found is None:
+        raise ImportError(
+            f"found no {TOOL} on PATH, which downloads the pictures; it needs an environment of "
+            f"its own: pipx install {TOOL}, or: uv tool install {TOOL}"
+        )
+    return found
+
+
+def _is_header(row: list[str]) -> bool:
+    return sorted(row) == ["caption", "url"]
+
+
+def _checked(row: list[str], column: int) -> tuple[str, str]:
+    """(URL, caption) of a row."""
+    if len(row) != 2:
+        raise ValueError(f"found {len(row)} columns, expected two: caption and URL")
+    url, caption = row[column].strip(), row[1 - column]
+    if not URL.match(url) or re.search(r"\s", url):
+        raise ValueError(f"found {url[:80]!r} in column {column + 1}, expected a URL")
+    captions = clean_captions([caption])
+    if not captions:
+        raise ValueError("found an empty caption, expected some text")
+    return url, captions[0]
+
+
+def _rows(tsv: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number, from 1, and fields of the lines that are not empty; bytes that are not UTF-8 become
+    half surrogates, which no caption may hold."""
+    if not tsv.is_file():
+        raise ValueError(f"{tsv}: found no such file, expected captions and URLs")
+    try:
+        with gzip.open(tsv) if tsv.suffix == ".gz" else open(tsv, "rb") as file:
+            number = 0
+            while line := file.readline(LONGEST):
+                number += 1
+                if len(line) == LONGEST:
+                    raise ValueError(
+                        f"{tsv}: line {number}: found more than {LONGEST} bytes without a line "
+                        "break, expected a caption and a URL"
+                    )
+                if text := line.decode("utf-8-sig", "surrogateescape").rstrip("\r\n"):
+                    yield number, text.split("\t")
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{tsv}: {error}") from error

@@ -1,0 +1,95 @@
+"""A scene out of regions named in words.
+
+scene = scene_from_regions(256, 256, [("sky", (0, 0, 256, 128)), ("elephant", [(9, 9), ...])])
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mas_fast.scene.labels import MINI158, VOID, Layout, layout_named
+from mas_fast.scene.rules import find_edges
+from mas_fast.scene.scene import Scene
+from mas_fast.scene.semantic import ADE20K, COCO_STUFF
+
+ENDINGS = ("", "-merged", "-other-merged", "-other", "-stuff")  # of COCO's names: sky-other-merged
+Shape = Sequence[float] | Sequence[tuple[float, float]]
+
+
+def label_named(name: str, layout: Layout | str = MINI158) -> int:
+    """The label of a class: its name in the layout, or that without its ending, such as "sky" for
+    "sky-other-merged". ValueError names classes that are called alike."""
+    layout = layout_named(layout)
+    names = {layout.names[label]: int(label) for label in layout.label_channels}
+    word = " ".join(name.lower().split()) if isinstance(name, str) else name
+    for ending in ENDINGS if isinstance(name, str) else ():
+        if word + ending in names:
+            return names[word + ending]
+    short = {known.removesuffix(end): known for known in names for end in ENDINGS[:0:-1]}
+    synonyms = [known.coco(word) for known in (ADE20K, COCO_STUFF)]
+    alike = [found for found in synonyms if found]
+    alike += difflib.get_close_matches(str(name), [*names, *short], n=5, cutoff=0.6)
+    alike += [known for known in names if str(name) in known.split("-") + known.split()]
+    close = list(dict.fromkeys(short.get(known, known) for known in alike))[:5]
+    expected = (
+        f"did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else "expected one of " + (", ".join(names))
+    )
+    raise ValueError(f"region: found no class {name!r}; {expected}")
+
+
+def scene_from_regions(
+    width: int,
+    height: int,
+    regions: Iterable[tuple[str, Shape]],
+    layout: Layout | str = MINI158,
+) -> Scene:
+    """The scene of (class, shape) pairs, later ones over earlier ones, void where there is none.
+
+    A class is a name that `label_named` knows. A shape is a box (left, top, right, bottom) or a
+    polygon [(x, y), (x, y), (x, y), ...], in pixels from the upper left corner; what lies outside
+    is cut off. A box holds the pixels whose centres it holds, a polygon those that Pillow fills.
+    Each region is an instance: there is an edge around it. ValueError names a region that is wrong.
+    """
+    layout = layout_named(layout)
+    if width < 1 or height < 1:
+        raise ValueError(f"scene: found {height} x {width}, expected at least 1 x 1")
+    labels = np.full((height, width), VOID, np.uint8)
+    instances = np.zeros((height, width), np.int32)
+    for number, (name, shape) in enumerate(regions, 1):
+        label = label_named(name, layout)
+        mask = _mask(f"region {number} ({name})", shape, width, height)
+        labels[mask], instances[mask] = label, number
+    return Scene(labels, find_edges(labels, instances), layout)
+
+
+def _mask(what: str, shape: Shape, width: int, height: int) -> np.ndarray:
+    """bool [H, W]: the pixels of a box or polygon. ValueError if it has none."""
+    try:
+        values = np.asarray(shape, np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    box = values.shape == (4,) and values[0] < values[2] and values[1] < values[3]
+    polygon = values.ndim == 2 and values.shape[1] == 2 and len(values) >= 3
+    if not (box or polygon) or not all(map(math.isfinite, values.flat)):
+        raise ValueError(
+            f"{what}: found {shape!r}, expected a box (left, top, right, bottom) "
+            "or a polygon of at least three points (x, y)"
+        )
+    if box:
+        x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+        left, top, right, bottom = values
+        mask = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
+    else:
+        image = Image.new("1", (width, height))
+        ImageDraw.Draw(image).polygon([tuple(point) for point in values.tolist()], fill=1)
+        mask = np.array(image)
+    if not mask.any():
+        raise ValueError(f"{what}: found no pixel of it in a scene of {height} x {width}")
+    return mask
