@@ -10,19 +10,14 @@ process of its own. All return the same tensor, so the goal is about what comes 
 from __future__ import annotations
 
 import copy
-import ctypes
-import os
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks import goals, results
+from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
 from benchmarks.worker import Worker
@@ -165,21 +160,13 @@ class Memory:
             self.call(*scene(16, config.channels))  # loads the code
 
     def peak(self) -> int:
-        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps would hide what a call takes
-        Path("/proc/self/clear_refs").write_text("5")
-        before = self._status("VmRSS")
         with torch.inference_mode():
-            self.call(*self.x)
-        return self._status("VmHWM") - before
-
-    def _status(self, field: str) -> int:
-        text = Path("/proc/self/status").read_text()
-        return int(re.search(rf"{field}:\s*(\d+) kB", text)[1]) << 10
+            return memory.added_bytes(lambda: self.call(*self.x))
 
 
 def peak_bytes(name: str, plan: Plan) -> int | None:
     """None where the system does not tell."""
-    if sys.platform != "linux" or not os.access("/proc/self/clear_refs", os.W_OK):
+    if not memory.is_told():
         return None
     worker = Worker("benchmarks.first_layer:Memory", plan.threads)
     try:

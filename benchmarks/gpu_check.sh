@@ -52,7 +52,7 @@ import torch
 print(sys.version)
 print("torch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name())
 needed = "numpy safetensors typer rich tqdm pybind11 pytest pytest_timeout hypothesis scipy mpmath"
-wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2"
+wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2 liger_kernel"
 missing = [name for name in needed.split() if not find.find_spec(name)]
 print("missing, not needed here:", [name for name in wanted.split() if not find.find_spec(name)])
 sys.exit(f"missing: {missing}" if missing else 0)
@@ -90,6 +90,8 @@ else
   skip sanitizer "found no compute-sanitizer"
 fi
 step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("sampler", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step cross_entropy 90 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 
 cat "$summary"

@@ -35,6 +35,8 @@ TILES = {
     "vq_rescore": {80: Tile(16, 64, 4, 2)},
     "vq_pack": {80: Tile(16, 0, 4, 1)},
     "vq_statistics": {80: Tile(32, 128, 4, 2)},
+    "cross_entropy": {80: Tile(1, 16384, 16, 1)},
+    "head_gradient": {80: Tile(128, 128, 8, 3), 90: Tile(128, 256, 8, 3)},
 }
 
 

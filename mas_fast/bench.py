@@ -12,7 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("collapse", "decode", "first_layer", "prepare", "sampler", "tokenizers")
+SUBJECTS = ("collapse", "cross_entropy", "decode", "first_layer", "prepare", "sampler") + (
+    "tokenizers",
+)
 
 
 def suite() -> None:

@@ -2,7 +2,7 @@
 
 `impl=None` takes the fast one for the device of the inputs (`default_impl` says which); a name
 forces one and fails where it is missing. Every implementation gives the same result to the bit,
-but for the sums of `vq_statistics`.
+but for the sums of `vq_statistics` and for `stream_cross_entropy`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import native, reference
+from . import cross_entropy, native, reference
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
+CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
 
 
 def sample(
@@ -141,13 +143,82 @@ def vq_statistics(
     return vq.statistics(x, codes, codebook_size)
 
 
+def stream_cross_entropy(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    *,
+    weights: Sequence[float] | None = None,
+    ignored: Sequence[int | None] | None = None,
+    impl: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The weighted mean over streams of the mean cross-entropy of each, and those means without
+    gradient, [streams], as `reference.stream_cross_entropy` defines them.
+
+    hidden: [B, T, D]; heads: the weight [V, D] of each stream's head; targets: int64 or int32
+    [B, T], what each position predicts; lengths: how many positions predict each stream; weights:
+    of the streams, 1 by default; ignored: the target of each that counts for nothing, or None.
+
+        loss, losses = stream_cross_entropy(
+            x, [model.head[s.name].weight for s in streams], tokens[:, 1:], [63, 256, 256],
+            weights=[s.loss_weight for s in streams], ignored=[s.pad for s in streams])
+
+    impl: None, "triton", "chunked" (PyTorch alone, any device) or "reference". The first two hold
+    the logits of some rows at a time and form the gradients in the forward pass, for hidden and
+    heads that require them; they can be had once (RuntimeError for a second backward pass over the
+    same forward pass, or through the gradients). Under torch.autocast the products are in its
+    dtype, sums and loss in fp32, gradients in the dtypes of the inputs. Raises TypeError and
+    ValueError as the reference; on a GPU, where nobody waits to look at the targets, "triton" gives
+    a loss of NaN where one is no id of its stream.
+    """
+    if impl is None:
+        impl = default_impl(hidden.device, "stream_cross_entropy")
+    if impl not in CROSS_ENTROPY_IMPLEMENTATIONS:
+        raise ValueError(
+            f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
+        )
+    if impl == "reference":
+        return reference.stream_cross_entropy(
+            hidden, heads, targets, lengths, weights=weights, ignored=ignored
+        )
+    weights, ignored = reference.check_stream_cross_entropy(
+        hidden, heads, targets, lengths, weights, ignored
+    )
+    device = hidden.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+    if impl == "triton":
+        _check_triton("hidden", hidden)
+        if dtype == torch.float64:
+            raise ValueError("impl='triton' knows no float64; impl='chunked' does")
+    tensors = [hidden, *heads]
+    loss, losses, *_ = cross_entropy.stream_cross_entropy(
+        hidden,
+        list(heads),
+        targets,
+        list(lengths),
+        weights,
+        [cross_entropy.NOTHING if i is None else i for i in ignored],
+        dtype,
+        [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors],
+        impl == "triton",
+    )
+    return loss, losses
+
+
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
-    """What `impl=None` means for an op ("sample", "vq_nearest" or "vq_statistics") on a device."""
+    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics" or
+    "stream_cross_entropy") on a device."""
     kind = torch.device(device).type
     if op != "sample" and kind == "cuda":
-        return "triton" if importlib.util.find_spec("triton") else "reference"
+        if importlib.util.find_spec("triton"):
+            return "triton"
+        return "chunked" if op == "stream_cross_entropy" else "reference"
     if op == "vq_statistics":
         return "reference"
+    if op == "stream_cross_entropy":
+        return "chunked"
     try:
         load_library()
     except ImportError:
@@ -182,14 +253,20 @@ def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> 
     if impl == "cpp" and x.device.type != "cpu":
         raise ValueError(f"impl='cpp' needs x on cpu, found it on {x.device}")
     if impl == "triton":
-        if importlib.util.find_spec("triton") is None:
-            raise ImportError("impl='triton' needs Triton. Run: pip install triton")
-        if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-            raise ValueError(
-                f"impl='triton' needs x on cuda, found it on {x.device}; on a CPU its kernels run "
-                "under TRITON_INTERPRET=1 alone"
-            )
+        _check_triton("x", x)
     return impl
+
+
+def _check_triton(name: str, x: Tensor) -> None:
+    """Raises ImportError where Triton is not installed, ValueError for a tensor that it cannot
+    reach."""
+    if importlib.util.find_spec("triton") is None:
+        raise ImportError("impl='triton' needs Triton. Run: pip install triton")
+    if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"impl='triton' needs {name} on cuda, found it on {x.device}; on a CPU its kernels run "
+            "under TRITON_INTERPRET=1 alone"
+        )
 
 
 def _vq_nearest_fake(x, codebook) -> Tensor:

@@ -10,7 +10,7 @@ triton = pytest.importorskip("triton")
 if triton.knobs.runtime.interpret:
     pytest.skip("TRITON_INTERPRET=1: nothing is compiled", allow_module_level=True)
 
-from mas_fast.kernels import launch, vq  # noqa: E402
+from mas_fast.kernels import cross_entropy, launch, vq  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
@@ -24,7 +24,7 @@ class Kernel:
     function: object
     tile: str
     arguments: dict[str, str]
-    constants: dict[str, int | bool]
+    constants: dict[str, int | bool | None]
     registers: int
     fusion: bool = True
 
@@ -32,14 +32,21 @@ class Kernel:
         """Compiled with the launcher's tile, and D = 256 unless the constants say otherwise."""
         tile = launch.tile(self.tile, capability)
         blocks = {"BLOCK_N": tile.rows, "BLOCK_K": tile.columns or tile.rows, "BLOCK_D": 256}
-        if self.tile == "vq_statistics":
-            blocks["BLOCK_D"] = tile.columns
+        if self.tile in ("vq_statistics", "head_gradient"):
+            blocks |= {"BLOCK_V": tile.rows, "BLOCK_D": tile.columns}
         names = self.function.arg_names
         constants = {n: v for n, v in (blocks | self.constants).items() if n in names}
         signature = {n: "constexpr" if n in constants else self.arguments[n] for n in names}
-        # As the launcher finds them: pointers and the codebook's sizes are multiples of 16.
-        aligned = [n for n, kind in self.arguments.items() if kind.startswith("*") or n == "padded"]
-        attributes = {(names.index(n),): [["tt.divisibility", 16]] for n in aligned if n in names}
+        # As the launcher finds them: pointers, and the sizes of codebook and head, are multiples of
+        # 16.
+        aligned = [
+            n
+            for n, kind in self.arguments.items()
+            if n in names
+            and n not in constants
+            and (kind.startswith("*") or n in ("padded", "vocab", "width"))
+        ]
+        attributes = {(names.index(n),): [["tt.divisibility", 16]] for n in aligned}
         source = ASTSource(self.function, signature, {(names.index(n),): v
                            for n, v in constants.items()}, attributes)  # fmt: skip
         options = tile.options | {"enable_fp_fusion": self.fusion}
@@ -70,6 +77,28 @@ def kernels() -> dict[str, Kernel]:
             f"pack-rows-{kind}": Kernel(vq.pack_rows_kernel, "vq_pack", typed, one, 168),
             f"statistics-{kind}": Kernel(vq.statistics_kernel, "vq_statistics", typed, {}, 128),
         }
+    return found | cross_entropy_kernels()
+
+
+def cross_entropy_kernels() -> dict[str, Kernel]:
+    """A row in registers and one read twice; the chunks of a sum, in bf16 and in fp32."""
+    known = {"ignored": "i64"} | dict.fromkeys(("rows", "vocab", "width"), "i32")
+    known |= dict.fromkeys(("logits", "g", "x"), "*bf16") | {"scale": "*fp32", "nats": "*fp32"}
+    known |= {"targets": "*i64", "rest": "*u8", "high": "*i16"}
+    found = {}
+    for whole in (True, False):
+        constants = {"GRADIENT": True, "WHOLE": whole, "BLOCK_V": cross_entropy.WHOLE}
+        kernel = cross_entropy.softmax_gradient_kernel
+        found[f"softmax-{whole}"] = Kernel(kernel, "cross_entropy", known, constants, 128)
+    for narrow in (True, False):
+        typed = known | {"result": "*bf16" if narrow else "*fp32"}
+        ends = ((True, False), (False, False), (False, True)) if narrow else ((False, False),)
+        for first, last in ends:
+            constants = {"NARROW": narrow, "FIRST": first, "LAST": last, "BLOCK_R": 64}
+            constants |= {} if narrow else {"rest": None, "high": None}
+            name = f"head-{typed['result'][1:]}-{first}-{last}"
+            kernel = cross_entropy.head_gradient_kernel
+            found[name] = Kernel(kernel, "head_gradient", typed, constants, 255)
     return found
 
 
@@ -95,5 +124,5 @@ def test_compiles_without_spilling(name, capability, tmp_path) -> None:
     assert compiled.metadata.shared <= SHARED[capability]
     if not kernel.fusion:  # what promises its bits has no fused multiply-add of doubles
         assert "fma.rn.f64" not in compiled.asm["ptx"]
-    if name.startswith("nearest"):  # the product is on tensor cores
+    if name.startswith(("nearest", "head")):  # the product is on tensor cores
         assert ("wgmma.mma_async" if capability == 90 else "mma.sync") in compiled.asm["ptx"]

@@ -18,6 +18,7 @@ LAYERS = (
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "bpe"),
+    ("cross_entropy",),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
