@@ -164,9 +164,8 @@ setup(
         "tokenizers>=0.20",
         "tqdm>=4.66",
     ]
-    # to train
     + (
-        [TORCH, "pyarrow>=16", "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"]
+        [TORCH, "pyarrow>=16", "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"]  # to train
         if WITH_TORCH
         else []
     ),

@@ -279,12 +279,14 @@ Written by `mas-fast bench collapse`; the figures are of one run of it.
 
 A human parser labels every pixel that is no part of a person as *background*, in every picture,
 also where there is nobody. As one of the channels of VQ-SEG that label is true nearly everywhere,
-so that a tokenizer learns it first, and may answer "background" to everything. The three cleaning rules (`mas_fast/scene/rules.py`) take it away: a gate that asks the panoptic map for
-people, no background label, one label for a pixel.
+so that a tokenizer learns it first, and may answer "background" to everything. Three cleaning rules
+(`mas_fast/scene/rules.py`) take it away: a gate that asks the panoptic map for people, no
+background label, one label for a pixel.
 
 Two tokenizers were trained on the same {count} scenes (COCO and CIHP,
 {settings.config().resolution} px), for {settings.steps} steps each, with the same network, seed,
-batches and loss weights: one on clean scenes, the other on the layers as they come. Each is asked for the likeliest of the label
+batches and loss weights: one on clean scenes, the other on the layers as they come. Each is asked
+for the likeliest of the label
 channels of each pixel, and this is compared with the clean scene. The last column but one asks
 again and leaves the background out: what the tokenizer knows beneath it.
 

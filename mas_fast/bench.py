@@ -12,8 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("collapse", "cross_entropy", "decode", "first_layer", "prepare", "sampler")
-SUBJECTS += ("tokenizers", "training")
+SUBJECTS = ("collapse", "cross_entropy", "decode", "first_layer", "prepare", "sampler") + (
+    *("tokenizers", "training"),
+)
 
 
 def suite() -> None:

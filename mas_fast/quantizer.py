@@ -29,8 +29,8 @@ from mas_fast import ops, reference
 from mas_fast.vq_config import VQConfig
 
 DECAY = 0.99  # of the moving averages, per forward pass
-# A code of a rare class comes once in many batches: at 10, a VQ-SEG of 256 codes on a hundred
-# scenes reached an mIoU of 0.27 in the steps in which it reaches 0.70 now.
+# At 10, one step of 48 scenes (12,288 vectors) that misses a code would end it, of 1,024. Halfway
+# through configs/vq-seg-small.yaml the mIoU was 0.52 at 10 and 0.55 at 100.
 PATIENCE = 100
 SEED = 0x6D617366
 

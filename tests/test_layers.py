@@ -24,8 +24,8 @@ LAYERS = (
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("mindalle", "bundle", "data.shards", "data.images", "data.boxes", "data.samples")
-    + ("data.coco", "data.folders", "data.sources", "data.regions", "data.crops")
-    + ("data.download",),
+    + ("data.coco", "data.folders", "data.sources", "data.download", "data.regions")
+    + ("data.crops",),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
     + ("data.segmenters.face", "data.segmenters.truth")

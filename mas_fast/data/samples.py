@@ -41,8 +41,8 @@ class Reject:
 class Sample:
     """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
     scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
-    and faces, where the source gives some. ValueError for an annotation of another size. file: the
-    encoded image, as long as the pixels are all its own.
+    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
+    its own. ValueError for an annotation of another size.
 
     crop, resize and flip act on image, annotation and boxes together. Layers become a scene only
     when `scene` is asked for: geometry first, then the rules.
@@ -53,8 +53,8 @@ class Sample:
     captions: list[str] = field(default_factory=list)
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
-    file: Path | bytes | None = None
     boxes: Boxes = Boxes()
+    file: Path | bytes | None = None
 
     def __post_init__(self) -> None:
         found = self.annotation
@@ -197,9 +197,8 @@ def assemble(
     image = read_image(file, images[0])
     found = captions or _captions(parts, info)
     annotation = _annotation(parts, info)
-    return Sample(
-        key, image, clean_captions(found), annotation, info, file=file, boxes=Boxes.of(info)
-    )
+    boxes = Boxes.of(info)
+    return Sample(key, image, clean_captions(found), annotation, info, boxes, file)
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
