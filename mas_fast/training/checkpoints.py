@@ -44,7 +44,8 @@ class Checkpoints:
     def save(self, step: int, values: dict, tensors: dict[str, Tensor]) -> None:
         """Write the checkpoint of `step`, then remove those beyond the last `keep` and what a
         killed process left half-written. values: for JSON. Of tensors that are not shared out, the
-        first process' are written: a buffer can differ elsewhere."""
+        first process' are written: a buffer can differ elsewhere. OSError for a disk that is
+        full."""
         final, first = self.folder / f"step-{step:08d}", not _group() or dist.get_rank() == 0
         temporary = final.with_name(f".{final.name}.tmp")
         if first:
@@ -55,8 +56,11 @@ class Checkpoints:
             tensors = {name: t for name, t in tensors.items() if isinstance(t, DTensor)}
         _wait()
         writer = dcp.FileSystemWriter(temporary, sync_files=True)
-        with _quiet():
-            dcp.save(tensors, storage_writer=writer, no_dist=not _group())
+        try:
+            with _quiet():
+                dcp.save(tensors, storage_writer=writer, no_dist=not _group())
+        except dcp.CheckpointException as error:  # of torch; it is no Exception
+            raise OSError(f"{final}: not written ({_last_line(error)})") from error
         if first:
             with open(temporary / VALUES, "w", encoding="utf-8") as file:
                 json.dump({"step": step, **values}, file)
@@ -94,10 +98,7 @@ class Checkpoints:
         try:
             with _quiet():
                 dcp.load(tensors, storage_reader=_Reader(path), no_dist=not _group())
-        except (
-            Exception,
-            dcp.CheckpointException,
-        ) as error:  # the latter, of torch, is no Exception
+        except (Exception, dcp.CheckpointException) as error:  # the latter is none of the former
             raise _damaged(path, error) from error
 
 
@@ -132,11 +133,14 @@ class _Metadata(pickle.Unpickler):
 
 
 def _damaged(path: Path, error: BaseException) -> ValueError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
     return ValueError(
-        f"{path}: found a damaged checkpoint ({lines[-1]}); remove it to continue from the one "
-        "before"
+        f"{path}: found a damaged checkpoint ({_last_line(error)}); remove it to continue from the "
+        "one before"
     )
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 @contextlib.contextmanager
