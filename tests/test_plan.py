@@ -71,6 +71,7 @@ def test_fsdp_shares_the_state() -> None:
     alone, shared = (memory(config, s, count) for count in (1, 8))
     name = "weights, gradients, AdamW, average"
     assert shared[name] == alone[name] / 8 == 20 * 3_911_480_320 / 8
+    assert memory(config, replace(s, parallel="ddp"), 8)[name] == alone[name]
     assert sum(shared.values()) < 0.9 * 80e9 < sum(alone.values())
     assert parameters(config).rows[-1] == ["all", "3,911,480,320"]
 

@@ -310,6 +310,16 @@ def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
     assert torch.equal(weights, nn.utils.parameters_to_vector(other.parts[0].model.parameters()))
 
 
+def test_a_bad_step_ends_the_turns(tmp_path) -> None:
+    """The critic takes none after it, and the step counts once."""
+    trainer = toy(tmp_path, bad={4: float("nan")}, steps=30, skips=9)
+    trainer.parts[0].model.eval()
+    trainer.run()
+    steps = {int(line.split("\t")[0]) + 1 for line in trainer.left_out.lines}
+    assert trainer.skipped == len(steps) >= 4
+    assert set(scalars(tmp_path, "critic/loss")) == set(range(6, 31)) - steps
+
+
 def test_one_bad_step_too_many(tmp_path) -> None:
     changes = {"steps": 60, "checkpoint_every": 5, "skips": 2}
     for limit, before in ((2, 2), (4, 4)):  # goes on from the checkpoint, which knows the count
