@@ -32,7 +32,7 @@ from mas_fast.vq_config import VQConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "coco"
-THREADS = 2
+THREADS = 1
 MINUTES = 20.0
 
 
