@@ -35,7 +35,7 @@ TILES = {
     "vq_rescore": {80: Tile(16, 64, 4, 2)},
     "vq_pack": {80: Tile(16, 0, 4, 1)},
     "vq_statistics": {80: Tile(32, 128, 4, 2)},
-    "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 3)},
+    "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_queries": {80: Tile(64, 32, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_keys": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
     "attention_forward_pattern": {80: Tile(64, 64, 4, 2)},

@@ -13,10 +13,10 @@ import sys
 
 import pytest
 import torch
-
-from mas_fast import gpt, ops, reference_attention
-from mas_fast import attention as operators
 from mas_fast.kernels import launch, tiles
+
+from mas_fast import attention as operators
+from mas_fast import gpt, ops, reference_attention
 from mas_fast.reference_attention import MASKS, visible, visiting_order
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -122,7 +122,9 @@ def test_definition_is_softmax_over_what_is_visible(mask):
 def test_gradients_of_the_definition(mask):
     options = {"text": 2, "grids": [(2, 3)], "kernel": 3, "mask": mask}
     leaves = [x.requires_grad_() for x in inputs(1, 2, 8, 4)[:3]]
-    assert torch.autograd.gradcheck(lambda *x: ops.attention(*x, impl="reference", **options), leaves)
+    assert torch.autograd.gradcheck(
+        lambda *x: ops.attention(*x, impl="reference", **options), leaves
+    )
 
 
 @pytest.mark.parametrize("mask", MASKS)
