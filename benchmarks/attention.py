@@ -137,9 +137,8 @@ def check(name: str, found: tuple[Tensor, ...], leaves: list, do: Tensor, mask: 
     if len(found) > 1:
         wanted += torch.autograd.grad(out, exact, do[:CHECKED].double())
     for got, want in zip(found, wanted, strict=True):
-        error = float(
-            (got[:CHECKED].detach().double() - want.detach()).abs().max() / want.abs().max()
-        )
+        got, want = got[:CHECKED].detach().double(), want.detach()
+        error = float((got - want).abs().max() / want.abs().max())
         if not error <= 0.02:
             raise Disagreement(f"{name}, {mask}: relative error {error:.3g}, expected 0.02")
 

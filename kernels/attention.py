@@ -27,7 +27,6 @@ from torch import Tensor
 from . import tiles
 from .tiles import Pattern
 
-MAX_HEAD = 128  # channels
 COLUMN = tl.constexpr(tiles.COLUMN)
 PAD = tl.constexpr(tiles.PAD)
 # Finite, since a row without a visible column so far must not become NaN; a power of two, so that
