@@ -4,7 +4,7 @@
 #   OUT=/tmp/out benchmarks/gpu_check.sh
 #
 # Builds the package with its CUDA code, runs the GPU tests, compute-sanitizer over the CUDA sampler,
-# and the benchmarks that need nothing but torch. Wants Python with torch (CUDA), triton, cmake, ninja,
+# and the benchmarks that need nothing but torch and Triton. Wants Python with torch (CUDA), triton, cmake, ninja,
 # pybind11, pytest and hypothesis, and nvcc. Logs and results go to $OUT, by default benchmarks/results.
 # A step that fails does not stop the next ones; the exit status is 1 when any failed.
 set -uo pipefail
@@ -65,7 +65,7 @@ build_pip() {
 
 # Where pip cannot install: the same build, the libraries beside the Python files.
 build_here() {
-  MAS_FAST_CUDA=1 "$python" setup.py build_ext --inplace
+  MAS_FAST_CUDA=1 "$python" setup.py build_ext --inplace && ln -sfn ../kernels mas_fast/kernels
 }
 
 export -f machine build_pip build_here
@@ -75,7 +75,7 @@ export PYTHONUNBUFFERED=1
 step machine 60 bash -c machine || true
 before=$failed
 if ! step build 240 bash -c build_pip; then
-  # kernels/ is found as mas_fast.kernels by the installed package only; no step here needs it.
+  # kernels/ is found as mas_fast.kernels by the installed package, else through the link.
   export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
   step build_here 240 bash -c build_here && failed=$before
 fi
@@ -91,9 +91,11 @@ else
 fi
 step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("sampler", sys.argv[1]))' \
   "$out/gpu_check.json" || true
-step cross_entropy 90 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
+step attention 100 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("attention", sys.argv[1]))' \
   "$out/gpu_check.json" || true
-step training 180 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
+step cross_entropy 80 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step training 140 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 
 cat "$summary"

@@ -27,7 +27,6 @@ from torch import Tensor
 from . import tiles
 from .tiles import Pattern
 
-MAX_HEAD = 128  # channels
 COLUMN = tl.constexpr(tiles.COLUMN)
 PAD = tl.constexpr(tiles.PAD)
 # Finite, since a row without a visible column so far must not become NaN; a power of two, so that
@@ -42,9 +41,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern | None) -> tuple[T
     of each row, see `per_row`. q, k, v: [B, H, T, D], D <= 128; without a pattern, causal."""
     q, k, v = map(unit_stride, (q, k, v))
     o = empty_rows(q)
-    lse = torch.empty(
-        tiles.padded_shape(*q.shape[:3]), dtype=torch.float32, device=q.device
-    )
+    lse = torch.empty(tiles.padded_shape(*q.shape[:3]), dtype=torch.float32, device=q.device)
     if q.numel():
         with launch.guard(q):
             run(forward_kernel, "forward", pattern, (q, k, v, o), (lse,))
@@ -194,7 +191,9 @@ def forward_kernel(
             column = (entry & COLUMN) * COLUMNS
             partial = entry > COLUMN
         seen = positions(order, column, length, COLUMNS)
-        score = tl.dot(q_tile, tl.trans(load_rows(k, seen, k_t, D, BLOCK_D)), input_precision=PRECISION)
+        score = tl.dot(
+            q_tile, tl.trans(load_rows(k, seen, k_t, D, BLOCK_D)), input_precision=PRECISION
+        )
         if partial:
             if bits is None:
                 keep = m[:, None] >= (column + tl.arange(0, COLUMNS))[None, :]
@@ -207,7 +206,9 @@ def forward_kernel(
         top = higher
         total = total * fade + tl.sum(weight, 1)
         v_tile = load_rows(v, seen, v_t, D, BLOCK_D)
-        mix = tl.dot(weight.to(v_tile.dtype), v_tile, mix * fade[:, None], input_precision=PRECISION)
+        mix = tl.dot(
+            weight.to(v_tile.dtype), v_tile, mix * fade[:, None], input_precision=PRECISION
+        )
     store_rows(o + b * o_b + h * o_h, at, o_t, m >= 0, mix / total[:, None], D, BLOCK_D)
     logs = tl.where(m >= 0, top * factor + tl.log2(total), float("inf"))
     tl.store(per_row(lse, b, h, heads, length, tile, ROWS), logs)
@@ -255,7 +256,9 @@ def query_kernel(
             else:
                 keep = shown(bits, entry // (COLUMN + 1) - 1, ROWS, COLUMNS)
             weight = tl.where(keep, weight, 0.0)
-        slopes = weight * (tl.dot(g_tile, tl.trans(v_tile), input_precision=PRECISION) - own[:, None])
+        slopes = weight * (
+            tl.dot(g_tile, tl.trans(v_tile), input_precision=PRECISION) - own[:, None]
+        )
         slope = tl.dot(slopes.to(k_tile.dtype), k_tile, slope, input_precision=PRECISION)
     store_rows(dq + b * d_b + h * d_h, at, d_t, m >= 0, slope * scale, D, BLOCK_D)
 
@@ -306,7 +309,9 @@ def key_kernel(
         g_tile = load_rows(do, by, g_t, D, BLOCK_D)
         v_slope = tl.dot(weight.to(g_tile.dtype), g_tile, v_slope, input_precision=PRECISION)
         own = tl.load(per_row(delta, b, h, heads, length, number, COLUMNS))
-        slopes = weight * (tl.dot(v_tile, tl.trans(g_tile), input_precision=PRECISION) - own[None, :])
+        slopes = weight * (
+            tl.dot(v_tile, tl.trans(g_tile), input_precision=PRECISION) - own[None, :]
+        )
         k_slope = tl.dot(slopes.to(q_tile.dtype), q_tile, k_slope, input_precision=PRECISION)
     known = n < length
     store_rows(dk + b * dk_b + h * dk_h, at, dk_t, known, k_slope * scale, D, BLOCK_D)

@@ -37,7 +37,7 @@ TILES = {
     "vq_statistics": {80: Tile(32, 128, 4, 2)},
     "cross_entropy": {80: Tile(1, 16384, 16, 1)},
     "head_gradient": {80: Tile(128, 128, 8, 3), 90: Tile(128, 256, 8, 3)},
-    "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 3)},
+    "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_queries": {80: Tile(64, 32, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_keys": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
     "attention_forward_pattern": {80: Tile(64, 64, 4, 2)},

@@ -231,10 +231,10 @@ def attention(
     is "triton" for fp16 and bf16 on a GPU, "reference" within torch.export, otherwise "sdpa".
     Raises as `check_attention`, and as `vq_nearest` for `impl`.
     """
-    # Of the meta device, where shapes are found, autocast knows nothing.
-    if q.device.type != "meta" and torch.is_autocast_enabled(q.device.type):
-        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
     options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
+    kind = q.device.type if isinstance(q, Tensor) else "meta"
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
     reference_attention.check_attention(q, k, v, **options)
     if impl is None:
         half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
@@ -295,9 +295,7 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
 
 
-def _chosen(
-    op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x"
-) -> str:
+def _chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
     """The implementation to run. Raises ValueError for an unknown one, or for one of another
     device than that of x; ImportError for "triton" where it is not installed."""
     if impl is None:

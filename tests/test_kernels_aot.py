@@ -10,7 +10,7 @@ triton = pytest.importorskip("triton")
 if triton.knobs.runtime.interpret:
     pytest.skip("TRITON_INTERPRET=1: nothing is compiled", allow_module_level=True)
 
-from mas_fast.kernels import cross_entropy, launch, vq  # noqa: E402
+from mas_fast.kernels import attention, cross_entropy, launch, vq  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
@@ -19,32 +19,33 @@ SHARED = {80: 163 << 10, 90: 227 << 10}  # bytes that one block may have
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel with the types of its arguments, in order, and its constants."""
+    """A kernel with the types of its arguments, in order, and its constants. `registers` and
+    `stack`, bytes of it, are limits; `aligned`: the integers that are multiples of 16."""
 
     function: object
     tile: str
     arguments: dict[str, str]
     constants: dict[str, int | bool | None]
-    registers: int
+    registers: int | dict[int, int]  # or by compute capability
     fusion: bool = True
+    aligned: tuple[str, ...] = ("padded", "vocab", "width")  # beside pointers
+    stack: int = 0
 
     def compile(self, capability: int):
         """Compiled with the launcher's tile, and D = 256 unless the constants say otherwise."""
         tile = launch.tile(self.tile, capability)
         blocks = {"BLOCK_N": tile.rows, "BLOCK_K": tile.columns or tile.rows, "BLOCK_D": 256}
+        blocks |= {"ROWS": tile.rows, "COLUMNS": tile.columns}
         if self.tile in ("vq_statistics", "head_gradient"):
             blocks |= {"BLOCK_V": tile.rows, "BLOCK_D": tile.columns}
         names = self.function.arg_names
         constants = {n: v for n, v in (blocks | self.constants).items() if n in names}
         signature = {n: "constexpr" if n in constants else self.arguments[n] for n in names}
-        # As the launcher finds them: pointers, and the sizes of codebook and head, are multiples of
-        # 16.
+        # As the launcher finds them: pointers are multiples of 16, too.
         aligned = [
             n
-            for n, kind in self.arguments.items()
-            if n in names
-            and n not in constants
-            and (kind.startswith("*") or n in ("padded", "vocab", "width"))
+            for n in names
+            if n not in constants and (signature[n].startswith("*") or n in self.aligned)
         ]
         attributes = {(names.index(n),): [["tt.divisibility", 16]] for n in aligned}
         source = ASTSource(self.function, signature, {(names.index(n),): v
@@ -77,7 +78,7 @@ def kernels() -> dict[str, Kernel]:
             f"pack-rows-{kind}": Kernel(vq.pack_rows_kernel, "vq_pack", typed, one, 168),
             f"statistics-{kind}": Kernel(vq.statistics_kernel, "vq_statistics", typed, {}, 128),
         }
-    return found | cross_entropy_kernels()
+    return found | cross_entropy_kernels() | attention_kernels()
 
 
 def cross_entropy_kernels() -> dict[str, Kernel]:
@@ -102,6 +103,42 @@ def cross_entropy_kernels() -> dict[str, Kernel]:
     return found
 
 
+def attention_kernels() -> dict[str, Kernel]:
+    """Each of the three, causal and with all that a column mask needs, for every table of tiles.
+
+    On sm_90 two programs of 256 threads, or three of 128, share a multiprocessor: 128 and 168
+    registers; dk and dv with the scores of both take more. fp32 multiplies without tensor cores:
+    it is there to be right, and spills a little.
+    """
+    functions = {
+        "forward": (attention.forward_kernel, {80: 168, 90: 128}),
+        "queries": (attention.query_kernel, {80: 208, 90: 144}),
+        "keys": (attention.key_kernel, {80: 255, 90: 248}),
+    }
+    tensors = ("q", "k", "v", "o", "do", "dq", "dk", "dv")
+    strides = tuple(f"{x}_{i}" for x in (*"qkvogd", "dk", "dv") for i in "bht")
+    table = ("order", "starts", "entries", "bits")
+    known = dict.fromkeys(("first", "length", "heads", *strides), "i32") | {"scale": "fp32"}
+    known |= dict.fromkeys(("lse", "delta"), "*fp32") | dict.fromkeys(table, "*i32")
+    found = {}
+    for name, (function, registers) in functions.items():
+        for kind, dtype, channels, causal, limits, stack in (
+            ("", "bf16", 64, True, registers, 0),
+            ("_pattern", "bf16", 64, False, registers, 0),
+            ("_128", "bf16", 128, False, 255, 0),
+            ("_fp32", "fp32", 64, False, 255, 16),
+        ):
+            arguments = known | dict.fromkeys(tensors, f"*{dtype}")
+            constants = {"D": channels, "BLOCK_D": channels} | dict.fromkeys(
+                table if causal else (), None
+            )
+            found[f"attention-{name}{kind}"] = Kernel(
+                function, f"attention_{name}{kind}", arguments, constants, limits,
+                aligned=strides, stack=stack,
+            )  # fmt: skip
+    return found
+
+
 KERNELS = kernels()
 
 
@@ -120,9 +157,13 @@ def test_compiles_without_spilling(name, capability, tmp_path) -> None:
     kernel = KERNELS[name]
     compiled = kernel.compile(capability)
     used = resources(compiled, tmp_path)
-    assert used["REG"] <= kernel.registers and used["LOCAL"] == 0 and used["STACK"] == 0
+    registers = kernel.registers
+    limit = registers if isinstance(registers, int) else registers[capability]
+    assert used["REG"] <= limit and used["LOCAL"] == 0 and used["STACK"] <= kernel.stack, used
     assert compiled.metadata.shared <= SHARED[capability]
     if not kernel.fusion:  # what promises its bits has no fused multiply-add of doubles
         assert "fma.rn.f64" not in compiled.asm["ptx"]
-    if name.startswith(("nearest", "head")):  # the product is on tensor cores
+    if name.startswith(("nearest", "head", "attention")) and "_fp32" not in name:
+        # The products are on tensor cores, and attention's next tile arrives meanwhile.
         assert ("wgmma.mma_async" if capability == 90 else "mma.sync") in compiled.asm["ptx"]
+        assert "cp.async" in compiled.asm["ptx"] or name.startswith("nearest")
