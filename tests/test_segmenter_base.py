@@ -80,6 +80,9 @@ def test_layers_of_segments():
     assert row[0] == row[3] == other[3] == 0
     assert row[1] == row[2] != other[0] and other[1] == other[2]  # one stuff class, one segment
     assert len({row[1], other[0], other[1], 0}) == 4
+    crowd = np.arange(200)[None]  # more things than the number of any stuff label
+    layers = segment_layers(crowd, {n: 0 if n < 150 else 81 for n in range(200)})
+    assert len(set(layers.instances.flat)) == 151
 
 
 def test_panoptic_layers_take_the_place_of_older_ones():
@@ -152,6 +155,7 @@ def test_channels():
         (Net((0, 2, 1)), "RGB"),
         (Net(scale=1.0), "RGB"),
         (Net(mean=0.0), "RGB"),
+        (Net(mean=0.503), "RGB"),
         (Net(mean=float("nan")), "RGB"),
         (Net((0, 1)), "RGB"),
     ):

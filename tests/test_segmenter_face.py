@@ -44,7 +44,13 @@ def test_parts_are_where_they_belong():
     parts = face_parts(face[None], 200, 200)
     assert parts.shape == (200, 200) and parts.dtype == np.uint8
     assert set(parts.flat) == {0, *range(1, len(FACE_NAMES) + 1)}
-    for part, points in ((1, range(17, 27)), (2, range(36, 48)), (3, range(27, 36)), (4, (51, 57))):
+    for part, points in (
+        (1, range(17, 27)),
+        (2, range(36, 48)),
+        (3, range(27, 36)),
+        (4, range(48, 60)),
+        (5, range(60, 68)),
+    ):
         for x, y in np.floor(face[list(points)] + 0.5).astype(int):
             assert parts[y, x] == part
     for x, y, part in ((100, 130, 5), (100, 122, 4), (78, 88, 2), (122, 88, 2), (100, 112, 3)):

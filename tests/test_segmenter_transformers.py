@@ -125,6 +125,18 @@ def test_other_layers_stay_and_nothing_found_is_void(arrays):
     assert found.human is known.human
 
 
+def test_a_placeholder_is_void(arrays):
+    class Unnamed(Processor):
+        def answer(self, pixels, height, width):
+            segments = [{"id": 1, "label_id": 12}, {"id": 2, "label_id": 13}]  # DETR's 12: none
+            ids = torch.arange(height * width).view(height, width) % 3
+            return {"segmentation": ids, "segments_info": segments}
+
+    (found,) = Transformers(Replay(names("detr")), Unnamed("detr", arrays))(IMAGES[:1], [None])
+    stop_sign = COCO_NAMES.index("stop sign")
+    assert found.panoptic.flat[:3].tolist() == [VOID, VOID, stop_sign]
+
+
 def test_names_however_they_are_spelled():
     plain = [n.replace("-merged", "").replace("-other", "").title() for n in COCO_NAMES]
     spaced = [n.replace("-", " ").replace(" ", "_").upper() for n in COCO_NAMES]
