@@ -141,6 +141,18 @@ def test_parts_stay_off_other_people_and_smaller_people_are_pasted_later():
     assert not other[30:60, 30:60].any() and other[12:30, 45].all()
 
 
+def test_where_boxes_of_people_overlap():
+    """A large person like an L, and a small one within its box: around the small one are its parts,
+    and where its crop says background, those of the large one."""
+    panoptic = np.full((100, 100), VOID, np.uint8)
+    instances = np.zeros((100, 100), np.int32)
+    for rows, columns in ((slice(5, 95), slice(5, 15)), (slice(85, 95), slice(5, 95))):
+        panoptic[rows, columns], instances[rows, columns] = PERSON, 2
+    panoptic[30:70, 50:70], instances[30:70, 50:70] = PERSON, 1
+    (found,) = Schp(Bands())([np.zeros((100, 100, 3), np.uint8)], [Layers(panoptic, instances)])
+    assert found.human[[27, 29, 65, 65], [60, 60, 49, 40]].tolist() == [2, 1, 5, 4]
+
+
 def test_no_people_no_parts():
     class Never(torch.nn.Module):
         def forward(self, crops):
