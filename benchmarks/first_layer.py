@@ -2,10 +2,8 @@
 building one-hot channels and convolving them, in both memory formats; then the whole encoder each
 way.
 
-Time: all take turns in one process, on one thread: with more, PyTorch's threads spin between
-operations, and what is timed on a busy machine is their waiting. Memory: what one call adds to the
-process at its peak (VmHWM, which Linux counts page by page and lets a process reset), each in a
-process of its own. All return the same tensor, so the goal is about what comes beside it."""
+Time: all take turns in one process. Memory: memory.py, in a process each. All return the same
+tensor, so the goal is about what comes beside it."""
 
 from __future__ import annotations
 
@@ -19,8 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
-from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
-from benchmarks.worker import Worker
+from benchmarks.versus import Disagreement, Match, calls, measure
 from mas_fast.vqvae import VQVAE, LabelConv2d, VQConfig, preset
 
 OURS, FIRST, LAST = "mas_fast", "one-hot, channels-first", "one-hot, channels-last"
@@ -36,7 +33,7 @@ class Plan:
     units: int = 3
     blocks: int = 12
     encoder_blocks: int = 4
-    threads: int = 1
+    threads: int = 2
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
@@ -166,16 +163,8 @@ class Memory:
 
 def peak_bytes(name: str, plan: Plan) -> int | None:
     """None where the system does not tell."""
-    if not memory.is_told():
-        return None
-    worker = Worker("benchmarks.first_layer:Memory", plan.threads)
-    try:
-        worker.create(name=name, preset_name=plan.preset, size=plan.size)
-        return worker.call("peak")
-    except Unavailable:
-        return None
-    finally:
-        worker.close()
+    options = {"name": name, "preset_name": plan.preset, "size": plan.size}
+    return memory.in_a_process("benchmarks.first_layer:Memory", plan.threads, **options)
 
 
 # ---------------------------------------------------------------------------- results

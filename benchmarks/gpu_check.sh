@@ -53,6 +53,7 @@ print(sys.version)
 print("torch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name())
 needed = "numpy safetensors typer rich tqdm pybind11 pytest pytest_timeout hypothesis scipy mpmath"
 wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2 liger_kernel"
+wanted += " vector_quantize_pytorch flash_kmeans"
 missing = [name for name in needed.split() if not find.find_spec(name)]
 print("missing, not needed here:", [name for name in wanted.split() if not find.find_spec(name)])
 sys.exit(f"missing: {missing}" if missing else 0)
@@ -94,6 +95,8 @@ step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.ex
 step attention 100 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("attention", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 step cross_entropy 80 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step vq 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("vq", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 step training 140 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
   "$out/gpu_check.json" || true

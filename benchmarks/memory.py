@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.versus import Unavailable
+from benchmarks.worker import Worker
+
 
 def is_told() -> bool:
     """Whether this system tells."""
@@ -22,6 +25,21 @@ def added_bytes(call: Callable[[], object]) -> int:
     before = _status("VmRSS")
     call()
     return _status("VmHWM") - before
+
+
+def in_a_process(target: str, threads: int, **options) -> int | None:
+    """`peak()` of the class `target` ("module:Name"), made with `options` in a process of its own;
+    None where the system does not tell, or the class is Unavailable there."""
+    if not is_told():
+        return None
+    worker = Worker(target, threads)
+    try:
+        worker.create(**options)
+        return worker.call("peak")
+    except Unavailable:
+        return None
+    finally:
+        worker.close()
 
 
 def _status(field: str) -> int:

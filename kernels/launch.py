@@ -31,7 +31,8 @@ class Tile:
 
 # kernel -> {the least compute capability: tile}. Operands are 16-bit but where it says fp32.
 TILES = {
-    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 128, 8, 2)},
+    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 64, 8, 4)},
+    "vq_pairs": {80: Tile(128, 0, 4, 1)},
     "vq_rescore": {80: Tile(16, 64, 4, 2)},
     "vq_pack": {80: Tile(16, 0, 4, 1)},
     "vq_statistics": {80: Tile(32, 128, 4, 2)},

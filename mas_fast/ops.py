@@ -16,13 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import cross_entropy, native, reference, reference_attention
+from . import (
+    cross_entropy,
+    label_table,
+    native,
+    reference,
+    reference_attention,
+    reference_label_conv,
+)
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
 ATTENTION_IMPLEMENTATIONS = ("triton", "sdpa", "reference")
+LABEL_IMPLEMENTATIONS = ("cpp", "bag", "reference")
 
 
 def sample(
@@ -112,14 +120,10 @@ def vq_nearest(
         reference.check_finite("x", x)
         reference.check_finite("codebook", codebook)
         return vq.nearest(x, codebook, exact=exact)
-    load_library()
-    if not _has_kernel("cpu", "vq_nearest"):
-        raise ImportError(
-            "the torch operators of mas_fast are older than its Python code. "
-            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
-        )
+    _require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
-    if (codes < 0).any():  # which the kernel returns for values that are not finite
+    # The kernel returns -1 for values that are not finite; without rows it cannot tell.
+    if not len(codes) or (codes < 0).any():
         reference.check_finite("codebook", codebook)
         reference.check_finite("x", x)
     return codes
@@ -260,39 +264,100 @@ def attention(
     return operators.forward(q, k, v, mask, text, flat, kernel)[0]
 
 
+def label_conv(
+    labels: Tensor,
+    edges: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    impl: str | None = None,
+) -> Tensor:
+    """A 3x3 convolution over the one-hot channels of label maps, which are never built: [B, O, H,
+    W], channels-last, of the weight's dtype, as `reference_label_conv.label_conv` defines it.
+
+    labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
+    weight: [O, C, 3, 3]; bias: [O]. A pixel is the sum of ten rows of a table made of the weights
+    (label_table.py), in fp32 at least. Weight and bias get gradients. impl: None, "cpp" (on a
+    CPU; fp32 arithmetic), "bag" (torch's embedding_bag, anywhere) or "reference". Raises TypeError
+    and ValueError as its `check_label_conv`, and ImportError, with the command that fixes it,
+    where `impl` is not built.
+    """
+    reference_label_conv.check_label_conv(labels, edges, weight, bias)
+    if impl is None:
+        is_double = weight.dtype == torch.float64
+        impl = "bag" if is_double else default_impl(labels.device, "label_conv")
+    if impl not in LABEL_IMPLEMENTATIONS:
+        raise ValueError(f"impl must be None or one of {LABEL_IMPLEMENTATIONS}, found {impl!r}")
+    if impl == "reference":
+        return reference_label_conv.label_conv(labels, edges, weight, bias)
+    if impl == "cpp":
+        if labels.device.type != "cpu" or weight.dtype == torch.float64:
+            found = f"found {weight.dtype} on {labels.device}"
+            raise ValueError(f"impl='cpp' needs weights of at most 32 bits on cpu, {found}")
+        _require("label_conv")
+    dtype = weight.dtype
+    accumulated = torch.promote_types(dtype, torch.float32)
+    weight, bias = weight.to(accumulated), bias.to(accumulated)
+    if impl == "cpp":
+        edges = None if edges is None else edges.contiguous()
+        y = torch.ops.mas_fast.label_conv(weight, bias.contiguous(), labels.contiguous(), edges)
+    else:
+        with torch.autocast(labels.device.type, enabled=False):
+            y = label_table.bag(labels, edges, weight, bias)
+    return y.permute(0, 3, 1, 2).to(dtype)
+
+
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
     """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
-    "stream_cross_entropy", or "attention" in 16 bits) on a device."""
+    "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
     kind = torch.device(device).type
-    fallback = {"attention": "sdpa", "stream_cross_entropy": "chunked"}.get(op, "reference")
-    if op != "sample" and kind == "cuda":
+    others = {"attention": "sdpa", "stream_cross_entropy": "chunked", "label_conv": "bag"}
+    fallback = others.get(op, "reference")
+    if op not in ("sample", "label_conv") and kind == "cuda":
         return "triton" if importlib.util.find_spec("triton") else fallback
-    if op in ("attention", "stream_cross_entropy"):
+    if op in ("attention", "stream_cross_entropy", "vq_statistics"):
         return fallback
-    if op == "vq_statistics":
-        return "reference"
     try:
         load_library()
     except ImportError:
-        return "reference"
+        return fallback
     if kind in ("cpu", "cuda") and _has_kernel(kind, op):
         return "cpp" if kind == "cpu" else "cuda"
-    return "reference"
+    return fallback
 
 
 @functools.cache
 def load_library() -> None:
     """Load torch.ops.mas_fast. Raises ImportError, with the command that fixes it, if not built."""
     native.load_torch_library()
+    _register()
+
+
+@functools.cache
+def _register() -> None:
+    """The shapes of the operators' results for tracing, and the gradients: once in a process."""
     torch.library.register_fake("mas_fast::sample", _sample_fake)
     if hasattr(torch.ops.mas_fast, "vq_nearest"):
         torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
+    if hasattr(torch.ops.mas_fast, "label_conv"):
+        label_table.register()
 
 
 def _has_kernel(device: str, op: str = "sample") -> bool:
     if not hasattr(torch.ops.mas_fast, op):  # a library built from older sources
         return False
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
+
+
+def _require(op: str) -> None:
+    """Load the library. Raises ImportError, with the command that fixes it, where it has no CPU
+    kernel of that name."""
+    load_library()
+    if not _has_kernel("cpu", op):
+        raise ImportError(
+            "the torch operators of mas_fast are older than its Python code. "
+            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
+        )
 
 
 def _chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:

@@ -58,6 +58,8 @@ def kernels() -> dict[str, Kernel]:
     """Exact and fast for the product; the input's type for all that read the input."""
     names = ("rows", "count", "channels", "padded", "stride_n", "stride_d", "stride_k", "stride_c")
     known = dict.fromkeys(names, "i32") | {"unit": "fp32", "inverse": "fp32"}
+    known |= dict.fromkeys(("span", "capacity"), "i32") | {"pairs": "*i32", "total": "*i32"}
+    known |= dict.fromkeys(("distances", "least"), "*i64")
     known |= dict.fromkeys(("packed", "codes"), "*fp16")
     known |= dict.fromkeys(("half_square", "norms", "ratio", "bound", "limit", "sums"), "*fp32")
     known |= dict.fromkeys(("best", "open_rows", "order", "counts", "ends"), "*i64")
@@ -70,9 +72,12 @@ def kernels() -> dict[str, Kernel]:
         "exact-1024": {"CHUNKS": 16, "BLOCK_D": 64, "EXACT": True},
     }.items():
         found[f"nearest-{mode}"] = Kernel(vq.nearest_kernel, "nearest", known, constants, 255)
+    found["list"] = Kernel(vq.list_kernel, "nearest", known, one, 255)
+    found["choose"] = Kernel(vq.choose_kernel, "vq_pairs", known, {}, 64)
     for kind in ("fp32", "bf16"):
         typed = known | {"x": f"*{kind}", "codebook": f"*{kind}"}
         found |= {
+            f"distance-{kind}": Kernel(vq.distance_kernel, "vq_pairs", typed, {}, 64, False),
             f"rescore-{kind}": Kernel(vq.rescore_kernel, "vq_rescore", typed, one, 168, False),
             f"pack-codes-{kind}": Kernel(vq.pack_codes_kernel, "vq_pack", typed, one, 168),
             f"pack-rows-{kind}": Kernel(vq.pack_rows_kernel, "vq_pack", typed, one, 168),
@@ -163,7 +168,18 @@ def test_compiles_without_spilling(name, capability, tmp_path) -> None:
     assert compiled.metadata.shared <= SHARED[capability]
     if not kernel.fusion:  # what promises its bits has no fused multiply-add of doubles
         assert "fma.rn.f64" not in compiled.asm["ptx"]
-    if name.startswith(("nearest", "head", "attention")) and "_fp32" not in name:
+    if name.startswith(("nearest", "list", "head", "attention")) and "_fp32" not in name:
         # The products are on tensor cores, and attention's next tile arrives meanwhile.
         assert ("wgmma.mma_async" if capability == 90 else "mma.sync") in compiled.asm["ptx"]
-        assert "cp.async" in compiled.asm["ptx"] or name.startswith("nearest")
+        assert "cp.async" in compiled.asm["ptx"] or name.startswith(("nearest", "list"))
+
+
+@pytest.mark.parametrize("name", ["nearest-fast", "nearest-exact", "list"])
+def test_the_rows_stay_and_codes_come_ahead(name):
+    """On Hopper: shared memory is filled with the rows once, before the loop over codes, and blocks
+    of codes are under way while one is multiplied."""
+    code = KERNELS[name].compile(90).asm["ttgir"]
+    loop = code[code.index("scf.for") :]
+    assert "local_alloc" not in loop[: loop.index("scf.yield")]
+    waits = re.findall(r"async_wait .*\{num = (\d+)", loop)
+    assert int(waits[0]) >= 2

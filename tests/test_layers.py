@@ -18,8 +18,9 @@ LAYERS = (
     + ("scene.readers", "scene.semantic", "scene.regions")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
-    ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign"),
-    ("attention", "cross_entropy"),
+    ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign")
+    + ("reference_label_conv",),
+    ("attention", "cross_entropy", "label_table"),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
