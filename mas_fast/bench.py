@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-SUBJECTS = ("decode", "first_layer", "sampler")
+SUBJECTS = ("decode", "first_layer", "images", "sampler")
 
 
 def suite() -> None:

@@ -33,14 +33,14 @@ class Crops(Dataset):
         epoch, index = place
         rejects = []
         for offset in range(min(TRIES, len(self))):
-            item = self.source[(index + offset) % len(self)]
+            generator = np.random.default_rng((self.seed, epoch, index)) if self.augment else None
+            number = (index + offset) % len(self)
+            item = self.source.square(number, self.config.resolution, generator)
             labels = self.config.input == "labels"
             if labels and isinstance(item, Sample) and item.annotation is None:
                 item = Reject(item.key, "found no scene, expected one beside the image")
             if isinstance(item, Sample):
-                generator = np.random.default_rng((self.seed, epoch, index))
-                size = self.config.resolution
-                return item.square(size, generator if self.augment else None), rejects
+                return item, rejects
             rejects.append((item.key, item.reason))
         raise ValueError(
             f"data: found {len(rejects)} unreadable samples in a row, expected some to train on; "
