@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,7 @@ from PIL import Image
 from benchmarks import goals, results
 from benchmarks.sampler import counted
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
-from mas_fast.data.images import open_photo
-from mas_fast.data.samples import Sample
+from mas_fast.data.images import cut, open_photo
 from mas_fast.data.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -160,7 +160,7 @@ def set_goals(name: str, match: Match, quality: dict[str, tuple[float, float]]) 
 def decoders() -> dict[str, Callable[[bytes], Picture]]:
     """By name, ours first; Unavailable, when it is called, for a library that is not there."""
     return {
-        OURS: lambda jpeg: Sample("", open_photo(jpeg)).square(SIZE).image,
+        OURS: ours,
         PILLOW: pillow,
         "simplejpeg + OpenCV linear": lambda jpeg: opencv_resize(simple(jpeg), "INTER_LINEAR"),
         "simplejpeg + OpenCV cubic": lambda jpeg: opencv_resize(simple(jpeg), "INTER_CUBIC"),
@@ -170,6 +170,12 @@ def decoders() -> dict[str, Callable[[bytes], Picture]]:
         "kornia_rs, linear": kornia,
         "pyvips thumbnail": vips,
     }
+
+
+def ours(jpeg: bytes) -> Picture:
+    photo = open_photo(jpeg)
+    left, top, right, bottom = middle(photo.width, photo.height)
+    return cut(photo, top, left, bottom - top, right - left, SIZE, SIZE)
 
 
 def pillow(jpeg: bytes) -> Picture:
@@ -229,7 +235,9 @@ def vips(jpeg: bytes) -> Picture:
 
 
 def package(name: str):
-    """A module; Unavailable without it."""
+    """A module; Unavailable without it. Those with threads of their own get one."""
+    for variable in ("RAYON_NUM_THREADS", "VIPS_CONCURRENCY"):
+        os.environ.setdefault(variable, "1")
     try:
         return __import__(name)
     except Exception as error:  # pyvips raises what its own loader raises

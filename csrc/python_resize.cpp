@@ -52,8 +52,8 @@ py::array_t<uint8_t> resize_array(const py::array& pixels, int height, int width
 void bind_resize(py::module_& module) {
   module.def("resize", &resize_array, py::arg("pixels"), py::arg("height"), py::arg("width"),
              py::arg("box"), py::kw_only(), py::arg("isa") = "",
-             "Lanczos (3 lobes, antialiased) of a box (top, left, height, width; floats) of uint8 "
-             "[H, W, 3]: uint8 [height, width, 3], the same on every instruction set.");
+             "An antialiased cubic resize of a box (top, left, height, width; floats) of uint8 "
+             "[H, W, 3]: uint8 [height, width, 3].");
 }
 
 }  // namespace mas

@@ -83,7 +83,10 @@ def test_both_orders(tmp_path, name, header, column):
     assert download.url_column(tsv) == column
     path, rejects = download.write_links(tsv, tmp_path / "out")
     assert path == tmp_path / "out" / "links.csv" and rejects == []
-    assert links(tmp_path / "out") == [["url", "caption"], *map(list, zip(URLS, CAPTIONS, strict=True))]
+    assert links(tmp_path / "out") == [
+        ["url", "caption"],
+        *map(list, zip(URLS, CAPTIONS, strict=True)),
+    ]
 
 
 def test_rows_that_are_left_out(tmp_path):

@@ -1,26 +1,26 @@
-// Compiled once for each instruction set with MAS_ISA=<its name>, without contraction into fused
-// multiply-adds: see resize.h. Nothing here may call an inline function of another header.
+// Compiled once for each instruction set with MAS_ISA=<its name>. Nothing here may call an inline
+// function of another header: the linker might keep a copy that the processor cannot run.
 #include "resize_rows.h"
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 namespace mas::MAS_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
+#if defined(__AVX512BW__)
+constexpr int kBytes = 64;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8;
+constexpr int kBytes = 32;
 #else
-constexpr int kLanes = 4;
+constexpr int kBytes = 16;
 #endif
-constexpr int kUnroll = 4;
+constexpr int kLanes = kBytes / 2;
 
-using VFloat = float __attribute__((vector_size(4 * kLanes)));
-using VInt = int32_t __attribute__((vector_size(4 * kLanes)));
-using VByte = uint8_t __attribute__((vector_size(kLanes)));
+using VByte = uint8_t __attribute__((vector_size(kBytes)));
+using VShort = int16_t __attribute__((vector_size(kBytes)));
+using VLine = VShort[kResizeLine / kLanes];
 
 template <class T>
 inline T load(const void* from) {
@@ -28,32 +28,72 @@ inline T load(const void* from) {
   __builtin_memcpy(&value, from, sizeof value);
   return value;
 }
-template <class T>
-inline void store(void* to, const T& value) {
-  __builtin_memcpy(to, &value, sizeof value);
-}
-// GCC widens and narrows such vectors lane by lane, which takes four times as long as all the rest.
-inline VFloat load_bytes(const uint8_t* from) {
-#if defined(__AVX512F__)
-  const auto wide = reinterpret_cast<VInt>(_mm512_cvtepu8_epi32(load<__m128i>(from)));
+
+// (a * b + 2^14) >> 15
+inline VShort multiply(VShort a, VShort b) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<VShort>(
+      _mm512_mulhrs_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX2__)
-  const auto wide = reinterpret_cast<VInt>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load<int64_t>(from))));
+  return reinterpret_cast<VShort>(
+      _mm256_mulhrs_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  const auto x = reinterpret_cast<__m128i>(a), y = reinterpret_cast<__m128i>(b);
+  const __m128i one = _mm_set1_epi16(1), low = _mm_srli_epi16(_mm_mullo_epi16(x, y), 14);
+  return reinterpret_cast<VShort>(_mm_add_epi16(_mm_slli_epi16(_mm_mulhi_epi16(x, y), 1),
+                                                _mm_srli_epi16(_mm_add_epi16(low, one), 1)));
 #else
-  const auto wide = __builtin_convertvector(load<VByte>(from), VInt);
+  VShort product;
+  for (int i = 0; i < kLanes; ++i) product[i] = int16_t((int32_t(a[i]) * b[i] + 16384) >> 15);
+  return product;
 #endif
-  return __builtin_convertvector(wide, VFloat);
 }
-// Of integers within 0..255.
-inline void store_bytes(uint8_t* to, VInt value) {
-#if defined(__AVX512F__)
-  store(to, _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(value)));
+
+void widen(const uint8_t* from, int count, int16_t* to) {
+  for (int i = 0; i < count; ++i) to[i] = int16_t(from[i] << 7);
+}
+
+inline uint8_t clamped(int32_t value) { return uint8_t(value < 0 ? 0 : value > 255 ? 255 : value); }
+
+// a and b as bytes, within 0..255.
+inline void store_bytes(VShort a, VShort b, uint8_t* to) {
+#if defined(__AVX512BW__)
+  const __m512i zero = _mm512_setzero_si512();
+  const __m512i x = _mm512_max_epi16(reinterpret_cast<__m512i>(a), zero);
+  const __m512i y = _mm512_max_epi16(reinterpret_cast<__m512i>(b), zero);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtusepi16_epi8(x));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + kLanes), _mm512_cvtusepi16_epi8(y));
 #elif defined(__AVX2__)
-  const auto lanes = reinterpret_cast<__m256i>(value);
-  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
-  store(to, _mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
+  const __m256i bytes =
+      _mm256_packus_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(bytes, 0xd8));
+#elif defined(__SSE2__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm_packus_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 #else
-  store(to, __builtin_convertvector(value, VByte));
+  for (int i = 0; i < kLanes; ++i) to[i] = clamped(a[i]), to[kLanes + i] = clamped(b[i]);
 #endif
+}
+
+void down(const int16_t* const* rows, const int16_t* weights, int taps, int count, uint8_t* out) {
+  for (int i = 0; i < count; i += kResizeLine) {
+    if (taps <= kExactTaps) {
+      VLine sums = {};
+      for (int k = 0; k < taps; ++k) {
+        const VShort weight = weights[k] - VShort{};
+        for (int v = 0; v < kResizeLine / kLanes; ++v)
+          sums[v] += multiply(load<VShort>(rows[k] + i + v * kLanes), weight);
+      }
+      for (int v = 0; v < kResizeLine / kLanes; v += 2)
+        store_bytes((sums[v] + 32) >> 6, (sums[v + 1] + 32) >> 6, out + i + v * kLanes);
+    } else {
+      int32_t sums[kResizeLine] = {};
+      for (int k = 0; k < taps; ++k)
+        for (int j = 0; j < kResizeLine; ++j)
+          sums[j] += int32_t(weights[k]) * (rows[k][i + j] >> 7);
+      for (int j = 0; j < kResizeLine; ++j) out[i + j] = clamped((sums[j] + 8192) >> 14);
+    }
+  }
 }
 
 template <int... Index>
@@ -65,83 +105,40 @@ struct Range<0, Index...> {
   using type = Lanes<Index...>;
 };
 
-// Exchanges the blocks of `Step` lanes beside the diagonal of two rows.
-template <int Step, int... Lane>
-inline void exchange(VFloat& a, VFloat& b, Lanes<Lane...>) {
+// Of each 16 bytes, the first (At = 0) or the last (At = 8) eight of a and b in turn.
+template <int At, int... I>
+inline VByte interleave(VByte a, VByte b, Lanes<I...>) {
 #if defined(__clang__)
-  const VFloat upper =
-      __builtin_shufflevector(a, b, (Lane & Step ? kLanes + Lane - Step : Lane)...);
-  b = __builtin_shufflevector(a, b, (Lane & Step ? kLanes + Lane : Lane + Step)...);
+  return __builtin_shufflevector(a, b, (I / 16 * 16 + I % 16 / 2 + At + I % 2 * kBytes)...);
 #else
-  const VFloat upper =
-      __builtin_shuffle(a, b, VInt{(Lane & Step ? kLanes + Lane - Step : Lane)...});
-  b = __builtin_shuffle(a, b, VInt{(Lane & Step ? kLanes + Lane : Lane + Step)...});
+  return __builtin_shuffle(a, b, VByte{(I / 16 * 16 + I % 16 / 2 + At + I % 2 * kBytes)...});
 #endif
-  a = upper;
 }
 
-template <int Step = kLanes / 2>
-inline void transpose(VFloat* rows) {
-  for (int i = 0; i < kLanes; ++i)
-    if (!(i & Step)) exchange<Step>(rows[i], rows[i + Step], typename Range<kLanes>::type{});
-  if constexpr (Step > 1) transpose<Step / 2>(rows);
-}
-
-void down(const uint8_t* rows, ptrdiff_t stride, const float* weights, int taps, int count,
-          float* line) {
-  int i = 0;
-  for (; i + kUnroll * kLanes <= count; i += kUnroll * kLanes) {
-    VFloat sums[kUnroll] = {};
-    for (int k = 0; k < taps; ++k)
-      for (int u = 0; u < kUnroll; ++u)
-        sums[u] += weights[k] * load_bytes(rows + k * stride + i + u * kLanes);
-    store(line + i, sums);
-  }
-  for (; i < count; ++i) {
-    float sum = 0;
-    for (int k = 0; k < taps; ++k) sum += weights[k] * float(rows[k * stride + i]);
-    line[i] = sum;
-  }
-}
-
-void across(const float* lines, int size, const int32_t* first, const float* weights, int taps,
-            int height, int width, float* scratch, uint8_t* out, ptrdiff_t stride) {
-  for (int i = 0; i < size; i += kLanes) {
-    VFloat block[kLanes];
-    for (int r = 0; r < kLanes; ++r) block[r] = load<VFloat>(lines + r * size + i);
-    transpose(block);
-    store(scratch + i * kLanes, block);
-  }
-  for (int x = 0; x < width; x += kLanes) {
-    const int pixels = width - x < kLanes ? width - x : kLanes;
-    VFloat sums[3 * kLanes] = {};
-    for (int p = 0; p < pixels; ++p) {
-      const float* from = scratch + 3 * kLanes * first[x + p];
-      const float* weight = weights + ptrdiff_t(x + p) * taps;
-      VFloat red = {}, green = {}, blue = {};
-      for (int k = 0; k < taps; ++k, from += 3 * kLanes) {
-        red += weight[k] * load<VFloat>(from);
-        green += weight[k] * load<VFloat>(from + kLanes);
-        blue += weight[k] * load<VFloat>(from + 2 * kLanes);
+void transpose(const uint8_t* from, ptrdiff_t from_stride, int rows, int columns, uint8_t* to,
+               ptrdiff_t to_stride) {
+  using All = typename Range<kBytes>::type;
+  for (int c = 0; c < columns; c += kBytes) {  // few lines are written at a time, each to its end
+    const int width = columns - c < kBytes ? columns - c : kBytes;
+    for (int r = 0; r < rows; r += kResizeTile) {
+      const int height = rows - r < kResizeTile ? rows - r : kResizeTile;
+      VByte tile[16], next[16];
+      for (int i = 0; i < 16; ++i) tile[i] = load<VByte>(from + (r + i) * from_stride + c);
+      for (int round = 0; round < 4; ++round) {  // four perfect shuffles of 16 are a transpose
+        for (int i = 0; i < 8; ++i) {
+          next[2 * i] = interleave<0>(tile[i], tile[i + 8], All{});
+          next[2 * i + 1] = interleave<8>(tile[i], tile[i + 8], All{});
+        }
+        __builtin_memcpy(tile, next, sizeof tile);
       }
-      sums[3 * p] = red;
-      sums[3 * p + 1] = green;
-      sums[3 * p + 2] = blue;
-    }
-    for (int part = 0; part < 3; ++part) {
-      VFloat* block = sums + part * kLanes;
-      const int left = 3 * pixels - part * kLanes, count = left < kLanes ? left : kLanes;
-      transpose(block);
-      for (int r = 0; r < height && count > 0; ++r) {
-        VFloat value = block[r] + 0.5f;
-        value = value > 0.0f ? value : VFloat{};
-        value = value < 255.0f ? value : 255.0f - VFloat{};
-        const VInt whole = __builtin_convertvector(value, VInt);
-        uint8_t* to = out + r * stride + 3 * x + part * kLanes;
-        if (count == kLanes)
-          store_bytes(to, whole);
+      const auto* bytes = reinterpret_cast<const uint8_t*>(tile);
+      for (int i = 0; i < width; ++i) {
+        const uint8_t* column = bytes + i % 16 * kBytes + i / 16 * 16;
+        uint8_t* target = to + (c + i) * to_stride + r;
+        if (height == kResizeTile)
+          __builtin_memcpy(target, column, kResizeTile);
         else
-          for (int i = 0; i < count; ++i) to[i] = uint8_t(whole[i]);
+          for (int j = 0; j < height; ++j) target[j] = column[j];
       }
     }
   }
@@ -149,6 +146,6 @@ void across(const float* lines, int size, const int32_t* first, const float* wei
 
 }  // namespace
 
-extern const ResizeRows resize_rows = {kLanes, down, across};
+extern const ResizeRows resize_rows = {widen, down, transpose};
 
 }  // namespace mas::MAS_ISA

@@ -1,4 +1,4 @@
-// The loops of resize() over pixels, once per instruction set.
+// The loops of resize() over bytes, once per instruction set.
 #pragma once
 
 #include <cstddef>
@@ -6,18 +6,24 @@
 
 namespace mas {
 
+constexpr int kResizeLine = 64;  // bytes that a line of a buffer is a multiple of
+constexpr int kResizeTile = 16;  // rows that a buffer is a multiple of
+constexpr int kExactTaps = 16;   // more are summed in 32 bits
+
 struct ResizeRows {
-  int lanes;  // the rows of a band: they lie side by side in a vector
+  // to[i] = from[i] * 128 for i < count.
+  void (*widen)(const uint8_t* from, int count, int16_t* to);
 
-  // line[i] = sum_k weights[k] * rows[k * stride + i] for i < count.
-  void (*down)(const uint8_t* rows, ptrdiff_t stride, const float* weights, int taps, int count,
-               float* line);
+  // out[i] = sum_k weights[k] * rows[k][i] / 2^21, rounded, within 0..255, for i < count, a
+  // multiple of kResizeLine. The weights sum to 2^14. Up to kExactTaps taps, each product is
+  // rounded to a 64th: an error below an eighth.
+  void (*down)(const int16_t* const* rows, const int16_t* weights, int taps, int count,
+               uint8_t* out);
 
-  // For the rows r < height <= lanes of a band, and x < width, of RGB triples:
-  // out[r * stride + 3 x + c] = round(sum_k weights[x * taps + k] * lines[r][3 (first[x] + k) + c])
-  // within 0..255. lines [lanes, size], size a multiple of lanes; scratch [size, lanes].
-  void (*across)(const float* lines, int size, const int32_t* first, const float* weights, int taps,
-                 int height, int width, float* scratch, uint8_t* out, ptrdiff_t stride);
+  // to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns. Read are whole
+  // lines and tiles, written is only what is asked for.
+  void (*transpose)(const uint8_t* from, ptrdiff_t from_stride, int rows, int columns, uint8_t* to,
+                    ptrdiff_t to_stride);
 };
 
 #define MAS_DECLARE(level)             \

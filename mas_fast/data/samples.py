@@ -37,9 +37,10 @@ class Reject:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """photo: RGB, or a JPEG that is not decoded yet. captions: perhaps none. annotation: of the
-    same size: raw layers, or a scene that was cleaned before, or None. info: what the source says
-    about it. ValueError for an annotation of another size.
+    """photo: a JPEG that is not decoded yet, or pixels, or an RGB picture, which becomes pixels:
+    uint8 [H, W, 3], RGB. captions: perhaps none. annotation: of the same size: raw layers, or a
+    scene that was cleaned before, or None. info: what the source says about it. ValueError for
+    other pixels, and for an annotation of another size.
 
     crop, resize, flip and square act on photo and annotation together. Layers become a scene only
     when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when its pixels are
@@ -47,12 +48,18 @@ class Sample:
     """
 
     key: str
-    photo: Photo
+    photo: Photo | Image.Image
     captions: list[str] = field(default_factory=list)
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.photo, Image.Image):
+            object.__setattr__(self, "photo", np.asarray(self.photo))
+        if isinstance(self.photo, np.ndarray):
+            shape, dtype = self.photo.shape, self.photo.dtype
+            if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+                raise ValueError(f"photo: found {dtype} {list(shape)}, expected uint8 [H, W, 3]")
         found = self.annotation
         if found is not None and (found.height, found.width) != (self.height, self.width):
             raise ValueError(
@@ -62,16 +69,21 @@ class Sample:
 
     @property
     def height(self) -> int:
-        return self.photo.height
+        return self.photo.height if isinstance(self.photo, Jpeg) else self.photo.shape[0]
 
     @property
     def width(self) -> int:
-        return self.photo.width
+        return self.photo.width if isinstance(self.photo, Jpeg) else self.photo.shape[1]
 
     @cached_property
-    def image(self) -> Image.Image:
-        """The photo, decoded."""
+    def pixels(self) -> np.ndarray:
+        """The photo, decoded: uint8 [H, W, 3]."""
         return self.photo.decode() if isinstance(self.photo, Jpeg) else self.photo
+
+    @property
+    def image(self) -> Image.Image:
+        """The same as a picture."""
+        return Image.fromarray(self.pixels)
 
     @property
     def layers(self) -> Layers | None:
@@ -86,21 +98,25 @@ class Sample:
 
     def crop(self, top: int, left: int, height: int, width: int) -> Sample:
         """That part of it. ValueError unless it lies within the image."""
-        self._check(top, left, height, width)
-        image = self.image.crop((left, top, left + width, top + height))
+        if not (0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width):
+            raise ValueError(
+                f"crop: found rows {top}..{top + height}, columns {left}..{left + width}, "
+                f"expected some within {self.height} x {self.width}"
+            )
+        pixels = self.pixels[top : top + height, left : left + width].copy()
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        return replace(self, photo=image, annotation=annotation)
+        return replace(self, photo=pixels, annotation=annotation)
 
     def resize(self, height: int, width: int) -> Sample:
-        """Lanczos for the photo, with antialiasing; the annotation as its own `resize`."""
+        """Cubic for the photo, with antialiasing; the annotation as its own `resize`."""
         check_int("height", height, 1)
         check_int("width", width, 1)
         return self._cut(0, 0, self.height, self.width, height, width)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
-        image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return replace(self, photo=image, annotation=self.annotation and self.annotation.flip())
+        pixels = np.ascontiguousarray(self.pixels[:, ::-1])
+        return replace(self, photo=pixels, annotation=self.annotation and self.annotation.flip())
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -120,15 +136,6 @@ class Sample:
         photo = cut(self.photo, top, left, height, width, *size)
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
         return replace(self, photo=photo, annotation=annotation and annotation.resize(*size))
-
-    def _check(self, top: int, left: int, height: int, width: int) -> None:
-        if not (0 <= top < top + height <= self.height) or not (
-            0 <= left < left + width <= self.width
-        ):
-            raise ValueError(
-                f"crop: found rows {top}..{top + height}, columns {left}..{left + width}, "
-                f"expected some within {self.height} x {self.width}"
-            )
 
 
 class Source(ABC):
@@ -151,7 +158,7 @@ class Source(ABC):
         """Item `index`, its photo not decoded; ValueError or OSError says why there is none."""
 
     def __getitem__(self, index: int) -> Sample | Reject:
-        return self._try(index, lambda sample: replace(sample, photo=sample.image))
+        return self._try(index, lambda sample: replace(sample, photo=sample.pixels))
 
     def square(
         self, index: int, size: int, generator: np.random.Generator | None = None

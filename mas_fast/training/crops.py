@@ -56,7 +56,7 @@ class Crops(Dataset):
             "rejects": [reject for _, rejects in items for reject in rejects],
         }
         if self.config.input == "image":
-            pixels = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in samples]))
+            pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))
             return batch | {"image": pixels.permute(0, 3, 1, 2).float() / 127.5 - 1}
         scenes = [sample.scene.to(self.config.layout) for sample in samples]
         return batch | {
