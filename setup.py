@@ -158,6 +158,7 @@ setup(
     install_requires=[
         "numpy>=1.24",
         "pillow>=10.1",
+        "simplejpeg>=1.8",
         "safetensors>=0.4.3",
         "typer>=0.12",
         "rich>=13",

@@ -25,7 +25,8 @@ FOLDER = Path(__file__).resolve().parent / "results"
 PACKAGES = (
     *("mas_fast", "numpy", "torch", "triton"),
     *("llama_cpp_python", "gguf", "ctranslate2", "transformers", "pytest-benchmark"),
-    *("liger-kernel", "vector-quantize-pytorch", "flash-kmeans"),
+    *("liger-kernel", "vector-quantize-pytorch", "flash-kmeans", "scikit-learn"),
+    *("pillow", "simplejpeg", "opencv-python-headless", "imagecodecs", "kornia-rs", "pyvips"),
 )
 
 

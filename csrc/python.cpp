@@ -14,6 +14,9 @@
 namespace py = pybind11;
 
 namespace mas {
+
+void bind_resize(py::module_& module);  // python_resize.cpp
+
 namespace {
 
 using Tokens = py::array_t<int32_t, py::array::c_style>;
@@ -310,7 +313,7 @@ std::vector<std::string> isa_names() {
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
-  module.doc() = "The C++ decode engine and sampler of mas_fast, for numpy arrays.";
+  module.doc() = "The C++ decode engine, sampler and picture resize of mas_fast, for numpy arrays.";
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);
@@ -383,6 +386,7 @@ Raises ValueError when a logit is NaN.)")
                         "A yardstick: the rate at which `threads` threads read `bytes` of memory.")
       .def(py::init<py::object, py::object>(), py::arg("bytes") = 512 << 20, py::arg("threads") = 2)
       .def("read", &Bandwidth::pass, "Bytes per second of one pass.");
+  bind_resize(module);
   module.def("supported_isas", &isa_names);
   module.def("best_isa", [] { return isa_name(best_isa()); });
   module.def("active_isa", [] { return isa_name(active_isa()); });

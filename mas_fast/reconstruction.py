@@ -191,10 +191,7 @@ class _Once(Dataset):
         return len(self.numbers)
 
     def __getitem__(self, place: int):
-        item = self.data.whole(int(self.numbers[place]))
-        if isinstance(item, Reject):
-            return place, item
-        return place, item.square(self.data.config.resolution)
+        return place, self.data.square(int(self.numbers[place]))
 
     def collate(self, items: Sequence) -> dict:
         """As Crops' collate, and "places": which of the numbers it has."""

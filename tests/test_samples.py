@@ -1,76 +1,14 @@
-"""data/images.py and data/samples.py: photos of every kind; geometry on image and scene."""
+"""data/samples.py: geometry on image and scene together; layers before the rules."""
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast.data.images import read_image
-from mas_fast.data.samples import Sample, assemble
+from mas_fast.data.images import open_photo
+from mas_fast.data.samples import Reject, Sample, Source, assemble
 from mas_fast.scene import COCO_NAMES, Layers, Scene, find_edges
-
-
-def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-JPG = encoded(np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3), "JPEG")
-
-
-def bomb() -> bytes:
-    """A PNG of 9000 x 9000 pixels in a few bytes."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
-    head = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-
-
-def test_images_of_every_mode_become_upright_rgb(tmp_path):
-    grey = np.full((4, 6), 100, np.uint8)
-    for content in (
-        encoded(grey),
-        encoded(grey.astype(np.uint16) * 256 + 77),
-        encoded(Image.fromarray(grey).convert("RGB").quantize(4)),
-        encoded(Image.fromarray(grey).convert("CMYK"), "TIFF"),
-        encoded(Image.fromarray(grey).convert("RGB"), "WEBP", lossless=True),
-    ):
-        image = read_image(content)
-        assert image.mode == "RGB" and image.size == (6, 4)
-        assert abs(np.asarray(image).astype(int) - 100).max() <= 1
-    for mode in ("LA", "RGBA"):
-        clear = Image.new(mode, (2, 1), 0)
-        assert (np.asarray(read_image(encoded(clear))) == 255).all()
-    assert read_image(encoded(np.zeros((1, 1), np.uint8))).size == (1, 1)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
-    pixels = np.zeros((16, 32, 3), np.uint8)
-    pixels[:, :16] = 255
-    image = np.asarray(read_image(encoded(pixels, "JPEG", exif=exif)))
-    assert image.shape == (32, 16, 3) and image[:12].min() > 200 and image[20:].max() < 50
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "found data that is no image"),
-        (b"GIF89a", "image: "),
-        (JPG[: len(JPG) * 3 // 4], "(?i)truncated"),
-        (bomb(), "found 9000 x 9000 pixels, expected at most"),
-        (encoded(Image.new("F", (2, 2)), "TIFF"), "floating-point"),
-    ],
-)
-def test_images_that_cannot_be_read(content, message):
-    with pytest.raises(ValueError, match=message):
-        read_image(content)
 
 
 def test_geometry_acts_on_image_and_scene_together():
@@ -132,9 +70,61 @@ def find_edges_of(scene: Scene, instances: np.ndarray) -> Scene:
 
 
 def test_the_file_goes_with_its_pixels(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(JPG)
-    for file in (JPG, tmp_path / "a.jpg"):
+    encoded = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(encoded, "JPEG")
+    jpg = encoded.getvalue()
+    (tmp_path / "a.jpg").write_bytes(jpg)
+    for file in (jpg, tmp_path / "a.jpg"):
         sample = assemble("a", [("jpg", file), ("txt", b"a house")])
         assert sample.file == file
         changed = (sample.crop(0, 0, 6, 8), sample.resize(6, 8), sample.flip(), sample.square(4))
         assert all(other.file is None for other in changed)
+
+
+class Listed(Source):
+    def __init__(self, items: list) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def key(self, index: int) -> str:
+        return f"number {index}"
+
+    def read(self, index: int) -> Sample | Reject:
+        if isinstance(self.items[index], Exception):
+            raise self.items[index]
+        return self.items[index]
+
+
+def test_a_source_decodes_what_it_gives():
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG")
+    photo, broken = open_photo(file.getvalue()), open_photo(file.getvalue()[:-100])
+    reject = Reject("c", "why")
+    items = [Sample("a", photo), Sample("b", broken), reject, ValueError("no such thing")]
+    source = Listed(items)
+    for read in (source.__getitem__, lambda n: source.square(n, 8), source.shard(0, 1).__getitem__):
+        good, *rest = (read(n) for n in range(4))
+        assert isinstance(good.photo, np.ndarray) and good.key == "a"
+        assert [item.key for item in rest] == ["b", "c", "number 3"]
+        assert "truncated" in rest[0].reason and rest[1:] == [
+            reject,
+            Reject("number 3", "no such thing"),
+        ]
+    assert source.square(0, 8).pixels.shape == (8, 8, 3)
+    drawn = [source.square(0, 8, np.random.default_rng(n)).pixels.tobytes() for n in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(IndexError):
+        source.square(4, 8)
+
+
+def test_photos_of_a_sample():
+    assert Sample("a", Image.new("RGB", (3, 2), "red")).pixels.tolist() == [[[255, 0, 0]] * 3] * 2
+    for photo in (np.zeros((2, 3), np.uint8), np.zeros((2, 3, 3)), np.zeros((0, 3, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"photo: found .*, expected uint8 \[H, W, 3\]"):
+            Sample("a", photo)
+    for size in (0, True, 1.5):
+        with pytest.raises((ValueError, TypeError), match="size"):
+            Sample("a", Image.new("RGB", (3, 2))).square(size)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.data.images import read_image
+from mas_fast.data.images import open_photo
 from mas_fast.data.samples import Reject, Sample, Source, check_name, clean_captions, parse_json
 from mas_fast.scene import Layers, coco_labels, read_coco_panoptic
 
@@ -62,12 +62,12 @@ class CocoSource(Source):
         if index >= len(self.entries):
             return self.rejects[index - len(self.entries)]
         entry = self.entries[index]
-        image = read_image(entry.image)
+        photo = open_photo(entry.image)
         segments = [{"id": i, "category_id": c} for i, c in entry.segments.tolist()]
         layers = Layers(*read_coco_panoptic(entry.png, segments, entry.categories))
         captions = self.captions.get(entry.image_id, [])
         info = {"image_id": entry.image_id, "segments_info": segments}
-        return Sample(self.key(index), image, list(captions), layers, info, file=entry.image)
+        return Sample(self.key(index), photo, list(captions), layers, info, file=entry.image)
 
     def _entries(self, file: Path) -> Iterator[_Entry]:
         values = _load(file)

@@ -43,20 +43,20 @@ class Crops(Dataset):
         epoch, index = place
         rejects = []
         for offset in range(min(TRIES, len(self))):
-            item = self.whole((index + offset) % len(self))
+            generator = np.random.default_rng((self.seed, epoch, index)) if self.augment else None
+            item = self.square((index + offset) % len(self), generator)
             if isinstance(item, Sample):
-                generator = np.random.default_rng((self.seed, epoch, index))
-                size = self.config.resolution
-                return item.square(size, generator if self.augment else None), rejects
+                return item, rejects
             rejects.append((item.key, item.reason))
         raise ValueError(
             f"data: found {len(rejects)} unreadable samples in a row, expected some to train on; "
             f"{rejects[0][0]}: {rejects[0][1]}"
         )
 
-    def whole(self, index: int) -> Sample | Reject:
-        """Item `index` of the source, which is a reject too where a scene is needed and missing."""
-        item = self.source[index]
+    def square(self, index: int, generator: np.random.Generator | None = None) -> Sample | Reject:
+        """Item `index` of the source at the model's resolution, see Sample.square; a reject too
+        where a scene is needed and missing."""
+        item = self.source.square(index, self.config.resolution, generator)
         if self.config.input == "labels" and isinstance(item, Sample) and item.annotation is None:
             return Reject(item.key, "found no scene, expected one beside the image")
         return item
@@ -73,7 +73,7 @@ class Crops(Dataset):
         for name in self.boxes:
             batch[name] = [_boxes(name, sample) for sample in samples]
         if self.config.input == "image":
-            pixels = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in samples]))
+            pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples]))
             return batch | {"image": pixels.permute(0, 3, 1, 2).float() / 127.5 - 1}
         scenes = [sample.scene.to(self.config.layout) for sample in samples]
         return batch | {

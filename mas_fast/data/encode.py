@@ -181,7 +181,7 @@ class Encoder:
 
         seg, img = self.seg.config, self.img.config
         squares = [sample.square(img.resolution) for sample in samples]
-        pixels = tensor([np.asarray(square.image) for square in squares])
+        pixels = tensor([square.pixels for square in squares])
         pixels = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         if seg.resolution != img.resolution:
             squares = [sample.square(seg.resolution) for sample in samples]

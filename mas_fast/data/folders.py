@@ -125,7 +125,7 @@ LABEL_FOLDERS = (
     LabelFolders(
         "COCO-Stuff",
         ("stuffthingmaps",),
-        ("images", "."),
+        ("images",),
         ("stuffthingmaps",),
         lambda png: Layers(COCO_STUFF.read(png)),
     ),

@@ -207,8 +207,7 @@ def annotated(
     """The items at their stored size, with what the segmenters add."""
     items = {}
     for index in indices:
-        item = source[index]
-        items[index] = _attempt(item, lambda sample: stored_size(sample, size))
+        items[index] = source.attempt(index, lambda sample: stored_size(sample, size))
     if segmenters:
         good = [index for index, item in items.items() if isinstance(item, Sample)]
         try:
@@ -222,7 +221,7 @@ def annotated(
 def stored_size(sample: Sample, size: int) -> Sample:
     """With a shorter side of `size` pixels. ValueError where the longer side would be more than a
     JPEG may have."""
-    width, height = sample.image.size
+    width, height = sample.width, sample.height
     short = min(width, height)
     target = [max(round(side * size / short), 1) for side in (height, width)]
     if max(target) > JPEG_SIDE:
@@ -230,11 +229,13 @@ def stored_size(sample: Sample, size: int) -> Sample:
             f"found {width} x {height} pixels: with a shorter side of {size} the longer one would "
             f"be {max(target)}, expected at most {JPEG_SIDE}"
         )
-    return sample if target == [height, width] else sample.resize(*target)
+    if target == [height, width]:
+        return replace(sample, photo=sample.pixels)
+    return sample.resize(*target)
 
 
 def _segment(samples: list[Sample], segmenters: Sequence[Segmenter]) -> list[Sample]:
-    images = [np.asarray(sample.image) for sample in samples]
+    images = [sample.pixels for sample in samples]
     layers = [sample.layers for sample in samples]
     for segmenter in segmenters:
         layers = segmenter(images, layers)
@@ -323,16 +324,20 @@ def jpeg(sample: Sample) -> bytes:
         with Image.open(io.BytesIO(content)) as image:
             upright = image.getexif().get(ORIENTATION, 1) == 1
             plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            if plain and upright and image.size == sample.image.size:
+            if plain and upright and image.size == (sample.width, sample.height):
                 return content
     file = io.BytesIO()
     # From bare pixels: an image takes comments and profiles along.
-    Image.fromarray(np.asarray(sample.image)).save(file, "JPEG", quality=QUALITY)
+    sample.image.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 
 
 def about(sample: Sample) -> dict:
     """The json of a sample."""
-    width, height = sample.image.size
     source = {"key": sample.key, **{k: sample.info[k] for k in KEPT if k in sample.info}}
-    return {"captions": sample.captions, "width": width, "height": height, "source": source}
+    return {
+        "captions": sample.captions,
+        "width": sample.width,
+        "height": sample.height,
+        "source": source,
+    }

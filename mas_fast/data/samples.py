@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from mas_fast.data.boxes import Boxes
-from mas_fast.data.images import read_image
+from mas_fast.data.images import Jpeg, Photo, cut, open_photo
 from mas_fast.scene import Layers, Scene, read_coco_panoptic
 from mas_fast.streams import check_int
 
@@ -39,17 +39,19 @@ class Reject:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """image: RGB [H, W]. captions: perhaps none. annotation: of the same size: raw layers, or a
+    """photo: a JPEG that is not decoded yet, or pixels, or an RGB picture, which becomes pixels:
+    uint8 [H, W, 3], RGB. captions: perhaps none. annotation: of the same size: raw layers, or a
     scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
-    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
-    its own. ValueError for an annotation of another size.
+    and faces, where the source gives some. file: the encoded photo, as long as the pixels are all
+    its own. ValueError for other pixels, and for an annotation of another size.
 
-    crop, resize and flip act on image, annotation and boxes together. Layers become a scene only
-    when `scene` is asked for: geometry first, then the rules.
+    crop, resize, flip and square act on photo, annotation and boxes together. Layers become a scene
+    only when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when its
+    pixels are asked for, no larger than needed; ValueError if it is damaged.
     """
 
     key: str
-    image: Image.Image
+    photo: Photo | Image.Image
     captions: list[str] = field(default_factory=list)
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
@@ -57,12 +59,36 @@ class Sample:
     file: Path | bytes | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.photo, Image.Image):
+            object.__setattr__(self, "photo", np.asarray(self.photo))
+        if isinstance(self.photo, np.ndarray):
+            shape, dtype = self.photo.shape, self.photo.dtype
+            if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+                raise ValueError(f"photo: found {dtype} {list(shape)}, expected uint8 [H, W, 3]")
         found = self.annotation
-        if found is not None and (found.width, found.height) != self.image.size:
+        if found is not None and (found.height, found.width) != (self.height, self.width):
             raise ValueError(
-                f"found an image of {self.image.height} x {self.image.width} "
+                f"found an image of {self.height} x {self.width} "
                 f"and a scene of {found.height} x {found.width}, expected the same"
             )
+
+    @property
+    def height(self) -> int:
+        return self.photo.height if isinstance(self.photo, Jpeg) else self.photo.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.photo.width if isinstance(self.photo, Jpeg) else self.photo.shape[1]
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """The photo, decoded: uint8 [H, W, 3]."""
+        return self.photo.decode() if isinstance(self.photo, Jpeg) else self.photo
+
+    @property
+    def image(self) -> Image.Image:
+        """The same as a picture."""
+        return Image.fromarray(self.pixels)
 
     @property
     def layers(self) -> Layers | None:
@@ -77,50 +103,54 @@ class Sample:
 
     def crop(self, top: int, left: int, height: int, width: int) -> Sample:
         """That part of it. ValueError unless it lies within the image."""
-        if not (0 <= top < top + height <= self.image.height) or not (
-            0 <= left < left + width <= self.image.width
-        ):
+        if not (0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width):
             raise ValueError(
                 f"crop: found rows {top}..{top + height}, columns {left}..{left + width}, "
-                f"expected some within {self.image.height} x {self.image.width}"
+                f"expected some within {self.height} x {self.width}"
             )
-        image = self.image.crop((left, top, left + width, top + height))
+        pixels = self.pixels[top : top + height, left : left + width].copy()
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
         boxes = self.boxes.crop(top, left, height, width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
+        return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
-        """Bicubic for the image, with antialiasing; the annotation as its own `resize`."""
+        """Cubic for the photo, with antialiasing; the annotation as its own `resize`."""
         check_int("height", height, 1)
         check_int("width", width, 1)
-        image = self.image.resize((width, height), Image.Resampling.BICUBIC)
-        annotation = self.annotation and self.annotation.resize(height, width)
-        boxes = self.boxes.scale(height / self.image.height, width / self.image.width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
+        return self._cut(0, 0, self.height, self.width, height, width)
 
     def flip(self) -> Sample:
         """Left and right exchanged."""
-        image = self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = np.ascontiguousarray(self.pixels[:, ::-1])
         annotation = self.annotation and self.annotation.flip()
-        boxes = self.boxes.flip(self.image.width)
-        return replace(self, image=image, annotation=annotation, boxes=boxes, file=None)
+        boxes = self.boxes.flip(self.width)
+        return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
         anywhere and flipped half the time."""
-        height, width = self.image.height, self.image.width
+        check_int("size", size, 1)
+        height, width = self.height, self.width
         side = min(height, width)
         top, left, flip = (height - side) // 2, (width - side) // 2, False
         if generator is not None:
             top = int(generator.integers(height - side + 1))
             left = int(generator.integers(width - side + 1))
             flip = bool(generator.integers(2))
-        sample = self.crop(top, left, side, side).resize(size, size)
+        sample = self._cut(top, left, side, side, size, size)
         return sample.flip() if flip else sample
+
+    def _cut(self, top: int, left: int, height: int, width: int, *size: int) -> Sample:
+        photo = cut(self.photo, top, left, height, width, *size)
+        annotation = self.annotation and self.annotation.crop(top, left, height, width)
+        boxes = self.boxes.crop(top, left, height, width).scale(size[0] / height, size[1] / width)
+        annotation = annotation and annotation.resize(*size)
+        return replace(self, photo=photo, annotation=annotation, boxes=boxes, file=None)
 
 
 class Source(ABC):
-    """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`.
+    """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`; and
+    `source.square(n, size)`, which decodes a JPEG no larger than needed.
 
     Reading an item never raises for what is in the data: a broken sample is a Reject. Nothing is
     kept open, so that a source may be used by several threads and in forked or spawned workers.
@@ -135,15 +165,29 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Sample | Reject:
-        """Item `index`; ValueError or OSError says why there is none."""
+        """Item `index`, its photo not decoded; ValueError or OSError says why there is none."""
 
     def __getitem__(self, index: int) -> Sample | Reject:
+        return self.attempt(index, lambda sample: replace(sample, photo=sample.pixels))
+
+    def square(
+        self, index: int, size: int, generator: np.random.Generator | None = None
+    ) -> Sample | Reject:
+        """Item `index` as a square, see Sample.square."""
+        return self.attempt(index, lambda sample: sample.square(size, generator))
+
+    def attempt(self, index: int, use: Callable[[Sample], Sample]) -> Sample | Reject:
+        """What `use` makes of item `index`, whose photo is not decoded yet; a reject where there is
+        no such item, or `use` raises a ValueError."""
         if not 0 <= index < len(self):
             raise IndexError(f"source: found index {index}, expected 0..{len(self) - 1}")
+        item = None
         try:
-            return self.read(index)
+            item = self.read(index)
+            return use(item) if isinstance(item, Sample) else item
         except (ValueError, OSError) as error:
-            return Reject(self.key(index), printable(str(error)))
+            key = self.key(index) if item is None else item.key
+            return Reject(printable(key), printable(str(error)))
 
     def __iter__(self) -> Iterator[Sample | Reject]:
         for index in range(len(self)):
@@ -170,7 +214,7 @@ class _Shard(Source):
         return self.source.key(self.first + index * self.step)
 
     def read(self, index: int) -> Sample | Reject:
-        return self.source[self.first + index * self.step]
+        return self.source.read(self.first + index * self.step)
 
 
 def assemble(
@@ -194,11 +238,11 @@ def assemble(
         expected = f"expected one of {', '.join(IMAGES)}"
         raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
     file = parts[images[0]]
-    image = read_image(file, images[0])
+    photo = open_photo(file, images[0])
     found = captions or _captions(parts, info)
     annotation = _annotation(parts, info)
     boxes = Boxes.of(info)
-    return Sample(key, image, clean_captions(found), annotation, info, boxes, file)
+    return Sample(key, photo, clean_captions(found), annotation, info, boxes, file)
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:

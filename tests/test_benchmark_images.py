@@ -1,0 +1,43 @@
+"""The subject "images" on few photos: it runs, and refuses to time a picture that is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mas_fast import bench
+
+bench.suite()
+
+from benchmarks import images  # noqa: E402
+from benchmarks.versus import Disagreement  # noqa: E402
+
+needs_data = pytest.mark.skipif(not images.DATA.is_dir(), reason=f"no {images.DATA}")
+
+
+@needs_data
+def test_it_runs_on_few_photos(capsys) -> None:
+    record = images.run(blocks=2, photos=2)
+    for name in (images.REAL, images.ENLARGED):
+        match = record["matches"][name]
+        assert {images.OURS, images.PILLOW} <= set(match["contestants"])
+        taking_part = {*match["contestants"], *match["missing"]}
+        assert taking_part == set(images.decoders())
+        ours, pillow = (record["psnr"][name][peer][0] for peer in (images.OURS, images.PILLOW))
+        assert ours > pillow
+    json.dumps(record, allow_nan=False)
+    images.results.show(record)
+    shown = capsys.readouterr().out
+    assert "real photos: times as fast as" in shown and "cleaning rules, images/s" in shown
+
+
+@needs_data
+def test_a_wrong_picture_is_not_timed(monkeypatch) -> None:
+    monkeypatch.setattr(images, "cut", lambda *_: np.zeros((images.SIZE, images.SIZE, 3), np.uint8))
+    with pytest.raises(Disagreement, match="found a PSNR of"):
+        images.run(blocks=1, photos=1)
+
+
+def test_no_photos(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"found no coco/images/\*.jpg, expected photos"):
+        images.run(data=tmp_path)
