@@ -43,7 +43,7 @@ def test_short_names(name, expected):
         ("", "expected one of person, bicycle"),
         ("xqxqxq", "expected one of person, bicycle"),
         (3, "found no class 3; expected one of person"),
-        (None, "found no class None; expected one of person"),
+        (None, "found no class None; "),
     ],
 )
 def test_other_names(name, message):
@@ -81,7 +81,7 @@ def test_what_lies_outside_is_cut_off():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((0, 0, 0, 4), "found .*, expected a box"),
+        ((0, 0, 0, 4), "expected a box"),
         ((3, 0, 2, 4), "expected a box"),
         ((0, 0, 4), "expected a box"),
         ([(0, 0), (1, 1)], "at least three points"),
@@ -90,12 +90,12 @@ def test_what_lies_outside_is_cut_off():
         ("0 0 4 4", "expected a box"),
         ([(0, 0), (1, 1), (2,)], "expected a box"),
         (None, "expected a box"),
-        ((4, 4, 9, 9), "found no pixel of it in a scene of 4 x 4"),
-        ((1.6, 0, 2.4, 4), "found no pixel of it"),
+        ((4, 4, 9, 9), "no pixel of it in a scene of 4 x 4"),
+        ((1.6, 0, 2.4, 4), "no pixel of it"),
     ],
 )
 def test_unfit_shapes(shape, message):
-    with pytest.raises(ValueError, match=rf"region 2 \(sky\): {message}"):
+    with pytest.raises(ValueError, match=rf"region 2 \(sky\): found .*{message}"):
         scene_from_regions(4, 4, [("tree", (0, 0, 4, 4)), ("sky", shape)])
 
 
