@@ -164,7 +164,7 @@ def data_prepare(
         rules=Rules(size, layout, min_person_px, restrict_to_person),
         segmenters=segmenter or (),
         per_shard=per_shard,
-        workers=workers or _cores(),
+        workers=_cores() if workers is None else workers,
         ray=ray_address,
     )
     _finished(output, manifest)
@@ -204,7 +204,7 @@ def data_tokenize(
         format=format,
         batch=batch,
         device=device,
-        workers=workers or _cores(),
+        workers=_cores() if workers is None else workers,
         ray=ray_address,
     )
     _finished(output, manifest)
@@ -395,7 +395,7 @@ Data = Annotated[
 ]
 Samples = Annotated[int | None, typer.Option(help="So many, evenly spread; without it, all.")]
 Batch = Annotated[int, typer.Option(help="Pictures at a time.")]
-Workers = Annotated[int, typer.Option(help="Processes that read the data.")]
+Readers = Annotated[int, typer.Option(help="Processes that read the data.")]
 Device = Annotated[str | None, typer.Option(help="By default a GPU where there is one.")]
 SheetFile = Annotated[Path | None, typer.Option(help="Draw inputs beside reconstructions: a PNG.")]
 JsonFile = Annotated[Path | None, typer.Option(help="Write the results to this file.")]
@@ -407,7 +407,7 @@ def eval_vq_seg(
     data: Data,
     samples: Samples = None,
     batch: Batch = 8,
-    workers: Workers = 0,
+    workers: Readers = 0,
     device: Device = None,
     sheet: SheetFile = None,
     json: JsonFile = None,
@@ -441,7 +441,7 @@ def eval_vq_img(
     ] = None,
     samples: Samples = None,
     batch: Batch = 8,
-    workers: Workers = 0,
+    workers: Readers = 0,
     device: Device = None,
     sheet: SheetFile = None,
     json: JsonFile = None,

@@ -36,6 +36,11 @@ def test_help_of_data_has_an_example(command: str) -> None:
     assert result.exit_code == 0 and f"mas-fast data {command}" in result.output
 
 
+@pytest.mark.parametrize("command", ["prepare", "tokenize"])
+def test_help_of_data_says_how_many_workers(command: str) -> None:
+    assert "Processes; by default one for each core." in run("data", command, "--help").output
+
+
 def test_bench_help_names_the_extra() -> None:
     assert 'pip install -e ".[bench]"' in run("bench", "--help").output
 

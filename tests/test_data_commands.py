@@ -1,6 +1,7 @@
 """mas-fast data prepare, tokenize and report, end to end over the real COCO set."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,18 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
         "workers": 4,
         "ray": "x:1",
     }
+
+
+@pytest.mark.parametrize("command", [["prepare"], ["tokenize", "--bundle", "bundle"]])
+def test_no_workers_are_no_default(tmp_path, monkeypatch, command):
+    found = []
+    for name in ("prepare.prepare", "encode.tokenize"):
+        monkeypatch.setattr(
+            f"mas_fast.data.{name}", lambda *_, **options: found.append(options) or {"shards": []}
+        )
+    for words, workers in ((["--workers", "0"], 0), ([], len(os.sched_getaffinity(0)))):
+        run(*command, "in", "-o", str(tmp_path), *words)
+        assert found.pop()["workers"] == workers
 
 
 def test_a_tsv_is_downloaded_first(tmp_path, monkeypatch):

@@ -145,6 +145,36 @@ def test_a_sample_is_stored_with_all_its_parts(tmp_path, fakes):
     assert first.scene == expected and first.scene.edges.any()
 
 
+def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
+    """Also of an empty list, which says that there are none, and when prepared once more."""
+    about = b'{"object_boxes": [[0, 2, 30, 20], [3, 4, 5.5, 6]], "face_boxes": []}'
+    source = folder_of(
+        tmp_path / "source",
+        {
+            "a.jpg": jpeg(grey(80)),
+            "a.json": about,
+            "b.jpg": jpeg(grey(80, 10, 10)),  # of the stored size
+            "b.json": b'{"face_boxes": [[1, 2, 3, 4]]}',
+            "c.jpg": jpeg(grey(80)),
+        },
+    )
+    prepare(
+        source, tmp_path / "10", rules=Rules(10), segmenters=[f"{fakes}:Halves"], progress=False
+    )
+    stored = members(tmp_path / "10")
+    found = [json.loads(stored[f"000000000{n}.json"]) for n in range(3)]
+    assert found[0]["object_boxes"] == [[0, 1, 15, 10], [1.5, 2, 2.75, 3]]
+    assert found[0]["face_boxes"] == []
+    assert found[1]["face_boxes"] == [[1, 2, 3, 4]] and "object_boxes" not in found[1]
+    assert not {"object_boxes", "face_boxes"} & set(found[2])
+    prepare(tmp_path / "10", tmp_path / "20", rules=Rules(20), progress=False)
+    first, second, third = open_source(tmp_path / "20")
+    assert first.boxes.objects.tolist() == [[0, 2, 30, 20], [3, 4, 5.5, 6]]
+    assert first.boxes.faces.shape == (0, 4)
+    assert second.boxes.faces.tolist() == [[2, 4, 6, 8]] and second.boxes.objects is None
+    assert third.boxes.objects is None and third.boxes.faces is None
+
+
 def test_the_person_gate_and_the_layout(tmp_path, fakes):
     source = folder_of(tmp_path / "source", {"a.jpg": jpeg(grey(80))})
     for name, person, rules in (

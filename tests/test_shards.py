@@ -220,6 +220,17 @@ def test_other_options_are_named(tmp_path):
     assert content(tmp_path) == old
 
 
+def test_options_count_from_the_first_shard(tmp_path):
+    """A run that fails before it has made any does not bind the next."""
+    wrong = ShardFolder(tmp_path, TOKENS, "arrow", options(size=1), len(COUNTS))
+    assert wrong.begin() == [0, 1, 2]
+    wrong._lock.close()
+    fill(tmp_path)
+    assert read_manifest(tmp_path, TOKENS)["options"] == options()
+    with pytest.raises(ValueError, match="made with size = null, now it is 1"):
+        wrong.begin()
+
+
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(ValueError, match="found 'holiday.jpg', expected a folder that is empty"):

@@ -83,7 +83,9 @@ def test_folder(tmp_path):
     (tmp_path / ".hidden").mkdir()
     for name in ("b.v1.jpg", "sub/a.JPG", ".hidden/x.jpg", "c.png"):
         (tmp_path / name).write_bytes(JPG)
-    (tmp_path / "b.v1.txt").write_text("A red house.\n\n  안녕하세요 🙂 \n")
+    (tmp_path / "b.v1.txt").write_bytes(
+        "A red house.\r\n\n  안녕하세요 🙂 \rstill\u2028one\x85line\n".encode()
+    )
     (tmp_path / "c.json").write_text('{"caption": "from json", "n": 3}')
     (tmp_path / "c.txt").write_text("not this one")
     (tmp_path / "c.seg.png").write_bytes(SEG)
@@ -91,7 +93,8 @@ def test_folder(tmp_path):
     source = open_source(str(tmp_path))
     assert isinstance(source, FolderSource) and keys(source) == ["b.v1", "c", "sub/a"]
     first, second, third = source
-    assert first.captions == ["A red house.", "안녕하세요 🙂"] and first.scene is None
+    assert first.captions == ["A red house.", "안녕하세요 🙂", "still\u2028one\x85line"]
+    assert first.scene is None
     assert second.captions == ["from json"] and second.info["n"] == 3 and second.scene == SCENE
     assert third.captions == [] and third.image.mode == "RGB"
 

@@ -25,6 +25,11 @@ class Boxes:
         what is no such list, and for a box without width or height."""
         return cls(*(_read(name, info.get(name)) for name in ("object_boxes", "face_boxes")))
 
+    def to_dict(self) -> dict[str, list[list[float]]]:
+        """What `of` reads, of those that there are."""
+        boxes = {"object_boxes": self.objects, "face_boxes": self.faces}
+        return {name: found.tolist() for name, found in boxes.items() if found is not None}
+
     def crop(self, top: float, left: float, height: float, width: float) -> Boxes:
         """Cut at the border of that part; a box of which nothing is left is left out."""
 

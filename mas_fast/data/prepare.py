@@ -8,7 +8,8 @@ cleaning rules make a scene of that. A shard is a webdataset tar; of a sample it
 
     KEY.jpg       the picture, its shorter side as asked for
     KEY.txt       captions, one a line
-    KEY.json      {"captions", "width", "height", "source": {"key", ...}}
+    KEY.json      {"captions", "width", "height", "source": {"key", ...}}, and the boxes that the
+                  source has, "object_boxes" and "face_boxes", in pixels of this picture
     KEY.seg.png, KEY.edge.png                                    # scene.Scene.to_pngs
 
 and KEY is the shard's number and the sample's place in the input. What cannot be used is listed
@@ -143,7 +144,7 @@ def prepare(
     }
     folder = ShardFolder(output, SCENES, "tar", options, len(inputs))
     left = folder.begin()
-    finished = [folder.read_sidecar(n) for n in range(len(inputs)) if n not in set(left)]
+    finished = map(folder.read_sidecar, sorted(set(range(len(inputs))) - set(left)))
     run_job(
         Preparation(folder, inputs, rules, recipes),
         left,
@@ -335,9 +336,6 @@ def jpeg(sample: Sample) -> bytes:
 def about(sample: Sample) -> dict:
     """The json of a sample."""
     source = {"key": sample.key, **{k: sample.info[k] for k in KEPT if k in sample.info}}
-    return {
-        "captions": sample.captions,
-        "width": sample.width,
-        "height": sample.height,
-        "source": source,
-    }
+    size = {"width": sample.width, "height": sample.height}
+    values = {"captions": sample.captions, **size, "source": source}
+    return values | sample.boxes.to_dict()

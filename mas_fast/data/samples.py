@@ -10,6 +10,7 @@ not "success" makes a reject.
 
 from __future__ import annotations
 
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -253,9 +254,10 @@ def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
     if "txt" not in parts:
         return []
     try:
-        return _content(parts["txt"]).decode("utf-8-sig").splitlines()
+        text = _content(parts["txt"]).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"txt: found bytes that are not UTF-8 ({error})") from error
+    return list(io.StringIO(text, newline=None))  # Unicode has more separators; captions hold some
 
 
 def _annotation(parts: Mapping[str, Path | bytes], info: dict) -> Scene | Layers | None:

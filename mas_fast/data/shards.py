@@ -65,15 +65,18 @@ class ShardFolder:
 
     def begin(self) -> list[int]:
         """The shards that are still to be made. ValueError for a folder that another run is writing
-        to, that a run with other options made, or that holds something else."""
+        to, that has shards of a run with other options, or that holds something else."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
-        file = self.path / MANIFEST
-        if file.exists():
-            self._check(read_manifest(self.path, self.kind, whole=False)["options"])
-        elif found := sorted(p.name for p in self.path.iterdir() if not p.name.startswith(".")):
+        found = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+        options = None
+        if MANIFEST in found:
+            options = read_manifest(self.path, self.kind, whole=False)["options"]
+        elif found:
             raise ValueError(f"{self.path}: found {found[0]!r}, expected a folder that is empty")
-        else:
+        if found not in ([], [MANIFEST]):
+            self._check(options)
+        elif options != self.options:  # of a run, if any, that failed before its first shard
             self._write_manifest()
         self._sweep()
         return [number for number in range(self.count) if not self._has(number)]
