@@ -95,8 +95,10 @@ def tile_of(name: str, q: Tensor, pattern: Pattern | None) -> launch.Tile:
 
 
 def unit_stride(x: Tensor) -> Tensor:
-    """x, copied if its channels are not neighbours in memory."""
-    return x if x.stride(-1) == 1 else x.contiguous()
+    """x, copied if its channels are not neighbours in memory, or its positions so far apart that
+    the kernels' 32-bit offsets within a head would not hold them."""
+    fits = x.stride(-1) == 1 and x.shape[2] * x.stride(2) < 1 << 31
+    return x if fits else x.contiguous()
 
 
 def empty_rows(like: Tensor) -> Tensor:

@@ -111,8 +111,10 @@ def settle(
 
 
 def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """fp32 [K] and [K, D]: how many rows of x [N, D] have each code, int64 [N], and their sum."""
+    """fp32 [K] and [K, D]: how many rows of x [N, D] have each code, int64 [N], and their sum.
+    Rows whose channels are not neighbours in memory are copied: the kernel reads whole rows."""
     channels = x.shape[1]
+    x = x if x.stride(1) == 1 else x.contiguous()
     counts = torch.bincount(codes, minlength=codebook_size)
     sums = torch.empty(codebook_size, channels, dtype=torch.float32, device=x.device)
     ends = counts.cumsum(0)
@@ -121,7 +123,7 @@ def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Te
     if channels:
         with launch.guard(x):
             statistics_kernel[(codebook_size, triton.cdiv(channels, tile.columns))](
-                x, order, counts, ends, sums, channels, *x.stride(),
+                x, order, counts, ends, sums, channels, x.stride(0),
                 BLOCK_N=tile.rows, BLOCK_D=tile.columns, **tile.options,
             )  # fmt: skip
     return counts.float(), sums
@@ -425,7 +427,7 @@ def rescore_kernel(
 
 @triton.jit
 def statistics_kernel(
-    x, order, counts, ends, sums, channels, stride_n, stride_d,
+    x, order, counts, ends, sums, channels, stride_n,
     BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     code = tl.program_id(0).to(tl.int64)
@@ -435,7 +437,7 @@ def statistics_kernel(
     for start in range(end - tl.load(counts + code), end, BLOCK_N):
         slot = start + tl.arange(0, BLOCK_N)
         n = tl.load(order + slot, mask=slot < end, other=0)
-        at = x + n[:, None] * stride_n + d[None, :] * stride_d
+        at = x + n[:, None] * stride_n + d[None, :]
         inside = (slot < end)[:, None] & (d < channels)[None, :]
         total += tl.sum(tl.load(at, mask=inside, other=0.0).to(tl.float64), 0)
     tl.store(sums + code * channels + d, total.to(tl.float32), mask=d < channels)

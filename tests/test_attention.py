@@ -265,6 +265,16 @@ def test_tables_hold_the_mask(mask, length, rows, columns):
         assert pattern.table(rows, columns, first=first, by_key=by_key).executed <= table.total
 
 
+@needs_triton
+def test_rows_beyond_32_bits_are_copied():
+    from mas_fast.kernels.attention import unit_stride
+
+    for stride, copied in ((64, False), (1 << 28, False), (1 << 29, True)):
+        x = torch.empty_strided((1, 1, 4, 8), (8, 8, stride, 1), device="meta")
+        assert (unit_stride(x) is not x) == copied
+    assert unit_stride(torch.empty(1, 1, 4, 8).mT).stride(-1) == 1
+
+
 def test_what_is_kept_per_row_has_room_for_every_tile():
     for kind in ("", "_pattern", "_128", "_fp32"):
         for capability in (80, 90):

@@ -73,6 +73,10 @@ def test_fsdp_shares_the_state() -> None:
     assert shared[name] == alone[name] / 8 == 20 * 3_911_480_320 / 8
     assert memory(config, replace(s, parallel="ddp"), 8)[name] == alone[name]
     assert sum(shared.values()) < 0.9 * 80e9 < sum(alone.values())
+    # Several passes add up whole gradients, in fp32, before they are shared out.
+    one = memory(config, replace(s, accumulate=1, batch=64), 8)
+    assert shared["whole gradients"] == 4 * 3_911_480_320
+    assert one["whole gradients"] == 4 * 78_676_480
     assert parameters(config).rows[-1] == ["all", "3,911,480,320"]
 
 
@@ -86,6 +90,10 @@ def test_the_steps_add_up() -> None:
     assert float(rows["gpt"][2]) == pytest.approx(flops / (0.45 * 8 * 989e12) / 3600, abs=0.06)
     half = plan(s, Machine.parse("4xH200"), 14_000_000)[2].rows[-1][2]
     assert float(half) == pytest.approx(2 * float(rows["gpt"][2]), abs=0.2)
+    single = plan(replace(s, precision="fp32"), Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2]
+    assert float(single) == pytest.approx(flops / (0.45 * 8 * 67e12) / 3600, abs=0.06)
+    with pytest.raises(ValueError, match="pairs: found 0, expected a value >= 1"):
+        plan(s, Machine.parse("8xH200"), 0)
     with pytest.raises(ValueError, match="batch: found 1024, expected a multiple of accum"):
         plan(s, Machine.parse("3xH200"), 1)
 

@@ -421,6 +421,8 @@ def test_presets(name) -> None:
     if name in lengths:
         assert [stream.length for stream in streams] == lengths[name]
     assert [stream.loss_weight for stream in streams] == [1, 1, 7]
+    one = read(GPTSettings, find("gpt", name), ["--weights.seg", "2"])  # the others stay
+    assert [stream.loss_weight for stream in one.config().streams] == [1, 2, 7]
 
 
 @pytest.mark.parametrize(
@@ -444,6 +446,11 @@ def test_bad_settings(tmp_path, shards, changes, message) -> None:
 def test_data_that_does_not_fit(tmp_path, shards, bundle, bpe) -> None:
     with pytest.raises(ValueError, match=r"data: found nothing, expected a folder of token shards"):
         train(replace(settings(shards, tmp_path), data=None))
+    rows = {"keys": [], "captions": [], "text": []}
+    rows |= {name: np.empty((0, STREAMS[name].length)) for name in ("seg", "img")}
+    empty = write_shards(tmp_path / "empty", STREAMS, rows)
+    with pytest.raises(ValueError, match="empty: found no samples, expected at least one"):
+        train(settings(shards, tmp_path / "run", validation=str(empty)))
     longer = BPE.load(bundle, length=9)
     with pytest.raises(
         ValueError, match="tokenizer: found 9 tokens of 280, padding 0; .* has 6 of"

@@ -32,6 +32,7 @@ from mas_fast.training.tokens import Sequences, spread
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.warm import warm_start
 
+WEIGHTS = {"text": 1.0, "seg": 1.0, "img": 7.0}
 SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
 
 
@@ -39,7 +40,8 @@ SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
 class GPTSettings(Settings):
     """data, validation: folders of token shards; metrics are of `measure` samples of the latter,
     or else of the former. model: `preset`, and sizes that replace its own; its streams are those of
-    the data. weights: of the streams' losses. start: a bundle whose GPT lends the weights that fit.
+    the data. weights: of the streams' losses, 1 : 1 : 7 where not
+    given. start: a bundle whose GPT lends the weights that fit.
     bundle: the tokenizers that made the tokens; needed for sheets and BPE-dropout.
 
     lr, betas, decay: of AdamW; norms, biases and embeddings do not decay. drop_at: the step at
@@ -64,7 +66,7 @@ class GPTSettings(Settings):
     start: Path | None = None
     bundle: Path | None = None
     output: Path | None = None
-    weights: dict[str, float] = field(default_factory=lambda: {"text": 1, "seg": 1, "img": 7})
+    weights: dict[str, float] = field(default_factory=dict)
     lr: float = 4.5e-4
     betas: tuple[float, float] = (0.9, 0.96)
     decay: float = 0.045
@@ -104,7 +106,8 @@ class GPTSettings(Settings):
             raise ValueError(f"model: found the unknown keys {unknown}, expected {expected}")
         if unknown := [name for name in self.weights if name not in streams.names]:
             raise ValueError(f"weights: found {unknown}, expected some of {list(streams.names)}")
-        weighted = [replace(s, loss_weight=self.weights.get(s.name, 0)) for s in streams]
+        weights = WEIGHTS | self.weights
+        weighted = [replace(s, loss_weight=weights.get(s.name, 0)) for s in streams]
         return replace(base, streams=Streams(weighted), **sizes)
 
     def rate(self, step: int) -> float:
@@ -242,6 +245,8 @@ def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> T
 
 def _validation(settings: GPTSettings, config: GPTConfig) -> TokenShards:
     tokens = TokenShards(settings.validation or settings.data)
+    if not len(tokens):
+        raise ValueError(f"{tokens.path}: found no samples, expected at least one")
     expected = [replace(s, loss_weight=1.0) for s in config.streams]
     if [replace(s, loss_weight=1.0) for s in tokens.streams] != expected:
         raise ValueError(

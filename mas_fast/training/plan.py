@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mas_fast.gpt import GPT, GPTConfig
 from mas_fast.training.gpt import GPTSettings
+from mas_fast.training.settings import check
 
 # name: peak FLOP/s in bf16 and in fp32, bytes of memory; of their data sheets, without sparsity.
 GPUS = {
@@ -71,7 +72,9 @@ class Table:
 
 def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
     """The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
-    take from raw pairs to the trained GPT. ValueError for a batch that cannot be split."""
+    take from raw pairs to the trained GPT. ValueError for a batch that cannot be split, and for
+    less than one pair."""
+    check("pairs", pairs, 1)
     passes = settings.accumulate * machine.count
     if settings.batch % passes:
         raise ValueError(
@@ -118,8 +121,10 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     activations = of_inputs + of_block if settings.recompute else of_block * config.layers
     found = {"weights, gradients, AdamW, average": STATE * count / (devices if shared else 1)}
     if shared:
-        # Two blocks at a time, as the next one is fetched early, beside the gradient of one.
-        found["gathered: 2 blocks, the rest, a gradient"] = width * (2 * block + root) + 4 * block
+        # Two blocks at a time, as the next one is fetched early, beside the gradient of one; or
+        # of all in fp32, which several passes add up before they are shared out.
+        found["gathered: 2 blocks and the rest"] = width * (2 * block + root)
+        found["whole gradients"] = 4 * (block if settings.accumulate == 1 else count)
     elif width == 2:
         found["weights in bf16"] = width * count
     found[f"activations of {share} samples"] = activations
@@ -147,11 +152,12 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     sample = sum(2 * stream.length for stream in config.streams) + CAPTION
     checkpoint = settings.keep * (STATE - 4) * gpt.parameters_count()
     samples = settings.steps * settings.batch
+    peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
     hours = {
         "annotate": pairs / (PANOPTIC * machine.count),
         "tokenize": pairs * 2 * ENCODER / (USED * machine.fp32),
         "vq-seg": SEG_SAMPLES * 3 * (ENCODER + DECODER) / (USED * machine.fp32),
-        "gpt": samples * gpt.flops_per_sequence() / (USED * machine.bf16),
+        "gpt": samples * gpt.flops_per_sequence() / (USED * peak),
     }
     rows = [
         ["pairs, as img2dataset stores them at 256 pixels", _disk(pairs * PAIR), "the network's"],
