@@ -192,7 +192,7 @@ def run(
     data: Path = DATA,
     docs: Path = ROOT / "docs",
     folder: Path = Path("runs/collapse"),
-    overrides: tuple[str, ...] = ("--steps", "1500", "--sheet_every", "150"),
+    overrides: tuple[str, ...] = ("--steps", "800", "--sheet_every", "80"),
 ) -> dict:
     """Train both, write the page, and return the record, with its table. folder: of the two runs,
     which must be new: the curves are of whole runs. ValueError without the data."""
