@@ -217,3 +217,15 @@ def test_cuda_agrees():
         x = make(*case)
         y = ops.label_conv(*(None if t is None else t.cuda() for t in x))
         torch.testing.assert_close(y.cpu().double(), convolved(*x), rtol=1e-5, atol=1e-5)
+
+
+@needs_cpp
+def test_any_byte_but_zero_is_an_edge():
+    """Bools of another library's buffer, such as Pillow's, may be 255."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(5, (2, 6, 7), dtype=torch.uint8, generator=generator)
+    edges = torch.randint(2, (2, 6, 7), dtype=torch.uint8, generator=generator)
+    weight, bias = torch.randn(8, 6, 3, 3, generator=generator), torch.zeros(8)
+    expected = ops.label_conv(labels, edges.bool(), weight, bias, impl="cpp")
+    found = ops.label_conv(labels, (255 * edges).view(torch.bool), weight, bias, impl="cpp")
+    assert torch.equal(found, expected)

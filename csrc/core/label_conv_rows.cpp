@@ -28,7 +28,7 @@ void find_rows(const LabelMaps& maps, int64_t line, int32_t* rows) {
     for (int x = 0; x < width; ++x) {
       const int32_t value = inside ? maps.labels[from + x] : maps.count;
       label[x + 1] = value < maps.count ? value : maps.count;
-      edge[x + 1] = inside && maps.has_edges ? maps.edges[from + x] : 0;
+      edge[x + 1] = inside && maps.has_edges && maps.edges[from + x] != 0;
     }
     for (int dx = 0; dx < 3; ++dx) {
       const int tap = 3 * dy + dx;
