@@ -140,8 +140,16 @@ class CMakeBuild(build_ext):
 
 
 setup(
-    packages=[*find_packages(include=["mas_fast", "mas_fast.*"]), "mas_fast.kernels"],
-    package_dir={"mas_fast": "mas_fast", "mas_fast.kernels": "kernels"},
+    packages=[
+        *find_packages(include=["mas_fast", "mas_fast.*"]),
+        *("mas_fast.kernels", "mas_fast.configs"),
+    ],
+    package_dir={
+        "mas_fast": "mas_fast",
+        "mas_fast.kernels": "kernels",
+        "mas_fast.configs": "configs",
+    },
+    package_data={"mas_fast.configs": ["*.yaml", "*/*"]},
     ext_modules=[
         Extension(f"mas_fast.{name}", []) for name in ("_engine", "_torch")[: 1 + WITH_TORCH]
     ],
@@ -157,5 +165,9 @@ setup(
         "tokenizers>=0.20",
         "tqdm>=4.66",
     ]
-    + ([TORCH, "pyyaml>=6", "tensorboard>=2.14"] if WITH_TORCH else []),  # to train
+    + (
+        [TORCH, "pyarrow>=16", "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"]  # to train
+        if WITH_TORCH
+        else []
+    ),
 )

@@ -2,30 +2,22 @@
 building one-hot channels and convolving them, in both memory formats; then the whole encoder each
 way.
 
-Time: all take turns in one process, on one thread: with more, PyTorch's threads spin between
-operations, and what is timed on a busy machine is their waiting. Memory: what one call adds to the
-process at its peak (VmHWM, which Linux counts page by page and lets a process reset), each in a
-process of its own. All return the same tensor, so the goal is about what comes beside it."""
+Time: all take turns in one process. Memory: memory.py, in a process each. All return the same
+tensor, so the goal is about what comes beside it."""
 
 from __future__ import annotations
 
 import copy
-import ctypes
-import os
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks import goals, results
+from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
-from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
-from benchmarks.worker import Worker
+from benchmarks.versus import Disagreement, Match, calls, measure
 from mas_fast.vqvae import VQVAE, LabelConv2d, VQConfig, preset
 
 OURS, FIRST, LAST = "mas_fast", "one-hot, channels-first", "one-hot, channels-last"
@@ -41,7 +33,7 @@ class Plan:
     units: int = 3
     blocks: int = 12
     encoder_blocks: int = 4
-    threads: int = 1
+    threads: int = 2
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
@@ -165,30 +157,14 @@ class Memory:
             self.call(*scene(16, config.channels))  # loads the code
 
     def peak(self) -> int:
-        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps would hide what a call takes
-        Path("/proc/self/clear_refs").write_text("5")
-        before = self._status("VmRSS")
         with torch.inference_mode():
-            self.call(*self.x)
-        return self._status("VmHWM") - before
-
-    def _status(self, field: str) -> int:
-        text = Path("/proc/self/status").read_text()
-        return int(re.search(rf"{field}:\s*(\d+) kB", text)[1]) << 10
+            return memory.added_bytes(lambda: self.call(*self.x))
 
 
 def peak_bytes(name: str, plan: Plan) -> int | None:
     """None where the system does not tell."""
-    if sys.platform != "linux" or not os.access("/proc/self/clear_refs", os.W_OK):
-        return None
-    worker = Worker("benchmarks.first_layer:Memory", plan.threads)
-    try:
-        worker.create(name=name, preset_name=plan.preset, size=plan.size)
-        return worker.call("peak")
-    except Unavailable:
-        return None
-    finally:
-        worker.close()
+    options = {"name": name, "preset_name": plan.preset, "size": plan.size}
+    return memory.in_a_process("benchmarks.first_layer:Memory", plan.threads, **options)
 
 
 # ---------------------------------------------------------------------------- results

@@ -4,7 +4,7 @@
 #   OUT=/tmp/out benchmarks/gpu_check.sh
 #
 # Builds the package with its CUDA code, runs the GPU tests, compute-sanitizer over the CUDA sampler,
-# and the benchmarks that need nothing but torch. Wants Python with torch (CUDA), triton, cmake, ninja,
+# and the benchmarks that need nothing but torch and Triton. Wants Python with torch (CUDA), triton, cmake, ninja,
 # pybind11, pytest and hypothesis, and nvcc. Logs and results go to $OUT, by default benchmarks/results.
 # A step that fails does not stop the next ones; the exit status is 1 when any failed.
 set -uo pipefail
@@ -52,7 +52,8 @@ import torch
 print(sys.version)
 print("torch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name())
 needed = "numpy safetensors typer rich tqdm pybind11 pytest pytest_timeout hypothesis scipy mpmath"
-wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2"
+wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2 liger_kernel"
+wanted += " vector_quantize_pytorch flash_kmeans"
 missing = [name for name in needed.split() if not find.find_spec(name)]
 print("missing, not needed here:", [name for name in wanted.split() if not find.find_spec(name)])
 sys.exit(f"missing: {missing}" if missing else 0)
@@ -65,7 +66,7 @@ build_pip() {
 
 # Where pip cannot install: the same build, the libraries beside the Python files.
 build_here() {
-  MAS_FAST_CUDA=1 "$python" setup.py build_ext --inplace
+  MAS_FAST_CUDA=1 "$python" setup.py build_ext --inplace && ln -sfn ../kernels mas_fast/kernels
 }
 
 export -f machine build_pip build_here
@@ -75,7 +76,7 @@ export PYTHONUNBUFFERED=1
 step machine 60 bash -c machine || true
 before=$failed
 if ! step build 240 bash -c build_pip; then
-  # kernels/ is found as mas_fast.kernels by the installed package only; no step here needs it.
+  # kernels/ is found as mas_fast.kernels by the installed package, else through the link.
   export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
   step build_here 240 bash -c build_here && failed=$before
 fi
@@ -90,6 +91,14 @@ else
   skip sanitizer "found no compute-sanitizer"
 fi
 step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("sampler", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step attention 100 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("attention", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step cross_entropy 80 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step vq 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("vq", sys.argv[1]))' \
+  "$out/gpu_check.json" || true
+step training 140 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
   "$out/gpu_check.json" || true
 
 cat "$summary"

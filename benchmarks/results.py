@@ -26,6 +26,7 @@ PACKAGES = (
     *("mas_fast", "numpy", "torch", "triton"),
     *("llama_cpp_python", "gguf", "ctranslate2", "transformers", "pytest-benchmark"),
     *("pillow", "simplejpeg", "opencv-python-headless", "imagecodecs", "kornia-rs", "pyvips"),
+    *("liger-kernel", "vector-quantize-pytorch", "flash-kmeans"),
 )
 
 

@@ -29,12 +29,27 @@ class Tile:
         return {"num_warps": self.warps, "num_stages": self.stages}
 
 
-# kernel -> {the least compute capability: tile}. Operands are 16-bit in all of them.
+# kernel -> {the least compute capability: tile}. Operands are 16-bit but where it says fp32.
 TILES = {
-    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 128, 8, 2)},
+    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 64, 8, 4)},
+    "vq_pairs": {80: Tile(128, 0, 4, 1)},
     "vq_rescore": {80: Tile(16, 64, 4, 2)},
     "vq_pack": {80: Tile(16, 0, 4, 1)},
     "vq_statistics": {80: Tile(32, 128, 4, 2)},
+    "cross_entropy": {80: Tile(1, 16384, 16, 1)},
+    "head_gradient": {80: Tile(128, 128, 8, 3), 90: Tile(128, 256, 8, 3)},
+    "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 2)},
+    "attention_queries": {80: Tile(64, 32, 4, 2), 90: Tile(128, 64, 8, 2)},
+    "attention_keys": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
+    "attention_forward_pattern": {80: Tile(64, 64, 4, 2)},
+    "attention_queries_pattern": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
+    "attention_keys_pattern": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
+    "attention_forward_128": {80: Tile(64, 64, 4, 2)},
+    "attention_queries_128": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},
+    "attention_keys_128": {80: Tile(64, 32, 4, 2)},
+    "attention_forward_fp32": {80: Tile(16, 32, 4, 1)},
+    "attention_queries_fp32": {80: Tile(16, 32, 4, 1)},
+    "attention_keys_fp32": {80: Tile(32, 16, 4, 1)},
 }
 
 

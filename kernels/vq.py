@@ -10,8 +10,8 @@ with x = X + R and c = C + r, where X and C are fp16,
 so each score |c|^2 / 2 - x . c is known within a bound. The fast mode returns the least score. The
 exact mode also keeps the second least of each row: where the two are further apart than twice the
 bound, the first is the nearest code. The other rows (one in twenty for normal fp32 data of 256
-channels) go through a second kernel, which computes the fp64 distances of mas_fast/reference.py,
-bit for bit, for every block with a code within the bound.
+channels) are multiplied again, now to list their codes within the bound; of those the fp64
+distances of mas_fast/reference.py are computed, bit for bit, and the least chosen.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+CANDIDATES = 8  # of an open row, on average, that the list has room for
+PROGRAMS = 256  # that fill a GPU
+LARGEST = 2**63 - 1
 WHOLE, CHUNK = 256, 64  # up to so many channels are one product; more are products of 64
 LEAST_UNIT, MOST_UNIT = -116, 126  # exponents of the codebook's unit: all that follows is normal
 
@@ -32,7 +35,8 @@ LEAST_UNIT, MOST_UNIT = -116, 126  # exponents of the codebook's unit: all that 
 def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
     """int64 [N]: the nearest code of each row of x [N, D] among codebook [K, D], both finite.
 
-    Beside the packed codebook it needs 2 D + 20 bytes a row.
+    Beside the packed codebook it needs 2 D + 20 bytes a row, and at most 152 more for a row that
+    its first kernel leaves open.
     """
     rows, channels = x.shape
     best = torch.empty(rows, dtype=torch.int64, device=x.device)
@@ -53,13 +57,57 @@ def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
         )  # fmt: skip
         open_rows = (limit > -math.inf).nonzero()[:, 0]
         if len(open_rows):
-            tile = launch.tile("vq_rescore", capability)
-            rescore_kernel[(triton.cdiv(len(open_rows), tile.rows),)](
-                *operands, x, codebook, open_rows, limit, best, len(open_rows), channels,
-                len(codebook), *x.stride(), *codebook.stride(), BLOCK_N=tile.rows,
-                BLOCK_K=tile.columns, **sizes, enable_fp_fusion=False, **tile.options,
-            )  # fmt: skip
+            settle(x, codebook, operands, open_rows, limit, best, sizes)
     return best
+
+
+def settle(
+    x: Tensor,
+    codebook: Tensor,
+    operands: tuple[Tensor, ...],
+    open_rows: Tensor,
+    limit: Tensor,
+    best: Tensor,
+    sizes: dict[str, int],
+) -> None:
+    """Decide open rows in fp64. Their candidates, two or three a row, are listed first, so that a
+    distance is one thread's work; where the list does not hold them all, as with a codebook of
+    equal codes, blocks of distances are computed instead."""
+    count, capability = len(open_rows), launch.capability(x)
+    strides = (*x.stride(), *codebook.stride())
+    capacity = CANDIDATES * count + 1024
+    pairs = torch.empty(2, capacity, dtype=torch.int32, device=x.device)  # slot among them, code
+    total = torch.zeros(1, dtype=torch.int32, device=x.device)
+    tile = launch.tile("nearest", capability)
+    blocks, tiles = triton.cdiv(count, tile.rows), len(operands[2]) // tile.columns
+    parts = min(triton.cdiv(PROGRAMS, blocks), tiles)
+    list_kernel[(blocks, parts)](
+        *operands, open_rows, limit, pairs, total, count, len(operands[2]), len(codebook),
+        triton.cdiv(tiles, parts) * tile.columns, capacity, BLOCK_N=tile.rows,
+        BLOCK_K=tile.columns, **sizes, **tile.options,
+    )  # fmt: skip
+    found = int(total)
+    if found > capacity:
+        tile = launch.tile("vq_rescore", capability)
+        rescore_kernel[(triton.cdiv(count, tile.rows),)](
+            *operands, x, codebook, open_rows, limit, best, count, x.shape[1], len(codebook),
+            *strides, BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, enable_fp_fusion=False,
+            **tile.options,
+        )  # fmt: skip
+        return
+    distances = torch.empty(found, dtype=torch.int64, device=x.device)
+    least = torch.full((count,), LARGEST, dtype=torch.int64, device=x.device)
+    best[open_rows] = LARGEST
+    tile = launch.tile("vq_pairs", capability)
+    grid = (triton.cdiv(found, tile.rows),)
+    distance_kernel[grid](
+        x, codebook, open_rows, pairs, distances, least, found, capacity, x.shape[1], *strides,
+        BLOCK_N=tile.rows, enable_fp_fusion=False, **tile.options,
+    )  # fmt: skip
+    choose_kernel[grid](
+        open_rows, pairs, distances, least, best, found, capacity, BLOCK_N=tile.rows,
+        **tile.options,
+    )  # fmt: skip
 
 
 def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
@@ -208,24 +256,34 @@ def pack_rows_kernel(
 
 
 @triton.jit
+def load_rows(
+    packed, n, known, chunk, CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr
+):
+    """fp16 [BLOCK_N, BLOCK_D]: a chunk of packed rows n, zeros where they are not known."""
+    d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
+    return tl.load(packed + n[:, None] * (CHUNKS * BLOCK_D) + d, mask=known[:, None], other=0.0)
+
+
+@triton.jit
 def scores(
-    packed, n, known, ratio, codes, half_square, start,
+    packed, n, known, rows, ratio, codes, half_square, start,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """fp32 [BLOCK_N, BLOCK_K]: |c|^2 / 2 - x . c of codes start, start + 1, ..., in units of each
-    row; `n` and `ratio` are those of the rows."""
+    row. `rows` is the first chunk of rows n, loaded before the loop over codes: a load in it would
+    be copied to shared memory again at every turn, 64 KB."""
     k = start + tl.arange(0, BLOCK_K)
     d = tl.arange(0, BLOCK_D)
-    row = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
     code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]
-    if CHUNKS == 1:  # the rows stay where they are
-        dot = tl.dot(tl.load(row, mask=known[:, None], other=0.0), tl.load(code))
+    half = tl.load(half_square + k)  # on its way while the tensor cores work
+    if CHUNKS == 1:
+        dot = tl.dot(rows, tl.load(code))
     else:
         dot = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
         for chunk in range(CHUNKS):
-            part = tl.load(row + chunk * BLOCK_D, mask=known[:, None], other=0.0)
+            part = load_rows(packed, n, known, chunk, CHUNKS, BLOCK_N, BLOCK_D)
             dot = tl.dot(part, tl.load(code + chunk * BLOCK_D), dot)
-    return ratio[:, None] * tl.load(half_square + k)[None, :] - dot
+    return ratio[:, None] * half[None, :] - dot
 
 
 @triton.jit
@@ -237,16 +295,18 @@ def nearest_kernel(
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = n < rows
     own_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float32)
     second = tl.full((BLOCK_N,), float("inf"), tl.float32)
     index = tl.zeros((BLOCK_N,), tl.int32)
     column = tl.arange(0, BLOCK_K)
     for start in range(0, padded, BLOCK_K):
         score = scores(
-            packed, n, known, own_ratio, codes, half_square, start,
+            packed, n, known, own_rows, own_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
-        low, where = tl.min(score, 1, return_indices=True)
+        # Which of equal codes is found does not matter: in exact mode such a row stays open.
+        low, where = tl.min(score, 1, return_indices=True, return_indices_tie_break_left=False)
         if EXACT:
             others = tl.where(column[None, :] == where[:, None], float("inf"), score)
             second = tl.minimum(second, tl.minimum(tl.min(others, 1), tl.maximum(least, low)))
@@ -256,6 +316,75 @@ def nearest_kernel(
     if EXACT:  # what is above twice the bound (and room for this line's own rounding) is not near
         reach = least + 2.5 * tl.load(bound + n, mask=known, other=0.0)
         tl.store(limit + n, tl.where(second > reach, float("-inf"), reach), mask=known)
+
+
+@triton.jit
+def list_kernel(
+    packed, ratio, codes, half_square, open_rows, limit, pairs, total, rows, padded, count, span,
+    capacity,
+    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Lists the codes within the limit of each open row, in any order, until there is no more room:
+    then `total` is above the capacity. A program takes `span` codes."""
+    slot = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    known = slot < rows
+    n = tl.load(open_rows + slot, mask=known, other=0)
+    reach = tl.load(limit + n, mask=known, other=float("-inf"))
+    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    first = tl.program_id(1) * span
+    for start in range(first, tl.minimum(first + span, padded), BLOCK_K):
+        score = scores(
+            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
+        )  # fmt: skip
+        k = start + tl.arange(0, BLOCK_K)
+        near = known[:, None] & (k < count)[None, :] & (score <= reach[:, None])
+        hit = tl.max(tl.max(near.to(tl.int32), 1), 0) > 0
+        # Without a look at the total, N x K equal distances would count beyond 31 bits.
+        if hit and tl.load(total, volatile=True) <= capacity:
+            zeros = tl.zeros((BLOCK_N, BLOCK_K), tl.int32)
+            at = tl.atomic_add(total + zeros, 1, mask=near, sem="relaxed")
+            near = near & (at < capacity)
+            tl.store(pairs + at, slot[:, None] + zeros, mask=near)
+            tl.store(pairs + capacity + at, k[None, :] + zeros, mask=near)
+
+
+@triton.jit
+def distance_kernel(
+    x, codebook, open_rows, pairs, distances, least, count, capacity, channels,
+    stride_n, stride_d, stride_k, stride_c, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """The fp64 distance of each pair, as an integer of the same order, and the least of a row."""
+    pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    known = pair < count
+    slot = tl.load(pairs + pair, mask=known, other=0)
+    row = x + tl.load(open_rows + slot, mask=known, other=0) * stride_n
+    code = codebook + tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64) * stride_k
+    distance = tl.zeros((BLOCK_N,), tl.float64)
+    for d in range(channels):
+        a = tl.load(row + d * stride_d, mask=known, other=0.0).to(tl.float32).to(tl.float64)
+        b = tl.load(code + d * stride_c, mask=known, other=0.0).to(tl.float32).to(tl.float64)
+        difference = a - b
+        distance += difference * difference
+    bits = distance.to(tl.int64, bitcast=True)  # no distance is negative
+    tl.store(distances + pair, bits, mask=known)
+    tl.atomic_min(least + slot, bits, mask=known, sem="relaxed")
+
+
+@triton.jit
+def choose_kernel(
+    open_rows, pairs, distances, least, best, count, capacity, BLOCK_N: tl.constexpr
+):  # fmt: skip
+    """The lowest id of the codes at the least distance of each row."""
+    pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    known = pair < count
+    slot = tl.load(pairs + pair, mask=known, other=0)
+    own = tl.load(distances + pair, mask=known, other=0)
+    wanted = known & (own == tl.load(least + slot, mask=known, other=-1))
+    n = tl.load(open_rows + slot, mask=known, other=0)
+    code = tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64)
+    tl.atomic_min(best + n, code, mask=wanted, sem="relaxed")
 
 
 @triton.jit
@@ -269,11 +398,12 @@ def rescore_kernel(
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
     own_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float64)
     index = tl.zeros((BLOCK_N,), tl.int32)
     for start in range(0, count, BLOCK_K):
         score = scores(
-            packed, n, known, own_ratio, codes, half_square, start,
+            packed, n, known, own_rows, own_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K).to(tl.int64)

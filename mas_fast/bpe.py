@@ -17,7 +17,6 @@ the captions, not on their order or on the number of threads.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -68,7 +67,7 @@ class BPE:
         if isinstance(tokenizer.model, models.BPE):
             tokenizer.model.dropout = None
         self._tokenizer = tokenizer
-        self._dropping: tuple[float, Tokenizer] | None = None
+        self._merges: _Merges | None = None
 
     def __reduce__(self):
         return _unpickle, (self._tokenizer.to_str(), self._pad, self.length)
@@ -190,19 +189,40 @@ class BPE:
         bundle that is in use, call bundle.save_bpe."""
         _file(path).write_bytes(self._tokenizer.to_str(pretty=True).encode())
 
-    def encode(self, texts: Iterable[str], *, dropout: float = 0.0) -> Encoding:
+    def encode(
+        self,
+        texts: Iterable[str],
+        *,
+        dropout: float = 0.0,
+        generator: np.random.Generator | None = None,
+    ) -> Encoding:
         """The ids of each text, cut to `length` and filled up with pad_id.
 
         dropout: the chance that a merge is left out, each time that it could be made (BPE-dropout,
-        https://arxiv.org/abs/1910.13267); for training. The library draws from a generator of its
-        own, which cannot be seeded. ValueError or TypeError names the text that cannot be encoded.
+        https://arxiv.org/abs/1910.13267); for training. It is drawn from `generator`. ValueError or
+        TypeError names the text that cannot be encoded, and what dropout lacks.
         """
         if isinstance(texts, str):
             raise TypeError("texts: found a str, expected an iterable of them")
         texts = list(texts)
         for i, text in enumerate(texts):
             check_text(f"texts[{i}]", text)
-        rows = self._with_dropout(dropout).encode_batch_fast(texts)
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
+            raise TypeError(f"dropout: found {type(dropout).__name__}, expected a number")
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: found {dropout}, expected 0 to 1")
+        if dropout:
+            if not isinstance(generator, np.random.Generator):
+                found = type(generator).__name__
+                raise TypeError(f"generator: found {found}, expected a numpy.random.Generator")
+            if self._merges is None:
+                self._merges = _Merges(self._tokenizer)
+            rows = [self._merges.ids(text, dropout, generator) for text in texts]
+            ids = np.full((len(rows), self.length), self.pad_id, np.int32)
+            for row, found in zip(ids, rows, strict=True):
+                row[: len(found)] = found[: self.length]
+            return Encoding(ids, np.array([len(row) > self.length for row in rows], bool))
+        rows = self._tokenizer.encode_batch_fast(texts)
         ids = np.array([row.ids for row in rows], np.int32).reshape(-1, self.length)
         return Encoding(ids, np.array([bool(row.overflowing) for row in rows], bool))
 
@@ -223,24 +243,44 @@ class BPE:
             rows.append(row[row != self.pad_id].tolist())
         return self._tokenizer.decode_batch(rows, skip_special_tokens=True)
 
-    def _with_dropout(self, dropout: float) -> Tokenizer:
-        """The tokenizer, or a copy with dropout: a setting of the library's that calls in other
-        threads would see."""
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
-            raise TypeError(f"dropout: found {type(dropout).__name__}, expected a number")
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: found {dropout}, expected 0 to 1")
-        if dropout == 0:
-            return self._tokenizer
-        kept = self._dropping
-        if kept is None or kept[0] != dropout:
-            twin = copy.copy(self)._tokenizer
-            if not isinstance(twin.model, models.BPE):
-                name = type(twin.model).__name__
-                raise ValueError(f"dropout: found {dropout} for a {name} model, expected 0")
-            twin.model.dropout = float(dropout)
-            kept = self._dropping = (dropout, twin)
-        return kept[1]
+
+class _Merges:
+    """BPE-dropout, whose own form in the library draws from a generator that cannot be seeded."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        values = json.loads(tokenizer.to_str())
+        model = values["model"]
+        if model["type"] != "BPE" or tokenizer.num_special_tokens_to_add(False):
+            found = f"a {model['type']} model"
+            raise ValueError(f"dropout: found {found}, expected plain BPE, or a dropout of 0")
+        self.normalizer, self.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+        self.vocab: dict[str, int] = model["vocab"]
+        self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
+        self.suffix, self.unknown = model["end_of_word_suffix"] or "", model["unk_token"]
+
+    def ids(self, text: str, dropout: float, generator: np.random.Generator) -> list[int]:
+        if self.normalizer is not None:
+            text = self.normalizer.normalize_str(text)
+        words = [(text, None)]
+        if self.pre_tokenizer is not None:
+            words = self.pre_tokenizer.pre_tokenize_str(text)
+        return [i for word, _ in words for i in self._word(word, dropout, generator)]
+
+    def _word(self, word: str, dropout: float, generator: np.random.Generator) -> Iterator[int]:
+        """The best of the merges that are not left out, again and again, until none is."""
+        parts = [*word[:-1], word[-1:] + self.suffix]
+        parts = [part if part in self.vocab else self.unknown for part in parts]
+        parts = [part for part in parts if part is not None]
+        while len(parts) > 1:
+            pairs = zip(parts[:-1], parts[1:], strict=True)
+            found = [(self.ranks[pair], i) for i, pair in enumerate(pairs) if pair in self.ranks]
+            kept = generator.random(len(found)) >= dropout
+            merges = [merge for merge, keep in zip(found, kept, strict=True) if keep]
+            if not merges:
+                break
+            _, i = min(merges)
+            parts[i : i + 2] = [parts[i] + parts[i + 1]]
+        return (self.vocab[part] for part in parts)
 
 
 def _unpickle(text: str, pad: str, length: int) -> BPE:

@@ -17,7 +17,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mas_fast.config import GPTConfig
+from mas_fast.files import replace_file
 from mas_fast.streams import exact_keys
 from mas_fast.vq_config import VQConfig
 
@@ -62,7 +63,7 @@ def save_bpe(path: str | os.PathLike, bpe: BPE) -> None:
     """Write the captions' tokenizer, in one step."""
     directory = Path(path)
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / BPE_FILE, bpe.save)
+    replace_file(directory / BPE_FILE, bpe.save)
 
 
 def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
@@ -148,8 +149,8 @@ def _save(path: str | os.PathLike, name: str, model: GPT | VQVAE, weights: dict)
     values = {"format": FORMAT, "kind": KIND} | {n: c.to_dict() for n, c in configs.items()}
     directory.mkdir(parents=True, exist_ok=True)
     # The weights first: until the config names it, the model is not in the bundle.
-    _replace(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
-    _replace(
+    replace_file(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
+    replace_file(
         directory / CONFIG_FILE, lambda file: file.write_text(json.dumps(values, indent=2) + "\n")
     )
 
@@ -280,25 +281,3 @@ def _check(file: Path, entries: dict[str, _Entry], config: GPTConfig | VQConfig)
 
 def _few(names: list[str]) -> str:
     return f"{names[:3]}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _replace(file: Path, write: Callable[[Path], object]) -> None:
-    """Write `file` so that a reader, or a crash, meets the old content or the new one and nothing
-    between."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-        write(temporary)
-        os.chmod(temporary, mode)  # safetensors lets the owner alone read
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a directory cannot be synced, nor need be
-        directory = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -125,6 +125,22 @@ PRESETS = {
         heads=16,
         mlp=4096,
     ),
+    # 11,037,760 parameters: 352 tokens
+    "storybook": GPTConfig(
+        Streams([_text(32, 1024), _seg(8, 512), _img(16, 2048)]),
+        dim=320,
+        layers=7,
+        heads=5,
+        mlp=1280,
+    ),
+    # 3,911,480,320 parameters: Make-A-Scene's size. Its 48 heads do not divide 2560; 40 of 64 do.
+    "make-a-scene-4b": GPTConfig(
+        Streams([_text(256, 16384), _seg(16, 1024), _img(32, 8192)]),
+        dim=2560,
+        layers=48,
+        heads=40,
+        mlp=10240,
+    ),
     # 1,291,081,728 parameters: minDALL-E's own shape
     "mindalle-1.3b": GPTConfig(
         Streams([_text(64, 16384), _img(16, 16384)]), dim=1536, layers=42, heads=24, mlp=6144

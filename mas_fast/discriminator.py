@@ -12,13 +12,14 @@ from torch import Tensor, nn
 class Discriminator(nn.Module):
     """channels: of the pictures; width: of the first convolution, doubled by each further one up
     to 8 times; layers: how many of them halve the picture. The default sees 70 x 70 patches.
+    smallest: the sides of the smallest picture that has a whole patch.
 
     Convolutions start at N(0, 0.02), normalisations at N(1, 0.02), drawn from torch's generator.
     """
 
     def __init__(self, channels: int = 3, *, width: int = 64, layers: int = 3) -> None:
         super().__init__()
-        self.layers = layers
+        self.layers, self.smallest = layers, 3 << layers
         # A bias before a normalisation would be taken out again by its mean.
         main: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         before = width
@@ -34,11 +35,10 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, channels, H, W] in [-1, 1] -> logits [B, 1, h, w], h = H / 2^layers - 2: positive
         where a patch looks real. ValueError for a picture that has no whole patch."""
-        smallest = 3 << self.layers
-        if x.ndim != 4 or min(x.shape[2:]) < smallest:
+        if x.ndim != 4 or min(x.shape[2:]) < self.smallest:
             raise ValueError(
                 f"pictures: found shape {list(x.shape)}, expected [B, C, H, W] with "
-                f"H, W >= {smallest} for {self.layers} layers"
+                f"H, W >= {self.smallest} for {self.layers} layers"
             )
         return self.main(x)
 

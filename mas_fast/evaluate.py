@@ -13,6 +13,7 @@ networks is computed in fp64.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -141,6 +142,33 @@ class ImageQuality:
         if self._features is not None:
             result["rfid"] = frechet_distance(*self._statistics)
         return result
+
+
+class FeatureExtractor:
+    """The network of a TorchScript file, for rFID: pictures [N, 3, H, W] in [-1, 1] -> [N, D].
+
+    It gets them as fp32 in 0 .. 255 and returns [N, D], or [N, D, 1, 1]; where its forward takes
+    `return_features`, that is True. So StyleGAN's inception-2015-12-05.pt, the network of most
+    published FIDs, fits as it is. The file is a program: take it from whom you trust. ValueError
+    for a file that is no TorchScript.
+    """
+
+    def __init__(self, file: str | os.PathLike, device: torch.device | str = "cpu") -> None:
+        try:
+            self.network = torch.jit.load(file, map_location=device).eval()
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{file}: found no TorchScript that can be read: {reason}") from error
+        names = [argument.name for argument in self.network.forward.schema.arguments]
+        self.options = {"return_features": True} if "return_features" in names else {}
+
+    @torch.no_grad()
+    def __call__(self, pictures: Tensor) -> Tensor:
+        scaled = (pictures.float().clamp(-1, 1) + 1) * 127.5
+        features = self.network(scaled, **self.options)
+        return (
+            features.flatten(1) if features.ndim == 4 and features.shape[2:] == (1, 1) else features
+        )
 
 
 def _unit_range(images: Tensor) -> Tensor:

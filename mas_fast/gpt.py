@@ -14,12 +14,14 @@ the KV cache, D model width, H heads, K width of a head, L layers, V vocabulary 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mas_fast import ops
 from mas_fast.config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
 from mas_fast.streams import Stream, check_int
 
@@ -74,15 +76,16 @@ class Attention(nn.Module):
             self.qkv(x_BTD).view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         )
         q_BHTK, k_BHTK = self.q_norm(q_BHTK), self.k_norm(k_BHTK)
-        k_BHCK, v_BHCK = k_BHTK, v_BHTK
-        if cache is not None:
+        if cache is None:
+            y_BHTK = ops.attention(q_BHTK, k_BHTK, v_BHTK)
+        else:
             stop = start + T
             for new, store in zip((k_BHTK, v_BHTK), cache, strict=True):
                 store[:, :, start:stop] = new
             k_BHCK, v_BHCK = (store[:, :, :stop] for store in cache)
-        # One query sees the whole cache; several begin at position 0, where the mask is square.
-        assert start == 0 or T == 1
-        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
+            # One query sees the whole cache; several begin at position 0: the mask is square.
+            assert start == 0 or T == 1
+            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
         return self.proj(y_BHTK.transpose(1, 2).reshape(B, T, -1))
 
 
@@ -205,29 +208,29 @@ class GPT(nn.Module):
             for s in self.streams
         }
 
-    def loss(self, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, tokens: Tensor, weights: Sequence[float] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """tokens [B, S] -> (the weighted mean over streams, each stream's mean cross-entropy over
-        its targets), in nats, in at least fp32. A target that is its stream's pad id counts for
-        nothing; a stream all of whose targets are padding has loss 0 and keeps its weight.
+        its targets, without gradient), in nats, in at least fp32. A target that is its stream's pad
+        id counts for nothing; a stream all of whose targets are padding has loss 0 and keeps its
+        weight. weights: of the streams, in place of their own.
         Formula: sum_s w_s loss_s / sum_s w_s."""
         self._check(tokens)
         if tokens.shape[1] != self.streams.length:
             raise ValueError(
                 f"tokens: found shape {list(tokens.shape)}, expected [B, {self.streams.length}]"
             )
-        losses = {}
-        for name, logits_BTV in self(tokens).items():
-            where = self.streams.predicting(name)
-            targets = tokens[:, where.start + 1 : where.stop + 1].flatten().long()
-            logits = logits_BTV.flatten(0, 1)
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            pad = self.streams[name].pad
-            ignored = -100 if pad is None else pad
-            nats = F.cross_entropy(logits, targets, ignore_index=ignored, reduction="sum")
-            losses[name] = nats / (targets != ignored).sum().clamp(min=1)
-        weights = {s.name: s.loss_weight for s in self.streams}
-        total = sum(weights[name] * loss for name, loss in losses.items())
-        return total / sum(weights.values()), losses
+        predicting = [self.streams.predicting(s.name) for s in self.streams]
+        loss, losses = ops.stream_cross_entropy(
+            self._hidden(tokens[:, :-1]),
+            [self.head[s.name].weight for s in self.streams],
+            tokens[:, 1:],
+            [where.stop - where.start for where in predicting],
+            weights=[s.loss_weight for s in self.streams] if weights is None else weights,
+            ignored=[s.pad for s in self.streams],
+        )
+        return loss, dict(zip(self.streams.names, losses, strict=True))
 
     # ------------------------------------------------------------------ one token at a time
 
@@ -292,6 +295,10 @@ class GPT(nn.Module):
         c, head = self.config, self.config.dim * self.streams.at(context).vocab
         weights = c.layers * (4 * c.dim**2 + 2 * c.dim * c.mlp) + head
         return (3 if training else 1) * (2 * weights + 4 * c.dim * context * c.layers)
+
+    def flops_per_sequence(self) -> int:
+        """Those of training on one whole sequence, whose last token is only predicted."""
+        return sum(self.flops_per_token(c, training=True) for c in range(1, self.streams.length))
 
     def kv_bytes_per_token(self, dtype: torch.dtype) -> int:
         """Bytes of keys and values of one position of one row, over all layers."""

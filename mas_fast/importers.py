@@ -1,4 +1,4 @@
-"""Checkpoints of other projects, made into tokenizers of ours.
+"""Checkpoints of other projects, made into tokenizers, and a GPT, of ours.
 
     import_bundle("1.3B", "my-bundle")               # minDALL-E's folder, or one of taming
     model = import_vq("1.3B/stage1_last.ckpt")       # one checkpoint
@@ -9,48 +9,27 @@ checkpoint too), whose names are ours, and the sequential layout of CasualGAN's 
 layers are counted off and whose BatchNorm is folded into the convolution before it. Losses,
 discriminators and what Lightning adds are left out; anything else that is missing, unexpected or
 of another shape is an error that lists it.
-
-A checkpoint is a pickle, and a pickle can hold code. So torch reads it with weights_only, and
-where that refuses (Lightning stores its callbacks), `Tensors` does: it builds tensors and plain
-containers, leaves an empty shell for known harmless classes, and refuses every other name without
-importing it.
+minDALL-E's stage 2 becomes a GPT of text and img (see mindalle).
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
-import torch
 from torch import Tensor
 
 from mas_fast.bpe import BPE
-from mas_fast.bundle import BPE_FILE, save_bpe, save_vq
+from mas_fast.bundle import BPE_FILE, GPT_FILE, save_bpe, save_gpt, save_vq
+from mas_fast.foreign import check_weights, read_checkpoint, read_yaml, state_dict
+from mas_fast.mindalle import gpt_of, import_gpt, is_gpt
 from mas_fast.scene import LAYOUTS
 from mas_fast.vq_config import VQConfig, preset
 from mas_fast.vqvae import VQVAE
 
 PREFIXES = ("", "stage1.", "first_stage_model.", "cond_stage_model.")
 LEFT_OUT = ("loss.", "colorize")  # taming's losses, and its random colours of labels
-SHOWN = 20  # names in an error
-
-# Globals of a pickle that are built, and packages whose objects become empty shells.
-BUILT = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-}
-BUILT |= {
-    ("builtins", kind.__name__): kind for kind in (bool, dict, float, int, list, set, str, tuple)
-}
-SHELLS = ("argparse", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib")
-SHELLS += ("pytorch_lightning", "taming", "typing")
 
 
 def import_bundle(
@@ -59,13 +38,14 @@ def import_bundle(
     config: str | os.PathLike | None = None,
     prefix: str | None = None,
 ) -> list[str]:
-    """Put the tokenizers at `source` into the bundle and return the names of their files.
+    """Put what is at `source` into the bundle and return the names of its files.
 
-    source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer comes along; or
-    taming's folder with configs/ and checkpoints/last.ckpt. config and prefix as for `import_vq`;
-    of a folder, config is by default its own. ValueError as for `import_vq`, and nothing written.
+    source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where it is
+    there, stage 2 come along; or taming's folder with configs/ and checkpoints/last.ckpt. config
+    and prefix as for `import_vq`; of a folder, config is by default its own. ValueError as for
+    `import_vq` and `import_gpt`, and nothing written.
     """
-    source, bpe = Path(source), None
+    source, bpe, vq, gpt = Path(source), None, None, None
     if source.is_dir():
         checkpoint = _only(source, ("stage1_last.ckpt", "checkpoints/last.ckpt"))
         config = config or _only(
@@ -74,14 +54,27 @@ def import_bundle(
         vocabulary = source / "tokenizer" / "bpe-16k-vocab.json"
         if vocabulary.is_file():
             bpe = BPE.load_mindalle(vocabulary, vocabulary.with_name("bpe-16k-merges.txt"))
+        vq = import_vq(checkpoint, config, prefix)
+        if (second := source / "stage2_last.ckpt").is_file():
+            gpt = import_gpt(second, config, pad=bpe.pad_id if bpe else 0)
     else:
-        checkpoint = source
-    model = import_vq(checkpoint, config, prefix)
-    name = "vq_img" if model.config.input == "image" else "vq_seg"
-    save_vq(bundle, name, model)
+        weights = state_dict(source, read_checkpoint(source))
+        if is_gpt(weights):
+            gpt = gpt_of(source, weights, config)
+        else:
+            vq = _vq_of(source, weights, config, prefix)
+    files = []
+    if vq is not None:
+        name = "vq_img" if vq.config.input == "image" else "vq_seg"
+        save_vq(bundle, name, vq)
+        files.append(f"{name}.safetensors")
     if bpe is not None:
         save_bpe(bundle, bpe)
-    return [f"{name}.safetensors"] + ([BPE_FILE] if bpe else [])
+        files.append(BPE_FILE)
+    if gpt is not None:
+        save_gpt(bundle, gpt)
+        files.append(GPT_FILE)
+    return files
 
 
 def _only(folder: Path, patterns: tuple[str, ...]) -> Path:
@@ -108,86 +101,33 @@ def import_vq(
     names or shapes that differ from the config's.
     """
     path = Path(checkpoint)
-    weights = _state(path, read_checkpoint(path))
+    return _vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
+
+
+def _vq_of(
+    path: Path,
+    weights: dict[str, Tensor],
+    config: str | os.PathLike | None,
+    prefix: str | None,
+) -> VQVAE:
     prefix = _prefix(path, weights, prefix)
     weights = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
     shape = preset("vq-img-f16") if config is None else read_config(config, prefix)
     if "encoder.model.0.weight" in weights:
         weights = _from_sequential(path, weights, shape)
     weights = {name: w for name, w in weights.items() if not name.startswith(LEFT_OUT)}
-    _check(path, weights, shape)
+    check_weights(path, weights, shape.weight_shapes())
     return VQVAE.from_weights(shape, {n: w.float() for n, w in weights.items()}).eval()
 
 
-# ---------------------------------------------------------------------- reading, safely
-
-
-class Shell:
-    """Stands for an object of a foreign class: takes whatever the pickle gives it, keeps
-    nothing."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        pass
-
-    def __setstate__(self, state) -> None:
-        pass
-
-    def __setitem__(self, key, value) -> None:
-        pass
-
-    def append(self, value) -> None:
-        pass
-
-    def extend(self, values) -> None:
-        pass
-
-
-class Tensors(pickle.Unpickler):
-    """Builds what BUILT names, shells for SHELLS, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in BUILT:
-            return BUILT[module, name]
-        if module.split(".")[0] in SHELLS:
-            return Shell
-        raise pickle.UnpicklingError(f"found {module}.{name} in it, which may be code")
-
-
-def read_checkpoint(path: str | os.PathLike) -> object:
-    """What `torch.save` stored, on the CPU. ValueError, and nothing run, for a pickle with code
-    and for a file that is not a checkpoint."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: found no such file, expected a checkpoint")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # broken files raise all sorts of errors
-        if not zipfile.is_zipfile(path):
-            # Not torch's own words: they advise to read the file unsafely.
-            raise ValueError(
-                f"{path}: found {path.stat().st_size} bytes that are truncated, no checkpoint of "
-                "torch.save, or an old one with code in it; expected one of tensors"
-            ) from error
-    reader = SimpleNamespace(Unpickler=Tensors, __name__="mas_fast.importers")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("constants.pkl") for name in archive.namelist()):
-                raise ValueError("found a TorchScript archive, expected a state dict")
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
-    except Exception as error:
-        raise ValueError(f"{path}: not read: {error}") from error
+# ---------------------------------------------------------------------- configs
 
 
 def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
     """The config of the tokenizer that a YAML file describes: minDALL-E's (stage1), taming's
     (model.params) or CasualGAN's (model). ValueError names what cannot be built."""
-    import yaml
-
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: found no YAML that can be read ({error})") from error
+    values = read_yaml(path)
     stage = prefix.replace("_model.", "_config")
     try:
         if "stage1" in values:
@@ -237,16 +177,6 @@ def _config(part: Mapping, sizes: Mapping) -> VQConfig:
 
 
 # ---------------------------------------------------------------------- names
-
-
-def _state(path: Path, stored: object) -> dict[str, Tensor]:
-    """The state dict: the file's own, or what it has under "state_dict" or "model"."""
-    for key in ("state_dict", "model"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-    if not isinstance(stored, Mapping):
-        raise ValueError(f"{path}: found {type(stored).__name__}, expected a state dict")
-    return {str(name): w for name, w in stored.items() if isinstance(w, Tensor)}
 
 
 def _prefix(path: Path, weights: dict[str, Tensor], prefix: str | None) -> str:
@@ -305,28 +235,3 @@ def _in_order(half: str, config: VQConfig) -> list[str]:
     body = [middle, *reversed(levels)] if half == "decoder" else [*levels, middle]
     ends = [f"{half}.norm_out", "swish", f"{half}.conv_out"]
     return [f"{half}.conv_in", *(name for layers in body for name in layers), *ends]
-
-
-def _check(path: Path, weights: dict[str, Tensor], config: VQConfig) -> None:
-    shapes = config.weight_shapes()
-    missing = [name for name in shapes if name not in weights]
-    unexpected = [name for name in weights if name not in shapes]
-    if missing or unexpected:
-        found = f"found {len(weights)} tensors, expected {len(shapes)}"
-        lists = f"missing {_some(missing)}, unexpected {_some(unexpected)}"
-        raise ValueError(f"{path}: {found}: {lists}")
-    wrong = [
-        f"{name} {list(weights[name].shape)} for {list(shape)}"
-        for name, shape in shapes.items()
-        if tuple(weights[name].shape) != shape
-    ]
-    if wrong:
-        raise ValueError(f"{path}: found other shapes than expected: {_some(wrong)}")
-    for name, weight in weights.items():
-        if not weight.is_floating_point():
-            raise ValueError(f"{path}: {name}: found {weight.dtype}, expected floating point")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"[{', '.join(names[:SHOWN])}]{more}"

@@ -2,7 +2,7 @@
 
 `impl=None` takes the fast one for the device of the inputs (`default_impl` says which); a name
 forces one and fails where it is missing. Every implementation gives the same result to the bit,
-but for the sums of `vq_statistics`.
+but for the sums of `vq_statistics`, for `attention` and for `stream_cross_entropy`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,27 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from . import native, reference
+from . import (
+    cross_entropy,
+    label_table,
+    native,
+    reference,
+    reference_attention,
+    reference_label_conv,
+)
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
+CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
+ATTENTION_IMPLEMENTATIONS = ("triton", "sdpa", "reference")
+LABEL_IMPLEMENTATIONS = ("cpp", "bag", "reference")
 
 
 def sample(
@@ -99,7 +111,7 @@ def vq_nearest(
     with the command that fixes it, where `impl` is missing.
     """
     reference.check_vq(x, codebook)
-    impl = _vq_impl("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
+    impl = _chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
@@ -108,14 +120,10 @@ def vq_nearest(
         reference.check_finite("x", x)
         reference.check_finite("codebook", codebook)
         return vq.nearest(x, codebook, exact=exact)
-    load_library()
-    if not _has_kernel("cpu", "vq_nearest"):
-        raise ImportError(
-            "the torch operators of mas_fast are older than its Python code. "
-            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
-        )
+    _require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
-    if (codes < 0).any():  # which the kernel returns for values that are not finite
+    # The kernel returns -1 for values that are not finite; without rows it cannot tell.
+    if not len(codes) or (codes < 0).any():
         reference.check_finite("codebook", codebook)
         reference.check_finite("x", x)
     return codes
@@ -133,7 +141,7 @@ def vq_statistics(
     `reference.check_vq_statistics`, and ImportError where `impl` is missing.
     """
     reference.check_vq_statistics(x, codes, codebook_size)
-    impl = _vq_impl("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
+    impl = _chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_statistics(x, codes, codebook_size)
     from .kernels import vq
@@ -141,29 +149,198 @@ def vq_statistics(
     return vq.statistics(x, codes, codebook_size)
 
 
+def stream_cross_entropy(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    *,
+    weights: Sequence[float] | None = None,
+    ignored: Sequence[int | None] | None = None,
+    impl: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The weighted mean over streams of the mean cross-entropy of each, and those means without
+    gradient, [streams], as `reference.stream_cross_entropy` defines them.
+
+    hidden: [B, T, D]; heads: the weight [V, D] of each stream's head; targets: int64 or int32
+    [B, T], what each position predicts; lengths: how many positions predict each stream; weights:
+    of the streams, 1 by default; ignored: the target of each that counts for nothing, or None.
+
+        loss, losses = stream_cross_entropy(
+            x, [model.head[s.name].weight for s in streams], tokens[:, 1:], [63, 256, 256],
+            weights=[s.loss_weight for s in streams], ignored=[s.pad for s in streams])
+
+    impl: None, "triton", "chunked" (PyTorch alone, any device) or "reference". The first two hold
+    the logits of some rows at a time and form the gradients in the forward pass, for hidden and
+    heads that require them; they can be had once (RuntimeError for a second backward pass over the
+    same forward pass, or through the gradients). Under torch.autocast the products are in its
+    dtype, sums and loss in fp32, gradients in the dtypes of the inputs. Raises TypeError and
+    ValueError as the reference; on a GPU, where nobody waits to look at the targets, "triton" gives
+    a loss of NaN where one is no id of its stream.
+    """
+    if impl is None:
+        impl = default_impl(hidden.device, "stream_cross_entropy")
+    if impl not in CROSS_ENTROPY_IMPLEMENTATIONS:
+        raise ValueError(
+            f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
+        )
+    if impl == "reference":
+        return reference.stream_cross_entropy(
+            hidden, heads, targets, lengths, weights=weights, ignored=ignored
+        )
+    weights, ignored = reference.check_stream_cross_entropy(
+        hidden, heads, targets, lengths, weights, ignored
+    )
+    device = hidden.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+    if impl == "triton":
+        _check_triton("hidden", hidden)
+        if dtype == torch.float64:
+            raise ValueError("impl='triton' knows no float64; impl='chunked' does")
+    tensors = [hidden, *heads]
+    loss, losses, *_ = cross_entropy.stream_cross_entropy(
+        hidden,
+        list(heads),
+        targets,
+        list(lengths),
+        weights,
+        [cross_entropy.NOTHING if i is None else i for i in ignored],
+        dtype,
+        [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors],
+        impl == "triton",
+    )
+    return loss, losses
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: str = "causal",
+    text: int = 0,
+    grids: Sequence[tuple[int, int]] = (),
+    kernel: int = reference_attention.KERNEL,
+    impl: str | None = None,
+) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v under a mask, [B, H, T, D], as `reference_attention.attention`
+    defines it, where the masks "causal", "row", "column" and "conv" are described.
+
+    q, k, v: [B, H, T, D] of one floating dtype, any strides; under autocast they are cast to its
+    dtype first. impl: None, "triton", "sdpa" (PyTorch's scaled_dot_product_attention) or
+    "reference". "triton" takes fp16, bf16 and fp32 (which is slow) of up to 128 channels, a
+    multiple of 8 being fast; it skips what a mask hides by tiles of 64 x 64, where "sdpa" computes
+    it; its gradients are equal bit for bit from run to run, and it has no second derivatives. None
+    is "triton" for fp16 and bf16 on a GPU, "reference" within torch.export, otherwise "sdpa".
+    Raises as `check_attention`, and as `vq_nearest` for `impl`.
+    """
+    options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
+    kind = q.device.type if isinstance(q, Tensor) else "meta"
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
+    reference_attention.check_attention(q, k, v, **options)
+    if impl is None:
+        half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
+        impl = default_impl(q.device, "attention") if half else "sdpa"
+        if torch.compiler.is_exporting():
+            impl = "reference"
+    impl = _chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
+    if impl == "reference":
+        return reference_attention.attention(q, k, v, **options)
+    if impl == "sdpa":
+        if mask == "causal":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        shown = reference_attention.visible(length=q.shape[2], device=q.device, **options)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=shown)
+    if q.dtype == torch.float64 or q.shape[3] > 128:
+        raise ValueError(
+            "impl='triton' needs float16, bfloat16 or float32 and at most 128 channels, "
+            f"found {q.dtype} and {q.shape[3]}"
+        )
+    from . import attention as operators
+
+    flat = [size for grid in grids for size in grid]
+    return operators.forward(q, k, v, mask, text, flat, kernel)[0]
+
+
+def label_conv(
+    labels: Tensor,
+    edges: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    impl: str | None = None,
+) -> Tensor:
+    """A 3x3 convolution over the one-hot channels of label maps, which are never built: [B, O, H,
+    W], channels-last, of the weight's dtype, as `reference_label_conv.label_conv` defines it.
+
+    labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
+    weight: [O, C, 3, 3]; bias: [O]. A pixel is the sum of ten rows of a table made of the weights
+    (label_table.py), in fp32 at least. Weight and bias get gradients. impl: None, "cpp" (on a
+    CPU; fp32 arithmetic), "bag" (torch's embedding_bag, anywhere) or "reference". Raises TypeError
+    and ValueError as its `check_label_conv`, and ImportError, with the command that fixes it,
+    where `impl` is not built.
+    """
+    reference_label_conv.check_label_conv(labels, edges, weight, bias)
+    if impl is None:
+        is_double = weight.dtype == torch.float64
+        impl = "bag" if is_double else default_impl(labels.device, "label_conv")
+    if impl not in LABEL_IMPLEMENTATIONS:
+        raise ValueError(f"impl must be None or one of {LABEL_IMPLEMENTATIONS}, found {impl!r}")
+    if impl == "reference":
+        return reference_label_conv.label_conv(labels, edges, weight, bias)
+    if impl == "cpp":
+        if labels.device.type != "cpu" or weight.dtype == torch.float64:
+            found = f"found {weight.dtype} on {labels.device}"
+            raise ValueError(f"impl='cpp' needs weights of at most 32 bits on cpu, {found}")
+        _require("label_conv")
+    dtype = weight.dtype
+    accumulated = torch.promote_types(dtype, torch.float32)
+    weight, bias = weight.to(accumulated), bias.to(accumulated)
+    if impl == "cpp":
+        edges = None if edges is None else edges.contiguous()
+        y = torch.ops.mas_fast.label_conv(weight, bias.contiguous(), labels.contiguous(), edges)
+    else:
+        with torch.autocast(labels.device.type, enabled=False):
+            y = label_table.bag(labels, edges, weight, bias)
+    return y.permute(0, 3, 1, 2).to(dtype)
+
+
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
-    """What `impl=None` means for an op ("sample", "vq_nearest" or "vq_statistics") on a device."""
+    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
+    "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
     kind = torch.device(device).type
-    if op != "sample" and kind == "cuda":
-        return "triton" if importlib.util.find_spec("triton") else "reference"
-    if op == "vq_statistics":
-        return "reference"
+    others = {"attention": "sdpa", "stream_cross_entropy": "chunked", "label_conv": "bag"}
+    fallback = others.get(op, "reference")
+    if op not in ("sample", "label_conv") and kind == "cuda":
+        return "triton" if importlib.util.find_spec("triton") else fallback
+    if op in ("attention", "stream_cross_entropy", "vq_statistics"):
+        return fallback
     try:
         load_library()
     except ImportError:
-        return "reference"
+        return fallback
     if kind in ("cpu", "cuda") and _has_kernel(kind, op):
         return "cpp" if kind == "cpu" else "cuda"
-    return "reference"
+    return fallback
 
 
 @functools.cache
 def load_library() -> None:
     """Load torch.ops.mas_fast. Raises ImportError, with the command that fixes it, if not built."""
     native.load_torch_library()
+    _register()
+
+
+@functools.cache
+def _register() -> None:
+    """The shapes of the operators' results for tracing, and the gradients: once in a process."""
     torch.library.register_fake("mas_fast::sample", _sample_fake)
     if hasattr(torch.ops.mas_fast, "vq_nearest"):
         torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
+    if hasattr(torch.ops.mas_fast, "label_conv"):
+        label_table.register()
 
 
 def _has_kernel(device: str, op: str = "sample") -> bool:
@@ -172,7 +349,18 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
 
 
-def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> str:
+def _require(op: str) -> None:
+    """Load the library. Raises ImportError, with the command that fixes it, where it has no CPU
+    kernel of that name."""
+    load_library()
+    if not _has_kernel("cpu", op):
+        raise ImportError(
+            "the torch operators of mas_fast are older than its Python code. "
+            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
+        )
+
+
+def _chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
     """The implementation to run. Raises ValueError for an unknown one, or for one of another
     device than that of x; ImportError for "triton" where it is not installed."""
     if impl is None:
@@ -180,16 +368,22 @@ def _vq_impl(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor) -> 
     if impl not in allowed:
         raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
     if impl == "cpp" and x.device.type != "cpu":
-        raise ValueError(f"impl='cpp' needs x on cpu, found it on {x.device}")
+        raise ValueError(f"impl='cpp' needs {name} on cpu, found it on {x.device}")
     if impl == "triton":
-        if importlib.util.find_spec("triton") is None:
-            raise ImportError("impl='triton' needs Triton. Run: pip install triton")
-        if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-            raise ValueError(
-                f"impl='triton' needs x on cuda, found it on {x.device}; on a CPU its kernels run "
-                "under TRITON_INTERPRET=1 alone"
-            )
+        _check_triton(name, x)
     return impl
+
+
+def _check_triton(name: str, x: Tensor) -> None:
+    """Raises ImportError where Triton is not installed, ValueError for a tensor that it cannot
+    reach."""
+    if importlib.util.find_spec("triton") is None:
+        raise ImportError("impl='triton' needs Triton. Run: pip install triton")
+    if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"impl='triton' needs {name} on cuda, found it on {x.device}; on a CPU its kernels run "
+            "under TRITON_INTERPRET=1 alone"
+        )
 
 
 def _vq_nearest_fake(x, codebook) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mas_fast import ops
 from mas_fast.quantizer import Quantizer, make_quantizer
 from mas_fast.scene import VOID
 from mas_fast.vq_config import GROUPS, NORM_EPS, PRESETS, VQConfig, preset
@@ -56,8 +57,7 @@ class Norm(nn.GroupNorm):
 
 class LabelConv2d(nn.Conv2d):
     """A 3x3 convolution, zero outside, over the one-hot channels of a label map, which are never
-    built: a pixel's output is the sum of nine rows of weights, chosen by the labels around it, and
-    of one row chosen by the nine edge bits around it. Void has no channel and adds nothing."""
+    built (ops.label_conv). Void has no channel and adds nothing."""
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config.channels, config.ch, 3, padding=1)
@@ -67,39 +67,9 @@ class LabelConv2d(nn.Conv2d):
     def forward(self, labels: Tensor, edges: Tensor | None = None) -> Tensor:
         """labels uint8 [B, H, W], below self.labels or 255; edges bool [B, H, W] -> [B, O, H, W],
         channels-last."""
-        device, dtype = self.weight.device.type, self.weight.dtype
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-        with torch.autocast(device, enabled=False):
-            y = F.embedding_bag(self._rows(labels, edges), self._table(), mode="sum")
-        return y.view(*labels.shape, -1).permute(0, 3, 1, 2).to(dtype)
-
-    def _table(self) -> Tensor:
-        """[9 (labels + 1) + 512, O], or 1 instead of 512 without edges: for each of the nine taps
-        the labels' rows and a row of zeros; then the bias plus the edge taps of each pattern."""
-        taps = self.weight[:, : self.labels].permute(2, 3, 1, 0).flatten(0, 1)
-        taps = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
-        rest = self.bias[None]
-        if self.has_edges:
-            patterns = torch.arange(512, device=self.weight.device)
-            bits = (patterns[:, None] >> torch.arange(9, device=self.weight.device)) & 1
-            rest = rest + bits.to(self.weight.dtype) @ self.weight[:, -1].flatten(1).t()
-        return torch.cat([taps, rest])
-
-    def _rows(self, labels: Tensor, edges: Tensor | None) -> Tensor:
-        """The ten rows of the table of each pixel, int32 [B H W, 10]."""
-        # Few operations: on a busy machine each waits for all threads.
-        rows = torch.empty(*labels.shape, 10, dtype=torch.int32, device=labels.device)
-        taps = torch.arange(9, dtype=torch.int32, device=labels.device) * (self.labels + 1)
-        padded = F.pad(labels.clamp(max=self.labels), (1, 1, 1, 1), value=self.labels)
-        around = padded.unfold(1, 3, 1).unfold(2, 3, 1)  # [B, H, W, 3, 3]
-        torch.add(around, taps.view(3, 3), out=rows[..., :9].unflatten(3, (3, 3)))
-        rows[..., 9] = 9 * (self.labels + 1)
-        if self.has_edges:
-            bits = F.pad(edges.int(), (1, 1, 1, 1))
-            across = bits[..., :-2] + 2 * bits[..., 1:-1] + 4 * bits[..., 2:]
-            rows[..., 9] += across[:, :-2] + 8 * across[:, 1:-1] + 64 * across[:, 2:]
-        return rows.view(-1, 10)
+        y = ops.label_conv(labels, edges, self.weight, self.bias)
+        device = self.weight.device.type
+        return y.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else y
 
 
 class ResnetBlock(nn.Module):
@@ -323,7 +293,11 @@ class VQVAE(nn.Module):
         return self.decoder(self.post_quant_conv(self.quantize.lookup(codes)))
 
     def forward(self, x: Input) -> Output:
-        """x as in `encode`. In training mode the codebook also learns and counts."""
+        """x as in `encode`. In training mode the codebook also learns and counts. ValueError to
+        train in another dtype than fp32: autocast computes in bf16, but weights and statistics need
+        their small changes."""
+        if self.training and self.dtype != torch.float32:
+            raise ValueError(f"found weights of {self.dtype}, expected torch.float32 to train")
         quantized = self.quantize(self._features(x))
         return Output(
             self.decoder(self.post_quant_conv(quantized.vectors)),

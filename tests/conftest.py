@@ -1,6 +1,7 @@
 """Shared fixtures, and when slow tests run: with `pytest --slow`, or where CI=true."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,24 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for owner, name in ((torch, "empty"), (torch, "empty_like"), (torch.Tensor, "new_empty")):
         monkeypatch.setattr(owner, name, poisoned(getattr(owner, name)))
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Six smooth pictures with scenes beside them."""
+    import numpy as np
+    from PIL import Image
+
+    from mas_fast.scene import Scene
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    y, x = np.mgrid[:40, :48]
+    for i in range(6):
+        pixels = np.stack([5 * x, 6 * y, 20 * i + x * 0], -1).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.jpg")
+        labels = np.where(x < 6 * i + 5, 20 + i, 120).astype(np.uint8)
+        scene = Scene(labels, (x == 6 * i + 4))
+        for part, content in zip(("seg", "edge"), scene.to_pngs(), strict=True):
+            (folder / f"{i}.{part}.png").write_bytes(content)
+    return folder

@@ -49,8 +49,8 @@ def broken(create):
     def make(config):
         model = create(config)
         layer = model.encoder.conv_in
-        table = layer._table
-        layer._table = lambda: table() + 0.01
+        forward = layer.forward
+        layer.forward = lambda *x: forward(*x) + 0.01
         return model
 
     return make

@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from mas_fast import bench, native
+from mas_fast import bench, native, reference_attention
 
 bench.suite()
 
-from benchmarks import decode, goals, results, sampler  # noqa: E402
+from benchmarks import attention, decode, goals, results, sampler  # noqa: E402
 from benchmarks.stepping import Paced, Stepping  # noqa: E402
 from benchmarks.versus import (  # noqa: E402
     Block,
@@ -317,7 +318,9 @@ def test_sampler_runs_and_refuses_one_that_is_wrong(monkeypatch) -> None:
 
 
 def test_a_subject_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ValueError, match=r"found 'decoder', expected one of \['decode'"):
+    with pytest.raises(
+        ValueError, match=r"found 'decoder', expected one of \['attention', 'decode'"
+    ):
         bench.run("decoder")
 
 
@@ -354,3 +357,44 @@ def test_the_fixture_hands_its_samples_to_pytest_benchmark(tmp_path) -> None:
     (match,) = stored["extra_info"]["matches"]
     assert stored["stats"]["rounds"] == 5 == len(match["contestants"]["peer"]["blocks"])
     assert 0.002 <= stored["stats"]["min"] < 0.02  # a block: twice a millisecond
+
+
+# ------------------------------------------------------------------------- attention
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_attention_says_that_it_needs_a_gpu(tmp_path) -> None:
+    with pytest.raises(Unavailable, match="needs an NVIDIA GPU, found none"):
+        attention.run()
+    with pytest.raises(ValueError, match="'attention' cannot run here: .*needs an NVIDIA GPU"):
+        bench.run("attention", tmp_path / "results.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mask", reference_attention.MASKS)
+def test_attention_peers_get_the_mask_of_the_definition(mask) -> None:
+    at = torch.arange(attention.LENGTH)
+    shown = attention.shows(mask)(0, 0, at[:, None], at[None, :])
+    assert torch.equal(
+        shown, reference_attention.visible(mask, attention.LENGTH, **attention.PAPER)
+    )
+
+
+def test_attention_that_is_wrong_is_refused() -> None:
+    g = torch.Generator().manual_seed(0)
+    *leaves, do = (torch.randn(2, 1, 576, 8, generator=g) for _ in range(4))
+    leaves = [x.requires_grad_() for x in leaves]
+    out = reference_attention.attention(*leaves, mask="row", **attention.PAPER)
+    found = (out, *torch.autograd.grad(out, leaves, do))
+    attention.check("ours", found, leaves, do, "row")
+    with pytest.raises(Disagreement, match="ours, column: relative error"):
+        attention.check("ours", found, leaves, do, "column")
+    with pytest.raises(Disagreement, match="ours, row"):
+        attention.check("ours", (*found[:3], found[3] * 1.05), leaves, do, "row")
+
+
+def test_attention_is_compared_with_the_best_peer() -> None:
+    match = match_of(mas_fast=[1.0, 1.0], slow=[3.0, 3.0], fast=[1.2, 1.2])
+    goal = attention.goal(match, "causal", 1.25)
+    assert goal.passed is False and goal.figure == 1.2 and goal.detail.startswith("fast")
+    assert attention.goal(match_of(mas_fast=[1.0]), "row", 1.5).passed is None

@@ -30,6 +30,12 @@ def test_command_help(command: str) -> None:
     assert result.exit_code == 0 and "--json" in result.output
 
 
+@pytest.mark.parametrize("command", ["prepare", "tokenize", "report"])
+def test_help_of_data_has_an_example(command: str) -> None:
+    result = run("data", command, "--help")
+    assert result.exit_code == 0 and f"mas-fast data {command}" in result.output
+
+
 def test_bench_help_names_the_extra() -> None:
     assert 'pip install -e ".[bench]"' in run("bench", "--help").output
 
@@ -66,6 +72,16 @@ def test_errors_end_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == "mas-fast: subject must be one of decode, found 'x'"
+
+
+def test_a_full_disk_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device", "scenes/00003.tar")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert str(end.value.code).startswith("mas-fast: [Errno 28] No space left on device: 'scenes")
 
 
 def test_help_imports_neither_torch_nor_numpy() -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import types
 import zipfile
@@ -394,6 +395,21 @@ def test_a_refused_checkpoint_leaves_no_bundle(tmp_path):
     torch.save({}, tmp_path / "a.ckpt")
     with pytest.raises(ValueError, match=r"missing \[encoder.conv_in.weight"):
         import_bundle(tmp_path / "a.ckpt", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_the_command_lists_the_names_in_one_line(tmp_path, monkeypatch):
+    state = VQVAE.create(IMG).weights()
+    drop(state)
+    add(state)
+    torch.save(state, tmp_path / "a.ckpt")
+    file = write(tmp_path / "a.yaml", taming())
+    words = ["import", tmp_path / "a.ckpt", "--config", file, "-o", tmp_path / "bundle"]
+    monkeypatch.setattr(sys, "argv", ["mas-fast", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    names = r"missing \[encoder.mid.attn_1.q.bias\], unexpected \[decoder.up.0.attn.0.q.bias\]"
+    assert re.fullmatch(f"mas-fast: .*a.ckpt: found .*{names}", end.value.code)
     assert not (tmp_path / "bundle").exists()
 
 

@@ -197,6 +197,12 @@ for step in range(3):
     z = torch.randn(4, 8, 4, 4, generator=torch.Generator().manual_seed(step))
     quantizer(z[2 * rank : 2 * rank + 2])
 torch.save(quantizer.state_dict(), f"{folder}/{rank}.pt")
+quantizer.init_table(torch.Generator().manual_seed(1))
+quantizer.reset(alive=True)
+for step in range(5):
+    z = torch.randn(4, 8, 4, 4, generator=torch.Generator().manual_seed(9 + step))
+    quantizer(z[2 * rank : 2 * rank + 2])
+torch.save(quantizer.state_dict(), f"{folder}/alive-{rank}.pt")
 dist.destroy_process_group()
 """
 
@@ -214,6 +220,16 @@ def test_ranks_learn_one_codebook(tmp_path):
     # 64 vectors a step in all, whichever rank they were on.
     expected = (1 - DECAY) * 64 * sum(DECAY**n for n in range(3)) + (1 - DECAY) * K * DECAY**3
     assert math.isclose(float(one["counts"].sum()), expected, rel_tol=1e-5)
+    # Where nothing is revived, one process that sees all vectors learns the same.
+    sizes = dict(resolution=8, ch=32, ch_mult=(1,), z_channels=8, embed_dim=8)
+    alone = make_quantizer(VQConfig("image", 3, 16, quantizer="ema", **sizes)).train()
+    alone.init_table(torch.Generator().manual_seed(1))
+    alone.reset(alive=True)
+    for step in range(5):
+        alone(torch.randn(4, 8, 4, 4, generator=torch.Generator().manual_seed(9 + step)))
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"alive-{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found, dict(alone.state_dict()))
 
 
 # ---------------------------------------------------------------------- Gumbel

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
+from mas_fast.training.checkpoints import Checkpoints, _Reader
 from mas_fast.training.order import Order
-from mas_fast.training.records import Checkpoints
 from mas_fast.training.settings import build, plain, read
 from mas_fast.training.trainer import Part, Settings, Trainer
 
@@ -95,9 +95,16 @@ def toy(folder, bad=None, hooks=(), **changes) -> Trainer:
 
 
 def state(folder) -> dict:
-    step, values = Checkpoints(Path(folder) / "checkpoints", 1).load(torch.device("cpu"))
+    """All of the newest checkpoint, but for the settings."""
+    checkpoints = Checkpoints(Path(folder) / "checkpoints", 1)
+    path = checkpoints.latest()
+    values = checkpoints.values(path)
     values.pop("settings")
-    return {"step": step, **values}
+    stored = _Reader(path).read_metadata().state_dict_metadata
+    assert list(stored) == checkpoints.names(path)
+    tensors = {n: torch.empty(m.size, dtype=m.properties.dtype) for n, m in stored.items()}
+    checkpoints.read(path, tensors)
+    return values | tensors
 
 
 def same(a, b) -> bool:
@@ -142,7 +149,7 @@ def whole(tmp_path_factory):
 def test_a_killed_run_continues_bit_for_bit(whole, tmp_path, how) -> None:
     killed = script(tmp_path, *how)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not (tmp_path / "checkpoints" / "step-00000012.pt").exists()
+    assert not (tmp_path / "checkpoints" / "step-00000012").exists()
     continued = script(tmp_path)
     assert continued.returncode == 0, continued.stderr
     assert same(state(tmp_path), state(whole))
@@ -159,7 +166,7 @@ def test_losses_and_checkpoints_of_a_whole_run(whole) -> None:
     assert [rates[i] for i in (1, 2, 4)] == pytest.approx([0.0025, 0.005, 0.01])
     assert 0.001 < rates[12] < 0.0015
     files = sorted(file.name for file in (whole / "checkpoints").iterdir())
-    assert files == ["step-00000009.pt", "step-00000012.pt"]
+    assert files == ["step-00000009", "step-00000012"]
 
 
 def test_a_finished_run_stays(whole) -> None:
@@ -208,7 +215,7 @@ def test_hooks_change_nothing(whole, tmp_path) -> None:
 
 def test_bf16_learns(tmp_path) -> None:
     toy(tmp_path, precision="bf16", steps=3).run()
-    assert state(tmp_path)["models"]["model"]["head.weight"].dtype == torch.float32
+    assert state(tmp_path)["model/model/head.weight"].dtype == torch.float32
 
 
 # ------------------------------------------------------------------ order of the data
@@ -253,8 +260,11 @@ def test_two_processes_agree_with_one(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     done = script(tmp_path / "one", "--still")
     assert done.returncode == 0, done.stderr
-    one, two = (state(tmp_path / name)["models"]["model"] for name in ("one", "two"))
-    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+    one, two = (state(tmp_path / name) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        if name.startswith("model/model/"):
+            torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
 
 
 # ------------------------------------------------------------------ bad input
@@ -275,6 +285,50 @@ def test_spike_stops(tmp_path) -> None:
     trainer.recent.extend([1.0] * 100)
     with pytest.raises(ValueError, match=r"over 10 times the largest of the last 100 at step"):
         trainer.run()
+
+
+def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
+    """Row 4 of 21 comes once an epoch; the weights are those of a run without its steps."""
+    trainer = toy(tmp_path, bad={4: float("nan")}, steps=21, skips=5)
+    trainer.parts = trainer.parts[:1]
+    trainer.parts[0].model.eval()  # batch norm would remember what it saw
+    trainer.run()
+    assert trainer.skipped == 4 and scalars(tmp_path, "skipped")[21] == 4
+    lines = (tmp_path / "skipped.tsv").read_text().splitlines()
+    assert len(lines) == 4 and all("'row-4'" in line for line in lines)
+    steps = {int(line.split("\t")[0]) for line in lines}
+    assert len(steps) == 4
+    weights = nn.utils.parameters_to_vector(trainer.parts[0].model.parameters())
+    assert weights.isfinite().all()
+
+    other = toy(tmp_path / "other", steps=21)
+    other.parts = other.parts[:1]
+    other.parts[0].model.eval()
+    turn = other._turn
+    other._turn = lambda part, batches: {} if other.step in steps else turn(part, batches)
+    other.run()
+    assert torch.equal(weights, nn.utils.parameters_to_vector(other.parts[0].model.parameters()))
+
+
+def test_a_bad_step_ends_the_turns(tmp_path) -> None:
+    """The critic takes none after it, and the step counts once."""
+    trainer = toy(tmp_path, bad={4: float("nan")}, steps=30, skips=9)
+    trainer.parts[0].model.eval()
+    trainer.run()
+    steps = {int(line.split("\t")[0]) + 1 for line in trainer.left_out.lines}
+    assert trainer.skipped == len(steps) >= 4
+    assert set(scalars(tmp_path, "critic/loss")) == set(range(6, 31)) - steps
+
+
+def test_one_bad_step_too_many(tmp_path) -> None:
+    changes = {"steps": 60, "checkpoint_every": 5, "skips": 2}
+    for limit, before in ((2, 2), (4, 4)):  # goes on from the checkpoint, which knows the count
+        trainer = toy(tmp_path, bad={4: float("nan")}, **changes | {"skips": limit})
+        trainer.parts[0].model.eval()
+        with pytest.raises(ValueError, match=rf"'row-4'.*; {before} bad steps before were left"):
+            trainer.run()
+    lines = (tmp_path / "skipped.tsv").read_text().splitlines()
+    assert len(lines) == 5  # none of them twice
 
 
 def test_nan_stops_all_processes(tmp_path) -> None:
@@ -298,10 +352,14 @@ def test_other_settings_are_refused(whole) -> None:
 
 def test_damaged_checkpoint(tmp_path) -> None:
     toy(tmp_path, steps=1).run()
-    file = tmp_path / "checkpoints" / "step-00000001.pt"
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="step-00000001.pt: found a damaged checkpoint"):
-        toy(tmp_path)
+    folder = tmp_path / "checkpoints" / "step-00000001"
+    for name in ("__0_0.distcp", ".metadata", "values.json"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match="step-00000001: found a damaged checkpoint"):
+            toy(tmp_path, steps=1)
+        (folder / name).write_bytes(whole)
+    toy(tmp_path, steps=1)
 
 
 @pytest.mark.parametrize(
@@ -348,15 +406,15 @@ def main(folder, *rest) -> None:
         if step == options.get("--kill"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    real = torch.save
+    real = os.rename
 
-    def dying_save(values, file) -> None:
-        real(values, file)
-        if values["step"] == options.get("--kill-saving"):
-            os.truncate(file, 1000)
+    def dying_rename(old, new) -> None:
+        if new.name == f"step-{options.get('--kill-saving', 0):08d}":
+            os.truncate(old / "__0_0.distcp", 1000)
             os.kill(os.getpid(), signal.SIGKILL)
+        real(old, new)
 
-    torch.save = dying_save
+    os.rename = dying_rename
     bad = dict.fromkeys(range(21), float("nan")) if "--nan" in flags else None
     trainer = toy(folder, bad, hooks=[(1, die)])
     if "--still" in flags:

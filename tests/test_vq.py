@@ -144,6 +144,14 @@ def test_strides_and_gradients(impl):
 
 
 @needs_cpp
+def test_the_codebook_is_checked_without_rows():
+    codebook = torch.full((3, 2), math.nan)
+    for impl in ("cpp", "reference"):
+        with pytest.raises(ValueError, match="codebook must be finite"):
+            ops.vq_nearest(torch.empty(0, 2), codebook, impl=impl)
+
+
+@needs_cpp
 def test_threads_change_nothing():
     x, codebook = make("grid", 500, 300, 12)
     threads, found = torch.get_num_threads(), []
@@ -283,6 +291,34 @@ def test_triton_kernels_under_the_interpreter():
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
+
+
+@needs_triton
+@needs_interpreter
+@pytest.mark.parametrize("dense", [False, True])
+def test_triton_settles_open_rows_either_way(monkeypatch, dense):
+    """From a list of candidates, and by blocks where the list is too short."""
+    from mas_fast.kernels import vq
+
+    def forbidden(*grid):
+        raise AssertionError("the other way was taken")
+
+    class Refuse:
+        __getitem__ = staticmethod(lambda grid: forbidden)
+
+    # Equal codes: half of the codebook is as near as the nearest one.
+    x, codebook = make("normal", 90, 70 if dense else 130, 17)
+    if dense:
+        codebook = codebook[:2].repeat(300, 1)
+        monkeypatch.setattr(vq, "distance_kernel", Refuse())
+    else:
+        codebook[::3] = codebook[1]
+        x[::2] = codebook[1] + 0.01
+        x[::4] = codebook[5]
+        monkeypatch.setattr(vq, "CANDIDATES", 50)
+        monkeypatch.setattr(vq, "rescore_kernel", Refuse())
+    found = ops.vq_nearest(x, codebook, impl="triton")
+    np.testing.assert_array_equal(found.numpy(), oracle(x, codebook))
 
 
 @needs_triton

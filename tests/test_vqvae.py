@@ -220,6 +220,20 @@ def test_decoding_in_bf16_stays_close():
         assert (found.float() - exact).norm() < 0.05 * exact.norm()
 
 
+@pytest.mark.parametrize("quantizer", ["gradient", "ema", "gumbel"])
+@pytest.mark.parametrize("base", [SEG, IMG], ids=["seg", "img"])
+def test_a_model_in_bf16_measures_but_does_not_train(base, quantizer):
+    config = dataclasses.replace(base, quantizer=quantizer)
+    model = VQVAE.create(config, dtype=torch.bfloat16).eval()
+    x = scene() if base.input == "labels" else torch.rand(2, 3, 32, 48) * 2 - 1
+    with torch.no_grad():
+        found = model(x)
+    assert found.reconstruction.dtype == torch.bfloat16 and found.perplexity.dtype == torch.float32
+    assert torch.equal(found.reconstruction, model.decode(found.codes))
+    with pytest.raises(ValueError, match="found weights of torch.bfloat16, expected torch.float32"):
+        model.train()(x)
+
+
 def test_the_norm_is_computed_in_fp32():
     norm = Norm(32).bfloat16()
     x = (100 + torch.randn(2, 32, 64, 64)).bfloat16()  # 16384 numbers a group: hard on a bf16 sum

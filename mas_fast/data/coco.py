@@ -67,7 +67,7 @@ class CocoSource(Source):
         layers = Layers(*read_coco_panoptic(entry.png, segments, entry.categories))
         captions = self.captions.get(entry.image_id, [])
         info = {"image_id": entry.image_id, "segments_info": segments}
-        return Sample(self.key(index), photo, list(captions), layers, info)
+        return Sample(self.key(index), photo, list(captions), layers, info, file=entry.image)
 
     def _entries(self, file: Path) -> Iterator[_Entry]:
         values = _load(file)

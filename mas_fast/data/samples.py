@@ -1,7 +1,8 @@
 """One sample: picture, captions, annotation; one reject: why there is none; and a list of both.
 
 The files of a sample share a key and differ in their suffix: an image (jpg, jpeg, png, webp, bmp);
-`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt; and
+`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
+whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
 the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
 panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset whose "status" is
 not "success" makes a reject.
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from mas_fast.data.boxes import Boxes
 from mas_fast.data.images import Jpeg, Photo, cut, open_photo
 from mas_fast.scene import Layers, Scene, read_coco_panoptic
 from mas_fast.streams import check_int
@@ -39,12 +41,13 @@ class Reject:
 class Sample:
     """photo: a JPEG that is not decoded yet, or pixels, or an RGB picture, which becomes pixels:
     uint8 [H, W, 3], RGB. captions: perhaps none. annotation: of the same size: raw layers, or a
-    scene that was cleaned before, or None. info: what the source says about it. ValueError for
-    other pixels, and for an annotation of another size.
+    scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
+    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
+    its own. ValueError for other pixels, and for an annotation of another size.
 
-    crop, resize, flip and square act on photo and annotation together. Layers become a scene only
-    when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when its pixels are
-    asked for, no larger than needed; ValueError if it is damaged.
+    crop, resize, flip and square act on photo, annotation and boxes together. Layers become a scene
+    only when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when its
+    pixels are asked for, no larger than needed; ValueError if it is damaged.
     """
 
     key: str
@@ -52,6 +55,8 @@ class Sample:
     captions: list[str] = field(default_factory=list)
     annotation: Scene | Layers | None = None
     info: dict = field(default_factory=dict)
+    boxes: Boxes = Boxes()
+    file: Path | bytes | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.photo, Image.Image):
@@ -105,7 +110,8 @@ class Sample:
             )
         pixels = self.pixels[top : top + height, left : left + width].copy()
         annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        return replace(self, photo=pixels, annotation=annotation)
+        boxes = self.boxes.crop(top, left, height, width)
+        return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
         """Cubic for the photo, with antialiasing; the annotation as its own `resize`."""
@@ -116,7 +122,9 @@ class Sample:
     def flip(self) -> Sample:
         """Left and right exchanged."""
         pixels = np.ascontiguousarray(self.pixels[:, ::-1])
-        return replace(self, photo=pixels, annotation=self.annotation and self.annotation.flip())
+        annotation = self.annotation and self.annotation.flip()
+        boxes = self.boxes.flip(self.width)
+        return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
         """The largest square, resized to size x size: the middle one, or with a generator one
@@ -132,15 +140,25 @@ class Sample:
         sample = self._cut(top, left, side, side, size, size)
         return sample.flip() if flip else sample
 
-    def _cut(self, top: int, left: int, height: int, width: int, *size: int) -> Sample:
-        photo = cut(self.photo, top, left, height, width, *size)
-        annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        return replace(self, photo=photo, annotation=annotation and annotation.resize(*size))
+    def decoded(self) -> Sample:
+        """The same with its pixels at hand. ValueError if the photo is damaged."""
+        return replace(self, photo=self.pixels)
+
+    def _cut(
+        self, top: int, left: int, height: int, width: int, to_height: int, to_width: int
+    ) -> Sample:
+        """A part, resized."""
+        photo = cut(self.photo, top, left, height, width, to_height, to_width)
+        part = self.annotation and self.annotation.crop(top, left, height, width)
+        annotation = part and part.resize(to_height, to_width)
+        boxes = self.boxes.crop(top, left, height, width)
+        boxes = boxes.scale(to_height / height, to_width / width)
+        return replace(self, photo=photo, annotation=annotation, boxes=boxes, file=None)
 
 
 class Source(ABC):
     """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`; and
-    `source.square(n, size)`, which decodes a JPEG no larger than needed.
+    `source.changed(n, change)`, which decodes a JPEG no larger than the change needs.
 
     Reading an item never raises for what is in the data: a broken sample is a Reject. Nothing is
     kept open, so that a source may be used by several threads and in forked or spawned workers.
@@ -155,24 +173,19 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Sample | Reject:
-        """Item `index`, its photo not decoded; ValueError or OSError says why there is none."""
+        """Item `index`, perhaps not decoded; ValueError or OSError says why there is none."""
 
     def __getitem__(self, index: int) -> Sample | Reject:
-        return self._try(index, lambda sample: replace(sample, photo=sample.pixels))
+        return self.changed(index, lambda sample: sample)
 
-    def square(
-        self, index: int, size: int, generator: np.random.Generator | None = None
-    ) -> Sample | Reject:
-        """Item `index` as a square, see Sample.square."""
-        return self._try(index, lambda sample: sample.square(size, generator))
-
-    def _try(self, index: int, use: Callable[[Sample], Sample]) -> Sample | Reject:
+    def changed(self, index: int, change: Callable[[Sample], Sample]) -> Sample | Reject:
+        """What `change` makes of item `index`, decoded; a reject where that raises ValueError."""
         if not 0 <= index < len(self):
             raise IndexError(f"source: found index {index}, expected 0..{len(self) - 1}")
         item = None
         try:
             item = self.read(index)
-            return use(item) if isinstance(item, Sample) else item
+            return change(item).decoded() if isinstance(item, Sample) else item
         except (ValueError, OSError) as error:
             key = self.key(index) if item is None else item.key
             return Reject(printable(key), printable(str(error)))
@@ -225,9 +238,12 @@ def assemble(
     if len(images) != 1:
         expected = f"expected one of {', '.join(IMAGES)}"
         raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
-    photo = open_photo(parts[images[0]], images[0])
+    file = parts[images[0]]
+    photo = open_photo(file, images[0])
     found = captions or _captions(parts, info)
-    return Sample(key, photo, clean_captions(found), _annotation(parts, info), info)
+    annotation = _annotation(parts, info)
+    boxes = Boxes.of(info)
+    return Sample(key, photo, clean_captions(found), annotation, info, boxes, file)
 
 
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:

@@ -1,6 +1,7 @@
 """Settings: a YAML file and `--key value` overrides become one frozen dataclass.
 
-    settings = read(VQSettings, "configs/vq-img-coco.yaml", ["--steps", "200", "--model.codes=256"])
+    settings = read(VQSettings, "configs/vq-img-small.yaml", ["--steps", "9", "--model.codes=256"])
+    settings = read(VQSettings, find("vq-img", "small"))    # the same file
 
 A strict dataclass and not OmegaConf: an unknown key, a wrong type and a missing value are errors
 that name the file, the key and what is allowed, the dataclass's own checks run, and there is no
@@ -10,17 +11,98 @@ besides PyYAML.
 
 from __future__ import annotations
 
+import math
 import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every training run has. Counts of samples are over all processes and passes.
+
+    batch: samples per update, split over the processes and `accumulate` passes. clip: largest norm
+    of the gradients. warmup: steps in which the learning rate rises from 0; it ends at lr_end times
+    its base, along half a cosine. average: decay of the averaged weights. spike: a loss above this
+    many times the largest of the last 100 is bad, as is one that is not finite. skips: bad steps
+    that are left out before one ends the run. keep: checkpoints that are kept. ValueError for a
+    value outside its range.
+    """
+
+    # What may differ between a run and its continuation: it does not change what a step learns.
+    FREE: ClassVar[frozenset[str]] = frozenset(
+        ("folder", "log_every", "checkpoint_every", "keep", "workers", "spike", "skips")
+        + ("accumulate",)
+    )
+
+    folder: Path
+    steps: int
+    seed: int = 0
+    batch: int = 8
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip: float = 1.0
+    warmup: int = 0
+    lr_end: float = 1.0
+    average: float = 0.999
+    spike: float = 10.0
+    skips: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep: int = 2
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every", "keep"):
+            check(name, getattr(self, name), 1)
+        for name in ("seed", "warmup", "workers", "lr_end", "skips"):
+            check(name, getattr(self, name), 0)
+        check("average", self.average, 0, 1)
+        check("clip", self.clip, 1e-9)
+        check("spike", self.spike, 1)
+
+    def free(self) -> set[str]:
+        """FREE; and, as a constant learning rate lets a finished run be prolonged, then `steps`."""
+        return self.FREE | ({"steps"} if self.lr_end == 1 else set())
+
+    def rate(self, step: int) -> float:
+        """What the learning rates are multiplied by at `step`, counted from 0."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr_end + (1 - self.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def check(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """ValueError, naming value and range, unless low <= value <= high."""
+    if not low <= value <= high:
+        allowed = f">= {low}" if high == math.inf else f"in {low}..{high}"
+        raise ValueError(f"{name}: found {value}, expected a value {allowed}")
+
+
+# In a checkout beside the package, in an installed package inside it.
+FOLDERS = [Path(__file__).resolve().parents[up] / "configs" for up in (2, 1)]
+
+
+def find(kind: str, name: str | os.PathLike) -> Path:
+    """The YAML file at the path `name`, or else the one called `kind`-`name` in configs/.
+    ValueError, with the names that there are, where it is neither."""
+    if Path(name).is_file():
+        return Path(name)
+    known = {}
+    for folder in FOLDERS:
+        known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
+    if str(name) not in known:
+        raise ValueError(f"{name}: found no such file, expected one or a name of {list(known)}")
+    return known[str(name)]
 
 
 def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str] = ()) -> T:

@@ -9,98 +9,44 @@ step. So a checkpoint needs no generator state and no data position besides the 
 run that was killed at any moment continues with the same losses, bit for bit on a CPU. The samples
 of a step do not depend on the number of processes either.
 
-Under torchrun each loss runs in DistributedDataParallel, which also copies rank 0's buffers.
+A step whose loss or gradients are not finite, or whose loss leaps, changes nothing: it is left out
+and written down, and one too many ends the run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from mas_fast.training.averages import Average
+from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.order import Order
-from mas_fast.training.records import Checkpoints, Rejects
-from mas_fast.training.settings import plain
+from mas_fast.training.parallel import accumulating, gather, parallelize, place
+from mas_fast.training.records import Records
+from mas_fast.training.settings import Settings, plain
 
 RECENT = 100  # losses that a new one is compared with
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What every training run has. Counts of samples are over all processes and passes.
-
-    batch: samples per update, split over the processes and `accumulate` passes. clip: largest norm
-    of the gradients. warmup: steps in which the learning rate rises from 0; it ends at lr_end times
-    its base, along half a cosine. average: decay of the averaged weights. spike: a loss above this
-    many times the largest of the last 100 stops the run. keep: checkpoints that are kept.
-    ValueError for a value outside its range.
-    """
-
-    # What may differ between a run and its continuation: it does not change what a step learns.
-    FREE: ClassVar[frozenset[str]] = frozenset(
-        ("folder", "log_every", "checkpoint_every", "keep", "workers", "spike", "accumulate")
-    )
-
-    folder: Path
-    steps: int
-    seed: int = 0
-    batch: int = 8
-    accumulate: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
-    clip: float = 1.0
-    warmup: int = 0
-    lr_end: float = 1.0
-    average: float = 0.999
-    spike: float = 10.0
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep: int = 2
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every", "keep"):
-            check(name, getattr(self, name), 1)
-        for name in ("seed", "warmup", "workers", "lr_end"):
-            check(name, getattr(self, name), 0)
-        check("average", self.average, 0, 1)
-        check("clip", self.clip, 1e-9)
-        check("spike", self.spike, 1)
-
-    def rate(self, step: int) -> float:
-        """What the learning rates are multiplied by at `step`, counted from 0."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr_end + (1 - self.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def check(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """ValueError, naming value and range, unless low <= value <= high."""
-    if not low <= value <= high:
-        allowed = f">= {low}" if high == math.inf else f"in {low}..{high}"
-        raise ValueError(f"{name}: found {value}, expected a value {allowed}")
 
 
 @dataclass
 class Part:
     """What takes one turn per step. `model` is saved (and averaged); `loss`, which holds it as a
     submodule, maps (batch, step) to a scalar and named scalars to log; `optimizer` has the
-    parameters that the turn updates; `start` is the first step with a turn."""
+    parameters of the model that the turn updates; `start` is the first step with a turn. `prepare`
+    is called, in every process, with the batches and the number of a step before its passes."""
 
     name: str
     model: nn.Module
@@ -108,9 +54,14 @@ class Part:
     optimizer: Optimizer
     average: bool = True
     start: int = 0
+    prepare: Callable[[list[dict], int], None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        mine = set(self.parameters())
+        return [(n, p) for n, p in self.model.named_parameters() if p in mine]
 
 
 class Trainer:
@@ -119,9 +70,10 @@ class Trainer:
     data: maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
     "keys" (their names, for messages), "rejects" ((key, reason) of what could not be read) and
     tensors. What is random in a sample must come from (epoch, index), never from a global
-    generator. hooks: (every, function) called on the first
-    process after each `every` steps, and after the last one, with the number of steps done; it may
-    return named scalars to log.
+    generator. hooks: (every, function) called on all processes after each `every` steps, and after
+    the last one, with the number of steps done; named scalars that it returns on the first one are
+    logged. wrap(loss, device): what is called in place of a loss, see parallel.parallelize.
+    speed: from samples per second to named scalars, for the bar and the log.
     """
 
     def __init__(
@@ -130,41 +82,46 @@ class Trainer:
         data: Dataset,
         settings: Settings,
         hooks: Sequence[tuple[int, Callable[[int], dict[str, float] | None]]] = (),
+        *,
+        wrap: Callable[..., nn.Module] = parallelize,
+        speed: Callable[[float], dict[str, float]] = lambda rate: {"samples/s": rate},
     ) -> None:
         if not len(data):
             raise ValueError("data: found no samples, expected at least one")
         self.parts, self.data, self.settings, self.hooks = list(parts), data, settings, hooks
+        self.speed = speed
         self.rank, self.world, self.device = place()
-        self.step = 0
+        self.step = self.skipped = 0
+        self.left_out_step = -1
         self.recent: deque[float] = deque(maxlen=RECENT)
+        self.timed, self.seconds = 0, 0.0  # steps since the last log, and how long they took
         self.averages, self.losses = {}, {}
         for part in self.parts:
-            part.loss.to(self.device)
             for group in part.optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
-            if part.average:
-                averaged = AveragedModel(part.model, multi_avg_fn=_averaging(settings.average))
-                self.averages[part.name] = averaged.requires_grad_(False).eval()
-            self.losses[part.name] = part.loss
-            if self.world > 1:
-                self.losses[part.name] = DistributedDataParallel(
-                    part.loss, gradient_as_bucket_view=True
-                )
+            average = Average(part.model, settings.average) if part.average else None
+            names = {parameter: name for name, parameter in part.model.named_parameters()}
+            self.losses[part.name] = wrap(part.loss, device=self.device)
+            _replace_parameters(part, names)
+            if average:
+                average.attach(part.model)
+                self.averages[part.name] = average
         self.order = Order(
             len(data), settings.seed, settings.batch, settings.accumulate, self.rank, self.world
         )
         self.checkpoints = Checkpoints(settings.folder / "checkpoints", settings.keep)
-        self.rejects = Rejects(settings.folder / "rejects.tsv")
+        self.rejects = Records(settings.folder / "rejects.tsv")
+        self.left_out = Records(settings.folder / "skipped.tsv")
         self._resume()
 
     def averaged(self, name: str) -> nn.Module:
-        """The model with averaged weights of the part `name`, in evaluation mode."""
-        return self.averages[name].module
+        """The model with averaged weights of the part `name`, in evaluation mode: a call for all
+        processes, whose result is for the first one."""
+        return self.averages[name].module()
 
     def run(self) -> None:
-        """Train until `settings.steps` are done. ValueError for a loss or a gradient that is not
-        finite and for a spike: the step and the samples are named, and the weights of the last
-        checkpoint are unharmed."""
+        """Train until `settings.steps` are done. ValueError for one bad step too many: the step and
+        the samples are named, and the weights of the last checkpoint are unharmed."""
         s = self.settings
         self.order.steps = range(self.step, s.steps)
         loader = DataLoader(
@@ -182,11 +139,13 @@ class Trainer:
         with contextlib.closing(bar), self._board() as board:
             batches = iter(loader)
             while self.step < s.steps:
+                start = time.perf_counter()
                 logs = self._update([self._load(batches) for _ in range(s.accumulate)])
+                self.seconds += time.perf_counter() - start
+                self.timed += 1
                 self.step += 1
                 bar.update()
-                if first:
-                    self._report(logs if self._due(s.log_every) else {}, bar, board)
+                self._report(logs if self._due(s.log_every) else {}, bar, board)
                 if self._due(s.checkpoint_every):
                     self._save()
 
@@ -196,10 +155,15 @@ class Trainer:
     def _report(self, logs: dict[str, float], bar: tqdm, board) -> None:
         """Show and write down the step's scalars and those of the hooks that are due."""
         if logs:
-            bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items() if k.endswith("/loss")})
+            logs |= self.speed(self.settings.batch * self.timed / self.seconds)
+            shown = {k: v for k, v in logs.items() if k.endswith(("/loss", "/s", "mfu"))}
+            bar.set_postfix({name: f"{value:.4g}" for name, value in shown.items()})
+            self.timed, self.seconds = 0, 0.0
         for every, hook in self.hooks:
             if self._due(every):
                 logs = logs | (hook(self.step) or {})
+        if board is None:
+            return
         for name, value in logs.items():
             board.add_scalar(name, value, self.step)
         if self._due(self.settings.checkpoint_every):
@@ -208,7 +172,10 @@ class Trainer:
     # ------------------------------------------------------------------ one step
 
     def _load(self, batches: Iterator[dict]) -> dict:
-        batch = next(batches)
+        try:
+            batch = next(batches)
+        except ValueError as error:  # what a worker raises has its traceback in it
+            raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
         for key, reason in batch.pop("rejects"):
             self.rejects.add(key, reason)
         return {
@@ -223,17 +190,21 @@ class Trainer:
         for part in self.parts:
             if self.step >= part.start:
                 logs |= self._turn(part, batches)
-        return logs
+                if self.left_out_step == self.step:
+                    break
+        return logs | {"skipped": float(self.skipped)}
 
     def _turn(self, part: Part, batches: list[dict]) -> dict[str, float]:
-        """Gradients of one part over all passes, the checks, the update of its weights."""
+        """Gradients of one part over all passes, the checks, the update of its weights unless the
+        step is bad."""
+        if part.prepare:
+            part.prepare(batches, self.step)
         for other in self.parts:  # a turn neither computes nor leaves gradients of another part
             for parameter in other.parameters():
                 parameter.requires_grad_(other is part)
         loss_of, logs = self.losses[part.name], []
         for i, batch in enumerate(batches):
-            waits = self.world > 1 and i + 1 < len(batches)
-            with loss_of.no_sync() if waits else contextlib.nullcontext():
+            with accumulating(loss_of, last=i + 1 == len(batches)):
                 with torch.autocast(
                     self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"
                 ):
@@ -246,14 +217,17 @@ class Trainer:
             logs.append({"loss": loss.detach(), **values})
         means = self._mean(logs)
         norm = nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip)
-        self._inspect(part, means["loss"], float(norm), batches)
-        for group in part.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.settings.rate(self.step)
-        part.optimizer.step()
+        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        if fault := self._fault(part, means["loss"], norm):
+            self._skip(part, fault, batches)
+        else:
+            for group in part.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * self.settings.rate(self.step)
+            part.optimizer.step()
+            if part.average:
+                self.averages[part.name].update()
         part.optimizer.zero_grad(set_to_none=True)
-        if part.average:
-            self.averages[part.name].update_parameters(part.model)
-        means |= {"gradient_norm": float(norm), "lr": part.optimizer.param_groups[0]["lr"]}
+        means |= {"gradient_norm": norm, "lr": part.optimizer.param_groups[0]["lr"]}
         return {f"{part.name}/{name}": value for name, value in means.items()}
 
     def _mean(self, logs: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -266,28 +240,32 @@ class Trainer:
             mean /= self.world
         return dict(zip(names, mean.tolist(), strict=True))
 
-    def _inspect(self, part: Part, loss: float, norm: float, batches: list[dict]) -> None:
-        """ValueError, the same on all processes, for a loss that is not finite or leaps."""
+    def _fault(self, part: Part, loss: float, norm: float) -> str | None:
+        """What is wrong with a step, the same in all processes."""
         limit = self.settings.spike * max(map(abs, self.recent), default=0.0)
         first = part is self.parts[0]
         if not math.isfinite(loss + norm):
-            found = f"a loss of {loss} and gradients of norm {norm}"
-        elif first and len(self.recent) == RECENT and abs(loss) > limit:
+            return f"a loss of {loss} and gradients of norm {norm}"
+        if first and len(self.recent) == RECENT and abs(loss) > limit:
             found = f"a loss of {loss:.6g}, over {self.settings.spike:g} times the largest of the "
-            found += f"last {RECENT}"
-        else:
-            if first:
-                self.recent.append(loss)
-            return
+            return found + f"last {RECENT}"
+        if first:
+            self.recent.append(loss)
+        return None
+
+    def _skip(self, part: Part, fault: str, batches: list[dict]) -> None:
+        """Write down that this step is left out; ValueError where it is one too many."""
+        self.skipped += 1
+        self.left_out_step = self.step
         keys = [key for batch in batches for key in batch["keys"]]
-        if self.world > 1:
-            gathered: list = [None] * self.world
-            dist.all_gather_object(gathered, keys)
-            keys = [key for part in gathered for key in part]
-        raise ValueError(
-            f"{part.name}: found {found} at step {self.step}, samples {keys}; "
-            f"the last checkpoint is {self.checkpoints.latest() or 'none'}"
-        )
+        keys = [key for those in gather(keys) for key in those]
+        found = f"{part.name}: found {fault} at step {self.step}, samples {keys}"
+        if self.rank == 0:
+            self.left_out.add(str(self.step), found)
+        if self.skipped > self.settings.skips:
+            before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
+            last = self.checkpoints.latest() or "none"
+            raise ValueError(f"{found}; {before}the last checkpoint is {last}")
 
     # ------------------------------------------------------------------ what is on the disk
 
@@ -300,34 +278,61 @@ class Trainer:
 
         return SummaryWriter(str(self.settings.folder / "tensorboard"), purge_step=self.step + 1)
 
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds, but for what the optimizers remember."""
+        found = {}
+        for part in self.parts:
+            states = {"model": part.model.state_dict()}
+            if part.average:
+                states["average"] = self.averages[part.name].state()
+            for kind, state in states.items():
+                found |= {f"{part.name}/{kind}/{name}": value for name, value in state.items()}
+        return found
+
     def _save(self) -> None:
-        if self.rank == 0:
-            self.checkpoints.save(
-                self.step,
-                {
-                    "settings": plain(self.settings),
-                    "world": self.world,
-                    "recent": list(self.recent),
-                    "models": {p.name: p.model.state_dict() for p in self.parts},
-                    "optimizers": {p.name: p.optimizer.state_dict() for p in self.parts},
-                    "averages": {n: a.state_dict() for n, a in self.averages.items()},
-                },
-            )
-        if self.world > 1:
-            dist.barrier()
+        tensors = self._tensors()
+        for part in self.parts:
+            for name, parameter in part.named_parameters():
+                for key, value in part.optimizer.state[parameter].items():
+                    tensors[f"{part.name}/optimizer/{name}/{key}"] = value
+        values = {
+            "settings": plain(self.settings),
+            "world": self.world,
+            "recent": list(self.recent),
+            "skipped": self.skipped,
+            "averaged": {name: average.count for name, average in self.averages.items()},
+        }
+        self.checkpoints.save(self.step, values, tensors)
 
     def _resume(self) -> None:
         """Continue from the newest checkpoint, where there is one."""
-        found = self.checkpoints.load(self.device)
-        if found is None:
+        path = self.checkpoints.latest()
+        if path is None:
             return
-        self.step, state = found
-        then, now = state["settings"], plain(self.settings)
-        # A constant learning rate lets a finished run be prolonged.
-        free = self.settings.FREE | ({"steps"} if self.settings.lr_end == 1 else set())
+        values = self.checkpoints.values(path)
+        self._check(values["settings"])
+        tensors, stored = self._tensors(), set(self.checkpoints.names(path))
+        for part in self.parts:
+            for name, parameter in part.named_parameters():
+                start = f"{part.name}/optimizer/{name}/"
+                for key in (full.removeprefix(start) for full in stored if full.startswith(start)):
+                    value = torch.zeros_like(parameter.detach())
+                    if key == "step":  # Adam's; the rest is shaped like the parameter
+                        fused = part.optimizer.defaults.get("fused")
+                        value = torch.zeros((), device=parameter.device if fused else "cpu")
+                    part.optimizer.state[parameter][key] = tensors[start + key] = value
+        self.checkpoints.read(path, tensors)
+        self.step, self.skipped = values["step"], values["skipped"]
+        self.recent.extend(values["recent"])
+        for name, average in self.averages.items():
+            average.count = values["averaged"][name]
+
+    def _check(self, then: dict) -> None:
+        """ValueError where a run with the settings `then` cannot be continued with those of now."""
+        now = plain(self.settings)
         changed = {
             name: (then.get(name), now.get(name))
-            for name in sorted({*then, *now} - free)
+            for name in sorted({*then, *now} - self.settings.free())
             if then.get(name) != now.get(name)
         }
         if changed:
@@ -335,37 +340,10 @@ class Trainer:
                 f"{self.settings.folder}: holds a run with other settings {{key: (then, now)}}: "
                 f"{changed}; use another folder, or the settings of that run"
             )
-        for part in self.parts:
-            part.model.load_state_dict(state["models"][part.name])
-            part.optimizer.load_state_dict(state["optimizers"][part.name])
-        for name, average in self.averages.items():
-            average.load_state_dict(state["averages"][name])
-        self.recent.extend(state["recent"])
 
 
-# ------------------------------------------------------------------ processes
-
-
-def place() -> tuple[int, int, torch.device]:
-    """(rank, processes, device) of this process: a GPU where there is one. Under torchrun the first
-    call joins the group (NCCL between GPUs, else Gloo)."""
-    cuda = torch.cuda.is_available()
-    if "WORLD_SIZE" not in os.environ:
-        return 0, 1, torch.device("cuda" if cuda else "cpu")
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
-    if not dist.is_initialized():
-        if cuda:
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if cuda else "gloo")
-    return dist.get_rank(), dist.get_world_size(), device
-
-
-def _averaging(decay: float) -> Callable:
-    """Exponential averaging whose first steps forget faster: at step n the decay is at most
-    (1 + n) / (10 + n)."""
-
-    def update(averages: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        n = int(count)
-        torch._foreach_lerp_(averages, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update
+def _replace_parameters(part: Part, names: dict[nn.Parameter, str]) -> None:
+    """Give the optimizer those parameters that took the place of the ones it has."""
+    now = dict(part.model.named_parameters())
+    for group in part.optimizer.param_groups:
+        group["params"] = [now[names[parameter]] for parameter in group["params"]]

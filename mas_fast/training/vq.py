@@ -10,32 +10,27 @@ tokenizer. Sheets, metrics and the bundle are those of the averaged weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from PIL import Image
 from torch import Tensor, nn
 
-from mas_fast.bundle import _replace as replace_file
 from mas_fast.bundle import save_vq
+from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
-from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, psnr
+from mas_fast.files import replace_file
 from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
-from mas_fast.perceptual import LPIPS
-from mas_fast.scene import layout_named
-from mas_fast.training.crops import Crops
-from mas_fast.training.trainer import Part, Settings, Trainer, check
+from mas_fast.perceptual import LPIPS, FaceDistance
+from mas_fast.reconstruction import inputs, reconstruct, spread
+from mas_fast.training.settings import Settings, check
+from mas_fast.training.trainer import Part, Trainer
 from mas_fast.vq_config import VQConfig, preset
 from mas_fast.vqvae import VQVAE
 
-SHOWN = 8  # samples on a sheet
-GAP = 4  # pixels between pictures on a sheet
 LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
 
 
@@ -68,6 +63,10 @@ class VQSettings(Settings):
         for beta in self.betas:
             check("betas", beta, 0, 1)
 
+    def free(self) -> set[str]:
+        """Of the Gumbel quantizer not `steps`, over which it cools down."""
+        return super().free() - ({"steps"} if self.config().quantizer == "gumbel" else set())
+
     def config(self) -> VQConfig:
         """The model's config. ValueError for an unknown preset or field."""
         values = dict(self.model)
@@ -84,17 +83,43 @@ class SegSettings(VQSettings):
 
     face_weight: float = 20.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check("face_weight", self.face_weight, 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImgSettings(VQSettings):
-    """perceptual: the folder with the weights of LPIPS, or null for none. gan_start: the first step
-    of the GAN loss and its discriminator, or null for none."""
+    """perceptual: the folder with the weights of LPIPS, or null for none. object_weight: of the
+    object loss, which is LPIPS of each thing's box; 0 for none. face: the folder with the weights
+    of FaceDistance, for the loss of each face's box, or null for none. Boxes are those of
+    "object_boxes" and "face_boxes" in a sample's json, else those of the things and the face parts
+    in its scene. gan_start: the first step of the GAN loss and its discriminator, or null for none.
+    """
 
     perceptual: Path | None = None
     perceptual_weight: float = 1.0
+    object_weight: float = 0.0
+    face: Path | None = None
+    face_weight: float = 1.0
     gan_start: int | None = None
     gan_weight: float = 0.8
     gan_warmup: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
+            check(name, getattr(self, name), 0)
+        if self.object_weight and self.perceptual is None:
+            raise ValueError(
+                f"object_weight: found {self.object_weight} without `perceptual`, the folder with "
+                "the weights of LPIPS that the object loss needs; expected both, or 0"
+            )
+
+    def boxes(self) -> list[str]:
+        """The names of the boxes that the losses look at."""
+        faces = self.face is not None and self.face_weight > 0
+        return ["object_boxes"] * (self.object_weight > 0) + ["face_boxes"] * faces
 
 
 # ------------------------------------------------------------------ losses
@@ -134,26 +159,39 @@ class ImgLoss(_Loss):
         super().__init__(model, settings)
         s = settings
         self.lpips = LPIPS(s.perceptual) if s.perceptual is not None else None
+        self.face = FaceDistance(s.face) if "face_boxes" in s.boxes() else None
         self.critic = [critic]  # in a list: its parameters are not ours to update
         self.criterion = VQImageLoss(
             lpips=self.lpips,
             lpips_weight=s.perceptual_weight,
+            face=self.face,
+            face_weight=s.face_weight,
+            objects=self.lpips,
+            object_weight=s.object_weight,
             gan_weight=0.0 if critic is None else s.gan_weight,
             gan_start=s.gan_start or 0,
             gan_warmup=s.gan_warmup,
         )
         self.passes: list[Tensor] = []
+        self.step = -1  # that they are of
 
     def reconstruction_loss(self, batch: dict, reconstruction: Tensor, step: int):
+        if step != self.step:  # the discriminator may have missed its turn
+            self.passes, self.step = [], step
         if self.criterion.gan_factor(step) > 0:
             self.passes.append(reconstruction.detach())
-        return self.criterion(
+        boxes = {name: batch[name] for name in self.settings.boxes()}
+        loss, terms = self.criterion(
             batch["image"],
             reconstruction,
             step=step,
             discriminator=self.critic[0],
             last_layer=self.model.decoder.conv_out.weight,
+            **boxes,
         )
+        for name, of_batch in boxes.items():  # the mean number in a picture: 0 tells of a mistake
+            terms[name] = loss.new_tensor(sum(map(len, of_batch)) / len(of_batch))
+        return loss, terms
 
 
 class CriticLoss(nn.Module):
@@ -166,11 +204,6 @@ class CriticLoss(nn.Module):
         return discriminator_loss(self.critic, batch["image"], reconstruction), {}
 
 
-def inputs(batch: dict) -> Tensor | tuple[Tensor, Tensor]:
-    """What the VQVAE takes of a batch."""
-    return batch["image"] if "image" in batch else (batch["labels"], batch["edges"])
-
-
 # ------------------------------------------------------------------ the run
 
 
@@ -181,13 +214,15 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     expected = "labels" if isinstance(settings, SegSettings) else "image"
     if config.input != expected:
         raise ValueError(f"model: found input {config.input!r}, expected {expected!r}")
-    data = Crops(open_source(settings.data), config, settings.seed, settings.augment)
+    boxes = settings.boxes() if config.input == "image" else ()
+    data = Crops(open_source(settings.data), config, settings.seed, settings.augment, boxes)
     model = VQVAE.create(config, seed=settings.seed)
     trainer = Trainer(parts(model, settings), data, settings)
-    still = Crops(data.source, config, settings.seed, augment=False)
+    still = Crops(data.source, config)
 
-    def look(step: int) -> dict[str, float]:
-        return measure(trainer.averaged("model"), still, settings, step)
+    def look(step: int) -> dict[str, float] | None:
+        model = trainer.averaged("model")
+        return None if trainer.rank else measure(model, still, settings, step)
 
     trainer.hooks = [(settings.sheet_every, look)]
     trainer.run()
@@ -213,9 +248,15 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
         return [Part("model", model, ImgLoss(model, settings, None), adam(model))]
     torch.manual_seed(settings.seed)
     critic = Discriminator(model.config.channels)
+    if model.config.resolution < critic.smallest:  # known now, and not only at gan_start
+        raise ValueError(
+            f"resolution: found {model.config.resolution}, expected at least {critic.smallest} for "
+            "the discriminator (or gan_start: null)"
+        )
     loss = ImgLoss(model, settings, critic)
     return [
-        Part("model", model, loss, adam(model)),
+        # What a step that was left out has kept for the critic is not for the next one.
+        Part("model", model, loss, adam(model), prepare=lambda *_: loss.passes.clear()),
         Part(
             "critic",
             critic,
@@ -230,64 +271,12 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
 # ------------------------------------------------------------------ what one sees of it
 
 
-@torch.no_grad()
 def measure(model: VQVAE, data: Crops, settings: VQSettings, step: int) -> dict[str, float]:
-    """Draw sheets/step-*.png of a few samples, spread over the data, and return metrics of more:
-    PSNR or mIoU, the share of the codes in use and their perplexity."""
-    config = model.config
+    """Draw sheets/step-*.png of a few samples, spread over the data, and return metrics of more, as
+    reconstruction has them."""
     numbers = spread(len(data), settings.measure)
-    shown = set(numbers[spread(len(numbers), SHOWN)].tolist())
-    usage, pairs, values = CodebookUsage(config.codes), [], []
-    confusion = ConfusionMatrix(config.channels - 1)
-    for chunk in np.array_split(numbers, -(-len(numbers) // settings.batch)):
-        batch = data.collate([data[0, int(number)] for number in chunk])
-        x = inputs({k: v.to(model.device) for k, v in batch.items() if isinstance(v, Tensor)})
-        out = model(x)
-        usage.add(out.codes.cpu())
-        if config.input == "image":
-            values += psnr(x, out.reconstruction).tolist()
-            drawn = zip(pictures(x), pictures(out.reconstruction), strict=True)
-        else:
-            labels = out.reconstruction[:, :-1].argmax(1)
-            confusion.add(labels.cpu(), batch["labels"])
-            edges = out.reconstruction[:, -1] > 0
-            scenes = ((batch["labels"], batch["edges"]), (labels, edges))
-            drawn = zip(*(paint(*scene, config.layout) for scene in scenes), strict=True)
-        pairs += [p for n, p in zip(chunk.tolist(), drawn, strict=True) if n in shown]
+    found = reconstruct(model, data, numbers, batch=settings.batch)
     file = settings.folder / "sheets" / f"step-{step:08d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda temporary: sheet(pairs).save(temporary, "PNG"))
-    quality = {"psnr": float(np.mean(values))} if values else {"miou": confusion.mean_iou()}
-    found = quality | {"used_codes": usage.used(), "perplexity": usage.perplexity()}
-    return {f"measured/{name}": value for name, value in found.items()}
-
-
-def spread(size: int, count: int) -> np.ndarray:
-    """At most `count` different indices below `size`, evenly spread."""
-    return np.linspace(0, size - 1, min(size, count)).round().astype(int)
-
-
-def pictures(images: Tensor) -> list[np.ndarray]:
-    """[B, 3, H, W] in [-1, 1] -> uint8 [H, W, 3] each."""
-    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return list(scaled.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def paint(labels: Tensor, edges: Tensor, layout: str) -> list[np.ndarray]:
-    """[B, H, W] label maps -> uint8 [H, W, 3] each: the layout's colours, edges darkened."""
-    colors = layout_named(layout).colors[labels.cpu().numpy()]
-    colors[edges.cpu().numpy()] //= 2
-    return list(colors)
-
-
-def sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
-    """uint8 [H, W, 3] pictures, input | reconstruction, two such pairs in a row."""
-    height, width = pairs[0][0].shape[:2]
-    rows = -(-len(pairs) // 2)
-    pair = 2 * width + GAP
-    canvas = Image.new("RGB", (2 * pair + 5 * GAP, rows * (height + GAP) + GAP), "white")
-    for n, both in enumerate(pairs):
-        left, top = GAP + n % 2 * (pair + 3 * GAP), GAP + n // 2 * (height + GAP)
-        for i, pixels in enumerate(both):
-            canvas.paste(Image.fromarray(pixels), (left + i * (width + GAP), top))
-    return canvas
+    replace_file(file, lambda temporary: found.sheet().save(temporary, "PNG"))
+    return {f"measured/{name}": value for name, value in found.metrics.items()}

@@ -1,0 +1,147 @@
+"""Subject "prepare": `data prepare` of a COCO folder by one worker and by two, and what a sample
+takes on the disk.
+
+Both are commands of their own, from the call to the last file, in turns. The photos are repeated
+until starting the processes no longer counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import goals, results
+from benchmarks.goals import Goal
+from benchmarks.versus import Block, Contestant, Disagreement, Match, measure
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco"
+ONE, TWO = "1 worker", "2 workers"
+WORKERS = {ONE: 1, TWO: 2}
+MAIN = "from mas_fast.cli import main; main()"
+KEPT = 15_000  # bytes beside the JPEG
+
+
+@dataclass(frozen=True)
+class Plan:
+    """copies: of the folder's photos. per_shard: samples."""
+
+    data: Path = DATA
+    copies: int = 20
+    per_shard: int = 25
+    blocks: int = 5
+
+
+def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
+    """Measure and return the record, with its tables. ValueError where there are no photos;
+    Disagreement where the two do not write the same."""
+    plan = plan or Plan()
+    if not plan.data.is_dir():
+        raise ValueError(f"{plan.data}: found no such folder, expected COCO's photos")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(plan, Path(folder))
+        match = measure([bench.contestant(name) for name in WORKERS], plan.blocks)
+        most = max(bench.beside_jpeg())
+    speedup = 1 / match.ratio(TWO, ONE).value
+    ratio = match.ratio(TWO, ONE)
+    spread = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
+    found = [
+        Goal(f"{TWO}: times as fast as {ONE}", speedup, 1.75, at_most=False, detail=spread),
+        Goal("a stored sample beside its JPEG, kB", most / 1e3, KEPT / 1e3),
+    ]
+    rows = []
+    for name in WORKERS:
+        low, high = (bench.images / seconds for seconds in reversed(match.spread(name)))
+        rows.append([name, bench.images / match.median(name), f"{low:.0f}..{high:.0f}"])
+    title = f"prepare: {bench.images} photos of COCO, {os.cpu_count()} cores"
+    return {
+        **results.provenance(),
+        "images": bench.images,
+        "matches": {"workers": match.to_dict()},
+        "goals": [goal.to_dict() for goal in found],
+        "tables": [
+            {"title": title, "columns": ["", "images/s", "quartiles"], "rows": rows},
+            goals.table(found),
+        ],
+    }
+
+
+class Bench:
+    """The folder with the photos, and one for each result."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.source = folder / "source"
+        self.images = repeat(plan.data, self.source, plan.copies)
+
+    def contestant(self, name: str) -> Contestant:
+        def block() -> Block:
+            seconds = self.prepare(name)
+            return Block("", (seconds,))
+
+        return Contestant(name, block, self.verify if name == ONE else None)
+
+    def prepare(self, name: str) -> float:
+        """Seconds of the whole command."""
+        output = self.folder / name
+        shutil.rmtree(output, ignore_errors=True)
+        arguments = ["-o", output, "--workers", WORKERS[name], "--per-shard", self.plan.per_shard]
+        command = [sys.executable, "-c", MAIN, "data", "prepare", self.source, *arguments]
+        start = time.perf_counter()
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    def verify(self) -> None:
+        found = []
+        for name in WORKERS:
+            self.prepare(name)
+            shards = json.loads((self.folder / name / "manifest.json").read_text())["shards"]
+            found.append([shard["sha256"] for shard in shards])
+        if found[0] != found[1]:
+            raise Disagreement("prepare: found other shards with two workers than with one")
+
+    def beside_jpeg(self) -> list[int]:
+        """Bytes of each sample in the tars, headers and padding included, without its JPEG."""
+        used: dict[str, int] = {}
+        for file in sorted((self.folder / ONE).glob("*.tar")):
+            with tarfile.open(file) as tar:
+                for member in tar:
+                    key, _, suffix = member.name.partition(".")
+                    whole = tarfile.BLOCKSIZE * (1 + -(-member.size // tarfile.BLOCKSIZE))
+                    used.setdefault(key, 0)
+                    used[key] += whole - (member.size if suffix == "jpg" else 0)
+        return list(used.values())
+
+
+def repeat(source: Path, folder: Path, copies: int) -> int:
+    """A COCO folder that has every photo and annotation of `source` many times, as links, each
+    with an id of its own. Returns how many photos there are."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "panoptic").mkdir()
+    images, annotations, categories = [], [], []
+    for file in sorted(source.glob("panoptic_*.json")):
+        values = json.loads(file.read_text())
+        if "images" not in values:  # the list of categories
+            continue
+        categories = values["categories"]
+        photos = {image["id"]: image["file_name"] for image in values["images"]}
+        for annotation in values["annotations"]:
+            photo = photos[annotation["image_id"]]
+            for _ in range(copies):
+                number = len(images)
+                os.symlink(source / "images" / photo, folder / "images" / f"{number}.jpg")
+                png = source / "panoptic" / annotation["file_name"]
+                os.symlink(png, folder / "panoptic" / f"{number}.png")
+                images.append({"id": number, "file_name": f"{number}.jpg"})
+                changes = {"image_id": number, "file_name": f"{number}.png"}
+                annotations.append({**annotation, **changes})
+    values = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "panoptic_all.json").write_text(json.dumps(values))
+    return len(images)

@@ -1,0 +1,89 @@
+"""Which tiles of an attention mask are computed, and which of those need the mask: found once, on
+the host, from the mask's definition. The kernels know nothing of what a mask means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+WIDTH = 64  # at most so many columns has a tile: the bits of a word
+PAD = 128  # what is kept for each row is padded to a multiple of this: of every tile of queries
+COLUMN = 0xFFFF  # the low bits of an entry: the number of its tile; above: 1 + its mask, or 0
+
+
+def padded_shape(batch: int, heads: int, length: int) -> tuple[int, int, int]:
+    """Of the tensors with a number for each row."""
+    return batch, heads, (length + PAD - 1) // PAD * PAD
+
+
+@dataclass(frozen=True)
+class Table:
+    """For each tile of rows, the tiles of columns that it needs; all int32.
+
+    starts: [row tiles + 1], where the entries of a tile of rows begin. entries: [executed tiles],
+    ascending, see COLUMN. bits: [masks, 2, rows of a tile]: bit j of word w is column 32 w + j.
+    total: how many tiles there would be without a mask.
+    """
+
+    starts: Tensor
+    entries: Tensor
+    bits: Tensor
+    total: int
+
+    @property
+    def executed(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """A mask that is the same in all heads: `visible`, bool [T, T] on the CPU, of (query, key),
+    where each query sees itself.
+
+    order: int64 [T] or None, the permutation in which tiles take positions, so that those that are
+    seen together share a tile.
+    """
+
+    visible: Tensor
+    order: Tensor | None = None
+    cache: dict = field(default_factory=dict, repr=False)
+
+    def table(self, rows: int, columns: int, *, first: int = 0, by_key: bool = False) -> Table:
+        """Tiles of `rows` queries by `columns` <= 64 keys; by_key: of `rows` keys by `columns`
+        queries. The first tile of queries begins at `first` <= 0, that of keys at 0."""
+        length, shown = len(self.visible), self.visible
+        if self.order is not None:
+            shown = shown[self.order][:, self.order]
+        shown, before, left = (shown.T, 0, -first) if by_key else (shown, -first, 0)
+        down, across = -(-(before + length) // rows), -(-(left + length) // columns)
+        padded = torch.zeros(down * rows, across * columns, dtype=torch.bool)
+        padded[before : before + length, left : left + length] = shown
+        free = torch.ones_like(padded[:, :1])  # rows that do not exist may see anything
+        free[before : before + length] = False
+
+        def tiled(mask: Tensor) -> Tensor:
+            return mask.view(down, rows, across, columns).transpose(1, 2)
+
+        shown, needed = tiled(padded), tiled(padded).any(3).any(2)
+        partial = needed & ~tiled(padded | free).all(3).all(2)
+        words = torch.zeros(int(partial.sum()), 2, rows, dtype=torch.int64)
+        for word, part in enumerate(shown[partial].split(32, dim=2)):
+            words[:, word] = (part.long() << torch.arange(part.shape[2])).sum(2)
+        bits, number = words.unique(dim=0, return_inverse=True)
+        entries = torch.arange(across).repeat(down, 1)
+        entries[partial] += (number + 1) * (COLUMN + 1)
+        starts = torch.cat([torch.zeros(1, dtype=torch.int64), needed.sum(1).cumsum(0)])
+        signed = bits - ((bits >> 31) << 32)
+        return Table(starts.int(), entries[needed].int(), signed.int(), down * across)
+
+    def on(self, device: torch.device, **tiles) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+        """`order` as int32, and starts, entries and bits of a `table`, on the device. Kept."""
+        key = (device, *tiles.items())
+        if key not in self.cache:
+            table = self.table(**tiles)
+            order = None if self.order is None else self.order.int().to(device)
+            on_device = (each.to(device) for each in (table.starts, table.entries, table.bits))
+            self.cache[key] = (order, *on_device)
+        return self.cache[key]

@@ -1,0 +1,82 @@
+"""The operators of fused attention, mas_fast::attention_forward and mas_fast::attention_backward:
+what torch.compile, DTensor and autograd have to know of them. Call `ops.attention`."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from mas_fast.kernels import tiles
+from mas_fast.reference_attention import visible, visiting_order
+
+
+@functools.lru_cache(maxsize=64)
+def pattern(
+    mask: str, length: int, text: int, grids: tuple[int, ...], kernel: int
+) -> tiles.Pattern | None:
+    """The mask as the kernels want it; None for the causal one, which they know.
+    grids: height, width, height, width, ..."""
+    if mask == "causal":
+        return None
+    pairs = list(zip(grids[::2], grids[1::2], strict=True))
+    shown = visible(mask, length, text=text, grids=pairs, kernel=kernel)
+    return tiles.Pattern(shown, visiting_order(mask, length, text, pairs))
+
+
+@torch.library.custom_op("mas_fast::attention_forward", mutates_args=())
+def forward(
+    q: Tensor, k: Tensor, v: Tensor, mask: str, text: int, grids: list[int], kernel: int
+) -> tuple[Tensor, Tensor]:
+    from mas_fast.kernels import attention
+
+    return attention.forward(q, k, v, pattern(mask, q.shape[2], text, tuple(grids), kernel))
+
+
+@torch.library.custom_op("mas_fast::attention_backward", mutates_args=())
+def backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    lse: Tensor,
+    do: Tensor,
+    mask: str,
+    text: int,
+    grids: list[int],
+    kernel: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from mas_fast.kernels import attention
+
+    shown = pattern(mask, q.shape[2], text, tuple(grids), kernel)
+    return attention.backward(q, k, v, o, lse, do, shown)
+
+
+@forward.register_fake
+def _forward_fake(q, k, v, mask, text, grids, kernel):
+    lse = q.new_empty(tiles.padded_shape(*q.shape[:3]), dtype=torch.float32)
+    return _empty_rows(q), lse
+
+
+@backward.register_fake
+def _backward_fake(q, k, v, o, lse, do, mask, text, grids, kernel):
+    return _empty_rows(q), _empty_rows(q), _empty_rows(q)
+
+
+def _empty_rows(like: Tensor) -> Tensor:
+    batch, heads, length, channels = like.shape
+    return like.new_empty(batch, length, heads, channels).transpose(1, 2)
+
+
+def _save(ctx, inputs, output) -> None:
+    q, k, v, *ctx.mask = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(q, k, v, *output)
+
+
+def _gradients(ctx, do, _):
+    return *backward(*ctx.saved_tensors, do, *ctx.mask), None, None, None, None
+
+
+forward.register_autograd(_gradients, setup_context=_save)

@@ -1,0 +1,66 @@
+"""Boxes that come with a picture: what its json says of objects and faces, through any geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """objects, faces: float64 [n, 4], any n, of (x0, y0, x1, y1) in pixels from the upper left
+    corner of the picture, x1 and y1 exclusive; or None where the data say nothing.
+
+    Boxes are values: every method returns new ones. They do what their names do to the picture.
+    """
+
+    objects: np.ndarray | None = None
+    faces: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, info: Mapping) -> Boxes:
+        """Those under "object_boxes" and "face_boxes", lists of [x0, y0, x1, y1]. ValueError for
+        what is no such list, and for a box without width or height."""
+        return cls(*(_read(name, info.get(name)) for name in ("object_boxes", "face_boxes")))
+
+    def crop(self, top: float, left: float, height: float, width: float) -> Boxes:
+        """Cut at the border of that part; a box of which nothing is left is left out."""
+
+        def cut(boxes: np.ndarray) -> np.ndarray:
+            moved = boxes - (left, top, left, top)
+            moved = np.clip(moved, 0, (width, height, width, height))
+            return moved[(moved[:, :2] < moved[:, 2:]).all(1)]
+
+        return self._each(cut)
+
+    def scale(self, down: float, across: float) -> Boxes:
+        """For a picture that becomes that many times as high and as wide."""
+        return self._each(lambda boxes: boxes * (across, down, across, down))
+
+    def flip(self, width: float) -> Boxes:
+        """For a picture of this width."""
+        mirrored = np.array([-1, 1, -1, 1]), np.array([width, 0, width, 0])
+        return self._each(lambda boxes: (boxes * mirrored[0] + mirrored[1])[:, [2, 1, 0, 3]])
+
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Boxes:
+        return Boxes(*(None if b is None else change(b) for b in (self.objects, self.faces)))
+
+
+def _read(name: str, values: object) -> np.ndarray | None:
+    if values is None:
+        return None
+    expected = "expected a list of [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
+    if not isinstance(values, list):
+        raise ValueError(f"{name}: found {type(values).__name__}, {expected}")
+    for box in values:
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_coordinate, box)):
+            raise ValueError(f"{name}: found {str(box)[:80]}, {expected}")
+        if not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(f"{name}: found {box}, {expected}")
+    return np.array(values, np.float64).reshape(-1, 4)
+
+
+def _is_coordinate(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < 2**31  # nor is NaN

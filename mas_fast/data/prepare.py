@@ -1,0 +1,335 @@
+"""Raw pictures with captions -> shards of clean scenes.
+
+    prepare("coco", "scenes", workers=2)                         # `mas-fast data prepare`
+
+One shard goes in and one comes out: a tar of the source, or a run of samples where it has none. On
+the way a picture gets its stored size, the annotators add what the source does not know, and the
+cleaning rules make a scene of that. A shard is a webdataset tar; of a sample it has
+
+    KEY.jpg       the picture, its shorter side as asked for
+    KEY.txt       captions, one a line
+    KEY.json      {"captions", "width", "height", "source": {"key", ...}}
+    KEY.seg.png, KEY.edge.png                                    # scene.Scene.to_pngs
+
+and KEY is the shard's number and the sample's place in the input. What cannot be used is listed
+with its reason in rejects.tsv. The same input and options give the same bytes, whoever makes them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mas_fast.data.recipes import Recipe
+from mas_fast.data.samples import Reject, Sample, Source, printable
+from mas_fast.data.segmenters.base import Segmenter
+from mas_fast.data.shards import SCENES, ShardFolder
+from mas_fast.data.sources import TarSource, open_source
+from mas_fast.data.statistics import Statistics
+from mas_fast.data.workers import Job, run_job
+from mas_fast.files import replace_file
+from mas_fast.scene import PERSON, Scene, layout_named
+from mas_fast.streams import check_int
+
+REJECTS = "rejects.tsv"
+CHUNK = 64  # pictures that the annotators get at once, to form batches of
+QUALITY = 95  # of a JPEG that is written anew
+JPEG_SIDE = 65500  # the longest that libjpeg writes
+ORIENTATION = 0x0112  # of EXIF; 1 is upright
+KEPT = ("image_id", "license", "url")  # of what the source says about a sample
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What becomes one shard each: the tars at `path`, or the other source there in runs of
+    `per_shard` samples."""
+
+    path: Path
+    captions: Path | None
+    per_shard: int
+    tars: tuple[Path, ...]
+    samples: int | None  # None: not known without reading all tars
+
+    @classmethod
+    def find(cls, path: Path, captions: Path | None, per_shard: int) -> Inputs:
+        tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+        if captions is None and path.exists() and tars and tars[0].suffix == ".tar":
+            return cls(path, None, per_shard, tuple(tars), None)
+        return cls(path, captions, per_shard, (), len(open_source(path, captions)))
+
+    def __len__(self) -> int:
+        return len(self.tars) if self.samples is None else -(-self.samples // self.per_shard)
+
+    def describe(self) -> dict:
+        """For the manifest: a run is not continued with other inputs."""
+        values = {"source": str(self.path.resolve())}
+        if self.samples is None:
+            return values | {"tars": [[tar.name, tar.stat().st_size] for tar in self.tars]}
+        captions = self.captions and str(self.captions.resolve())
+        return values | {
+            "captions": captions,
+            "samples": self.samples,
+            "per_shard": self.per_shard,
+        }
+
+    def open(self) -> Callable[[int], tuple[Source, range]]:
+        """shard -> its source, and which items of it."""
+        if self.samples is None:
+            return lambda number: _all(TarSource([self.tars[number]]))
+        source = open_source(self.path, self.captions)
+
+        def run(number: int) -> tuple[Source, range]:
+            start = number * self.per_shard
+            return source, range(start, min(start + self.per_shard, self.samples))
+
+        return run
+
+
+def _all(source: Source) -> tuple[Source, range]:
+    return source, range(len(source))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done to a sample. size: the shorter side in pixels. The rest as scene.clean."""
+
+    size: int = 256
+    layout: str = "mini158"
+    min_person_px: int = 1
+    restrict_to_person: bool = False
+
+    def __post_init__(self) -> None:
+        check_int("size", self.size, 1)
+        check_int("min_person_px", self.min_person_px, 1)
+        layout_named(self.layout)
+
+
+def prepare(
+    source: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    captions: str | os.PathLike | None = None,
+    rules: Rules | None = None,
+    segmenters: Sequence[str] = (),
+    per_shard: int = 1000,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: bool = True,
+) -> dict:
+    """Make the folder `output` of scene shards from `source` (see data.sources.open_source), or
+    continue it, and return its manifest.
+
+    segmenters: recipes of annotators, in order (see data.recipes); without any, the
+    annotations of the source are used. per_shard: samples, where the source has no tars. workers,
+    ray: as workers.run_job. ValueError for unfit arguments, and for a folder that is another run's.
+    """
+    check_int("per_shard", per_shard, 1)
+    rules = rules or Rules()
+    recipes = tuple(Recipe.parse(text) for text in segmenters)
+    inputs = Inputs.find(Path(source), None if captions is None else Path(captions), per_shard)
+    options = {
+        **inputs.describe(),
+        **vars(rules),
+        "quality": QUALITY,
+        "segmenters": [recipe.describe() for recipe in recipes],
+    }
+    folder = ShardFolder(output, SCENES, "tar", options, len(inputs))
+    left = folder.begin()
+    finished = [folder.read_sidecar(n) for n in range(len(inputs)) if n not in set(left)]
+    run_job(
+        Preparation(folder, inputs, rules, recipes),
+        left,
+        workers=workers,
+        ray=ray,
+        done=sum(car["samples"] + len(car["rejects"]) for car in finished),
+        images=inputs.samples,
+        progress=progress,
+    )
+    sidecars = (folder.read_sidecar(number) for number in range(len(inputs)))
+    lines = [
+        "\t".join([car["file"], *reject]) + "\n" for car in sidecars for reject in car["rejects"]
+    ]
+    replace_file(folder.path / REJECTS, lambda file: file.write_text("".join(lines), "utf-8"))
+    return folder.finish()
+
+
+@dataclass(frozen=True)
+class Preparation(Job):
+    """See prepare."""
+
+    folder: ShardFolder
+    inputs: Inputs
+    rules: Rules
+    recipes: tuple[Recipe, ...]
+
+    @property
+    def device(self) -> str | None:
+        devices = {recipe.device for recipe in self.recipes}
+        return "cuda" if "cuda" in devices else "cpu" if devices else None
+
+    def open(self) -> Callable[[int, Callable[[int], object]], int]:
+        segmenters = [recipe.make() for recipe in self.recipes]
+        items = self.inputs.open()
+
+        def make(number: int, tick: Callable[[int], object]) -> int:
+            source, indices = items(number)
+
+            def write(file: Path) -> dict:
+                with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as tar:
+                    shard = _Shard(tar, f"{number:05}", self.rules)
+                    for start in range(0, len(indices), CHUNK):
+                        some = indices[start : start + CHUNK]
+                        for place, item in annotated(source, some, self.rules.size, segmenters):
+                            shard.add(place - indices.start, item)
+                            tick(1)
+                    return shard.facts()
+
+            self.folder.commit(number, write)
+            return len(indices)
+
+        return make
+
+
+# ---------------------------------------------------------------------------- reading, annotating
+
+
+def annotated(
+    source: Source, indices: range, size: int, segmenters: Sequence[Segmenter]
+) -> Iterator[tuple[int, Sample | Reject]]:
+    """The items at their stored size, with what the segmenters add."""
+    items = {}
+    for index in indices:
+        items[index] = source.changed(index, lambda sample: stored_size(sample, size))
+    if segmenters:
+        good = [index for index, item in items.items() if isinstance(item, Sample)]
+        try:
+            items.update(zip(good, _segment([items[i] for i in good], segmenters), strict=True))
+        except ValueError:  # of one of them; the others are as they would have been with it
+            for index in good:
+                items[index] = _attempt(items[index], lambda s: _segment([s], segmenters)[0])
+    yield from items.items()
+
+
+def stored_size(sample: Sample, size: int) -> Sample:
+    """With a shorter side of `size` pixels. ValueError where the longer side would be more than a
+    JPEG may have."""
+    height, width = sample.height, sample.width
+    short = min(width, height)
+    target = [max(round(side * size / short), 1) for side in (height, width)]
+    if max(target) > JPEG_SIDE:
+        raise ValueError(
+            f"found {width} x {height} pixels: with a shorter side of {size} the longer one would "
+            f"be {max(target)}, expected at most {JPEG_SIDE}"
+        )
+    return sample if target == [height, width] else sample.resize(*target)
+
+
+def _segment(samples: list[Sample], segmenters: Sequence[Segmenter]) -> list[Sample]:
+    images = [sample.pixels for sample in samples]
+    layers = [sample.layers for sample in samples]
+    for segmenter in segmenters:
+        layers = segmenter(images, layers)
+    return [replace(s, annotation=found) for s, found in zip(samples, layers, strict=True)]
+
+
+def _attempt(item: Sample | Reject, change: Callable[[Sample], object]):
+    """What `change` makes of a sample, or the reject that says why it cannot."""
+    if isinstance(item, Reject):
+        return item
+    try:
+        return change(item)
+    except ValueError as error:
+        return Reject(printable(item.key), printable(str(error)))
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+class _Shard:
+    """Samples go to an open tar, and rejects and statistics to the sidecar."""
+
+    def __init__(self, tar: tarfile.TarFile, prefix: str, rules: Rules) -> None:
+        self.tar, self.prefix, self.rules = tar, prefix, rules
+        self.rejects: list[list[str]] = []
+        self.statistics = Statistics()
+
+    def add(self, place: int, item: Sample | Reject) -> None:
+        made = _attempt(item, lambda sample: (sample, *self._scene(sample)))
+        if isinstance(made, Reject):
+            self.rejects.append([" ".join(text.split()) for text in (made.key, made.reason)])
+            return
+        sample, scene, person, closed = made
+        self.statistics.add(scene, sample.captions, person, closed)
+        labels, edges = scene.to_pngs()
+        files = {
+            "jpg": jpeg(sample),
+            "txt": "".join(f"{' '.join(text.split())}\n" for text in sample.captions).encode(),
+            "json": json.dumps(about(sample), ensure_ascii=False).encode(),
+            "seg.png": labels,
+            "edge.png": edges,
+        }
+        for suffix, content in files.items():
+            member = tarfile.TarInfo(f"{self.prefix}{place:05}.{suffix}")
+            member.size = len(content)
+            self.tar.addfile(member, io.BytesIO(content))
+
+    def facts(self) -> dict:
+        return {
+            "samples": self.statistics.samples,
+            "rejects": self.rejects,
+            "statistics": self.statistics.to_dict(),
+        }
+
+    def _scene(self, sample: Sample) -> tuple[Scene, bool, bool]:
+        """(scene, whether there is a person, whether the gate took parts away)."""
+        rules, layers = self.rules, sample.layers
+        layout = layout_named(rules.layout)
+        if sample.annotation is None:
+            raise ValueError("found no annotation, expected one beside the image, or a segmenter")
+        if layers is None:  # it was cleaned before
+            scene = sample.annotation.to(layout)
+            return scene, _has_person(scene), False
+        scene = layers.clean(
+            layout,
+            min_person_px=rules.min_person_px,
+            restrict_to_person=rules.restrict_to_person,
+        )
+        person = np.count_nonzero(layers.panoptic == PERSON) >= rules.min_person_px
+        parts = any(part is not None and part.any() for part in (layers.human, layers.face))
+        return scene, bool(person), parts and not person
+
+
+def _has_person(scene: Scene) -> bool:
+    parts = (scene.layout.human_channels, scene.layout.face_channels)
+    found = scene.labels == PERSON
+    for part in parts:
+        found |= (scene.labels >= part.start) & (scene.labels < part.stop)
+    return bool(found.any())
+
+
+def jpeg(sample: Sample) -> bytes:
+    """The file of the source where it is an upright JPEG of this size, else a new one."""
+    if sample.file is not None:
+        content = sample.file if isinstance(sample.file, bytes) else sample.file.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            upright = image.getexif().get(ORIENTATION, 1) == 1
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
+            if plain and upright and image.size == (sample.width, sample.height):
+                return content
+    file = io.BytesIO()
+    sample.image.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def about(sample: Sample) -> dict:
+    """The json of a sample."""
+    source = {"key": sample.key, **{k: sample.info[k] for k in KEPT if k in sample.info}}
+    return {"captions": sample.captions, "width": sample.width, "height": sample.height, "source": source}

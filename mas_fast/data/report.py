@@ -1,0 +1,252 @@
+"""What is in a folder of scene shards: as tables, and as one HTML page with pictures.
+
+    report = Report.read("scenes")       # `mas-fast data report`; of the sidecars, not the pixels
+    report.show()
+    report.write_html("report.html")
+
+A label that covers most pixels, a person gate that nobody passes, rejects of one kind: what spoils
+a tokenizer days later can be seen here. A run that is still going on can be looked at too.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mas_fast.data.prepare import jpeg
+from mas_fast.data.samples import Sample
+from mas_fast.data.shards import MANIFEST, SCENES, read_json, read_manifest
+from mas_fast.data.sources import TarSource
+from mas_fast.data.statistics import Statistics, add_up, mean, quantile
+from mas_fast.files import replace_file
+from mas_fast.scene import VOID, Layout, layout_named
+
+CLASSES = 12  # of each layer on the terminal; the page has all
+REASONS = 12
+PICTURES = 24
+Row = list[str]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A table: what it is, its columns, and its rows; the first column is text, the rest numbers.
+    bars: shares in 0..1, one a row, drawn on the page."""
+
+    title: str
+    columns: Row
+    rows: list[Row]
+    bars: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """tars: the shards that are there, each with its number of samples. rejects: how many, by their
+    reason without its particulars. finished: whether the run has come to its end."""
+
+    folder: Path
+    tars: dict[Path, int]
+    layout: Layout
+    statistics: Statistics
+    rejects: Counter[str]
+    finished: bool
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike) -> Report:
+        """Of the manifest and the sidecars. ValueError for another folder, or one without shards
+        yet."""
+        folder = Path(folder)
+        manifest = read_manifest(folder, SCENES, whole=False)
+        files = sorted(file for file in folder.glob("*.json") if file.name != MANIFEST)
+        if not files:
+            raise ValueError(f"{folder}: found no shard yet, expected one at least")
+        sidecars = [read_json(file) for file in files]
+        return cls(
+            folder,
+            {folder / sidecar["file"]: sidecar["samples"] for sidecar in sidecars},
+            layout_named(manifest["options"]["layout"]),
+            add_up(Statistics.from_dict(sidecar["statistics"]) for sidecar in sidecars),
+            Counter(_kind(reason) for car in sidecars for _, reason in car["rejects"]),
+            manifest["shards"] is not None,
+        )
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the tables; of classes and reasons the most frequent ones."""
+        console = console or Console()
+        for content in self.contents():
+            title = content.title
+            limit = CLASSES if content.bars else REASONS
+            if len(content.rows) > limit:
+                title += f" (the first {limit} of {len(content.rows)})"
+            table = Table(title=title, title_justify="left", show_header=any(content.columns))
+            for number, column in enumerate(content.columns):
+                table.add_column(column, justify="right" if number else "left", overflow="fold")
+            for row in content.rows[:limit]:
+                table.add_row(*row)
+            console.print(table)
+
+    def write_html(self, file: str | os.PathLike) -> None:
+        """Write the page: all tables, and pictures beside their scenes, spread over the shards."""
+        parts = [_html_table(content) for content in self.contents()]
+        parts += [_html_sample(sample) for sample in self.pictures()]
+        page = _PAGE.format(title=html.escape(str(self.folder)), body="\n".join(parts))
+        replace_file(Path(file), lambda temporary: temporary.write_text(page, "utf-8"))
+
+    def contents(self) -> list[Content]:
+        tables = [self._overview(), self._layers(), *self._classes(), self._captions()]
+        if self.rejects:
+            rows = [[reason, str(n)] for reason, n in self.rejects.most_common()]
+            tables.append(Content("rejects", ["reason", "samples"], rows))
+        return tables
+
+    def pictures(self) -> Iterator[Sample]:
+        """Some samples, evenly spread. ValueError for a shard that cannot be read."""
+        first = np.cumsum([0, *self.tars.values()])
+        places = np.linspace(0, first[-1] - 1, min(PICTURES, first[-1])).round().astype(int)
+        numbers = np.searchsorted(first, places, side="right") - 1
+        for number in np.unique(numbers):
+            tar = list(self.tars)[number]
+            source = TarSource([tar])
+            for place in places[numbers == number]:
+                item = source[int(place - first[number])]
+                if not isinstance(item, Sample):
+                    raise ValueError(f"{tar}: {item.key}: {item.reason}")
+                yield item
+
+    def _overview(self) -> Content:
+        s, rejects = self.statistics, self.rejects.total()
+        captions = sum(s.characters.values())
+        rows = [
+            ["shards", f"{len(self.tars)}" + ("" if self.finished else " so far")],
+            ["samples", str(s.samples)],
+            ["rejects", _part(rejects, s.samples + rejects)],
+            ["captions", f"{captions} ({_ratio(captions, s.samples):.2f} a sample)"],
+            ["samples without a caption", _part(s.captions[0], s.samples)],
+            ["samples with a person (the gate is open)", _part(s.persons, s.samples)],
+            ["samples that lost human or face parts at the gate", _part(s.closed, s.samples)],
+            ["void pixels", f"{100 * self._share(VOID):.2f}%"],
+        ]
+        return Content(str(self.folder), ["", ""], rows)
+
+    def _layers(self) -> Content:
+        rows, bars = [], []
+        for name, labels in self._ranges().items():
+            bars.append(sum(map(self._share, labels)))
+            found = [label for label in labels if self.statistics.pixels[label]]
+            counts = f"{len(found)} of {len(labels)}"
+            rows.append([name, f"{100 * bars[-1]:.2f}%", counts])
+        return Content("layers", ["", "pixels", "classes that occur"], rows, bars)
+
+    def _classes(self) -> Iterator[Content]:
+        s = self.statistics
+        for name, labels in self._ranges().items():
+            found = sorted(labels, key=lambda label: (-s.pixels[label], label))
+            found = [label for label in found if s.pixels[label]]
+            if name == "void" or not found:
+                continue
+            rows = [
+                [
+                    self.layout.names[label],
+                    f"{100 * self._share(label):.2f}%",
+                    _part(s.pictures[label], s.samples),
+                ]
+                for label in found
+            ]
+            columns = ["class", "pixels", "samples that have it"]
+            yield Content(f"{name} classes", columns, rows, list(map(self._share, found)))
+
+    def _captions(self) -> Content:
+        s = self.statistics
+        rows = []
+        for name, lengths in (("characters", s.characters), ("words", s.words)):
+            marks = [quantile(lengths, share) for share in (0, 0.05, 0.5, 0.95, 1)]
+            rows.append([name, *map(str, marks), f"{mean(lengths):.1f}"])
+        columns = ["length in", "least", "5%", "median", "95%", "most", "mean"]
+        return Content("captions", columns, rows)
+
+    def _ranges(self) -> dict[str, range]:
+        layout = self.layout
+        parts = {
+            "panoptic": layout.panoptic_channels,
+            "human": layout.human_channels,
+            "face": layout.face_channels,
+            "void": slice(VOID, VOID + 1),
+        }
+        return {name: range(part.start, part.stop) for name, part in parts.items()}
+
+    def _share(self, label: int) -> float:
+        return _ratio(self.statistics.pixels[label], self.statistics.pixels.total())
+
+
+def _kind(reason: str) -> str:
+    """A reason without what differs from sample to sample: names, paths and numbers."""
+    reason = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", reason)
+    reason = re.sub(r"\S*[/\\]\S*[^\s:]", "...", reason)
+    return re.sub(r"\d[\d.]*", "N", reason)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def _part(part: int, whole: int) -> str:
+    return f"{part} ({100 * _ratio(part, whole):.1f}%)"
+
+
+# ---------------------------------------------------------------------------- the page
+
+
+def _html_table(content: Content) -> str:
+    def cells(kind: str, row: Row) -> str:
+        return "".join(f"<{kind}>{html.escape(cell)}</{kind}>" for cell in row)
+
+    def bar(share: float) -> str:
+        return f'<td class="bar"><i style="width:{100 * share:.2f}%"></i></td>'
+
+    lines = [f"<h2>{html.escape(content.title)}</h2><table>"]
+    if any(content.columns):
+        lines.append(f"<tr>{cells('th', content.columns)}</tr>")
+    for number, row in enumerate(content.rows):
+        last = bar(content.bars[number]) if content.bars else ""
+        lines.append(f"<tr>{cells('td', row)}{last}</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def _html_sample(sample: Sample) -> str:
+    scene = io.BytesIO()
+    sample.scene.render(1).save(scene, "PNG")
+    pictures = "".join(
+        f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+        for kind, content in (("jpeg", jpeg(sample)), ("png", scene.getvalue()))
+    )
+    captions = "<br>".join(map(html.escape, sample.captions)) or "(no caption)"
+    text = f"{html.escape(sample.key)}<br>{captions}"
+    return f"<figure>{pictures}<figcaption>{text}</figcaption></figure>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }}
+table {{ border-collapse: collapse }}
+td, th {{ border-bottom: 1px solid #ddd; padding: 2px 12px; text-align: right }}
+td:first-child, th:first-child {{ text-align: left; padding-left: 0 }}
+.bar {{ width: 20em }}
+.bar i {{ background: #4682b4; display: block; height: 0.8em }}
+figure {{ margin: 2em 0 }}
+img {{ margin-right: 8px; max-width: 100%; vertical-align: top }}
+</style>
+<h1>Scenes</h1>
+{body}
+</html>
+"""

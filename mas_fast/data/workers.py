@@ -1,0 +1,309 @@
+"""Making shards: in this process, in a pool of processes, or on Ray Data.
+
+A shard is made as a whole by one worker, so the three differ in nothing but where it happens. A
+worker that is killed costs its shard's work; another begins the shard anew. An error ends the run;
+what is finished stays, and the same run goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import struct
+import threading
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from mas_fast.streams import check_int
+
+TRIES = 3  # of a pool that finishes nothing before one of its workers is killed
+DEVICES = (None, "cpu", "cuda")
+LOCAL = "local"  # a Ray of our own
+MESSAGE = struct.Struct("<qq")  # shard, images
+
+
+class Job(ABC):
+    """What makes the shards of a folder. Pickled to each worker, which calls `open` once.
+
+    device: "cpu" or "cuda" where PyTorch is used, None where it is not. Each worker then has one
+    thread, since sums, and so results, depend on their number, and on a machine with several GPUs
+    one of them: "cuda" is the worker's own.
+    """
+
+    device: str | None = None
+
+    @abstractmethod
+    def open(self) -> Callable[[int, Callable[[int], object]], int]:
+        """make(shard, tick) -> images: writes one shard whole, calls tick(images) on the way and
+        returns how many images there were in all."""
+
+
+class Progress:
+    """A bar of images, with images per second and the time left. The total is extrapolated from
+    the shards that are done, unless `images` says it."""
+
+    def __init__(self, shards: int, done: int, images: int | None, show: bool) -> None:
+        from tqdm import tqdm
+
+        self.shards, self.finished, self.images = shards, 0, 0
+        self.partial: Counter[int] = Counter()
+        self.known = images
+        self.bar = tqdm(total=images, initial=done, unit="image", disable=not show, smoothing=0.05)
+        self.initial = done
+        self._show()
+
+    def tick(self, shard: int, images: int) -> None:
+        self.partial[shard] += images
+        self._show()
+
+    def done(self, shard: int, images: int) -> None:
+        del self.partial[shard]
+        self.finished += 1
+        self.images += images
+        self._show()
+
+    def lost(self) -> None:
+        """What was begun and not finished begins anew."""
+        self.partial.clear()
+        self._show()
+
+    @property
+    def seen(self) -> int:
+        """Images so far."""
+        return self.initial + self.images + self.partial.total()
+
+    def _show(self) -> None:
+        if self.known is None and self.finished:
+            self.bar.total = self.initial + round(self.images * self.shards / self.finished)
+        self.bar.set_postfix_str(f"shard {self.finished}/{self.shards}", refresh=False)
+        self.bar.update(self.seen - self.bar.n)
+
+
+def run_job(
+    job: Job,
+    shards: Sequence[int],
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    done: int = 0,
+    images: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Make these shards.
+
+    workers: processes, or actors on Ray; one without Ray is this process. ray: None, "local" or the
+    address of a cluster, on which the folder has to be a shared one. done, images: already there,
+    and in all, if known, for the bar. Whatever a worker raises is raised here; ChildProcessError
+    when workers are killed again and again, for want of memory, say.
+    """
+    check_int("workers", workers, 1)
+    if job.device not in DEVICES:
+        raise ValueError(f"device: found {job.device!r}, expected 'cpu' or 'cuda'")
+    if not shards:
+        return
+    bar = Progress(len(shards), done, images, progress)
+    try:
+        with bar.bar:
+            if ray is not None:
+                _on_ray(job, shards, workers, ray, bar)
+            elif workers == 1:
+                _here(job, shards, bar)
+            else:
+                _in_pool(job, shards, workers, bar)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        text = f"{error.strerror} ({len(shards) - bar.finished} shards are left, and the same "
+        raise OSError(error.errno, f"{text}command goes on with them)", error.filename) from error
+
+
+def _here(job: Job, shards: Sequence[int], bar: Progress) -> None:
+    with _using(job.device):
+        make = job.open()
+        for shard in shards:
+            bar.done(shard, make(shard, lambda n, shard=shard: bar.tick(shard, n)))
+
+
+# ---------------------------------------------------------------------------- a local pool
+
+
+def _in_pool(job: Job, shards: Sequence[int], workers: int, bar: Progress) -> None:
+    waiting, tries = deque(shards), 0
+    while waiting:
+        finished = bar.finished
+        try:
+            _one_pool(job, waiting, min(workers, len(waiting)), bar)
+        except BrokenProcessPool as error:
+            tries = tries + 1 if bar.finished == finished else 1
+            bar.lost()
+            if tries == TRIES:
+                raise ChildProcessError(
+                    f"a worker was killed {tries} times before any shard was finished, the next "
+                    f"being number {min(waiting)}: is there enough memory for {workers} workers?"
+                ) from error
+
+
+def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> None:
+    """Make the shards of `waiting`, which loses those that are done. BrokenProcessPool when a
+    worker is killed."""
+    context = multiprocessing.get_context("spawn")  # threads of PyTorch do not survive a fork
+    reader, writer = context.Pipe(duplex=False)
+    left, running = deque(waiting), {}
+    with (
+        reader,
+        writer,
+        ProcessPoolExecutor(workers, context, _start, (job, writer)) as pool,
+    ):
+        try:
+            while left or running:
+                while left and len(running) < 2 * workers:
+                    shard = left.popleft()
+                    running[pool.submit(_make, shard)] = shard
+                finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                while reader.poll():
+                    bar.tick(*MESSAGE.unpack(reader.recv_bytes()))
+                for future in finished:
+                    bar.done(running[future], future.result())
+                    waiting.remove(running.pop(future))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # The others finish their shards; nobody waits for what they have to tell.
+            while any(not future.done() for future in running):
+                wait(running, timeout=0.1)
+                while reader.poll():
+                    reader.recv_bytes()
+            raise
+
+
+@dataclass
+class _Worker:
+    """What a process of the pool keeps."""
+
+    job: Job
+    messages: Connection
+    make: Callable | None = None
+
+
+_worker: _Worker
+
+
+def _start(job: Job, messages: Connection) -> None:
+    global _worker
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _worker = _Worker(job, messages)
+
+
+def _end_with(parent) -> None:
+    """A pool's workers do not notice that the process that feeds them was killed."""
+    parent.join()
+    os._exit(1)
+
+
+def _make(shard: int) -> int:
+    if _worker.make is None:  # not in _start, from which no error is handed on
+        _use(_worker.job.device, multiprocessing.current_process()._identity[0])
+        _worker.make = _worker.job.open()
+    # A message this short is written in one piece, also where several processes write.
+    return _worker.make(shard, lambda n: _worker.messages.send_bytes(MESSAGE.pack(shard, n)))
+
+
+# ---------------------------------------------------------------------------- Ray Data
+
+
+class _Actor:
+    """Of Ray Data: opens the job once and makes one shard a row. What is raised becomes a part of
+    the row, since Ray would wrap it up, and begin a constructor that fails again and again."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.make = job, None
+
+    def __call__(self, row: dict) -> dict:
+        shard, images, error = int(row["shard"]), 0, None
+        try:
+            if self.make is None:
+                _use(self.job.device)
+                self.make = self.job.open()
+            images = self.make(shard, lambda n: None)
+        except Exception as raised:
+            error = raised
+        return {"shard": shard, "images": images, "error": [error]}
+
+
+def _on_ray(job: Job, shards: Sequence[int], workers: int, address: str, bar: Progress) -> None:
+    try:
+        import ray
+        from ray.data import DataContext
+    except ImportError as error:
+        raise ImportError(f'Ray: {error}: pip install "mas_fast[ray]"') from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # the bar is ours
+    ours = not ray.is_initialized()
+    if ours:
+        quiet = {"logging_level": "warning", "log_to_driver": False}
+        if address == LOCAL:
+            cores = max(workers, len(os.sched_getaffinity(0)))
+            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+        else:
+            ray.init(address, **quiet)
+    context = DataContext.get_current()
+    shown, context.enable_progress_bars = context.enable_progress_bars, False
+    workers = min(workers, len(shards))
+    gpus = min(1.0, ray.cluster_resources().get("GPU", 0) / workers) if job.device == "cuda" else 0
+    try:
+        rows = ray.data.from_items(
+            [{"shard": shard} for shard in shards], override_num_blocks=len(shards)
+        )
+        made = rows.map(
+            _Actor,
+            fn_constructor_args=(job,),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=gpus,
+        )
+        for row in made.iter_rows():
+            if row["error"][0] is not None:
+                raise row["error"][0]
+            bar.done(row["shard"], row["images"])
+    finally:
+        context.enable_progress_bars = shown
+        if ours:
+            ray.shutdown()
+
+
+# ---------------------------------------------------------------------------- devices
+
+
+def _use(device: str | None, worker: int = 0) -> None:
+    """Set PyTorch up in a worker. ValueError where there is no such device."""
+    if device is None:
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError("device: found 'cuda', expected 'cpu': PyTorch sees no GPU here")
+        torch.cuda.set_device(worker % torch.cuda.device_count())
+
+
+@contextmanager
+def _using(device: str | None) -> Iterator[None]:
+    """The same in this process, whose threads come back afterwards."""
+    if device is None:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        _use(device)
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,252 @@
+"""How well a tokenizer gives back what it is given: metrics, and a sheet to look at.
+
+    found = evaluate("my-bundle", "vq_img", "photos", lpips="weights")    # `mas-fast eval vq-img`
+    found = reconstruct(model, Crops(source, model.config), range(64))
+    found.metrics            # {"psnr": 27.1, "ssim": 0.81, "used_codes": 0.93, "perplexity": 180.2}
+    found.sheet().save("sheet.png")                                       # input | reconstruction
+
+Each picture is seen once, as its middle square at the model's resolution.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mas_fast.bundle import load_vq
+from mas_fast.data.crops import Crops
+from mas_fast.data.samples import Reject
+from mas_fast.data.sources import open_source
+from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
+from mas_fast.perceptual import LPIPS
+from mas_fast.scene import Layout, layout_named
+from mas_fast.vqvae import VQVAE
+
+SHOWN = 8  # samples on a sheet
+GAP = 4  # pixels between pictures on a sheet
+UNITS = {"psnr": "dB", "used_codes": "of the codes", "perplexity": "codes"}
+
+
+@dataclass
+class Reconstruction:
+    """count: samples that were measured. metrics: psnr and ssim, lpips and rfid where asked for; of
+    scenes miou and edge_iou; used_codes (a share) and perplexity. classes: of scenes (name, IoU,
+    share of all pixels that have it), the most frequent first, of those that either side has.
+    rejects: (key, reason) of what could not be read. pairs: uint8 [H, W, 3], input and
+    reconstruction of some."""
+
+    count: int
+    metrics: dict[str, float]
+    classes: list[tuple[str, float, float]] = field(default_factory=list)
+    rejects: list[tuple[str, str]] = field(default_factory=list)
+    pairs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; null where there is no number."""
+        return {
+            "samples": self.count,
+            "metrics": {name: _number(value) for name, value in self.metrics.items()},
+            "iou": {name: _number(iou) for name, iou, _ in self.classes},
+            "rejects": [list(reject) for reject in self.rejects],
+        }
+
+    def tables(self) -> list:
+        """For rich's console."""
+        from rich.table import Table
+
+        title = f"{self.count} samples" + (f", {len(self.rejects)} rejects" if self.rejects else "")
+        table = Table("metric", "value", "", title=title)
+        for name, value in self.metrics.items():
+            table.add_row(name, f"{value:.4f}", UNITS.get(name, ""))
+        if not self.classes:
+            return [table]
+        classes = Table("class", "IoU", "share of pixels")
+        for name, iou, share in self.classes:
+            classes.add_row(name, f"{iou:.4f}", f"{share:.2%}")
+        return [classes, table]
+
+    def sheet(self) -> Image.Image:
+        return sheet(self.pairs)
+
+
+def evaluate(
+    bundle: str | os.PathLike,
+    name: str,
+    data: str | os.PathLike,
+    *,
+    samples: int | None = None,
+    batch: int = 8,
+    workers: int = 0,
+    device: str | None = None,
+    lpips: str | os.PathLike | None = None,
+    features: str | os.PathLike | None = None,
+) -> Reconstruction:
+    """Of the tokenizer `name` (vq_seg, vq_img) of a bundle, on a source as data.sources takes it.
+
+    samples: so many, evenly spread over the data; None: all. device: None is a GPU where there is
+    one. lpips: the folder with its weights; features: a file as evaluate.FeatureExtractor takes it,
+    both for pictures alone. ValueError for what is missing or unfit.
+    """
+    for what, value in (("samples", samples), ("batch", batch)):
+        if value is not None and value < 1:
+            raise ValueError(f"{what}: found {value}, expected a value >= 1")
+    device = _device(device)
+    model = load_vq(bundle, name, device=device).eval()
+    crops = Crops(open_source(data), model.config)
+    numbers = spread(len(crops), samples or len(crops))
+    quality = ImageQuality(
+        lpips=None if lpips is None else LPIPS(lpips).to(device),
+        features=None if features is None else FeatureExtractor(features, device),
+    )
+    return reconstruct(
+        model, crops, numbers, batch=batch, workers=workers, quality=quality, progress=True
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: found {name!r}, expected one that is here: {reason}") from error
+
+
+@torch.no_grad()
+def reconstruct(
+    model: VQVAE,
+    data: Crops,
+    numbers: Sequence[int],
+    *,
+    batch: int = 8,
+    workers: int = 0,
+    quality: ImageQuality | None = None,
+    progress: bool = False,
+) -> Reconstruction:
+    """Of the items `numbers` of `data`, by a model in evaluation mode. quality: what is measured of
+    pictures. ValueError where no item can be read."""
+    config, device = model.config, model.device
+    pictured = config.input == "image"
+    quality = quality or ImageQuality()
+    if not pictured:
+        layout = layout_named(config.layout)
+        labels, edges = ConfusionMatrix(layout.edge_channel), ConfusionMatrix(2)
+    usage, rejects, pairs, count = CodebookUsage(config.codes), [], [], 0
+    shown = set(spread(len(numbers), SHOWN).tolist())
+    once = _Once(data, numbers)
+    loader = DataLoader(
+        once,
+        batch,
+        num_workers=workers,
+        collate_fn=once.collate,
+        generator=torch.Generator(),  # else it would draw from the global generator
+    )
+    with tqdm(total=len(numbers), unit="sample", disable=not progress, dynamic_ncols=True) as bar:
+        for found in loader:
+            bar.update(len(found["places"]) + len(found["rejects"]))
+            rejects += found["rejects"]
+            if not found["places"]:
+                continue
+            count += len(found["places"])
+            x = inputs({k: v.to(device) for k, v in found.items() if isinstance(v, Tensor)})
+            out = model(x)
+            usage.add(out.codes)
+            if pictured:
+                quality.add(x, out.reconstruction)
+                drawn = zip(pictures(x), pictures(out.reconstruction), strict=True)
+            else:
+                guess = out.reconstruction[:, :-1].argmax(1), out.reconstruction[:, -1] > 0
+                labels.add(guess[0].cpu(), found["labels"])
+                edges.add(guess[1].long().cpu(), found["edges"].long())
+                drawn = zip(*(paint(*scene, config.layout) for scene in (x, guess)), strict=True)
+            pairs += [p for n, p in zip(found["places"], drawn, strict=True) if n in shown]
+    if not count:
+        key, reason = rejects[0]
+        raise ValueError(
+            f"data: found {len(rejects)} unreadable samples, no other; {key}: {reason}"
+        )
+    codes = {"used_codes": usage.used(), "perplexity": usage.perplexity()}
+    if pictured:
+        return Reconstruction(count, quality.result() | codes, [], rejects, pairs)
+    metrics = {"miou": labels.mean_iou(), "edge_iou": float(edges.iou()[1])}
+    return Reconstruction(count, metrics | codes, _classes(labels, layout), rejects, pairs)
+
+
+class _Once(Dataset):
+    """Each of the numbers once, whatever comes of it."""
+
+    def __init__(self, data: Crops, numbers: Sequence[int]) -> None:
+        self.data, self.numbers = data, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: int):
+        return place, self.data.square(int(self.numbers[place]))
+
+    def collate(self, items: Sequence) -> dict:
+        """As Crops' collate, and "places": which of the numbers it has."""
+        rejects = [(item.key, item.reason) for _, item in items if isinstance(item, Reject)]
+        good = [(place, item) for place, item in items if not isinstance(item, Reject)]
+        batch = self.data.collate([(item, []) for _, item in good]) if good else {}
+        return batch | {"places": [place for place, _ in good], "rejects": rejects}
+
+
+def _classes(matrix: ConfusionMatrix, layout: Layout) -> list[tuple[str, float, float]]:
+    ious, pixels = matrix.iou(), matrix.counts.sum(1).double()
+    shares = pixels / pixels.sum()
+    order = pixels.argsort(descending=True, stable=True).tolist()
+    rows = [(layout.names[n], float(ious[n]), float(shares[n])) for n in order]
+    return [row for row in rows if not math.isnan(row[1])]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# ------------------------------------------------------------------ what one sees of it
+
+
+def inputs(batch: dict) -> Tensor | tuple[Tensor, Tensor]:
+    """What the VQVAE takes of a batch."""
+    return batch["image"] if "image" in batch else (batch["labels"], batch["edges"])
+
+
+def spread(size: int, count: int) -> np.ndarray:
+    """At most `count` different indices below `size`, evenly spread."""
+    return np.linspace(0, size - 1, min(size, count)).round().astype(int)
+
+
+def pictures(images: Tensor) -> list[np.ndarray]:
+    """[B, 3, H, W] in [-1, 1] -> uint8 [H, W, 3] each."""
+    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return list(scaled.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def paint(labels: Tensor, edges: Tensor, layout: str) -> list[np.ndarray]:
+    """[B, H, W] label maps -> uint8 [H, W, 3] each: the layout's colours, edges darkened."""
+    colors = layout_named(layout).colors[labels.cpu().numpy()]
+    colors[edges.cpu().numpy()] //= 2
+    return list(colors)
+
+
+def sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
+    """uint8 [H, W, 3] pictures, input | reconstruction, two such pairs in a row."""
+    height, width = pairs[0][0].shape[:2]
+    rows = -(-len(pairs) // 2)
+    pair = 2 * width + GAP
+    canvas = Image.new("RGB", (2 * pair + 5 * GAP, rows * (height + GAP) + GAP), "white")
+    for n, both in enumerate(pairs):
+        left, top = GAP + n % 2 * (pair + 3 * GAP), GAP + n // 2 * (height + GAP)
+        for i, pixels in enumerate(both):
+            canvas.paste(Image.fromarray(pixels), (left + i * (width + GAP), top))
+    return canvas

@@ -1,0 +1,147 @@
+"""The definition of attention and of its masks in plain PyTorch: any device, as in reference.py.
+
+A sequence is `text` positions, then one or more grids of height x width positions in raster order
+(seg, then img), and may stop anywhere. No position sees a later one. Under each mask a position
+sees itself and
+
+    causal   all before it
+    row      of its own grid the `width` positions before it, which reach the one right above
+    column   of its own grid those above it, in the same column
+    conv     of its own grid those before it in the kernel x kernel square around it
+
+and under the last three also everything before its own grid: image tokens see the whole text and
+the whole scene, scene tokens the whole text; text is causal. So the masks are those of DALL-E
+(arXiv 2102.12092, figure 11), to whose picture all that precedes it is the condition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MASKS = ("causal", "row", "column", "conv")
+KERNEL = 11  # that of DALL-E
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    mask: str = "causal",
+    text: int = 0,
+    grids: Sequence[tuple[int, int]] = (),
+    kernel: int = KERNEL,
+) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v over what the mask shows: [B, H, T, D], in the inputs' dtype.
+
+    q, k, v: floating [B, H, T, D]. text, grids [(height, width), ...] and kernel: what "row",
+    "column" and "conv" need to know; "causal" ignores them. Computed in at least fp32. Raises as
+    `check_attention`.
+    """
+    check_attention(q, k, v, mask, text, grids, kernel)
+    wide = torch.promote_types(q.dtype, torch.float32)
+    shown = visible(mask, q.shape[2], text=text, grids=grids, kernel=kernel, device=q.device)
+    scores = q.to(wide) @ k.to(wide).transpose(2, 3) * q.shape[3] ** -0.5
+    weights = scores.masked_fill(~shown, -math.inf).softmax(3)
+    return (weights @ v.to(wide)).to(q.dtype)
+
+
+def check_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: str,
+    text: int,
+    grids: Sequence[tuple[int, int]],
+    kernel: int,
+) -> None:
+    """Raises TypeError for what is no floating tensor, ValueError for shapes, dtypes or devices
+    that differ or are unfit, for an unknown mask, and for a text, grids or kernel that do not
+    describe the sequence."""
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"{name} must be a floating tensor, found {kind}")
+        if x.ndim != 4 or x.shape[3] == 0:
+            raise ValueError(f"{name} must be [B, H, T, D] with D >= 1, found {list(x.shape)}")
+        if (x.shape, x.dtype, x.device) != (q.shape, q.dtype, q.device):
+            raise ValueError(
+                f"{name} must be as q, {list(q.shape)} {q.dtype} on {q.device}, "
+                f"found {list(x.shape)} {x.dtype} on {x.device}"
+            )
+    if mask not in MASKS:
+        raise ValueError(f"mask must be one of {MASKS}, found {mask!r}")
+    if mask == "causal":
+        return
+    if not isinstance(text, int) or text < 0:
+        raise ValueError(f"text must be a number of positions, found {text!r}")
+    if mask == "conv" and (not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0):
+        raise ValueError(f"kernel must be an odd number, found {kernel!r}")
+    if not grids or any(len(grid) != 2 or min(grid) < 1 for grid in grids):
+        raise ValueError(
+            f"mask {mask!r} needs grids of (height, width), found grids={list(grids)!r}"
+        )
+    room = text + sum(height * width for height, width in grids)
+    if q.shape[2] > room:
+        raise ValueError(
+            f"q has {q.shape[2]} positions, expected at most text + grids = {room} "
+            f"of text={text}, grids={[tuple(grid) for grid in grids]}"
+        )
+
+
+def visible(
+    mask: str,
+    length: int,
+    *,
+    text: int = 0,
+    grids: Sequence[tuple[int, int]] = (),
+    kernel: int = KERNEL,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """bool [T, T]: which key (second) each query (first) sees under a mask."""
+    earlier = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+    if mask == "causal":
+        return earlier
+    part, place, row, column, width = layout(length, text, grids, device)
+
+    def difference(x: Tensor) -> Tensor:
+        return x[:, None] - x[None, :]
+
+    if mask == "row":
+        near = difference(place) <= width[:, None]
+    elif mask == "column":
+        near = difference(column) == 0
+    else:
+        reach = kernel // 2
+        near = (difference(row) <= reach) & (difference(column).abs() <= reach)
+    condition = (difference(part) > 0) | (part == 0)[:, None]
+    return earlier & (condition | near)
+
+
+def visiting_order(mask: str, length: int, text: int, grids: Sequence[tuple[int, int]]):
+    """int64 [T] for "column": text as it is, then each grid column by column, so that what sees
+    each other is together; None for the other masks, which take positions as they are."""
+    if mask != "column":
+        return None
+    part, _, row, column, _ = layout(length, text, grids, "cpu")
+    key = torch.where(part > 0, column * length + row, torch.arange(length))
+    return (part * length**2 + key).argsort()
+
+
+def layout(
+    length: int, text: int, grids: Sequence[tuple[int, int]], device: torch.device | str
+) -> tuple[Tensor, ...]:
+    """int64 [5, T]: of each position its part (0 text, 1 the first grid, ...), its place in the
+    part, its row and column in the grid, and the width of the grid."""
+    shapes = [(1, text), *grids]
+    columns = []
+    for part, (height, width) in enumerate(shapes):
+        place = torch.arange(height * width, device=device)
+        full = torch.full_like(place, part), torch.full_like(place, width)
+        row = torch.div(place, max(width, 1), rounding_mode="floor")
+        columns.append(torch.stack([full[0], place, row, place - row * width, full[1]]))
+    return tuple(torch.cat(columns, 1)[:, :length])

@@ -1,0 +1,60 @@
+"""The definition of ops.label_conv in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 3x3 convolution, zero outside, over the one-hot channels of label maps: [B, O, H, W],
+    channels-last, of the weight's dtype, computed in fp32 at least.
+
+    labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
+    weight: [O, C, 3, 3]; bias: [O]. A label without a channel, such as 255, adds nothing. Raises as
+    `check_label_conv`.
+    """
+    check_label_conv(labels, edges, weight, bias)
+    ids = torch.arange(weight.shape[1] - (edges is not None), device=labels.device)
+    planes = labels[..., None] == ids
+    if edges is not None:
+        planes = torch.cat([planes, edges[..., None]], -1)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    with torch.autocast(labels.device.type, enabled=False):
+        y = F.conv2d(
+            planes.to(dtype).permute(0, 3, 1, 2), weight.to(dtype), bias.to(dtype), padding=1
+        )
+    return y.contiguous(memory_format=torch.channels_last).to(weight.dtype)
+
+
+def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tensor) -> None:
+    """Raises TypeError for a wrong dtype and ValueError for a wrong shape or device."""
+    for name, tensor, dtype in (("labels", labels, torch.uint8), ("edges", edges, torch.bool)):
+        if (tensor is not None or name == "labels") and tensor.dtype != dtype:
+            raise TypeError(f"{name} must be a {dtype} tensor, found {tensor.dtype}")
+    if labels.dim() != 3 or (edges is not None and edges.shape != labels.shape):
+        found = "None" if edges is None else list(edges.shape)
+        raise ValueError(
+            f"labels and edges must be [B, H, W], found {list(labels.shape)} and {found}"
+        )
+    if not weight.is_floating_point() or weight.dtype != bias.dtype:
+        raise TypeError(
+            f"weight and bias must be of one floating dtype, found {weight.dtype} and {bias.dtype}"
+        )
+    least = 1 + (edges is not None)
+    if (
+        weight.dim() != 4
+        or not least <= weight.shape[1] <= 255 + (edges is not None)
+        or weight.shape[2:] != (3, 3)
+        or bias.shape != weight.shape[:1]
+    ):
+        raise ValueError(
+            f"weight must be [O, C, 3, 3] with {least} to {254 + least} channels and bias [O], "
+            f"found {list(weight.shape)} and {list(bias.shape)}"
+        )
+    devices = {str(t.device) for t in (labels, edges, weight, bias) if t is not None}
+    if len(devices) > 1:
+        raise ValueError(
+            f"labels, edges, weight and bias must be on one device, found {sorted(devices)}"
+        )

@@ -1,0 +1,299 @@
+"""Training of the GPT on token shards.
+
+    train(read(GPTSettings, find("gpt", "tiny"), ["--data", "tokens"]))   # `mas-fast train gpt`
+
+The run's folder gets checkpoints/, tensorboard/, skipped.tsv (bad steps), sheets/ (pictures of a
+few captions, where `bundle` has the tokenizers that decode them) and, unless `output` names another
+place, bundle/ with the GPT and those tokenizers. Sheets, metrics and the bundle are those of the
+averaged weights.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mas_fast.bundle import BPE_FILE, VQ_INPUTS, load_bpe, load_vq, save_bpe, save_gpt, save_vq
+from mas_fast.config import GPTConfig, preset
+from mas_fast.data.shards import TokenShards
+from mas_fast.gpt import GPT
+from mas_fast.streams import Streams
+from mas_fast.training.parallel import parallelize
+from mas_fast.training.settings import Settings, check
+from mas_fast.training.sheets import Sheets
+from mas_fast.training.speed import peak_flops
+from mas_fast.training.tokens import Sequences, spread
+from mas_fast.training.trainer import Part, Trainer
+from mas_fast.training.warm import warm_start
+
+SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTSettings(Settings):
+    """data, validation: folders of token shards; metrics are of `measure` samples of the latter,
+    or else of the former. model: `preset`, and sizes that replace its own; its streams are those of
+    the data. weights: of the streams' losses. start: a bundle whose GPT lends the weights that fit.
+    bundle: the tokenizers that made the tokens; needed for sheets and BPE-dropout.
+
+    lr, betas, decay: of AdamW; norms, biases and embeddings do not decay. drop_at: the step at
+    which the learning rate falls to lr_end times its base, in place of the cosine. caption_drop:
+    the share of captions that become padding, for guidance; caption_drop_last: in that many last
+    steps alone. bpe_dropout: of the captions' merges.
+
+    recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
+    torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,
+    to say which share the training uses; null: measured. sheet_every: steps between metrics and
+    sheets. output: the bundle that receives the GPT.
+    """
+
+    FREE = Settings.FREE | {
+        *("sheet_every", "measure", "output", "validation", "bundle", "start"),
+        *("recompute", "compile", "parallel", "peak_tflops"),
+    }
+
+    data: Path | None = None
+    model: dict[str, Any]
+    validation: Path | None = None
+    start: Path | None = None
+    bundle: Path | None = None
+    output: Path | None = None
+    weights: dict[str, float] = field(default_factory=lambda: {"text": 1, "seg": 1, "img": 7})
+    lr: float = 4.5e-4
+    betas: tuple[float, float] = (0.9, 0.96)
+    decay: float = 0.045
+    drop_at: int | None = None
+    caption_drop: float = 0.0
+    caption_drop_last: int | None = None
+    bpe_dropout: float = 0.0
+    recompute: bool = False
+    compile: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    peak_tflops: float | None = None
+    sheet_every: int = 1000
+    measure: int = 256
+    skips: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lr", "sheet_every", "measure"):
+            check(name, getattr(self, name), 1e-12)
+        for name in ("caption_drop", "bpe_dropout"):
+            check(name, getattr(self, name), 0, 1)
+        for beta in self.betas:
+            check("betas", beta, 0, 1)
+        check("decay", self.decay, 0)
+        for name in ("drop_at", "caption_drop_last", "peak_tflops"):
+            if getattr(self, name) is not None:
+                check(name, getattr(self, name), 1e-12)
+
+    def config(self, streams: Streams | None = None) -> GPTConfig:
+        """The model's config over `streams`, by default the preset's own. ValueError for an unknown
+        preset, size or stream."""
+        sizes = dict(self.model)
+        base = preset(sizes.pop("preset", None))
+        streams = base.streams if streams is None else streams
+        if unknown := [name for name in sizes if name not in SHAPE]:
+            expected = ["preset", *SHAPE]
+            raise ValueError(f"model: found the unknown keys {unknown}, expected {expected}")
+        if unknown := [name for name in self.weights if name not in streams.names]:
+            raise ValueError(f"weights: found {unknown}, expected some of {list(streams.names)}")
+        weighted = [replace(s, loss_weight=self.weights.get(s.name, 0)) for s in streams]
+        return replace(base, streams=Streams(weighted), **sizes)
+
+    def rate(self, step: int) -> float:
+        if self.drop_at is None or step < self.warmup:
+            return super().rate(step)
+        return 1.0 if step < self.drop_at else self.lr_end
+
+
+# ------------------------------------------------------------------ the loss
+
+
+class GPTLoss(nn.Module):
+    """A GPT and what it minimises: the mean over the targets of all passes and processes, however
+    the padding is spread over them. `prepare` finds, for each pass, the weights that sum to it."""
+
+    def __init__(self, model: GPT, settings: GPTSettings) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+
+    def prepare(self, batches: list[dict], step: int) -> None:
+        s, streams = self.settings, self.model.streams
+        text = streams["text"]
+        drops = s.caption_drop_last is None or step >= s.steps - s.caption_drop_last
+        for batch in batches:
+            if drops and s.caption_drop:
+                dropped = (batch["draw"] < s.caption_drop)[:, None]
+                batch["tokens"][:, streams.slice("text")].masked_fill_(dropped, text.pad)
+        counts = torch.stack([targets(streams, batch["tokens"]) for batch in batches])
+        totals, passes = counts.sum(0), len(batches)
+        if dist.is_initialized():
+            dist.all_reduce(totals)
+            passes *= dist.get_world_size()
+        shares = torch.where(totals > 0, counts * passes / totals.clamp(min=1), 1.0)
+        for batch, share in zip(batches, shares.tolist(), strict=True):
+            batch["shares"] = share
+
+    def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        own = [stream.loss_weight for stream in self.model.streams]
+        shares = batch["shares"]
+        weights = [weight * share for weight, share in zip(own, shares, strict=True)]
+        scale = sum(weights) / sum(own)
+        loss, losses = self.model.loss(batch["tokens"], weights if scale else None)
+        means = zip(losses.items(), shares, strict=True)
+        return scale * loss, {name: share * value for (name, value), share in means}
+
+
+def targets(streams: Streams, tokens: Tensor) -> Tensor:
+    """How many tokens of each stream a batch [B, S] has to predict -> float64 [streams]."""
+    counts = []
+    for stream in streams:
+        where = streams.predicting(stream.name)
+        of = tokens[:, where.start + 1 : where.stop + 1]
+        counted = torch.ones_like(of) if stream.pad is None else of != stream.pad
+        counts.append(counted.sum())
+    return torch.stack(counts).double()
+
+
+def adamw(model: GPT, settings: GPTSettings) -> torch.optim.AdamW:
+    """Weight decay on the matrices of linear layers alone."""
+    decaying = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
+    rest = [p for p in model.parameters() if p not in decaying]
+    groups = [
+        {
+            "params": [p for p in model.parameters() if p in decaying],
+            "weight_decay": settings.decay,
+        },
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, settings.lr, betas=settings.betas, fused=True)
+
+
+# ------------------------------------------------------------------ the run
+
+
+def train(settings: GPTSettings) -> Path:
+    """Run to the end, from the folder's newest checkpoint where there is one, and return the bundle
+    that the GPT was saved to. ValueError for settings, data or losses that are unfit."""
+    if settings.data is None:
+        raise ValueError("data: found nothing, expected a folder of token shards (--data FOLDER)")
+    tokens = TokenShards(settings.data)
+    config = settings.config(tokens.streams)
+    bpe = None
+    if settings.bpe_dropout and settings.bundle is not None:
+        bpe = load_bpe(settings.bundle)
+    data = Sequences(tokens, settings.seed, bpe, settings.bpe_dropout)
+    still = Sequences(_validation(settings, config), settings.seed)
+    trainer = make_trainer(config, data, settings)
+    sheets = None
+    if trainer.rank == 0 and settings.bundle is not None:
+        sheets = Sheets(settings.bundle, still, trainer.device)
+
+    def look(step: int) -> dict[str, float] | None:
+        averaged = trainer.averaged("gpt")
+        if trainer.rank:
+            return None
+        if sheets:
+            sheets.draw(averaged, settings.folder / "sheets" / f"step-{step:08d}.png")
+        return measure(averaged, still, settings)
+
+    trainer.hooks = [(settings.sheet_every, look)]
+    trainer.run()
+    output, averaged = settings.output or settings.folder / "bundle", trainer.averaged("gpt")
+    if trainer.rank == 0:
+        save_gpt(output, averaged)
+        if settings.bundle is not None:
+            copy_tokenizers(settings.bundle, output)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    return output
+
+
+def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> Trainer:
+    """With one part, "gpt"."""
+    model = GPT.create(config, seed=settings.seed)
+    if settings.start is not None:
+        warm_start(model, settings.start)
+    loss = GPTLoss(model, settings)
+    half = torch.bfloat16 if settings.precision == "bf16" else None
+    trainer = Trainer(
+        [Part("gpt", model, loss, adamw(model, settings), prepare=loss.prepare)],
+        data,
+        settings,
+        wrap=functools.partial(
+            parallelize,
+            blocks=model.blocks,
+            kind=settings.parallel,
+            recomputed=settings.recompute,
+            compiled=settings.compile,
+            dtype=half,
+        ),
+    )
+    trainer.speed = _speed(config, settings, trainer)
+    return trainer
+
+
+def _validation(settings: GPTSettings, config: GPTConfig) -> TokenShards:
+    tokens = TokenShards(settings.validation or settings.data)
+    expected = [replace(s, loss_weight=1.0) for s in config.streams]
+    if [replace(s, loss_weight=1.0) for s in tokens.streams] != expected:
+        raise ValueError(
+            f"{tokens.path}: found the streams {tokens.streams.to_list()}, expected those of "
+            f"{settings.data}"
+        )
+    return tokens
+
+
+def _speed(config: GPTConfig, settings: GPTSettings, trainer: Trainer):
+    """Samples per second -> tokens per second, and which share of the devices' peak they use."""
+    peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
+    half = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    peak = peak or peak_flops(trainer.device, half)
+    flops, length = GPT(config).flops_per_sequence(), config.streams.length
+
+    def speed(rate: float) -> dict[str, float]:
+        return {"tokens/s": rate * length, "mfu": rate * flops / (peak * trainer.world)}
+
+    return speed
+
+
+@torch.no_grad()
+def measure(model: GPT, data: Sequences, settings: GPTSettings) -> dict[str, float]:
+    """The mean loss of each stream, and their weighted mean, over `measure` samples spread over the
+    data, with their captions."""
+    streams = model.streams
+    sums, counts = torch.zeros(len(streams), dtype=torch.float64), 0
+    numbers = spread(len(data), settings.measure)
+    share = max(1, settings.batch // settings.accumulate)
+    for start in range(0, len(numbers), share):
+        items = [data[0, int(number)] for number in numbers[start : start + share]]
+        tokens = data.collate(items)["tokens"].to(model.device)
+        half = settings.precision == "bf16"
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+            _, losses = model.loss(tokens)
+        count = targets(streams, tokens).cpu()
+        sums += torch.stack(list(losses.values())).double().cpu() * count
+        counts = counts + count
+    means = sums / counts.clamp(min=1)
+    weights = torch.tensor([s.loss_weight for s in streams], dtype=torch.float64)
+    named = dict(zip(streams.names, means.tolist(), strict=True))
+    named["loss"] = float(means @ weights / weights.sum())
+    return {f"measured/{name}": value for name, value in named.items()}
+
+
+def copy_tokenizers(source: Path, bundle: Path) -> None:
+    """Put the tokenizers of one bundle beside the GPT of another; the same one is left alone."""
+    if Path(source).resolve() == Path(bundle).resolve():
+        return
+    for name in VQ_INPUTS:
+        if (Path(source) / f"{name}.safetensors").is_file():
+            save_vq(bundle, name, load_vq(source, name))
+    if (Path(source) / BPE_FILE).is_file():
+        save_bpe(bundle, load_bpe(source))

@@ -1,0 +1,92 @@
+"""Several processes, applied to a model from outside.
+
+    rank, world, device = place()
+    loss = parallelize(loss, model.blocks, kind="fsdp", device=device, compiled=True)
+
+`loss` is a module that holds the model and maps a batch to a scalar. The order is that of
+torchtitan: recomputation, compilation, then DDP or FSDP2. Names of weights stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
+
+
+def place() -> tuple[int, int, torch.device]:
+    """(rank, processes, device) of this process: a GPU where there is one. Under torchrun the first
+    call joins the group (NCCL between GPUs, else Gloo)."""
+    cuda = torch.cuda.is_available()
+    if "WORLD_SIZE" not in os.environ:
+        return 0, 1, torch.device("cuda" if cuda else "cpu")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+    if not dist.is_initialized():
+        if cuda:
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return dist.get_rank(), dist.get_world_size(), device
+
+
+def parallelize(
+    loss: nn.Module,
+    blocks: Sequence[nn.Module] = (),
+    *,
+    device: torch.device,
+    kind: str = "ddp",
+    recomputed: bool = False,
+    compiled: bool = False,
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """The loss, on the device, ready to be called in this process.
+
+    blocks: what is recomputed in the backward pass, compiled, or, by FSDP2, gathered one at a time.
+    kind: "ddp" keeps whole weights in every process and copies rank 0's buffers; "fsdp" replaces
+    each parameter by this process' share of it. dtype: of the weights that FSDP2 gathers; gradients
+    are summed in fp32.
+    """
+    for block in blocks:
+        if recomputed:
+            # Nothing random happens in a block, so no generator's state need be kept.
+            block.forward = functools.partial(
+                checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
+            )
+        if compiled:
+            block.compile()
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return loss.to(device)
+    if kind == "ddp":
+        return DistributedDataParallel(loss.to(device), gradient_as_bucket_view=True)
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for block in blocks:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    return fully_shard(loss, mesh=mesh, mp_policy=policy)
+
+
+def accumulating(loss: nn.Module, last: bool) -> AbstractContextManager:
+    """For one of several passes: gradients stay in this process until the last one."""
+    if isinstance(loss, FSDPModule):
+        loss.set_requires_gradient_sync(last)
+    elif isinstance(loss, DistributedDataParallel) and not last:
+        return loss.no_sync()
+    return contextlib.nullcontext()
+
+
+def gather(value: object) -> list:
+    """The value of each process, on all of them."""
+    if not dist.is_initialized():
+        return [value]
+    found: list = [None] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found

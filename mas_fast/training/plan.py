@@ -1,0 +1,174 @@
+"""What a run takes, before it runs: parameters, memory, hours, disk. Nothing is allocated.
+
+    for table in plan(settings, machine=Machine.parse("8xH200"), pairs=14_000_000): show(table)
+
+Figures that are assumed and not computed say so. Memory follows the sizes of what the trainer
+holds; tests compare the share of activations with what PyTorch saves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mas_fast.gpt import GPT, GPTConfig
+from mas_fast.training.gpt import GPTSettings
+
+# name: peak FLOP/s in bf16 and in fp32, bytes of memory; of their data sheets, without sparsity.
+GPUS = {
+    "H200": (989e12, 67e12, 141e9),
+    "H100": (989e12, 67e12, 80e9),
+    "A100": (312e12, 19.5e12, 80e9),
+    "RTX4090": (165e12, 83e12, 24e9),
+}
+USED = 0.45  # of the peak: published GPT training reaches 0.4 to 0.5
+ENCODER, DECODER = 138e9, 252e9  # FLOPs of the f16 networks at 256 pixels, forward
+PANOPTIC = 19.0  # images/s of one GPU: Detectron2's panoptic FPN on a V100, one at a time
+# Bytes per pair, measured on COCO at 256 pixels; captions are those of CC3M, 60 characters.
+PAIR, SCENE, CAPTION = 36e3, 50e3, 80
+SEG_SAMPLES = 600_000 * 48  # that Make-A-Scene's scene tokenizer was trained on
+STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW, average
+# Bytes saved for the backward pass, per token and unit of width: by a block, and of its input.
+BLOCK_STATE, INPUT_STATE = {"bf16": 36, "fp32": 64}, 4
+
+
+@dataclass(frozen=True)
+class Machine:
+    gpu: str
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Machine:
+        """Such as 8xH200. ValueError for an unknown GPU."""
+        found = re.fullmatch(r"(\d+)x(\w+)", text)
+        if not found or found[2] not in GPUS or int(found[1]) < 1:
+            raise ValueError(f"machine: found {text!r}, expected COUNTxGPU, one of {list(GPUS)}")
+        return cls(found[2], int(found[1]))
+
+    @property
+    def bf16(self) -> float:
+        return GPUS[self.gpu][0] * self.count
+
+    @property
+    def fp32(self) -> float:
+        return GPUS[self.gpu][1] * self.count
+
+    @property
+    def memory(self) -> float:
+        return GPUS[self.gpu][2]
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.gpu} ({self.memory / 1e9:.0f} GB each)"
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
+    """The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
+    take from raw pairs to the trained GPT. ValueError for a batch that cannot be split."""
+    passes = settings.accumulate * machine.count
+    if settings.batch % passes:
+        raise ValueError(
+            f"batch: found {settings.batch}, expected a multiple of accumulate = "
+            f"{settings.accumulate} times {machine.count} GPUs"
+        )
+    config = settings.config()
+    return [
+        parameters(config),
+        memory_table(config, settings, machine),
+        steps(config, settings, machine, pairs),
+    ]
+
+
+def parameters(config: GPTConfig) -> Table:
+    """Counted on the meta device."""
+    model = GPT(config)
+    parts = {
+        "embeddings": (model.embed, model.position),
+        f"{config.layers} blocks": (model.blocks, model.norm),
+        "heads": (model.head,),
+    }
+    rows = []
+    for name, modules in parts.items():
+        count = sum(p.numel() for module in modules for p in module.parameters())
+        rows.append([name, f"{count:,}"])
+    rows.append(["all", f"{model.parameters_count():,}"])
+    streams = " + ".join(f"{s.name} {s.length} of {s.vocab}" for s in config.streams)
+    return Table(f"GPT over {streams}", ["", "parameters"], rows)
+
+
+def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, float]:
+    """Bytes in one device while it trains."""
+    model = GPT(config)
+    count = model.parameters_count()
+    block = sum(p.numel() for p in model.blocks[0].parameters())
+    root = count - block * config.layers
+    width = 2 if settings.precision == "bf16" else 4
+    share = settings.batch // (settings.accumulate * devices)
+    tokens = share * (config.streams.length - 1)
+    shared = settings.parallel == "fsdp" and devices > 1
+    of_block = tokens * config.dim * BLOCK_STATE[settings.precision]
+    of_inputs = tokens * config.dim * INPUT_STATE * config.layers
+    activations = of_inputs + of_block if settings.recompute else of_block * config.layers
+    found = {"weights, gradients, AdamW, average": STATE * count / (devices if shared else 1)}
+    if shared:
+        # Two blocks at a time, as the next one is fetched early, beside the gradient of one.
+        found["gathered: 2 blocks, the rest, a gradient"] = width * (2 * block + root) + 4 * block
+    elif width == 2:
+        found["weights in bf16"] = width * count
+    found[f"activations of {share} samples"] = activations
+    return found
+
+
+def memory_table(config: GPTConfig, settings: GPTSettings, machine: Machine) -> Table:
+    found = memory(config, settings, machine.count)
+    rows = [[name, f"{size / 1e9:.2f}"] for name, size in found.items()]
+    total = sum(found.values())
+    fits = "fits" if total < 0.9 * machine.memory else "DOES NOT FIT"
+    rows.append([f"all, of {machine.memory / 1e9:.0f}: {fits}", f"{total / 1e9:.2f}"])
+    title = f"memory of each GPU, {settings.parallel}"
+    if settings.parallel == "fsdp":
+        block = sum(p.numel() for p in GPT(config).blocks[0].parameters())
+        rest = GPT(config).parameters_count() - config.layers * block
+        title += f": {config.layers} units of {block:,} parameters, and one of {rest:,}, "
+        title += f"each in {machine.count} parts"
+    return Table(title, ["", "GB"], rows)
+
+
+def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int) -> Table:
+    """Disk and hours of each step for `pairs` pairs."""
+    gpt = GPT(config)
+    sample = sum(2 * stream.length for stream in config.streams) + CAPTION
+    checkpoint = settings.keep * (STATE - 4) * gpt.parameters_count()
+    samples = settings.steps * settings.batch
+    hours = {
+        "annotate": pairs / (PANOPTIC * machine.count),
+        "tokenize": pairs * 2 * ENCODER / (USED * machine.fp32),
+        "vq-seg": SEG_SAMPLES * 3 * (ENCODER + DECODER) / (USED * machine.fp32),
+        "gpt": samples * gpt.flops_per_sequence() / (USED * machine.bf16),
+    }
+    rows = [
+        ["pairs, as img2dataset stores them at 256 pixels", _disk(pairs * PAIR), "the network's"],
+        ["data prepare (panoptic alone: 19 images/s a GPU)", _disk(pairs * SCENE)]
+        + [_time(hours["annotate"])],
+        ["train vq-seg (28.8M samples)", "1 GB", _time(hours["vq-seg"])],
+        ["data tokenize", _disk(pairs * sample), _time(hours["tokenize"])],
+        [f"train gpt ({samples / pairs:.2g} epochs; {settings.keep} checkpoints)"]
+        + [_disk(checkpoint), _time(hours["gpt"])],
+    ]
+    title = f"{pairs:,} pairs on {machine}, at {USED:.0%} of the peak of its data sheet"
+    return Table(title, ["step", "disk", "hours"], rows)
+
+
+def _disk(size: float) -> str:
+    return f"{size / 1e12:.2f} TB" if size >= 1e12 else f"{size / 1e9:.1f} GB"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f}"

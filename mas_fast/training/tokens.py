@@ -1,0 +1,70 @@
+"""Token shards as batches for a GPT: a pure function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mas_fast.bpe import BPE
+from mas_fast.data.shards import TokenShards
+
+
+class Sequences(Dataset):
+    """Samples of token shards as sequences: one of a sample's captions, its scene, its picture.
+
+    The caption, what dropout leaves out of its merges, and "draw" below come from (seed, epoch,
+    index). bpe, dropout: the captions' tokenizer, to tokenize them again with BPE-dropout; without
+    one, their stored tokens. ValueError for a tokenizer of another length or vocabulary.
+    """
+
+    def __init__(
+        self, tokens: TokenShards, seed: int, bpe: BPE | None = None, dropout: float = 0.0
+    ) -> None:
+        text = tokens.streams["text"]
+        if dropout and bpe is None:
+            raise ValueError(f"bpe_dropout: found {dropout}, expected a bundle with its tokenizer")
+        if bpe is not None and (bpe.length, bpe.vocab_size, bpe.pad_id) != (
+            *(text.length, text.vocab),
+            text.pad,
+        ):
+            raise ValueError(
+                f"tokenizer: found {bpe.length} tokens of {bpe.vocab_size}, padding {bpe.pad_id}; "
+                f"{tokens.path} has {text.length} of {text.vocab}, padding {text.pad}"
+            )
+        self.tokens, self.seed, self.bpe, self.dropout = tokens, seed, bpe, dropout
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[str, np.ndarray, float]:
+        """(key, int64 [S], a uniform number in [0, 1)) of (epoch, index)."""
+        epoch, index = place
+        generator = np.random.default_rng((self.seed, epoch, index))
+        draw = generator.random()
+        row = self.tokens[index]
+        number = int(generator.integers(len(row.text)))
+        text = row.text[number]
+        if self.dropout and (captions := self.tokens.captions(index)):
+            text = self.bpe.encode(
+                [captions[number]], dropout=self.dropout, generator=generator
+            ).ids[0]
+        ids = np.concatenate([text, row.seg, row.img]).astype(np.int64)
+        return self.tokens.key(index), ids, draw
+
+    def collate(self, items: Sequence[tuple[str, np.ndarray, float]]) -> dict:
+        """A batch: "keys", "rejects" (none), "tokens" int64 [B, S], and "draw" float64 [B]."""
+        keys, ids, draws = zip(*items, strict=True)
+        return {
+            "keys": list(keys),
+            "rejects": [],
+            "tokens": torch.from_numpy(np.stack(ids)),
+            "draw": torch.tensor(draws, dtype=torch.float64),
+        }
+
+
+def spread(size: int, count: int) -> np.ndarray:
+    """At most `count` different indices below `size`, evenly spread."""
+    return np.linspace(0, size - 1, min(size, count)).round().astype(int)

@@ -1,0 +1,56 @@
+"""The subject "training" on a tiny model: it runs, and refuses to time a loop that learns something
+else."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mas_fast import bench
+
+bench.suite()
+
+from benchmarks import training  # noqa: E402
+from benchmarks.versus import Disagreement  # noqa: E402
+
+TINY = replace(training.CPU, preset="tiny", batch=2, blocks=2, threads=1)
+
+
+def test_it_runs_on_a_tiny_model(capsys) -> None:
+    record = training.run(TINY)
+    names = {training.OURS, training.SPLIT, training.FULL}
+    assert set(record["matches"]["step"]["contestants"]) == names
+    assert record["losses"][training.FULL] > record["losses"][training.SPLIT]  # more to choose from
+    assert [goal["limit"] for goal in record["goals"]] == [1.0]
+    json.dumps(record, allow_nan=False)
+    training.results.show(record)
+    assert "nanoGPT-style, one head" in capsys.readouterr().out
+
+
+def test_ours_and_the_peer_learn_the_same() -> None:
+    """Weights after three steps."""
+    config = training.preset("tiny")
+    batches = [training.tokens(config, 2, seed) for seed in range(2)]
+    model = training.GPT.create(config)
+    losses = [training.loss_of(n, config, model, TINY) for n in (training.OURS, training.SPLIT)]
+    for loss in losses:
+        loop = training.Loop(loss, batches, TINY)
+        for _ in range(3):
+            loop.step()
+    ours, peer = (loss.module for loss in losses)
+    again = training.PlainGPT(config, split=True).copy(ours)
+    for (name, found), expected in zip(peer.named_parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_another_loss_is_not_timed(monkeypatch) -> None:
+    forward = training.GPTLoss.forward
+
+    def wrong(self, batch, step):
+        loss, terms = forward(self, batch, step)
+        return 1.01 * loss, terms
+
+    monkeypatch.setattr(training.GPTLoss, "forward", wrong)
+    with pytest.raises(Disagreement, match="training: found a loss of"):
+        training.run(TINY)
