@@ -95,7 +95,7 @@ def contestants(name: str, jpegs: list[bytes]) -> list:
 def rules(data: Path) -> list:
     """The cleaning rules on layers of 256 x 256: COCO's panoptic ones and CIHP's human parts."""
     sources = [open_source(data / name) for name in ("coco", "cihp")]
-    samples = [source.square(n, SIZE) for source in sources for n in range(min(20, len(source)))]
+    samples = [source[n].square(SIZE) for source in sources for n in range(min(20, len(source)))]
     layers = [sample.layers for sample in samples]
     return [calls(RULES, counted(lambda n: layers[n % len(layers)].clean()), len(layers))]
 

@@ -15,7 +15,7 @@ LAYERS = (
     ("streams", "files", "captions", "native", "kernels.launch", "kernels.tiles")
     + ("kernels.attention",)
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")
-    + ("scene.readers", "scene.semantic", "scene.regions")
+    + ("scene.readers", "scene.semantic", "scene.words")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
     ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign")

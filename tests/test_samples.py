@@ -69,14 +69,20 @@ def find_edges_of(scene: Scene, instances: np.ndarray) -> Scene:
     return Scene(scene.labels, find_edges(scene.labels, instances), scene.layout)
 
 
+def encoded(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+JPG = encoded(np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3))
+
+
 def test_the_file_goes_with_its_pixels(tmp_path):
-    encoded = io.BytesIO()
-    Image.new("RGB", (8, 6), "red").save(encoded, "JPEG")
-    jpg = encoded.getvalue()
-    (tmp_path / "a.jpg").write_bytes(jpg)
-    for file in (jpg, tmp_path / "a.jpg"):
+    (tmp_path / "a.jpg").write_bytes(JPG)
+    for file in (JPG, tmp_path / "a.jpg"):
         sample = assemble("a", [("jpg", file), ("txt", b"a house")])
-        assert sample.file == file
+        assert sample.file == file == sample.decoded().file
         changed = (sample.crop(0, 0, 6, 8), sample.resize(6, 8), sample.flip(), sample.square(4))
         assert all(other.file is None for other in changed)
 
@@ -98,26 +104,31 @@ class Listed(Source):
 
 
 def test_a_source_decodes_what_it_gives():
-    file = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(file, "JPEG")
-    photo, broken = open_photo(file.getvalue()), open_photo(file.getvalue()[:-100])
+    content = encoded(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    photo, broken = open_photo(content), open_photo(content[:-100])
     reject = Reject("c", "why")
     items = [Sample("a", photo), Sample("b", broken), reject, ValueError("no such thing")]
     source = Listed(items)
-    for read in (source.__getitem__, lambda n: source.square(n, 8), source.shard(0, 1).__getitem__):
+    square = lambda sample: sample.square(8)  # noqa: E731
+    for read in (
+        source.__getitem__,
+        lambda n: source.changed(n, square),
+        lambda n: source.changed(n, lambda sample: sample),
+        source.shard(0, 1).__getitem__,
+    ):
         good, *rest = (read(n) for n in range(4))
         assert isinstance(good.photo, np.ndarray) and good.key == "a"
         assert [item.key for item in rest] == ["b", "c", "number 3"]
-        assert "truncated" in rest[0].reason and rest[1:] == [
-            reject,
-            Reject("number 3", "no such thing"),
-        ]
-    assert source.square(0, 8).pixels.shape == (8, 8, 3)
-    drawn = [source.square(0, 8, np.random.default_rng(n)).pixels.tobytes() for n in (1, 1, 2)]
-    assert drawn[0] == drawn[1] != drawn[2]
+        assert "truncated" in rest[0].reason
+        assert rest[1:] == [reject, Reject("number 3", "no such thing")]
+    assert source.shard(0, 2).changed(0, square).pixels.shape == (8, 8, 3)
+
+    def refuse(sample: Sample) -> Sample:
+        raise ValueError("not this one")
+
+    assert source.changed(0, refuse) == Reject("a", "not this one")
     with pytest.raises(IndexError):
-        source.square(4, 8)
+        source.changed(4, square)
 
 
 def test_photos_of_a_sample():

@@ -54,12 +54,15 @@ class Crops(Dataset):
         )
 
     def square(self, index: int, generator: np.random.Generator | None = None) -> Sample | Reject:
-        """Item `index` of the source at the model's resolution, see Sample.square; a reject too
-        where a scene is needed and missing."""
-        item = self.source.square(index, self.config.resolution, generator)
-        if self.config.input == "labels" and isinstance(item, Sample) and item.annotation is None:
-            return Reject(item.key, "found no scene, expected one beside the image")
-        return item
+        """The crop of item `index` of the source: the middle, or one that the generator draws. A
+        reject too where a scene is needed and missing."""
+
+        def change(sample: Sample) -> Sample:
+            if self.config.input == "labels" and sample.annotation is None:
+                raise ValueError("found no scene, expected one beside the image")
+            return sample.square(self.config.resolution, generator)
+
+        return self.source.changed(index, change)
 
     def collate(self, items: Sequence[tuple[Sample, list[tuple[str, str]]]]) -> dict:
         """A batch: "keys", "rejects", and "image" float [B, 3, H, W] in [-1, 1], or "labels" uint8

@@ -208,7 +208,7 @@ def annotated(
     """The items at their stored size, with what the segmenters add."""
     items = {}
     for index in indices:
-        items[index] = source.attempt(index, lambda sample: stored_size(sample, size))
+        items[index] = source.changed(index, lambda sample: stored_size(sample, size))
     if segmenters:
         good = [index for index, item in items.items() if isinstance(item, Sample)]
         try:
@@ -328,7 +328,6 @@ def jpeg(sample: Sample) -> bytes:
             if plain and upright and image.size == (sample.width, sample.height):
                 return content
     file = io.BytesIO()
-    # From bare pixels: an image takes comments and profiles along.
     sample.image.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 

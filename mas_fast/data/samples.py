@@ -43,7 +43,7 @@ class Sample:
     """photo: a JPEG that is not decoded yet, or pixels, or an RGB picture, which becomes pixels:
     uint8 [H, W, 3], RGB. captions: perhaps none. annotation: of the same size: raw layers, or a
     scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
-    and faces, where the source gives some. file: the encoded photo, as long as the pixels are all
+    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
     its own. ValueError for other pixels, and for an annotation of another size.
 
     crop, resize, flip and square act on photo, annotation and boxes together. Layers become a scene
@@ -141,17 +141,25 @@ class Sample:
         sample = self._cut(top, left, side, side, size, size)
         return sample.flip() if flip else sample
 
-    def _cut(self, top: int, left: int, height: int, width: int, *size: int) -> Sample:
-        photo = cut(self.photo, top, left, height, width, *size)
-        annotation = self.annotation and self.annotation.crop(top, left, height, width)
-        boxes = self.boxes.crop(top, left, height, width).scale(size[0] / height, size[1] / width)
-        annotation = annotation and annotation.resize(*size)
+    def decoded(self) -> Sample:
+        """The same with its pixels at hand. ValueError if the photo is damaged."""
+        return replace(self, photo=self.pixels)
+
+    def _cut(
+        self, top: int, left: int, height: int, width: int, to_height: int, to_width: int
+    ) -> Sample:
+        """A part, resized."""
+        photo = cut(self.photo, top, left, height, width, to_height, to_width)
+        part = self.annotation and self.annotation.crop(top, left, height, width)
+        annotation = part and part.resize(to_height, to_width)
+        boxes = self.boxes.crop(top, left, height, width)
+        boxes = boxes.scale(to_height / height, to_width / width)
         return replace(self, photo=photo, annotation=annotation, boxes=boxes, file=None)
 
 
 class Source(ABC):
     """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`; and
-    `source.square(n, size)`, which decodes a JPEG no larger than needed.
+    `source.changed(n, change)`, which decodes a JPEG no larger than the change needs.
 
     Reading an item never raises for what is in the data: a broken sample is a Reject. Nothing is
     kept open, so that a source may be used by several threads and in forked or spawned workers.
@@ -166,26 +174,19 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Sample | Reject:
-        """Item `index`, its photo not decoded; ValueError or OSError says why there is none."""
+        """Item `index`, perhaps not decoded; ValueError or OSError says why there is none."""
 
     def __getitem__(self, index: int) -> Sample | Reject:
-        return self.attempt(index, lambda sample: replace(sample, photo=sample.pixels))
+        return self.changed(index, lambda sample: sample)
 
-    def square(
-        self, index: int, size: int, generator: np.random.Generator | None = None
-    ) -> Sample | Reject:
-        """Item `index` as a square, see Sample.square."""
-        return self.attempt(index, lambda sample: sample.square(size, generator))
-
-    def attempt(self, index: int, use: Callable[[Sample], Sample]) -> Sample | Reject:
-        """What `use` makes of item `index`, whose photo is not decoded yet; a reject where there is
-        no such item, or `use` raises a ValueError."""
+    def changed(self, index: int, change: Callable[[Sample], Sample]) -> Sample | Reject:
+        """What `change` makes of item `index`, decoded; a reject where that raises ValueError."""
         if not 0 <= index < len(self):
             raise IndexError(f"source: found index {index}, expected 0..{len(self) - 1}")
         item = None
         try:
             item = self.read(index)
-            return use(item) if isinstance(item, Sample) else item
+            return change(item).decoded() if isinstance(item, Sample) else item
         except (ValueError, OSError) as error:
             key = self.key(index) if item is None else item.key
             return Reject(printable(key), printable(str(error)))

@@ -16,7 +16,7 @@ _HOME = {
     "layers": ("Layers",),
     "rules": ("clean", "find_edges", "merge"),
     "semantic": ("ADE20K", "COCO_STUFF", "COCO_STUFF_IDS", "LabelSet"),
-    "regions": ("label_named", "scene_from_regions"),
+    "words": ("label_named", "scene_from_regions"),
     "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -1,4 +1,4 @@
-"""scene/regions.py: scenes out of regions named in words."""
+"""scene/words.py: scenes out of regions named in words."""
 
 import numpy as np
 import pytest
