@@ -81,6 +81,7 @@ class GPTSettings(Settings):
     sheet_every: int = 1000
     measure: int = 256
     skips: int = 10
+    spike: float = 2.0  # times a loss in nats; ten times would be ruin and no spike
 
     def __post_init__(self) -> None:
         super().__post_init__()
