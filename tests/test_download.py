@@ -110,7 +110,8 @@ def test_rows_that_are_left_out(tmp_path):
 
 
 def test_files_that_are_no_such_tsv(tmp_path):
-    for rows in ([], [["a", "b"]] * 9, [["http://a", "http://b"]] * 9, [["http://a"]] * 9):
+    few = [["a", "b"]] * 9 + [["c", "http://d"]] * 9
+    for rows in ([], [["a", "b"]] * 9, few, [["http://a", "http://b"]] * 9, [["http://a"]] * 9):
         tsv = write(tmp_path / "a.tsv", rows)
         with pytest.raises(ValueError, match="expected two columns, caption and URL"):
             download.write_links(tsv, tmp_path / "out")

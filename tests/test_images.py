@@ -86,6 +86,14 @@ def test_images_of_every_mode_become_upright_rgb():
         assert (np.asarray(read_image(encoded(clear))) == 255).all()
 
 
+def test_cmyk_is_read_as_pillow_reads_it():
+    inks = np.kron(np.random.default_rng(0).integers(0, 256, (6, 5, 4)), np.ones((8, 8, 1)))
+    content = encoded(Image.fromarray(inks.astype(np.uint8), "CMYK"), "JPEG", quality=95)
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert image.mode == "CMYK" and (np.asarray(read_image(content)) == expected).all()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_one_pixel(kind):
     content = encoded(np.full((1, 1, 3), 200, np.uint8), kind)
@@ -151,6 +159,13 @@ def test_decoding_smaller(shrink, monkeypatch):
     assert psnr(part, cut(pixels, 0, 0, photo.height, photo.height, size, size)) > 35
 
 
+@pytest.mark.parametrize("to", [(64, 200), (200, 64)])
+def test_the_longer_way_of_a_result_counts(to):
+    pixels = smooth(256, 256)
+    photo = open_photo(encoded(pixels, "JPEG", quality=95))
+    assert (photo.cut(0, 0, 256, 256, *to) == cut(photo.decode(), 0, 0, 256, 256, *to)).all()
+
+
 def test_threads_have_buffers_of_their_own():
     photos = [np.full((300, 300, 3), value, np.uint8) for value in (0, 255)]
     jpegs = [open_photo(encoded(pixels, "JPEG")) for pixels in photos]
@@ -173,6 +188,7 @@ def test_a_picture_larger_than_the_buffer(monkeypatch):
     photo = open_photo(encoded(smooth(80, 90), "JPEG", quality=95))
     expected = photo.cut(0, 0, 80, 90, 40, 45)
     monkeypatch.setattr(images, "KEPT", 1000)
+    monkeypatch.setattr(images, "_kept", threading.local())
     assert (photo.cut(0, 0, 80, 90, 40, 45) == expected).all()
 
 
