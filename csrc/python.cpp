@@ -190,18 +190,30 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   return std::make_unique<Run>(engine, std::move(request));
 }
 
-int advance(Run& run, const py::object& positions, const py::object& progress) {
-  const int count = int(whole(positions, "count", 0, kMostInt));
-  using Clock = std::chrono::steady_clock;
-  auto last = Clock::now();
-  auto step = [&](int position, int stop) {
-    // Taking the GIL from other Python threads can cost milliseconds: without a callback do so ten
-    // times a second.
-    if (progress.is_none() && Clock::now() - last < std::chrono::milliseconds(100)) return true;
-    last = Clock::now();
+// Lets Ctrl-C stop what runs without the GIL: ten times a second, since taking it from other Python
+// threads can cost milliseconds.
+class Interrupt {
+ public:
+  void operator()() {
+    if (Clock::now() - last_ < std::chrono::milliseconds(100)) return;
+    last_ = Clock::now();
     const py::gil_scoped_acquire acquire;
     if (PyErr_CheckSignals()) throw py::error_already_set();
-    if (!progress.is_none()) progress(position, stop);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last_ = Clock::now();
+};
+
+int advance(Run& run, const py::object& positions, const py::object& progress) {
+  const int count = int(whole(positions, "count", 0, kMostInt));
+  Interrupt interrupt;
+  auto step = [&](int position, int stop) {
+    interrupt();
+    if (progress.is_none()) return true;
+    const py::gil_scoped_acquire acquire;
+    progress(position, stop);
     return true;
   };
   const py::gil_scoped_release release;
@@ -238,7 +250,7 @@ py::dict logits(Engine& engine, const py::object& object) {
     result[py::str(config.streams[s].name)] = array;
   }
   const py::gil_scoped_release release;
-  teacher_logits(engine, tokens.data(), int(batch), int(length), out);
+  teacher_logits(engine, tokens.data(), int(batch), int(length), out, Interrupt());
   return result;
 }
 
@@ -354,7 +366,7 @@ Raises ValueError for a bad config, and for weights that are unknown, missing, m
           "`rows` rows.")
       .def("logits", &logits, py::arg("tokens"),
            "Teacher-forced logits of int32 tokens [batch, length]: {stream: float32 [batch, "
-           "positions that predict it, vocab]}.")
+           "positions that predict it, vocab]}. The GIL is released meanwhile; Ctrl-C stops it.")
       .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(),
            py::arg("samples") = 1, py::arg("first_sample") = 0, py::arg("seed") = 0,
            py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),

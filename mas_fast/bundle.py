@@ -26,7 +26,7 @@ import numpy as np
 
 from mas_fast.config import GPTConfig
 from mas_fast.files import replace_file
-from mas_fast.streams import exact_keys
+from mas_fast.streams import check_int, exact_keys
 from mas_fast.vq_config import VQConfig
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = 
     from mas_fast.gpt import GPT
 
     config = read_config(path)
+    weights = _load(path, "gpt", config, device)
     model = GPT(config)
-    model.load_state_dict(_load(path, "gpt", config, device), assign=True)
+    model.load_state_dict(weights, assign=True)
     return model if dtype is None else model.to(dtype)
 
 
@@ -121,13 +122,14 @@ def _read(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConf
         )
     try:
         values = json.loads(file.read_bytes())
-        present = [name for name in CONFIGS if name in needed or name in values]
+        held = values if isinstance(values, dict) else ()
+        present = [name for name in CONFIGS if name in needed or name in held]
         exact_keys("bundle", values, ("format", "kind", *present))
         for key, expected in (("kind", KIND), ("format", FORMAT)):
             if values[key] != expected:
                 raise ValueError(f"{key}: found {values[key]!r}, expected {expected!r}")
         return {name: CONFIGS[name].from_dict(values[name]) for name in present}
-    except (ValueError, TypeError) as error:  # json raises the one, a number for a bundle the other
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: {error}") from error
 
 
@@ -156,11 +158,15 @@ def _save(path: str | os.PathLike, name: str, model: GPT | VQVAE, weights: dict)
 
 
 def _load(path: str | os.PathLike, name: str, config: GPTConfig | VQConfig, device) -> dict:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     file = Path(path) / f"{name}.safetensors"
     _check(file, _entries(file), config)
-    return load_file(file, device=str(device))
+    try:
+        return load_file(file, device=str(device))
+    except SafetensorError as error:  # it refuses more, such as numbers for metadata
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _check_name(name: str) -> None:
@@ -234,23 +240,14 @@ def _entries(file: Path) -> dict[str, _Entry]:
         text = stream.read(length)
     try:
         header = json.loads(text)
-        header.pop("__metadata__", None)
-        entries = {
-            name: _Entry(
-                str(value["dtype"]),
-                tuple(int(n) for n in value["shape"]),
-                *(8 + length + int(offset) for offset in value["data_offsets"]),
-            )
-            for name, value in header.items()
-        }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: found a header that is not safetensors ({error!r})") from error
+    try:
+        entries = _read_header(header, 8 + length)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: {error}") from error
     end = 8 + length
     for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
-        if entry.dtype not in DTYPES:
-            raise ValueError(
-                f"{file}: {name}: found dtype {entry.dtype}, expected one of {list(DTYPES)}"
-            )
         expected = end + math.prod(entry.shape) * DTYPES[entry.dtype].itemsize
         if (entry.start, entry.stop) != (end, expected):
             found = f"found bytes {entry.start}..{entry.stop}, expected {end}..{expected}"
@@ -258,6 +255,30 @@ def _entries(file: Path) -> dict[str, _Entry]:
         end = expected
     if size != end:
         raise ValueError(f"{file}: found {size} bytes, expected {end}")
+    return entries
+
+
+def _read_header(header: object, start: int) -> dict[str, _Entry]:
+    """The tensors that a header's JSON names; they begin at byte `start` of the file."""
+    if not isinstance(header, dict):
+        raise ValueError(f"header: found {type(header).__name__}, expected a mapping")
+    entries = {}
+    for name, value in header.items():
+        if name == "__metadata__":
+            continue
+        exact_keys(name, value, ("dtype", "shape", "data_offsets"))
+        if value["dtype"] not in list(DTYPES):
+            found = f"found dtype {value['dtype']}"
+            raise ValueError(f"{name}: {found}, expected one of {list(DTYPES)}")
+        for key, least, most in (("shape", 1, 4), ("data_offsets", 2, 2)):
+            numbers = value[key]
+            if not isinstance(numbers, list) or not least <= len(numbers) <= most:
+                expected = f"expected a list of {least} to {most} integers"
+                raise ValueError(f"{name}: {key}: found {numbers!r}, {expected}")
+            for number in numbers:
+                check_int(f"{name}: {key}", number, 0, 2**63 - 1)
+        offsets = (start + offset for offset in value["data_offsets"])
+        entries[name] = _Entry(value["dtype"], tuple(value["shape"]), *offsets)
     return entries
 
 

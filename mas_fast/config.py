@@ -13,6 +13,7 @@ from mas_fast.streams import Stream, Streams, check_int, exact_keys
 NORM_EPS = 1e-5  # LayerNorm
 QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys
 POSITIONS = ("flat", "grid")
+MOST = {"dim": 1 << 16, "layers": 1 << 10, "heads": 1 << 16, "mlp": 1 << 18}  # see streams.py
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class GPTConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.streams, Streams):
             raise ValueError(f"streams: found {type(self.streams).__name__}, expected Streams")
-        for name in ("dim", "layers", "heads", "mlp"):
-            check_int(name, getattr(self, name), 1)
+        for name, most in MOST.items():
+            check_int(name, getattr(self, name), 1, most)
         if self.dim % self.heads:
             raise ValueError(f"heads: found {self.heads}, expected a divisor of dim = {self.dim}")
         if self.positions not in POSITIONS:

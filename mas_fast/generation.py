@@ -150,6 +150,8 @@ class CppEngine:
     def start(self, what: Request) -> Run:
         names = ("guidance", "temperature", "top_k", "top_p")
         lists = {name: [getattr(how, name) for how in what.sampling] for name in names}
+        vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
+        lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
         return _CppRun(
             self.native.start(
                 what.forced,

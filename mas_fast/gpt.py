@@ -137,6 +137,14 @@ class GridPositions(nn.Module):
         return (self.row.weight[:, None] + self.column.weight).flatten(0, 1)
 
 
+class ByStream(nn.ModuleDict):
+    """One module per stream, whatever the stream's name: a ModuleDict refuses names of its own
+    attributes, such as "keys" or "type"."""
+
+    def add_module(self, name: str, module: nn.Module) -> None:
+        self._modules[name] = module
+
+
 class GPT(nn.Module):
     """See the module's docstring. Construction allocates nothing: the weights are on the meta
     device until `create`, a bundle, or the caller's own `to_empty` and `init_weights` give them
@@ -147,13 +155,13 @@ class GPT(nn.Module):
         self.config = config
         self.streams = config.streams
         with torch.device("meta"):
-            self.embed = nn.ModuleDict(
+            self.embed = ByStream(
                 {s.name: nn.Embedding(s.vocab, config.dim) for s in self.streams}
             )
-            self.position = nn.ModuleDict({s.name: self._positions(s) for s in self.streams})
+            self.position = ByStream({s.name: self._positions(s) for s in self.streams})
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
-            self.head = nn.ModuleDict(
+            self.head = ByStream(
                 {s.name: nn.Linear(config.dim, s.vocab, bias=False) for s in self.streams}
             )
 

@@ -3,13 +3,12 @@ torch."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from mas_fast.streams import Stream, Streams, check_int
+from mas_fast.streams import Stream, Streams, check_finite, check_int
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,14 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        _check_number("guidance", self.guidance, math.isfinite, "a finite number")
-        _check_number("temperature", self.temperature, lambda t: 0 <= t < math.inf, "finite, >= 0")
+        check_finite("guidance", self.guidance)
+        check_finite("temperature", self.temperature, 0)
         if self.top_k is not None:
             check_int("top_k", self.top_k, 1)
         if self.top_p is not None:
-            _check_number("top_p", self.top_p, lambda p: 0 < p <= 1, "None or in (0, 1]")
+            check_finite("top_p", self.top_p)
+            if not 0 < self.top_p <= 1:
+                raise ValueError(f"top_p: found {self.top_p!r}, expected None or a number in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,3 @@ def _check_range(what: str, ids: np.ndarray, low: int, stream: Stream) -> None:
     if len(bad):
         allowed = f"{low} to {stream.vocab - 1}"
         raise ValueError(f"{what}: found id {bad[0]} in {stream.name!r}, expected {allowed}")
-
-
-def _check_number(what: str, value, allowed: Callable[[float], bool], expected: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
-        raise ValueError(f"{what}: found {value!r}, expected a number: {expected}")

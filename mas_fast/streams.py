@@ -9,8 +9,13 @@ position of one stream predicts the first token of the next, over that one's voc
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+
+# What the C++ engine takes too (csrc/core/config.cpp). No model comes near; without bounds, a
+# config with a wrong number would keep its reader busy for hours.
+MOST_STREAMS, MOST_LENGTH, MOST_VOCAB = 64, 1 << 20, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Stream:
                 f"stream name: found {self.name!r}, expected an identifier such as 'text'"
             )
         where = f"stream {self.name!r}:"
-        for name in ("length", "vocab"):
-            check_int(f"{where} {name}", getattr(self, name), 1)
+        check_int(f"{where} length", self.length, 1, MOST_LENGTH)
+        check_int(f"{where} vocab", self.vocab, 1, MOST_VOCAB)
         if self.grid is not None:
             if not isinstance(self.grid, tuple | list) or len(self.grid) != 2:
                 raise ValueError(
@@ -44,20 +49,12 @@ class Stream:
                 )
             object.__setattr__(self, "grid", tuple(self.grid))
             for size in self.grid:
-                check_int(f"{where} grid", size, 1)
+                check_int(f"{where} grid", size, 1, MOST_LENGTH)
             if math.prod(self.grid) != self.length:
                 raise ValueError(
                     f"{where} grid: found {self.grid}, expected height x width = {self.length}"
                 )
-        weight = self.loss_weight
-        if (
-            isinstance(weight, bool)
-            or not isinstance(weight, int | float)
-            or not 0 <= weight < math.inf
-        ):
-            raise ValueError(
-                f"{where} loss_weight: found {weight!r}, expected a finite number >= 0"
-            )
+        check_finite(f"{where} loss_weight", self.loss_weight, 0)
         if self.pad is not None:
             check_int(f"{where} pad", self.pad, 0, self.vocab - 1)
 
@@ -66,8 +63,8 @@ class Stream:
 class Streams:
     """An ordered list of streams with distinct names: iterable, indexed by number or by name.
 
-    length is that of the whole sequence (at least 2). ValueError if the list is empty, a name
-    comes twice, or no stream has a loss weight.
+    length is that of the whole sequence, 2 to 2^20. ValueError if there are none or more than 64, a
+    name comes twice, or no stream has a loss weight.
     """
 
     items: tuple[Stream, ...]
@@ -79,8 +76,11 @@ class Streams:
                 raise ValueError(f"streams: found {item!r}, expected Stream objects")
         if len(set(self.names)) != len(self.items):
             raise ValueError(f"streams: found the names {list(self.names)}, expected distinct ones")
-        if self.length < 2:
-            raise ValueError(f"streams: found {self.length} tokens in all, expected at least 2")
+        if len(self.items) > MOST_STREAMS:
+            raise ValueError(f"streams: found {len(self.items)}, expected at most {MOST_STREAMS}")
+        if not 2 <= self.length <= MOST_LENGTH:
+            expected = f"expected at least 2, at most {MOST_LENGTH}"
+            raise ValueError(f"streams: found {self.length} tokens in all, {expected}")
         if not any(stream.loss_weight for stream in self.items):
             raise ValueError("streams: found no loss_weight above 0, expected at least one")
 
@@ -180,3 +180,13 @@ def check_int(what: str, value: object, low: int, high: int | None = None) -> No
     ):
         allowed = f">= {low}" if high is None else f"in {low}..{high}"
         raise ValueError(f"{what}: found {value!r}, expected an integer {allowed}")
+
+
+def check_finite(what: str, value: object, low: float = -math.inf) -> None:
+    """ValueError, naming value and range, unless `value` is a number >= low that a float can
+    hold."""
+    most = sys.float_info.max
+    fine = isinstance(value, int | float) and not isinstance(value, bool)
+    if not fine or not max(low, -most) <= value <= most:
+        allowed = "" if low == -math.inf else f" >= {low}"
+        raise ValueError(f"{what}: found {value!r}, expected a finite number{allowed}")

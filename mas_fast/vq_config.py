@@ -6,15 +6,18 @@ translation.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from mas_fast.scene import VOID, layout_named
-from mas_fast.streams import check_int, exact_keys
+from mas_fast.streams import MOST_VOCAB, check_finite, check_int, exact_keys
 
 GROUPS, NORM_EPS = 32, 1e-6  # GroupNorm
 INPUTS = ("image", "labels")
 QUANTIZERS = ("gradient", "ema", "gumbel")
+# No tokenizer comes near; see streams.py.
+MOST = {"codes": MOST_VOCAB, "resolution": 1 << 16, "ch": 1 << 16, "num_res_blocks": 64}
+MOST |= {"z_channels": 1 << 16, "embed_dim": 1 << 16}
+MOST_LEVELS, MOST_CHANNELS = 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,16 @@ class VQConfig:
             if getattr(self, name) not in allowed:
                 found = f"found {getattr(self, name)!r}"
                 raise ValueError(f"{name}: {found}, expected one of {list(allowed)}")
-        for name in ("codes", "resolution", "ch", "num_res_blocks", "z_channels", "embed_dim"):
-            check_int(name, getattr(self, name), 1)
-        check_int("channels", self.channels, 1, VOID if self.input == "labels" else None)
+        for name, most in MOST.items():
+            check_int(name, getattr(self, name), 1, most)
+        check_int("channels", self.channels, 1, VOID if self.input == "labels" else MOST_CHANNELS)
         for name, least in (("ch_mult", 1), ("attn_resolutions", 0)):
             sizes = getattr(self, name)
-            if not isinstance(sizes, tuple | list) or len(sizes) < least:
-                raise ValueError(f"{name}: found {sizes!r}, expected a list of integers")
+            if not isinstance(sizes, tuple | list) or not least <= len(sizes) <= MOST_LEVELS:
+                expected = f"expected a list of {least} to {MOST_LEVELS} integers"
+                raise ValueError(f"{name}: found {sizes!r}, {expected}")
             for size in sizes:
-                check_int(name, size, 1)
+                check_int(name, size, 1, MOST_CHANNELS)
             object.__setattr__(self, name, tuple(sizes))
         for mult in self.ch_mult:
             if self.ch * mult % GROUPS:
@@ -74,9 +78,7 @@ class VQConfig:
             if self.channels != layout.channels:
                 expected = f"expected {layout.channels}, as {layout.name} has"
                 raise ValueError(f"channels: found {self.channels}, {expected}")
-        beta = self.beta
-        if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < math.inf:
-            raise ValueError(f"beta: found {beta!r}, expected a finite number >= 0")
+        check_finite("beta", self.beta, 0)
 
     @property
     def f(self) -> int:

@@ -194,6 +194,31 @@ def test_overflow_inside_ends_in_an_error(dtype: str, kv_dtype: str) -> None:
         made.start(FORCED, NULL, **SETTINGS).advance()
 
 
+QKV = "blocks.0.attention.qkv."
+SIGNS = np.repeat(np.array([3e30, -3e30, 1], np.float32), 8)  # all queries * all keys: -infinite
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {QKV + "weight": WEIGHTS[QKV + "weight"] * np.float32(1e30)},
+        {QKV + "bias": SIGNS},
+        {"embed.a.weight": WEIGHTS["embed.a.weight"] * np.float32(1e30)},
+        {"blocks.0.mlp.down.weight": WEIGHTS["blocks.0.mlp.down.weight"] * np.float32(1e30)},
+    ],
+    ids=["scores", "scores below all", "first norm", "last norm"],
+)
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("kv_dtype", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("isa", native.supported_isas())
+def test_overflow_of_scores_and_variances_ends_in_an_error(
+    changed: dict, dtype: str, kv_dtype: str, isa: str
+) -> None:
+    made = make(weights={**WEIGHTS, **changed}, dtype=dtype, kv_dtype=kv_dtype, isa=isa)
+    with pytest.raises(ValueError, match="the logit of token 0 is NaN"):
+        made.start(FORCED, NULL, **SETTINGS).advance()
+
+
 @pytest.mark.parametrize("size", [0.0, 1e-40, 1e-30, 1e30])
 def test_int8_of_extreme_weights(size: float) -> None:
     """Zeros and denormals vanish, huge weights keep their precision."""
@@ -375,13 +400,16 @@ def test_after_a_fork_the_engine_says_so(engine) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_ctrl_c_stops_promptly() -> None:
+@pytest.mark.parametrize(
+    "call", ["run.advance()", "engine.logits(np.zeros((1, 20000), np.int32))"]
+)
+def test_ctrl_c_stops_promptly(call: str) -> None:
     script = """
 import signal, sys, numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from mas_fast import _engine
 from mas_fast.config import preset
-config = preset("tiny").to_engine() | {"dim": 512, "mlp": 4096, "layers": 8}
+config = preset("tiny").to_engine() | {"dim": 512, "mlp": 4096, "layers": 2}
 config["streams"] = [{"name": "a", "length": 20000, "vocab": 2048}]
 rng = np.random.default_rng(0)
 def weights():
@@ -401,15 +429,17 @@ forced = np.full((1, 20000), -1, np.int32); forced[0, 0] = 1
 run = engine.start(forced, guidance=[1.0], temperature=[1.0], top_k=[None], top_p=[None])
 print("running", flush=True)
 try:
-    run.advance()
+    CALL
 except KeyboardInterrupt:
     print("stopped", run.position, flush=True)
+    assert engine.logits(np.zeros((1, 3), np.int32))["a"].shape == (1, 3, 2048)
 """
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", script.replace("CALL", call)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "running\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
     out, _ = process.communicate(timeout=20)
     assert out.startswith("stopped") and 1 <= int(out.split()[1]) < 20000
-    assert time.monotonic() - start < 3
+    assert process.returncode == 0 and time.monotonic() - start < 3

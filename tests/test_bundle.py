@@ -145,6 +145,8 @@ def change_config(path, change):
         (lambda c: c["gpt"]["streams"][0].update(vocab=-1), "vocab: found -1"),
         (lambda c: c["gpt"]["streams"][0].update(x=1), r"stream: unknown keys \['x'\]"),
         (lambda c: c.update(gpt=[1]), "GPT config: found list, expected a mapping"),
+        (lambda c: c["gpt"].update(layers=10**6), "layers: found 1000000, expected .* 1..1024"),
+        (lambda c: c["gpt"].update(dim=float("inf")), "dim: found inf, expected an integer"),
     ],
 )
 def test_a_wrong_config_is_named(tmp_path, change, message):
@@ -153,7 +155,10 @@ def test_a_wrong_config_is_named(tmp_path, change, message):
     refuses(path, rf"config\.json: .*{message}")
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[1, 2]", b"\xff\xfe", b'{"format": '])
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1, 2]", b"7", b"\xff\xfe", b'{"format": ', DEEP])
 def test_a_config_that_is_not_json_is_named(tmp_path, text):
     path, _ = make(tmp_path)
     (path / "config.json").write_bytes(text)
@@ -186,6 +191,8 @@ def test_trailing_bytes_and_noise_are_named(tmp_path):
     file.write_bytes(b"PK\x03\x04" * 1000)
     refuses(path, "truncated, or not safetensors")
     file.write_bytes(struct.pack("<Q", 16) + b"\xff" * 3984)
+    refuses(path, "found a header that is not safetensors")
+    file.write_bytes(struct.pack("<Q", len(DEEP)) + DEEP)
     refuses(path, "found a header that is not safetensors")
 
 
@@ -229,12 +236,19 @@ def overlap(header):
             lambda h: h["norm.bias"].update(dtype="F16"),
             r"found dtype F16, expected one of \['F32', 'BF16'\]",
         ),
-        (lambda h: h["norm.bias"].update(dtype=["F32"]), "found dtype"),
+        (lambda h: h["norm.bias"].update(dtype=["F32"]), r"found dtype \['F32'\], expected one of"),
         (lambda h: h["norm.bias"].update(dtype="BF16", shape=[2, 32]), "norm.bias: found shape"),
-        (lambda h: h["norm.bias"].pop("shape"), "not safetensors"),
-        (lambda h: h["norm.bias"].update(shape=None), "not safetensors"),
-        (lambda h: h["norm.bias"].update(data_offsets=[0]), "not safetensors"),
-        (lambda h: h["norm.bias"].update(data_offsets=[0, 10**30]), "found bytes"),
+        (lambda h: h["norm.bias"].pop("shape"), r"norm.bias: .*missing keys \['shape'\]"),
+        (lambda h: h.update({"norm.bias": 7}), "norm.bias: found int, expected a mapping"),
+        (lambda h: h["norm.bias"].update(shape=None), "norm.bias: shape: found None, expected a list"),
+        (lambda h: h["norm.bias"].update(shape=[1] * 5), "expected a list of 1 to 4 integers"),
+        (lambda h: h["norm.bias"].update(shape=[float("inf")]), "shape: found inf, expected an int"),
+        (lambda h: h["norm.bias"].update(shape=[32.0]), "shape: found 32.0, expected an integer"),
+        (lambda h: h["norm.bias"].update(shape=["32"]), "shape: found '32', expected an integer"),
+        (lambda h: h["norm.bias"].update(shape=[10**30]), "shape: found 10*, expected an integer"),
+        (lambda h: h["norm.bias"].update(data_offsets=[0]), r"data_offsets: found \[0\], expected"),
+        (lambda h: h["norm.bias"].update(data_offsets=[0, 10**30]), "data_offsets: found 10*, exp"),
+        (lambda h: h["norm.bias"].update(data_offsets=[0, 1]), "found bytes"),
         (overlap, "found bytes"),
     ],
 )
@@ -242,6 +256,13 @@ def test_a_wrong_header_is_named(tmp_path, change, message):
     path, _ = make(tmp_path)
     rewrite_header(path, change)
     refuses(path, rf"gpt\.safetensors: .*{message}")
+
+
+def test_what_safetensors_itself_refuses_is_named(tmp_path):
+    path, _ = make(tmp_path)
+    rewrite_header(path, lambda header: header.update(__metadata__={"step": 5}))
+    with pytest.raises(ValueError, match=r"gpt\.safetensors: .*string"):
+        load_gpt(path)
 
 
 def test_two_dtypes_are_named(tmp_path):

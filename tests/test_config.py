@@ -24,9 +24,11 @@ def test_config_round_trip_and_strictness(config):
     ("values", "message"),
     [
         ({"heads": 5}, "heads: found 5, expected a divisor of dim = 32"),
-        ({"layers": 0}, "layers: found 0, expected an integer >= 1"),
+        ({"layers": 0}, "layers: found 0, expected an integer in 1..1024"),
         ({"mlp": 8.0}, "mlp: found 8.0"),
         ({"positions": "rotary"}, r"found 'rotary', expected one of \['flat', 'grid'\]"),
+        ({"layers": 10**6}, "layers: found 1000000, expected an integer in 1..1024"),
+        ({"dim": 10**30}, "dim: found 10*, expected an integer in 1..65536"),
         ({"qk_norm": 1}, "qk_norm: found 1, expected True or False"),
         ({"streams": []}, "streams: found list"),
     ],

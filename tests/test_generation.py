@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from mas_fast import reference
-from mas_fast.bundle import save_gpt
+from mas_fast.bundle import load_gpt, save_gpt
 from mas_fast.generation import CppEngine, EagerEngine, generate_tokens, stream_tokens
 from mas_fast.gpt import GPT, preset
 from mas_fast.request import Sampling
+from mas_fast.streams import Stream, Streams
 
 TINY = preset("tiny")
 STREAMS = TINY.streams
@@ -342,6 +343,45 @@ def test_cpp_tokens_do_not_depend_on_the_batch(dtype):
         for n in range(3):
             alone = generate_tokens(engine, PROMPT[b], first_sample=n, **GUIDED)
             assert torch.equal(alone[0], together[b * 3 + n])
+
+
+@needs_engine
+@pytest.mark.parametrize("name", ["attention.qkv", "mlp.down", "embed.text"])
+def test_both_engines_refuse_what_overflows(name):
+    """Scores, then variances, beyond fp32: NaN, not the tokens of what is left."""
+    model = peaked(torch.float32)
+    with torch.no_grad():
+        for path, parameter in model.named_parameters():
+            if name in path:
+                parameter.mul_(1e30)
+    for engine in (EagerEngine(model), CppEngine(model, dtype="fp32", kv_dtype="fp32")):
+        with pytest.raises(ValueError, match="NaN"):
+            generate_tokens(engine, PROMPT, **SAMPLING)
+
+
+@needs_engine
+def test_both_engines_take_any_top_k():
+    model = peaked(torch.float32)
+    expected = generate_tokens(model, PROMPT, seed=2)
+    for engine in (EagerEngine(model), CppEngine(model, dtype="fp32", kv_dtype="fp32")):
+        for top_k in (64, 2**63, 10**30, {"img": 10**30}):
+            found = generate_tokens(engine, PROMPT, seed=2, top_k=top_k)
+            assert_same(model, found, expected, seed=2)
+
+
+@needs_engine
+def test_streams_may_be_called_as_anything(tmp_path):
+    """Also as the methods of the containers that hold their modules."""
+    names = ["keys", "type", "training", "forward", "add_module"]
+    streams = Streams(Stream(name, 3, 16, pad=0) for name in names)
+    model = peaked(torch.float32, streams=streams)
+    save_gpt(tmp_path, model)
+    options = {"guidance": {"type": 2.0}, "top_k": {"keys": 3}, "seed": 1}
+    expected = generate_tokens(model, [[1, 2, 3]], **options)
+    for source in (tmp_path, model):
+        engine = CppEngine(source, dtype="fp32", kv_dtype="fp32")
+        assert torch.equal(generate_tokens(engine, [[1, 2, 3]], **options), expected)
+    assert torch.equal(generate_tokens(load_gpt(tmp_path), [[1, 2, 3]], **options), expected)
 
 
 @needs_engine

@@ -46,14 +46,17 @@ def test_round_trip_through_plain_values():
     ("values", "message"),
     [
         ({"name": "a.b"}, "found 'a.b', expected an identifier"),
-        ({"length": 0}, "length: found 0, expected an integer >= 1"),
+        ({"length": 0}, "length: found 0, expected an integer in 1..1048576"),
         ({"length": True}, "length: found True"),
         ({"vocab": 2.0}, "vocab: found 2.0"),
+        ({"vocab": 1 << 23}, "vocab: found 8388608, expected an integer in 1..4194304"),
         ({"grid": (2, 2)}, r"grid: found \(2, 2\), expected height x width = 6"),
         ({"grid": 6}, r"grid: found 6, expected \(height, width\)"),
         ({"grid": (6.0, 1)}, "grid: found 6.0"),
         ({"loss_weight": -1}, "loss_weight: found -1"),
-        ({"loss_weight": float("nan")}, "loss_weight: found nan"),
+        ({"loss_weight": float("nan")}, "loss_weight: found nan, expected a finite number >= 0"),
+        ({"loss_weight": 10**400}, "loss_weight: found 10"),
+        ({"loss_weight": True}, "loss_weight: found True"),
         ({"pad": 32}, "pad: found 32, expected an integer in 0..31"),
     ],
 )
@@ -67,6 +70,8 @@ def test_an_unfit_stream_is_named(values, message):
     [
         ([], "found 0 tokens in all"),
         ([Stream("a", 1, 5)], "found 1 tokens in all, expected at least 2"),
+        ([Stream(name, 1 << 19, 5) for name in "abc"], "1572864 tokens in all, expected .*1048576"),
+        ([Stream(f"s{i}", 1, 5) for i in range(65)], "found 65, expected at most 64"),
         ([TEXT, TEXT], r"\['text', 'text'\], expected distinct"),
         ([Stream("a", 2, 5, loss_weight=0)], "no loss_weight above 0"),
         (["text"], "found 'text', expected Stream"),

@@ -78,9 +78,9 @@ void attend(const HeadCache& cache, int length, const float* query, float* out, 
   }
   if (cache.dtype == DType::int8)
     for (int t = 0; t < length; ++t) scores[t] *= cache.key_scales[t];
-  for (int t = length; t < padded; ++t) scores[t] = -3e38f;
+  for (int t = length; t < padded; ++t) scores[t] = -__builtin_inff();
 
-  VFloat most = splat(-3e38f);
+  VFloat most = splat(-__builtin_inff());
   for (int t = 0; t < padded; t += kLanes) most = max(most, load<VFloat>(scores + t));
   const VFloat bound = splat(largest(most));
   VFloat sums = {};

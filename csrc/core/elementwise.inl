@@ -24,7 +24,9 @@ void layer_norm(const float* x, const float* weight, const float* bias, int size
   const float mean = sum_terms(x, size, 0.0f, [](VFloat v) { return v; }) / float(size);
   const float squares =
       sum_terms(x, size, mean, [mean](VFloat v) { return (v - mean) * (v - mean); });
-  const float inverse = 1.0f / __builtin_sqrtf(squares / float(size) + epsilon);
+  // NaN where the variance is infinite: 1 / inf would leave the bias alone, a plausible result.
+  const float inverse =
+      1.0f / __builtin_sqrtf(squares / float(size) + epsilon) + (squares - squares);
   for (int i = 0; i < size; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
 

@@ -241,7 +241,7 @@ int predicted(const Config& config, int stream, int length) {
 }
 
 void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length,
-                    const std::vector<float*>& out) {
+                    const std::vector<float*>& out, const std::function<void()>& between) {
   const Config& config = engine.config();
   const Engine::Use use(engine);
   engine.reserve(kChunk, length);
@@ -265,6 +265,7 @@ void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length
       }
       engine.team().run(
           [&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); });
+      if (between) between();
     }
 }
 

@@ -76,9 +76,9 @@ class Run {
 
 // Teacher-forced logits of tokens [count, length], at most as long as a whole sequence: out[s] is
 // [count, positions that predict stream s, vocab of s]; stream 0 lacks its first position. An empty
-// out[s] where none do.
+// out[s] where none do. between() is called by the calling thread after each pass, and may throw.
 void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length,
-                    const std::vector<float*>& out);
+                    const std::vector<float*>& out, const std::function<void()>& between = {});
 
 // The positions of stream `s` that a sequence of `length` tokens predicts: those in (0, length].
 int predicted(const Config& config, int stream, int length);

@@ -1,5 +1,9 @@
 #include "team.h"
 
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -20,9 +24,18 @@ inline void relax() {
 
 }  // namespace
 
-Team::Team(int threads) : size_(threads) {
-  for (int thread = 1; thread < size_; ++thread)
-    threads_.emplace_back([this, thread] { serve(thread); });
+// A team of one is whole already, so ~Team() joins those that were started when this throws.
+Team::Team(int threads) : Team() {
+  threads_.reserve(threads - 1);
+  try {
+    for (; size_ < threads; ++size_)
+      threads_.emplace_back([this, thread = size_] { serve(thread); });
+  } catch (const std::system_error& error) {
+    throw std::runtime_error("threads is " + std::to_string(threads) + ", but only " +
+                             std::to_string(size_) + " can run here (" + error.what() +
+                             "); ask for fewer, or raise the limits of this process: ulimit -u "
+                             "(tasks), ulimit -v (address space)");
+  }
 }
 
 Team::~Team() {

@@ -20,6 +20,7 @@ struct Ahead {
 
 class Team {
  public:
+  // Throws std::runtime_error where the system starts fewer threads.
   explicit Team(int threads);
   ~Team();
   Team(const Team&) = delete;
@@ -35,9 +36,10 @@ class Team {
   void barrier(Ahead ahead = {});
 
  private:
+  Team() = default;
   void serve(int thread);
 
-  int size_;
+  int size_ = 1;
   std::vector<std::thread> threads_;
   const std::function<void(int)>* work_ = nullptr;
   alignas(64) std::atomic<uint32_t> round_{0};  // a new value starts the workers

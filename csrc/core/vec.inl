@@ -34,6 +34,7 @@ inline VInt as_int(VFloat bits) { return reinterpret_cast<VInt>(bits); }
 inline VFloat load_bf16(const void* from) {
   return as_float(__builtin_convertvector(load<VHalf>(from), VWord) << 16);
 }
+// b where one of them is NaN.
 inline VFloat max(VFloat a, VFloat b) { return a > b ? a : b; }
 
 inline float sum(VFloat value) {
@@ -53,9 +54,9 @@ inline float largest(VFloat value) {
 
 // e^x to 2 ulp for x <= 0 (below -87: about 1e-38, never zero, which a softmax does not notice):
 // 2^n times a polynomial of the remainder in [-ln2/2, ln2/2] (Cody and Waite's two-part ln 2,
-// Cephes' coefficients).
+// Cephes' coefficients). NaN stays NaN.
 inline VFloat exp_negative(VFloat x) {
-  x = max(x, splat(-87.0f));
+  x = max(splat(-87.0f), x);
   const VFloat shifted = x * 1.44269504089f + kRounder;
   const VFloat n = shifted - kRounder;
   const VFloat r = (x - n * 0.693359375f) + n * 2.12194440e-4f;

@@ -164,6 +164,6 @@ def layout_named(name: str | Layout) -> Layout:
     """The layout called `name`; a Layout is itself. ValueError names those that exist."""
     if isinstance(name, Layout):
         return name
-    if name not in LAYOUTS:
+    if not isinstance(name, str) or name not in LAYOUTS:
         raise ValueError(f"layout: found {name!r}, expected one of {list(LAYOUTS)}")
     return LAYOUTS[name]

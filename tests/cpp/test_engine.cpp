@@ -4,11 +4,21 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <new>
 #include <random>
 #include <stdexcept>
 
 #include "check.h"
 #include "core/run.h"
+
+// Every Buffer comes from here; after so many there is no memory left.
+static int allocations_left = -1;  // below 0: no end
+extern "C" void* aligned_alloc(size_t align, size_t bytes) noexcept {
+  if (allocations_left == 0) return nullptr;
+  allocations_left -= allocations_left > 0;
+  void* memory = nullptr;
+  return posix_memalign(&memory, align, bytes) ? nullptr : memory;
+}
 
 namespace {
 
@@ -286,6 +296,33 @@ void test_refusals(const Config& config) {
   CHECK_THROWS(run.advance(0, [&](int, int) { return run.advance(1, {}) > 0; }), std::logic_error);
 }
 
+// An engine that found no memory for a longer pass still makes those that it made before.
+void test_out_of_memory(const Config& config) {
+  const Tensors tensors = random_tensors(config);
+  const auto engine = make(config, tensors, DType::fp32, DType::fp32, 3, mas::best_isa());
+  std::vector<int32_t> all(config.length(), 1), few(all.begin(), all.begin() + 5);
+  const std::vector<Vector> exact = exact_logits(config, tensors, all);
+  const std::vector<Vector> exact_few(exact.begin(), exact.begin() + few.size());
+  CHECK_NEAR(worst_error(*engine, few, exact_few), 0, 1e-4);
+  for (int failures = 0;; ++failures) {
+    allocations_left = failures;
+    bool failed = false;
+    double error = 0;
+    try {
+      error = worst_error(*engine, all, exact);
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
+    allocations_left = -1;
+    if (!failed) {
+      CHECK(failures >= 8);  // the buffers of a pass; then the cache
+      CHECK_NEAR(error, 0, 1e-4);
+      return;
+    }
+    CHECK_NEAR(worst_error(*engine, few, exact_few), 0, 1e-4);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -303,5 +340,6 @@ int main() {
   test_shape(odd);
   test_shape(wide);
   test_refusals(odd);
+  test_out_of_memory(odd);
   return check::finish();
 }
