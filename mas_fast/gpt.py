@@ -155,9 +155,7 @@ class GPT(nn.Module):
         self.config = config
         self.streams = config.streams
         with torch.device("meta"):
-            self.embed = ByStream(
-                {s.name: nn.Embedding(s.vocab, config.dim) for s in self.streams}
-            )
+            self.embed = ByStream({s.name: nn.Embedding(s.vocab, config.dim) for s in self.streams})
             self.position = ByStream({s.name: self._positions(s) for s in self.streams})
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)

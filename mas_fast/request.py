@@ -32,7 +32,9 @@ class Sampling:
         if self.top_p is not None:
             check_finite("top_p", self.top_p)
             if not 0 < self.top_p <= 1:
-                raise ValueError(f"top_p: found {self.top_p!r}, expected None or a number in (0, 1]")
+                raise ValueError(
+                    f"top_p: found {self.top_p!r}, expected None or a number in (0, 1]"
+                )
 
 
 @dataclass(frozen=True)

@@ -400,9 +400,7 @@ def test_after_a_fork_the_engine_says_so(engine) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize(
-    "call", ["run.advance()", "engine.logits(np.zeros((1, 20000), np.int32))"]
-)
+@pytest.mark.parametrize("call", ["run.advance()", "engine.logits(np.zeros((1, 20000), np.int32))"])
 def test_ctrl_c_stops_promptly(call: str) -> None:
     script = """
 import signal, sys, numpy as np

@@ -240,9 +240,15 @@ def overlap(header):
         (lambda h: h["norm.bias"].update(dtype="BF16", shape=[2, 32]), "norm.bias: found shape"),
         (lambda h: h["norm.bias"].pop("shape"), r"norm.bias: .*missing keys \['shape'\]"),
         (lambda h: h.update({"norm.bias": 7}), "norm.bias: found int, expected a mapping"),
-        (lambda h: h["norm.bias"].update(shape=None), "norm.bias: shape: found None, expected a list"),
+        (
+            lambda h: h["norm.bias"].update(shape=None),
+            "norm.bias: shape: found None, expected a list",
+        ),
         (lambda h: h["norm.bias"].update(shape=[1] * 5), "expected a list of 1 to 4 integers"),
-        (lambda h: h["norm.bias"].update(shape=[float("inf")]), "shape: found inf, expected an int"),
+        (
+            lambda h: h["norm.bias"].update(shape=[float("inf")]),
+            "shape: found inf, expected an int",
+        ),
         (lambda h: h["norm.bias"].update(shape=[32.0]), "shape: found 32.0, expected an integer"),
         (lambda h: h["norm.bias"].update(shape=["32"]), "shape: found '32', expected an integer"),
         (lambda h: h["norm.bias"].update(shape=[10**30]), "shape: found 10*, expected an integer"),

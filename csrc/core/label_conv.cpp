@@ -48,8 +48,8 @@ std::vector<float> label_table(const LabelMaps& maps, const LabelWeights& weight
   return table;
 }
 
-void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t first,
-                int64_t last, float* out, Isa isa) {
+void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t first, int64_t last,
+                float* out, Isa isa) {
   const LabelConvRows& rows = rows_of(isa);
   std::vector<int32_t> scratch(maps.scratch_values());
   for (int64_t line = first; line < last; ++line)

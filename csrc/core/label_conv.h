@@ -23,8 +23,8 @@ struct LabelWeights {
 std::vector<float> label_table(const LabelMaps& maps, const LabelWeights& weights);
 
 // Lines first..last-1 of out [images * height, width, outputs].
-void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t first,
-                int64_t last, float* out, Isa isa);
+void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t first, int64_t last,
+                float* out, Isa isa);
 
 // The gradients of the weights, contiguous, and of the bias, of outputs first..last-1, for grad
 // [images * height, width, outputs]: added up in fp64 in the order of the pixels.

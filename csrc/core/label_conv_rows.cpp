@@ -41,8 +41,8 @@ void find_rows(const LabelMaps& maps, int64_t line, int32_t* rows) {
   }
 }
 
-void forward(const LabelMaps& maps, int64_t line, const float* table, int outputs,
-             int32_t* scratch, float* out) {
+void forward(const LabelMaps& maps, int64_t line, const float* table, int outputs, int32_t* scratch,
+             float* out) {
   constexpr int kWide = 4;
   const size_t width = maps.width;
   find_rows(maps, line, scratch);
@@ -53,8 +53,7 @@ void forward(const LabelMaps& maps, int64_t line, const float* table, int output
     int i = 0;
     for (; i + kWide * kLanes <= outputs; i += kWide * kLanes) {
       VFloat sums[kWide];
-      for (int v = 0; v < kWide; ++v)
-        sums[v] = load<VFloat>(row[kLabelTaps] + i + v * kLanes);
+      for (int v = 0; v < kWide; ++v) sums[v] = load<VFloat>(row[kLabelTaps] + i + v * kLanes);
       for (int tap = 0; tap < kLabelTaps; ++tap)
         for (int v = 0; v < kWide; ++v) sums[v] += load<VFloat>(row[tap] + i + v * kLanes);
       for (int v = 0; v < kWide; ++v) store(out + i + v * kLanes, sums[v]);

@@ -76,8 +76,7 @@ void check_case(const Case& c, mas::Isa isa) {
           CHECK(std::abs(out[1 + at] - want) < 1e-5);
         }
     CHECK(std::abs(bias[o] - sum) < 1e-5);
-    for (int i = 0; i < stride; ++i)
-      CHECK(std::abs(weight[o * stride + i] - slope[i]) < 1e-5);
+    for (int i = 0; i < stride; ++i) CHECK(std::abs(weight[o * stride + i] - slope[i]) < 1e-5);
   }
 }
 
