@@ -1,9 +1,10 @@
 """data/shards.py: folders that are written shard by shard, and token shards read without copies."""
 
 import json
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -193,6 +194,20 @@ def test_a_shard_that_was_cut_is_made_again(tmp_path):
     assert ShardFolder(tmp_path, TOKENS, "arrow", options(), len(COUNTS)).begin() == [2]
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
+def test_a_shard_whose_sidecar_is_damaged_is_made_again(tmp_path, damage):
+    folder = fill(tmp_path)
+    folder._lock.close()
+    before = content(folder.path)
+    folder.sidecar(1).write_bytes(damage)
+    again = ShardFolder(folder.path, TOKENS, "arrow", options(), len(COUNTS))
+    assert again.begin() == [1]
+    batch = token_batch(STREAMS, **rows(1, COUNTS[1]))
+    again.commit(1, lambda file: write_tokens(file, batch, "arrow"))
+    again.finish()
+    assert content(folder.path) == before
+
+
 def test_a_failure_while_writing_leaves_nothing(tmp_path):
     folder = ShardFolder(tmp_path, SCENES, "tar", {}, 1)
     folder.begin()
@@ -243,24 +258,25 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
             read_manifest(tmp_path, SCENES)
 
 
-def _begin(path, answer) -> None:
-    try:
-        ShardFolder(path, SCENES, "tar", {}, 1).begin()
-        answer.put("begun")
-    except ValueError as error:
-        answer.put(str(error))
+BEGIN = """
+import sys
+from mas_fast.data.shards import SCENES, ShardFolder
+try:
+    ShardFolder(sys.argv[1], SCENES, "tar", {}, 1).begin()
+    print("begun")
+except ValueError as error:
+    print(error)
+"""
 
 
 def test_one_run_at_a_time(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    answer = context.SimpleQueue()
     folder = ShardFolder(tmp_path, SCENES, "tar", {}, 1)
     folder.begin()
+    command = [sys.executable, "-c", BEGIN, str(tmp_path)]
     for expected in ("found another run that writes to it", "begun"):
-        process = context.Process(target=_begin, args=(tmp_path, answer))
-        process.start()
-        process.join()
-        assert expected in answer.get()
+        assert (
+            expected in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        )
         folder._lock.close()
 
 

@@ -118,7 +118,10 @@ class ShardFolder:
         shard, sidecar = self.shard(number), self.sidecar(number)
         if not (shard.is_file() and sidecar.is_file()):
             return False
-        return read_json(sidecar).get("bytes") == shard.stat().st_size
+        try:
+            return read_json(sidecar).get("bytes") == shard.stat().st_size
+        except ValueError:  # a damaged sidecar: its shard is made again
+            return False
 
     def _check(self, found: dict) -> None:
         for name in sorted({*found, *self.options}):
