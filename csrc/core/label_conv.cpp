@@ -5,27 +5,6 @@
 
 namespace mas {
 
-namespace {
-
-const LabelConvRows& rows_of(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::avx2:
-      return avx2::label_conv_rows;
-    case Isa::avx512:
-      return avx512::label_conv_rows;
-    case Isa::avx512_vnni:
-      return avx512_vnni::label_conv_rows;
-    case Isa::avx512_bf16:
-      return avx512_bf16::label_conv_rows;
-#endif
-    default:
-      return generic::label_conv_rows;
-  }
-}
-
-}  // namespace
-
 std::vector<float> label_table(const LabelMaps& maps, const LabelWeights& weights) {
   const size_t outputs = weights.outputs;
   const auto at = [&](int64_t output, int64_t channel, int tap) {
@@ -50,7 +29,7 @@ std::vector<float> label_table(const LabelMaps& maps, const LabelWeights& weight
 
 void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t first, int64_t last,
                 float* out, Isa isa) {
-  const LabelConvRows& rows = rows_of(isa);
+  const LabelConvRows& rows = MAS_CHOOSE(isa, label_conv_rows);
   std::vector<int32_t> scratch(maps.scratch_values());
   for (int64_t line = first; line < last; ++line)
     rows.forward(maps, line, table, outputs, scratch.data(), out + line * maps.width * outputs);
@@ -58,7 +37,7 @@ void label_conv(const LabelMaps& maps, const float* table, int outputs, int64_t 
 
 void label_conv_backward(const LabelMaps& maps, const float* grad, int outputs, int first, int last,
                          float* weight, float* bias, Isa isa) {
-  const LabelConvRows& rows = rows_of(isa);
+  const LabelConvRows& rows = MAS_CHOOSE(isa, label_conv_rows);
   const int count = last - first;
   std::vector<int32_t> scratch(maps.scratch_values());
   std::vector<double> sums(size_t(maps.table_rows()) * count);

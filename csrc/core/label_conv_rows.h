@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "packed.h"
+#include "per_isa.h"
 
 namespace mas {
 
@@ -38,22 +39,6 @@ struct LabelConvRows {
                    int last, int32_t* scratch, double* sums);
 };
 
-namespace generic {
-extern const LabelConvRows label_conv_rows;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const LabelConvRows label_conv_rows;
-}
-namespace avx512 {
-extern const LabelConvRows label_conv_rows;
-}
-namespace avx512_vnni {
-extern const LabelConvRows label_conv_rows;
-}
-namespace avx512_bf16 {
-extern const LabelConvRows label_conv_rows;
-}
-#endif
+MAS_DECLARE_PER_ISA(LabelConvRows, label_conv_rows)
 
 }  // namespace mas

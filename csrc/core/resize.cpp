@@ -52,23 +52,6 @@ struct Axis {
   }
 };
 
-const ResizeRows& rows_of(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::avx2:
-      return avx2::resize_rows;
-    case Isa::avx512:
-      return avx512::resize_rows;
-    case Isa::avx512_vnni:
-      return avx512_vnni::resize_rows;
-    case Isa::avx512_bf16:
-      return avx512_bf16::resize_rows;
-#endif
-    default:
-      return generic::resize_rows;
-  }
-}
-
 template <class T>
 T round_to(T size, T multiple) {
   return (size + multiple - 1) / multiple * multiple;
@@ -97,7 +80,7 @@ void pass(const uint8_t* from, ptrdiff_t stride, int count, const Axis& axis, ui
 void resize(const Picture& picture, const Box& box, int height, int width, uint8_t* out, Isa isa) {
   const Axis down(picture.height, box.top, box.height, height);
   Axis across(picture.width, box.left, box.width, width);
-  const ResizeRows& rows = rows_of(isa);
+  const ResizeRows& rows = MAS_CHOOSE(isa, resize_rows);
   // Only the columns that the result sees.
   const int left = across.first.front(), columns = across.first.back() + across.taps - left;
   for (int& first : across.first) first -= left;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "per_isa.h"
+
 namespace mas {
 
 constexpr int kResizeLine = 64;  // bytes that a line of a buffer is a multiple of
@@ -26,17 +28,6 @@ struct ResizeRows {
                     ptrdiff_t to_stride);
 };
 
-#define MAS_DECLARE(level)             \
-  namespace level {                    \
-  extern const ResizeRows resize_rows; \
-  }
-MAS_DECLARE(generic)
-#if defined(__x86_64__)
-MAS_DECLARE(avx2)
-MAS_DECLARE(avx512)
-MAS_DECLARE(avx512_vnni)
-MAS_DECLARE(avx512_bf16)
-#endif
-#undef MAS_DECLARE
+MAS_DECLARE_PER_ISA(ResizeRows, resize_rows)
 
 }  // namespace mas

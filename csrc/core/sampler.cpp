@@ -14,24 +14,6 @@ namespace mas {
 
 namespace {
 
-const SamplerRows& rows_of(Isa isa) {
-#if defined(__x86_64__)
-  switch (isa) {
-    case Isa::generic:
-      break;
-    case Isa::avx2:
-      return avx2::sampler_rows;
-    case Isa::avx512:
-      return avx512::sampler_rows;
-    case Isa::avx512_vnni:
-      return avx512_vnni::sampler_rows;
-    case Isa::avx512_bf16:
-      return avx512_bf16::sampler_rows;
-  }
-#endif
-  return generic::sampler_rows;
-}
-
 constexpr int kDigitBits = 11, kDigits = 1 << kDigitBits;
 
 struct Scratch {
@@ -167,7 +149,7 @@ size_t sampler_scratch_bytes(int vocab) { return Scratch::bytes(static_cast<size
 
 int32_t sample_or_nan(const float* cond, const float* uncond, int vocab, const Sampling& sampling,
                       const Draw& draw, void* memory, uint8_t* kept, Isa isa) noexcept {
-  const SamplerRows& rows = rows_of(isa);
+  const SamplerRows& rows = MAS_CHOOSE(isa, sampler_rows);
   const Scratch scratch(memory, static_cast<size_t>(vocab));
   const float temperature = static_cast<float>(sampling.temperature);
   const RowSummary row = rows.logits(cond, uncond, static_cast<float>(sampling.guidance),

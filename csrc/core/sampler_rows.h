@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "per_isa.h"
+
 namespace mas {
 
 struct RowSummary {
@@ -26,22 +28,6 @@ struct SamplerRows {
                   uint32_t sample, uint32_t position);
 };
 
-namespace generic {
-extern const SamplerRows sampler_rows;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const SamplerRows sampler_rows;
-}
-namespace avx512 {
-extern const SamplerRows sampler_rows;
-}
-namespace avx512_vnni {
-extern const SamplerRows sampler_rows;
-}
-namespace avx512_bf16 {
-extern const SamplerRows sampler_rows;
-}
-#endif
+MAS_DECLARE_PER_ISA(SamplerRows, sampler_rows)
 
 }  // namespace mas

@@ -9,23 +9,6 @@ namespace mas {
 
 namespace {
 
-const VqRows& rows_of(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::avx2:
-      return avx2::vq_rows;
-    case Isa::avx512:
-      return avx512::vq_rows;
-    case Isa::avx512_vnni:
-      return avx512_vnni::vq_rows;
-    case Isa::avx512_bf16:
-      return avx512_bf16::vq_rows;
-#endif
-    default:
-      return generic::vq_rows;
-  }
-}
-
 int in_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most)
     throw std::invalid_argument(std::string(name) + " is " + std::to_string(value) +
@@ -67,7 +50,7 @@ int32_t vq_nearest_of(const VqCodes& codes, const float* x, const int32_t* ids, 
 }
 
 VqCodebook::VqCodebook(const float* codes, int64_t count, int64_t channels, Isa isa)
-    : rows_(rows_of(isa)) {
+    : rows_(MAS_CHOOSE(isa, vq_rows)) {
   codes_.count = in_range("the number of codes", count, 1 << 30);
   codes_.channels = in_range("the number of channels", channels, kVqMaxChannels);
   centre_ = centre_of(codes, count, channels);

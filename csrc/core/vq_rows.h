@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "packed.h"
+#include "per_isa.h"
 
 namespace mas {
 
@@ -48,22 +49,6 @@ struct VqRows {
 // the channels, each operation rounded once; the lowest id of equals. In vq.cpp, for all levels.
 int32_t vq_nearest_of(const VqCodes& codes, const float* x, const int32_t* ids, int count);
 
-namespace generic {
-extern const VqRows vq_rows;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const VqRows vq_rows;
-}
-namespace avx512 {
-extern const VqRows vq_rows;
-}
-namespace avx512_vnni {
-extern const VqRows vq_rows;
-}
-namespace avx512_bf16 {
-extern const VqRows vq_rows;
-}
-#endif
+MAS_DECLARE_PER_ISA(VqRows, vq_rows)
 
 }  // namespace mas
