@@ -210,7 +210,9 @@ def test_files_round_trip(tmp_path, layout, shape):
     assert Scene.from_pngs(labels, edges) == scene
     (tmp_path / "seg.png").write_bytes(labels)
     (tmp_path / "edge.png").write_bytes(edges)
-    assert Scene.from_pngs(tmp_path / "seg.png", tmp_path / "edge.png") == scene
+    again = Scene.from_pngs(tmp_path / "seg.png", tmp_path / "edge.png")
+    assert again == scene
+    assert again.edges.view(np.uint8).max() <= 1  # Pillow's bools are 0 and 255
     opened = Image.open(tmp_path / "seg.png")
     assert opened.mode == "P" and (np.array(opened.convert("RGB")) == scene.colors()).all()
 

@@ -48,7 +48,9 @@ def png_array(
             f"{what}: found {image.format} of mode {image.mode}, "
             f"expected PNG of mode {' or '.join(modes)}"
         )
-    return np.array(image), image.text
+    pixels = np.array(image)
+    # Pillow's bools have the byte 255, which whoever takes them for integers does not expect.
+    return (pixels.view(np.uint8) != 0 if pixels.dtype == bool else pixels), image.text
 
 
 def _reason(error: Exception) -> str:
