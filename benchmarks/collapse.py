@@ -8,6 +8,7 @@ channels (mas159), network, loss weights, seed and batches."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -191,22 +192,20 @@ def train(name: str, settings: SegSettings, data: Scenes) -> tuple[list[Point], 
 def run(
     data: Path = DATA,
     docs: Path = ROOT / "docs",
-    folder: Path = Path("runs/collapse"),
     overrides: tuple[str, ...] = ("--steps", "800", "--sheet_every", "80"),
 ) -> dict:
-    """Train both, write the page, and return the record, with its table. folder: of the two runs,
-    which must be new: the curves are of whole runs. ValueError without the data."""
+    """Train both, write the page, and return the record, with its table. ValueError without the
+    data."""
     if not data.is_dir():
         raise ValueError(f"{data}: found no such folder, expected {', '.join(SOURCES)} in it")
     file = ROOT / "configs" / "vq-seg-small.yaml"
     settings = read(SegSettings, file, ["--data", str(data), *overrides])
     scenes = Scenes(data, settings.config().resolution)
     runs, guesses = {}, {}
-    for name in (WITH, WITHOUT):
-        own = replace(settings, folder=folder / name.replace(" ", "-"))
-        if own.folder.exists():
-            raise ValueError(f"{own.folder}: found a run, expected a new folder: remove it")
-        runs[name], guesses[name] = train(name, own, scenes)
+    with tempfile.TemporaryDirectory() as folder:  # the curves are of whole runs: none goes on
+        for name in (WITH, WITHOUT):
+            own = replace(settings, folder=Path(folder) / name.replace(" ", "-"))
+            runs[name], guesses[name] = train(name, own, scenes)
     pictures = docs / "collapse"
     pictures.mkdir(parents=True, exist_ok=True)
     curves(runs).savefig(pictures / "curves.png", dpi=100)
@@ -272,7 +271,7 @@ def page(runs: dict[str, list[Point]], count: int, settings: SegSettings) -> str
         for i, step in enumerate(steps)
     ]
     classes = [[name, *(points[-1].iou[name] for points in runs.values())] for name in names]
-    total = summary(runs)
+    total, size = summary(runs), settings.config().resolution
     return f"""# The collapse to "background", and the three rules
 
 Written by `mas-fast bench collapse`; the figures are of one run of it.
@@ -283,12 +282,11 @@ so that a tokenizer learns it first, and may answer "background" to everything. 
 (`mas_fast/scene/rules.py`) take it away: a gate that asks the panoptic map for people, no
 background label, one label for a pixel.
 
-Two tokenizers were trained on the same {count} scenes (COCO and CIHP,
-{settings.config().resolution} px), for {settings.steps} steps each, with the same network, seed,
-batches and loss weights: one on clean scenes, the other on the layers as they come. Each is asked
-for the likeliest of the label
-channels of each pixel, and this is compared with the clean scene. The last column but one asks
-again and leaves the background out: what the tokenizer knows beneath it.
+Two tokenizers were trained on the same {count} scenes of COCO and CIHP, at {size} px, for
+{settings.steps} steps each, with the same network, seed, batches and loss weights: one on clean
+scenes, the other on the layers as they come. Each is asked for the likeliest of the label channels
+of each pixel, and this is compared with the clean scene. The last column but one asks again and
+leaves the background out: what the tokenizer knows beneath it.
 
 {markdown(total["columns"], total["rows"])}
 
