@@ -19,7 +19,7 @@ from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from benchmarks.worker import INSTALL, Worker
-from mas_fast import ops, reference
+from mas_fast import ops, reference_cross_entropy
 from mas_fast.gpt import preset
 
 OURS, SPLIT, WHOLE = "mas_fast", "split heads, F.cross_entropy", "one head, F.cross_entropy"
@@ -178,7 +178,7 @@ def check(plan: Plan, dtype: torch.dtype) -> None:
     exact = [t.detach().double().requires_grad_() for t in tensors]
     wanted = every(
         exact,
-        lambda hidden, *w: reference.stream_cross_entropy(
+        lambda hidden, *w: reference_cross_entropy.stream_cross_entropy(
             hidden, w, small.targets, small.lengths, weights=small.weights
         )[0],
     )

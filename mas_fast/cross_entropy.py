@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from . import reference
+from . import reference_cross_entropy
 
 NOTHING = -(1 << 63)  # the id that no stream ignores
 # Of logits, and of hidden states and their gradients.
@@ -49,10 +49,10 @@ def stream_cross_entropy(
 
     dtype: of the products. wanted: whether to form the gradient of hidden and of each head; those
     that are not have no elements. triton: on a GPU, with kernels/cross_entropy.py. All else as in
-    `reference.stream_cross_entropy`, with NOTHING for a stream that ignores no id.
+    `reference_cross_entropy`, with NOTHING for a stream that ignores no id.
     """
     known = [None if i == NOTHING else i for i in ignored]
-    reference.check_targets(targets, [len(head) for head in heads], lengths, known)
+    reference_cross_entropy.check_targets(targets, [len(head) for head in heads], lengths, known)
     with torch.autocast(hidden.device.type, enabled=False):
         return _forward(
             hidden, heads, targets, lengths, weights, ignored, dtype, wanted, _kernels(triton)

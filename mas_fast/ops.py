@@ -22,6 +22,7 @@ from . import (
     native,
     reference,
     reference_attention,
+    reference_cross_entropy,
     reference_label_conv,
 )
 
@@ -160,7 +161,7 @@ def stream_cross_entropy(
     impl: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The weighted mean over streams of the mean cross-entropy of each, and those means without
-    gradient, [streams], as `reference.stream_cross_entropy` defines them.
+    gradient, [streams], as `reference_cross_entropy` defines them.
 
     hidden: [B, T, D]; heads: the weight [V, D] of each stream's head; targets: int64 or int32
     [B, T], what each position predicts; lengths: how many positions predict each stream; weights:
@@ -185,10 +186,10 @@ def stream_cross_entropy(
             f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
         )
     if impl == "reference":
-        return reference.stream_cross_entropy(
+        return reference_cross_entropy.stream_cross_entropy(
             hidden, heads, targets, lengths, weights=weights, ignored=ignored
         )
-    weights, ignored = reference.check_stream_cross_entropy(
+    weights, ignored = reference_cross_entropy.check_stream_cross_entropy(
         hidden, heads, targets, lengths, weights, ignored
     )
     device = hidden.device.type

@@ -1,6 +1,8 @@
 """Shared fixtures, and when slow tests run: with `pytest --slow`, or where CI=true."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,22 @@ def photos(tmp_path) -> Path:
         for part, content in zip(("seg", "edge"), scene.to_pngs(), strict=True):
             (folder / f"{i}.{part}.png").write_bytes(content)
     return folder
+
+
+@pytest.fixture
+def run_interpreted():
+    """run(file, keyword): the tests of a file that have the keyword, in a pytest of their own where
+    Triton's interpreter runs the kernels. They must pass."""
+
+    def run(file: str, keyword: str = "triton") -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-k", keyword, "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, file],
+            env=os.environ | {"TRITON_INTERPRET": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+        assert " passed" in done.stdout
+
+    return run

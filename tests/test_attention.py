@@ -8,8 +8,6 @@ import importlib.util
 import itertools
 import math
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -412,16 +410,8 @@ def test_triton_refuses_what_it_cannot_do():
 
 @needs_triton
 @pytest.mark.skipif(INTERPRETED, reason="this is the pytest that it starts")
-def test_triton_kernels_under_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-k", "test_triton", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+def test_triton_kernels_under_the_interpreter(run_interpreted):
+    run_interpreted(__file__, "test_triton")
 
 
 # ---- Triton, on a GPU ------------------------------------------------------------------------

@@ -18,8 +18,8 @@ LAYERS = (
     + ("scene.readers", "scene.semantic", "scene.words")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
-    ("config", "vq_config", "request", "reference", "reference_attention", "bpe", "foreign")
-    + ("reference_label_conv",),
+    ("config", "vq_config", "request", "reference", "bpe", "foreign"),
+    ("reference_attention", "reference_cross_entropy", "reference_label_conv"),
     ("attention", "cross_entropy", "label_table"),
     ("ops",),
     ("quantizer",),

@@ -7,8 +7,6 @@ TRITON_INTERPRET when it is imported; and on a GPU, where there is one.
 import importlib.util
 import math
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -281,16 +279,8 @@ def test_bad_statistics(arguments, error, words, impl):
 
 @needs_triton
 @pytest.mark.skipif(INTERPRETED, reason="this is the pytest that it starts")
-def test_triton_kernels_under_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-k", "triton", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+def test_triton_kernels_under_the_interpreter(run_interpreted):
+    run_interpreted(__file__)
 
 
 @needs_triton

@@ -1,0 +1,145 @@
+"""The definition of the loss over streams in plain PyTorch: any device, as in reference.py.
+
+It is arithmetic in the dtype of its inputs, and what is compared with it is so within bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mas_fast.reference import to_integer, to_real
+
+
+def stream_cross_entropy(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    *,
+    weights: Sequence[float] | None = None,
+    ignored: Sequence[int | None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The weighted mean over streams of the mean cross-entropy of each, a scalar, and those means
+    without gradient, [streams]; in nats, fp32, or fp64 for fp64 inputs.
+
+    hidden: floating [B, T, D]; heads: the weight of each stream's head, [V, D] of the dtype of
+    hidden (of any two where torch.autocast is on); targets: int64 or int32 [B, T], the token that
+    each position predicts; lengths: how many of the T positions, in order, predict each stream.
+    Formula: sum_s w_s loss_s / sum_s w_s, loss_s = mean over t of logsumexp(l_t) - l_t[target_t],
+    l_t = hidden_t . heads[s], weights 1 by default. A target equal to its stream's entry of
+    `ignored` counts for nothing; a stream without counted targets has loss 0 and keeps its weight.
+
+    Raises as `check_stream_cross_entropy`, and as `check_targets` where targets are on a CPU.
+    """
+    weights, ignored = check_stream_cross_entropy(hidden, heads, targets, lengths, weights, ignored)
+    check_targets(targets, [len(head) for head in heads], lengths, ignored)
+    losses = []
+    parts = zip(hidden.split(lengths, 1), heads, targets.split(lengths, 1), ignored, strict=True)
+    for x, head, target, skipped in parts:
+        logits = F.linear(x.flatten(0, 1), head)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        target = target.flatten().long()
+        counted = (
+            torch.ones_like(target, dtype=torch.bool) if skipped is None else target != skipped
+        )
+        kept = target.masked_fill(~counted, 0)[:, None]
+        nats = logits.logsumexp(1) - logits.gather(1, kept)[:, 0]
+        losses.append(torch.where(counted, nats, 0).sum() / counted.sum().clamp(min=1))
+    loss = sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
+    return loss, torch.stack(losses).detach()
+
+
+def check_stream_cross_entropy(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    weights: Sequence[float] | None,
+    ignored: Sequence[int | None] | None,
+) -> tuple[list[float], list[int | None]]:
+    """Weights and ignored ids, one per stream. Looks at no value of a tensor.
+
+    Raises TypeError for a wrong type or dtype, else ValueError, naming the value and those allowed.
+    """
+    for name, tensor in (("hidden", hidden), *((f"heads[{i}]", h) for i, h in enumerate(heads))):
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name} must be a floating-point tensor, found {found}")
+    if hidden.dim() != 3 or hidden.shape[2] < 1:
+        raise ValueError(f"hidden must be [batch, positions, width], found {list(hidden.shape)}")
+    autocast = torch.is_autocast_enabled(hidden.device.type)
+    for i, head in enumerate(heads):
+        if head.dtype != hidden.dtype and not autocast:
+            raise TypeError(
+                f"heads[{i}] must be {hidden.dtype} like hidden, found {head.dtype}; "
+                "they may differ under torch.autocast alone"
+            )
+        if head.dim() != 2 or head.shape[0] < 1 or head.shape[1] != hidden.shape[2]:
+            raise ValueError(
+                f"heads[{i}] must be [vocabulary, {hidden.shape[2]}], found {list(head.shape)}"
+            )
+        if head.device != hidden.device:
+            raise ValueError(
+                f"heads[{i}] must be on {hidden.device} like hidden, found it on {head.device}"
+            )
+    if not isinstance(targets, Tensor) or targets.dtype not in (torch.int64, torch.int32):
+        found = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
+        raise TypeError(f"targets must be an int64 or int32 tensor, found {found}")
+    if targets.shape != hidden.shape[:2] or targets.device != hidden.device:
+        raise ValueError(
+            f"targets must be {list(hidden.shape[:2])} on {hidden.device}, "
+            f"found {list(targets.shape)} on {targets.device}"
+        )
+    count = len(heads)
+    weights = [1.0] * count if weights is None else list(weights)
+    ignored = [None] * count if ignored is None else list(ignored)
+    for name, values in (("lengths", lengths), ("weights", weights), ("ignored", ignored)):
+        if len(values) != count or not count:
+            raise ValueError(
+                f"{name} must have one entry for each of the {count} heads (at least 1), "
+                f"found {list(values)}"
+            )
+    if any(to_integer("lengths", n) < 0 for n in lengths) or sum(lengths) != hidden.shape[1]:
+        raise ValueError(
+            f"lengths must be at least 0 and add up to the {hidden.shape[1]} positions of hidden, "
+            f"found {list(lengths)}"
+        )
+    if not all(0 <= to_real("weights", w) < math.inf for w in weights) or not sum(weights) > 0:
+        raise ValueError(f"weights must be finite, at least 0 and not all 0, found {list(weights)}")
+    for value in ignored:
+        if value is not None:
+            to_integer("ignored", value)
+    return [float(w) for w in weights], ignored
+
+
+def check_targets(
+    targets: Tensor, vocabs: Sequence[int], lengths: Sequence[int], ignored: Sequence[int | None]
+) -> None:
+    """Raises ValueError, naming the first of them, for targets on a CPU that are neither in
+    0..vocab - 1 of their stream nor its ignored id. Those on a GPU are trusted: to look at them
+    would be to wait for it."""
+    if targets.device.type != "cpu":
+        return
+    parts = zip(targets.split(lengths, 1), vocabs, ignored, strict=True)
+    for stream, (target, vocab, skipped) in enumerate(parts):
+        if not target.numel():
+            continue
+        least, most = (int(value) for value in target.aminmax())
+        if 0 <= least and most < vocab:
+            continue
+        wrong = (target < 0) | (target >= vocab)
+        if skipped is not None:
+            wrong &= target.long() != skipped
+        if wrong.any():
+            row, position = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"targets of stream {stream} must be in 0..{vocab - 1}"
+                f"{'' if skipped is None else f', or {skipped}, which is ignored'}; "
+                f"found {int(target[row, position])} in row {row}, "
+                f"position {position + sum(lengths[:stream])}"
+            )
