@@ -165,6 +165,30 @@ def shown(bits, mask, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
+def keys_of(starts, bits, tile, start, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Which tiles of keys a tile of queries visits: numbers, or entries of the table."""
+    begin, end = 0, tl.cdiv(start + ROWS, COLUMNS)
+    if bits is not None:
+        begin, end = tl.load(starts + tile), tl.load(starts + tile + 1)
+    return begin, end
+
+
+@triton.jit
+def keys_at(entries, bits, t, start, COLUMNS: tl.constexpr):
+    """(first key, whether the tile is only partly visible, its mask in the table if so)."""
+    if bits is None:
+        column = t * COLUMNS
+        partial = column + COLUMNS > start + 1
+        mask = 0
+    else:
+        entry = tl.load(entries + t)
+        column = (entry & COLUMN) * COLUMNS
+        partial = entry > COLUMN
+        mask = entry // (COLUMN + 1) - 1
+    return column, partial, mask
+
+
+@triton.jit
 def forward_kernel(
     q, k, v, o, lse, order, starts, entries, bits, first, length, heads, scale,
     q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, o_b, o_h, o_t,
@@ -181,17 +205,9 @@ def forward_kernel(
     top = tl.full((ROWS,), HIDDEN, tl.float32)
     total = tl.zeros((ROWS,), tl.float32)
     mix = tl.zeros((ROWS, BLOCK_D), tl.float32)
-    begin, end = 0, tl.cdiv(start + ROWS, COLUMNS)
-    if bits is not None:
-        begin, end = tl.load(starts + tile), tl.load(starts + tile + 1)
+    begin, end = keys_of(starts, bits, tile, start, ROWS, COLUMNS)
     for t in range(begin, end):
-        if bits is None:
-            column = t * COLUMNS
-            partial = column + COLUMNS > start + 1
-        else:
-            entry = tl.load(entries + t)
-            column = (entry & COLUMN) * COLUMNS
-            partial = entry > COLUMN
+        column, partial, mask = keys_at(entries, bits, t, start, COLUMNS)
         seen = positions(order, column, length, COLUMNS)
         score = tl.dot(
             q_tile, tl.trans(load_rows(k, seen, k_t, D, BLOCK_D)), input_precision=PRECISION
@@ -200,7 +216,7 @@ def forward_kernel(
             if bits is None:
                 keep = m[:, None] >= (column + tl.arange(0, COLUMNS))[None, :]
             else:
-                keep = shown(bits, entry // (COLUMN + 1) - 1, ROWS, COLUMNS)
+                keep = shown(bits, mask, ROWS, COLUMNS)
             score = tl.where(keep, score, HIDDEN)
         higher = tl.maximum(top, tl.max(score, 1))
         weight = tl.exp2(score * factor - (higher * factor)[:, None])
@@ -236,17 +252,9 @@ def query_kernel(
     logs = tl.load(per_row(lse, b, h, heads, length, tile, ROWS))
     factor = scale * LOG2_E
     slope = tl.zeros((ROWS, BLOCK_D), tl.float32)
-    begin, end = 0, tl.cdiv(start + ROWS, COLUMNS)
-    if bits is not None:
-        begin, end = tl.load(starts + tile), tl.load(starts + tile + 1)
+    begin, end = keys_of(starts, bits, tile, start, ROWS, COLUMNS)
     for t in range(begin, end):
-        if bits is None:
-            column = t * COLUMNS
-            partial = column + COLUMNS > start + 1
-        else:
-            entry = tl.load(entries + t)
-            column = (entry & COLUMN) * COLUMNS
-            partial = entry > COLUMN
+        column, partial, mask = keys_at(entries, bits, t, start, COLUMNS)
         seen = positions(order, column, length, COLUMNS)
         k_tile = load_rows(k, seen, k_t, D, BLOCK_D)
         v_tile = load_rows(v, seen, v_t, D, BLOCK_D)
@@ -256,7 +264,7 @@ def query_kernel(
             if bits is None:
                 keep = m[:, None] >= (column + tl.arange(0, COLUMNS))[None, :]
             else:
-                keep = shown(bits, entry // (COLUMN + 1) - 1, ROWS, COLUMNS)
+                keep = shown(bits, mask, ROWS, COLUMNS)
             weight = tl.where(keep, weight, 0.0)
         slopes = weight * (
             tl.dot(g_tile, tl.trans(v_tile), input_precision=PRECISION) - own[:, None]
