@@ -1,0 +1,1 @@
+"""Illustrated scenes with exact annotations, drawn by rule: the embedded data set."""

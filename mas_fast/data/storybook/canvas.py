@@ -1,0 +1,270 @@
+"""A picture and its annotation, drawn together: each shape goes to both.
+
+    canvas = Canvas(128)
+    with canvas.segment("dog"), canvas.at(0.5, 0.8, 0.3):    # feet at (0.5, 0.8), 0.3 high
+        canvas.fill(blob(points), brown)
+    canvas.pixels(), canvas.layers()
+
+The picture is the unit square, x to the right and y down. Within `at`, a figure's feet are at
+(0, 0), and y = -1 is its full height; facing -1 mirrors it. The picture is anti-aliased; labels
+are those of the pixel's centre. Skia draws both (pip install -e ".[storybook]").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import skia
+
+from mas_fast.data.segmenters.base import segment_layers
+from mas_fast.scene.labels import COCO_NAMES, COCO_THINGS, FACE_NAMES, LIP_NAMES
+from mas_fast.scene.layers import Layers
+
+Color = tuple[float, float, float]  # red, green, blue in 0..1
+Point = tuple[float, float]
+MOST_SEGMENTS = 255  # a byte
+
+
+# ------------------------------------------------------------------ colours
+
+
+def rgb(code: str) -> Color:
+    """The colour of six hexadecimal digits."""
+    return tuple(int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
+
+
+def mix(a: Color, b: Color, share: float) -> Color:
+    """`share` of b and the rest of a."""
+    return tuple(x + (y - x) * share for x, y in zip(a, b, strict=True))
+
+
+def shade(color: Color, amount: float) -> Color:
+    """Lighter (amount 0..1, 1 is white) or darker (-1..0, -1 is black)."""
+    return mix(color, (1, 1, 1) if amount > 0 else (0, 0, 0), abs(amount))
+
+
+@dataclass(frozen=True)
+class Light:
+    """What colours become: color * tint, then `haze` of it becomes the colour `fog`."""
+
+    tint: Color = (1, 1, 1)
+    fog: Color = (1, 1, 1)
+    haze: float = 0.0
+
+    def __call__(self, color: Color) -> Color:
+        lit = tuple(c * t for c, t in zip(color, self.tint, strict=True))
+        return mix(lit, self.fog, self.haze)
+
+
+# ------------------------------------------------------------------ shapes
+
+
+def polygon(points: Sequence[Point]) -> skia.Path:
+    """Straight lines from point to point, closed."""
+    path = skia.Path()
+    path.moveTo(*points[0])
+    for point in points[1:]:
+        path.lineTo(*point)
+    path.close()
+    return path
+
+
+def box(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> skia.Path:
+    """A rectangle, its corners rounded."""
+    path = skia.Path()
+    path.addRoundRect(skia.Rect(left, top, right, bottom), radius, radius)
+    return path
+
+
+def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> skia.Path:
+    """Around (x, y); a circle without ry."""
+    ry = rx if ry is None else ry
+    path = skia.Path()
+    path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
+    return path
+
+
+def blob(points: Sequence[Point], closed: bool = True) -> skia.Path:
+    """A smooth curve through the points (Catmull-Rom), closed or open at its ends."""
+    count = len(points)
+    at: Callable[[int], Point] = (
+        (lambda i: points[i % count]) if closed else (lambda i: points[min(max(i, 0), count - 1)])
+    )
+    path = skia.Path()
+    path.moveTo(*points[0])
+    for i in range(count if closed else count - 1):
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = (at(i + k) for k in (-1, 0, 1, 2))
+        path.cubicTo(
+            *(bx + (cx - ax) / 6, by + (cy - ay) / 6),
+            *(cx - (dx - bx) / 6, cy - (dy - by) / 6),
+            *(cx, cy),
+        )
+    if closed:
+        path.close()
+    return path
+
+
+def limb(points: Sequence[Point], width: float, smooth: bool = True) -> skia.Path:
+    """A line of that width with round ends: legs, arms, tails, trunks."""
+    if smooth and len(points) > 2:
+        line = blob(points, closed=False)
+    else:
+        line = skia.Path()
+        line.moveTo(*points[0])
+        for point in points[1:]:
+            line.lineTo(*point)
+    pen = skia.Paint(
+        Style=skia.Paint.kStroke_Style,
+        StrokeWidth=width,
+        StrokeCap=skia.Paint.kRound_Cap,
+        StrokeJoin=skia.Paint.kRound_Join,
+    )
+    path = skia.Path()
+    if not pen.getFillPath(line, path):
+        raise ValueError(f"limb: found width {width}, expected more than 0")
+    return path
+
+
+def ground(heights: Sequence[float], bottom: float = 1.0) -> skia.Path:
+    """All below a curve through `heights`, evenly spread from x = 0 to 1: hills, shores."""
+    last = len(heights) - 1
+    path = blob([(-0.02 + 1.04 * i / last, y) for i, y in enumerate(heights)], closed=False)
+    path.lineTo(1.02, bottom + 0.02)
+    path.lineTo(-0.02, bottom + 0.02)
+    path.close()
+    return path
+
+
+# ------------------------------------------------------------------ the canvas
+
+
+class Canvas:
+    """A square of `size` pixels. light: what every colour goes through, except where `lit` is
+    False (lamps, windows at night, the sky)."""
+
+    def __init__(self, size: int, light: Light = Light()) -> None:  # noqa: B008
+        self.size, self.light = size, light
+        self._picture = np.zeros((size, size, 4), np.uint8)
+        self._marks = np.zeros((size, size, 4), np.uint8)  # segment, LIP part, face part
+        surfaces = [skia.Surface(array) for array in (self._picture, self._marks)]
+        self._surfaces = surfaces  # their canvases do not keep them alive
+        self._pen, self._stamp = (surface.getCanvas() for surface in surfaces)
+        for target in (self._pen, self._stamp):
+            target.scale(size, size)
+        self._labels: dict[int, int] = {}  # of each segment
+        self._current = 0  # the segment that is drawn; 0: none
+        self._flipped = False
+
+    # -------------------------------------------------------------- where
+
+    @contextmanager
+    def at(
+        self, x: float, y: float, height: float, width: float | None = None, *,
+        facing: int = 1, turn: float = 0.0,
+    ) -> Iterator[None]:  # fmt: skip
+        """Draw a figure with its feet at (x, y), `height` high. width: stretches it, by default
+        as the height. turn: degrees, clockwise."""
+        was = self._flipped
+        self._flipped ^= facing < 0
+        for target in (self._pen, self._stamp):
+            target.save()
+            target.translate(x, y)
+            target.rotate(turn)
+            target.scale((height if width is None else width) * facing, height)
+        try:
+            yield
+        finally:
+            for target in (self._pen, self._stamp):
+                target.restore()
+            self._flipped = was
+
+    @contextmanager
+    def inside(self, path: skia.Path) -> Iterator[None]:
+        """Draw only within the path: stripes and spots."""
+        for target, smooth in ((self._pen, True), (self._stamp, False)):
+            target.save()
+            target.clipPath(path, doAntiAlias=smooth)
+        try:
+            yield
+        finally:
+            for target in (self._pen, self._stamp):
+                target.restore()
+
+    # -------------------------------------------------------------- what
+
+    @contextmanager
+    def segment(self, name: str) -> Iterator[None]:
+        """Shapes belong to a new instance of the class `name` of COCO's 133 (things), or to all of
+        that class (stuff). ValueError for an unknown name."""
+        if name not in COCO_NAMES:
+            raise ValueError(f"segment: found {name!r}, expected one of COCO's panoptic classes")
+        label = COCO_NAMES.index(name)
+        stuff = [n for n, known in self._labels.items() if known == label >= COCO_THINGS]
+        number = stuff[0] if stuff else len(self._labels) + 1
+        if number > MOST_SEGMENTS:
+            raise ValueError(f"found {number} segments, expected at most {MOST_SEGMENTS}")
+        self._labels[number] = label
+        was, self._current = self._current, number
+        try:
+            yield
+        finally:
+            self._current = was
+
+    def fill(
+        self, path: skia.Path, color: Color, *, to: Color | None = None, part: str | None = None,
+        lit: bool = True, alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Fill the path. to: the colour at its lower end, for a gradient. part: the LIP part, or
+        the face part, that it is; "left-" and "right-" are those of a figure that is not mirrored.
+        """
+        self.mark(path, color, to=to, lit=lit, alpha=alpha)
+        human, face = self._part(part)
+        mark = skia.ColorSetARGB(255, self._current, human, face)
+        self._stamp.drawPath(path, skia.Paint(Color=mark, AntiAlias=False))
+
+    def mark(
+        self, path: skia.Path, color: Color, *, to: Color | None = None,
+        lit: bool = True, alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        """Fill the path in the picture alone: shadows, patterns, rain."""
+        paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
+        if to is not None:
+            bounds = path.getBounds()
+            ends = [skia.Point(0, bounds.top()), skia.Point(0, bounds.bottom())]
+            colors = [self._color(c, lit, alpha).toColor() for c in (color, to)]
+            paint.setShader(skia.GradientShader.MakeLinear(ends, colors))
+        self._pen.drawPath(path, paint)
+
+    def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
+        """An ellipse on the ground under the feet of the figure."""
+        self.mark(ellipse(0, 0, width / 2, height / 2), (0.0, 0.0, 0.05), lit=False, alpha=alpha)
+
+    def _color(self, color: Color, lit: bool, alpha: float) -> skia.Color4f:
+        return skia.Color4f(*(self.light(color) if lit else color), alpha)
+
+    def _part(self, name: str | None) -> tuple[int, int]:
+        if name is None:
+            return 0, 0
+        if self._flipped and name.startswith(("left-", "right-")):
+            side, rest = name.split("-")
+            name = f"{'left' if side == 'right' else 'right'}-{rest}"
+        if name in LIP_NAMES:
+            return LIP_NAMES.index(name), 0
+        if name in FACE_NAMES:  # on the face
+            return LIP_NAMES.index("face"), 1 + FACE_NAMES.index(name)
+        raise ValueError(f"part: found {name!r}, expected one of LIP's or of the face's")
+
+    # -------------------------------------------------------------- what came of it
+
+    def pixels(self) -> np.ndarray:
+        """The picture, uint8 [size, size, 3]."""
+        return np.ascontiguousarray(self._picture[..., :3])
+
+    def layers(self) -> Layers:
+        """What is where: panoptic labels, instances, human and face parts."""
+        found = segment_layers(self._marks[..., 0], self._labels)
+        human, face = (np.ascontiguousarray(self._marks[..., i]) for i in (1, 2))
+        return Layers(found.panoptic, found.instances, human, face)
