@@ -1,0 +1,127 @@
+"""From a story to captions, and from a caption back to what it claims."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from mas_fast.data.storybook.story import Group, Story
+from mas_fast.data.storybook.words import (
+    COLOR_SYNONYMS,
+    COLORS,
+    COUNTS,
+    HOURS,
+    KINDS,
+    PLACES,
+    RELATIONS,
+    SEASONS,
+    WEATHERS,
+)
+
+CAPTIONS = 4  # of each story; the first says everything
+OPENINGS = ("a picture of", "an illustration of", "a drawing of")
+# How often a caption says what it might leave out.
+SAYS = {"color": 0.8, "place": 0.9, "hour": 0.75, "weather": 0.6, "season": 0.6, "relation": 0.85}
+
+
+def captions(story: Story) -> list[str]:
+    """CAPTIONS different wordings; the first leaves nothing out."""
+    generator = story.generator(0)
+    return [_caption(story, generator, whole=n == 0) for n in range(CAPTIONS)]
+
+
+def _caption(story: Story, generator: np.random.Generator, whole: bool) -> str:
+    def says(what: str) -> bool:
+        return bool(generator.random() < SAYS[what]) or whole
+
+    def choose(values):
+        return values[generator.integers(len(values))]
+
+    things = [_things(group, says("color"), choose) for group in story.groups]
+    relation = story.relation if says("relation") else None
+    if len(things) == 1:
+        scene = things[0]
+    elif relation is None:
+        scene = f"{things[0]} and {things[1]}"
+    else:
+        scene = f"{things[0]} {choose(RELATIONS[relation])} {things[1]}"
+    about = [choose(PLACES[story.place].phrases)] if says("place") else []
+    circumstances = []
+    for what, table in (("hour", HOURS), ("weather", WEATHERS), ("season", SEASONS)):
+        value = getattr(story, what)
+        usual = value == next(iter(table))
+        if says(what) and (not usual or generator.random() < 0.15):
+            circumstances.append(choose(table[value]))
+    generator.shuffle(circumstances)
+    if circumstances and generator.random() < 0.25:
+        return f"{', '.join(circumstances)}, {' '.join([scene, *about])}"
+    if generator.random() < 0.1:
+        scene = f"{choose(OPENINGS)} {scene}"
+    return " ".join([scene, *about, *circumstances])
+
+
+def _things(group: Group, says_color: bool, choose) -> str:
+    """ "a red house", "two men in blue shirts"."""
+    kind, many = KINDS[group.kind], group.count > 1
+    noun = choose(kind.names)[many]
+    color = group.color if says_color else None
+    garment = ""
+    if color and kind.garment:
+        garment = f" in {color} {kind.garment}{'es' if kind.garment.endswith('s') else 's'}"
+        garment = garment if many else f" in {_article(color)} {color} {kind.garment}"
+        color = None
+    words = f"{color} {noun}" if color else noun
+    count = choose(COUNTS[group.count])
+    return f"{_article(words) if count == 'a' else count} {words}{garment}"
+
+
+def _article(words: str) -> str:
+    return "an" if words[0] in "aeiou" else "a"
+
+
+# ------------------------------------------------------------------ back again
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a caption says of things: groups, None for a colour that it does not say, and the
+    relation of the first two."""
+
+    groups: tuple[Group, ...]
+    relation: str | None
+
+
+_NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.names
+          for many, form in enumerate(names)}  # fmt: skip
+_NUMBERS = {word: count for count, words in COUNTS.items() for word in words} | {"an": 1}
+_COLOR_WORDS = {name: name for name in COLORS} | COLOR_SYNONYMS
+_RELATION_WORDS = {phrase: name for name, phrases in RELATIONS.items() for phrase in phrases}
+
+
+def _any(words) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
+_GROUP = re.compile(
+    rf"\b(?P<count>{_any(_NUMBERS)})\s+(?:(?P<color>{_any(_COLOR_WORDS)})\s+)?"
+    rf"(?P<noun>{_any(_NOUNS)})\b"
+    rf"(?:\s+in\s+(?:an?\s+)?(?P<worn>{_any(_COLOR_WORDS)})\s+(?:shirt|dress)(?:s|es)?\b)?"
+)
+
+
+def read_caption(caption: str) -> Claims:
+    """What `caption` claims; nothing where it does not speak of the storybook's things."""
+    text = " ".join(caption.lower().split())
+    found = list(_GROUP.finditer(text))
+    groups = []
+    for match in found:
+        kind, _ = _NOUNS[match["noun"]]
+        word = match["worn"] or match["color"]
+        count = _NUMBERS[match["count"]]
+        groups.append(Group(kind, word and _COLOR_WORDS[word], count))
+    relation = None
+    if len(found) == 2:
+        relation = _RELATION_WORDS.get(text[found[0].end() : found[1].start()].strip())
+    return Claims(tuple(groups), relation)

@@ -1,0 +1,30 @@
+"""A story as a picture with its annotation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mas_fast.data.storybook.canvas import Canvas
+from mas_fast.data.storybook.figures import draw_figure
+from mas_fast.data.storybook.places import draw_foreground, draw_place
+from mas_fast.data.storybook.sky import draw_sky, draw_weather, light_of
+from mas_fast.data.storybook.stage import place_all
+from mas_fast.data.storybook.story import Story
+from mas_fast.scene.layers import Layers
+from mas_fast.streams import check_int
+
+
+def paint(story: Story, size: int) -> tuple[np.ndarray, Layers]:
+    """The picture, uint8 [size, size, 3], and what is where in it. ValueError unless size is from
+    32 to 4096."""
+    check_int("size", size, 32, 4096)
+    canvas = Canvas(size, light_of(story.hour, story.weather))
+    generator = story.generator(2)
+    draw_sky(canvas, story.hour, story.weather, generator)
+    draw_place(canvas, story.place, story.season, generator)
+    for n, p in enumerate(place_all(story)):
+        own = story.generator(10 + n)
+        draw_figure(canvas, p.kind, p.color, p.x, p.y, p.height, p.facing, own)
+    draw_foreground(canvas, story.place, story.season, generator)
+    draw_weather(canvas, story.weather, generator)
+    return canvas.pixels(), canvas.layers()
