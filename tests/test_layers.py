@@ -25,13 +25,19 @@ LAYERS = (
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
     ("mindalle", "bundle", "data.shards", "data.images", "data.boxes", "data.samples")
+    + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
+    + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
+    + ("data.storybook.places", "data.storybook.animals", "data.storybook.people")
+    + ("data.storybook.vehicles", "data.storybook.objects", "data.storybook.figures")
+    + ("data.storybook.stage", "data.storybook.paint", "data.storybook.source")
+    + ("data.storybook",)
     + ("data.coco", "data.folders", "data.sources", "data.download", "data.regions")
     + ("data.crops",),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
     + ("data.segmenters.face", "data.segmenters.truth")
     + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
-    + ("data.encode", "data.report", "data.storybook"),
+    + ("data.encode", "data.report"),
     ("evaluate",),
     ("reconstruction",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")

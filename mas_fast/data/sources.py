@@ -20,14 +20,16 @@ import numpy as np
 from mas_fast.data.coco import CocoSource, is_panoptic, panoptic_files
 from mas_fast.data.folders import FolderSource, find_label_folders, open_label_folders
 from mas_fast.data.samples import Reject, Sample, Source, assemble, check_name, printable
+from mas_fast.data.storybook.source import FILE as STORYBOOK
+from mas_fast.data.storybook.source import StorySource
 
 MAX_SAMPLE = 2**28  # bytes of all files of a sample in a tar
 
 
 def open_source(path: str | os.PathLike, captions: str | os.PathLike | None = None) -> Source:
     """The source at `path`: a .tar or a folder of them, a COCO panoptic .json or a folder with
-    some (see CocoSource), a folder of ADE20K, COCO-Stuff or CIHP (see LABEL_FOLDERS), else a folder
-    of images (see FolderSource), in this order.
+    some (see CocoSource), a folder of `write_storybook`, one of ADE20K, COCO-Stuff or CIHP (see
+    LABEL_FOLDERS), else a folder of images (see FolderSource), in this order.
 
     captions: a table for folders of images, a captions JSON for COCO; by default what lies in the
     usual place. ValueError if there is nothing to read.
@@ -48,6 +50,10 @@ def open_source(path: str | os.PathLike, captions: str | os.PathLike | None = No
         source: Source = TarSource(tars)
     elif annotations:
         source = CocoSource(annotations, captions)
+    elif (path / STORYBOOK).is_file():
+        if captions is not None:
+            raise ValueError(f"{captions}: found captions for a storybook, which has its own")
+        source = StorySource.open(path)
     elif known := find_label_folders(path):
         source = open_label_folders(path, known, captions)
     else:

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import skia
 
-from mas_fast.data.segmenters.base import segment_layers
-from mas_fast.scene.labels import COCO_NAMES, COCO_THINGS, FACE_NAMES, LIP_NAMES
+from mas_fast.scene.labels import COCO_NAMES, COCO_THINGS, FACE_NAMES, LIP_NAMES, VOID
 from mas_fast.scene.layers import Layers
 
 Color = tuple[float, float, float]  # red, green, blue in 0..1
@@ -265,6 +264,7 @@ class Canvas:
 
     def layers(self) -> Layers:
         """What is where: panoptic labels, instances, human and face parts."""
-        found = segment_layers(self._marks[..., 0], self._labels)
-        human, face = (np.ascontiguousarray(self._marks[..., i]) for i in (1, 2))
-        return Layers(found.panoptic, found.instances, human, face)
+        segments, human, face = (np.ascontiguousarray(self._marks[..., i]) for i in range(3))
+        panoptic = np.full(MOST_SEGMENTS + 1, VOID, np.uint8)
+        panoptic[list(self._labels)] = list(self._labels.values())
+        return Layers(panoptic[segments], segments.astype(np.int32), human, face)
