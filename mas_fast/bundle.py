@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from mas_fast.gpt import GPT
     from mas_fast.vqvae import VQVAE
 
+Stored = Literal["fp32", "bf16"]
+
 FORMAT = 1
 KIND = "mas_fast bundle"
 CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
@@ -44,19 +46,22 @@ VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
 
 
-def save_gpt(path: str | os.PathLike, model: GPT) -> None:
+def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) -> None:
     """Write the model into the directory `path`, made if need be, beside the models that are there.
-    Each file is replaced in one step once its new content is on the disk. ValueError for a model
-    that is on the meta device or neither fp32 nor bf16."""
-    _save(path, "gpt", model, model.state_dict())
+    Each file is replaced in one step once its new content is on the disk. stored: the weights
+    rounded to that, else as they are. ValueError for a model that is on the meta device or neither
+    fp32 nor bf16."""
+    _save(path, "gpt", model, model.state_dict(), stored)
 
 
-def save_vq(path: str | os.PathLike, name: str, model: VQVAE) -> None:
+def save_vq(
+    path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | None = None
+) -> None:
     """Write a tokenizer, `name` being vq_seg or vq_img, as `save_gpt` does; what its codebook
     remembers of its training is left out. ValueError also for the other kind of input."""
     _check_name(name)
     _check_input(path, name, model.config)
-    _save(path, name, model, model.weights())
+    _save(path, name, model, model.weights(), stored)
 
 
 def save_bpe(path: str | os.PathLike, bpe: BPE) -> None:
@@ -133,7 +138,13 @@ def _read(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConf
         raise ValueError(f"{file}: {error}") from error
 
 
-def _save(path: str | os.PathLike, name: str, model: GPT | VQVAE, weights: dict) -> None:
+def _save(
+    path: str | os.PathLike,
+    name: str,
+    model: GPT | VQVAE,
+    weights: dict[str, torch.Tensor],
+    stored: Stored | None,
+) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -145,6 +156,9 @@ def _save(path: str | os.PathLike, name: str, model: GPT | VQVAE, weights: dict)
         raise ValueError(
             f"{path}: found a model of {names}, expected all torch.float32 or torch.bfloat16"
         )
+    if stored is not None:
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[stored]
+        weights = {key: weight.to(dtype) for key, weight in weights.items()}
     directory = Path(path)
     configs = _read(path) if (directory / CONFIG_FILE).exists() else {}
     configs[name] = model.config

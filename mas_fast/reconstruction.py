@@ -100,7 +100,7 @@ def evaluate(
         if value is not None and value < 1:
             raise ValueError(f"{what}: found {value}, expected a value >= 1")
     device = _device(device)
-    model = load_vq(bundle, name, device=device).eval()
+    model = load_vq(bundle, name, device, torch.float32)
     crops = Crops(open_source(data), model.config)
     numbers = spread(len(crops), samples or len(crops))
     quality = ImageQuality(

@@ -163,9 +163,12 @@ class Encoder:
     """The tokenizers of a bundle on a device."""
 
     def __init__(self, bundle: Path, device: str) -> None:
+        import torch
+
         self.bpe = load_bpe(bundle)
         self.device = device
-        self.seg, self.img = (load_vq(bundle, name, device) for name in ("vq_seg", "vq_img"))
+        names = ("vq_seg", "vq_img")
+        self.seg, self.img = (load_vq(bundle, name, device, torch.float32) for name in names)
         self.seg.decoder = self.img.decoder = None  # more than half of the weights
 
     def text(self, captions: list[str]) -> tuple[np.ndarray, np.ndarray]:

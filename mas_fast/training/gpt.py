@@ -19,7 +19,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import BPE_FILE, VQ_INPUTS, load_bpe, load_vq, save_bpe, save_gpt, save_vq
+from mas_fast.bundle import (
+    BPE_FILE,
+    VQ_INPUTS,
+    Stored,
+    load_bpe,
+    load_vq,
+    save_bpe,
+    save_gpt,
+    save_vq,
+)
 from mas_fast.config import GPTConfig, preset
 from mas_fast.data.shards import TokenShards
 from mas_fast.gpt import GPT
@@ -52,11 +61,12 @@ class GPTSettings(Settings):
     recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
     torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,
     to say which share the training uses; null: measured. sheet_every: steps between metrics and
-    sheets. output: the bundle that receives the GPT.
+    sheets. output: the bundle that receives the GPT, and the tokenizers of `bundle`, each time and
+    at the end; its weights are `stored` as that.
     """
 
     FREE = Settings.FREE | {
-        *("sheet_every", "measure", "output", "validation", "bundle", "start"),
+        *("sheet_every", "measure", "output", "stored", "validation", "bundle", "start"),
         *("recompute", "compile", "parallel", "peak_tflops"),
     }
 
@@ -66,6 +76,7 @@ class GPTSettings(Settings):
     start: Path | None = None
     bundle: Path | None = None
     output: Path | None = None
+    stored: Stored = "fp32"
     weights: dict[str, float] = field(default_factory=dict)
     lr: float = 4.5e-4
     betas: tuple[float, float] = (0.9, 0.96)
@@ -196,25 +207,30 @@ def train(settings: GPTSettings) -> Path:
     data = Sequences(tokens, settings.seed, bpe, settings.bpe_dropout)
     still = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
+    output = settings.output or settings.folder / "bundle"
     sheets = None
     if trainer.rank == 0 and settings.bundle is not None:
         sheets = Sheets(settings.bundle, still, trainer.device)
+
+    def save(averaged: GPT) -> None:
+        save_gpt(output, averaged, settings.stored)
+        if settings.bundle is not None:
+            copy_tokenizers(settings.bundle, output)
 
     def look(step: int) -> dict[str, float] | None:
         averaged = trainer.averaged("gpt")
         if trainer.rank:
             return None
+        save(averaged)
         if sheets:
             sheets.draw(averaged, settings.folder / "sheets" / f"step-{step:08d}.png")
         return measure(averaged, still, settings)
 
     trainer.hooks = [(settings.sheet_every, look)]
     trainer.run()
-    output, averaged = settings.output or settings.folder / "bundle", trainer.averaged("gpt")
+    averaged = trainer.averaged("gpt")
     if trainer.rank == 0:
-        save_gpt(output, averaged)
-        if settings.bundle is not None:
-            copy_tokenizers(settings.bundle, output)
+        save(averaged)  # also of a run that had been finished, to another place
     if dist.is_initialized():
         dist.destroy_process_group()
     return output

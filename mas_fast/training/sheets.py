@@ -32,7 +32,9 @@ class Sheets:
     """
 
     def __init__(self, bundle: str | os.PathLike, data: Sequences, device: torch.device) -> None:
-        self.decoders = {name: load_vq(bundle, f"vq_{name}", device) for name in ("seg", "img")}
+        self.decoders = {
+            name: load_vq(bundle, f"vq_{name}", device, torch.float32) for name in ("seg", "img")
+        }
         self.bpe = load_bpe(bundle)
         streams = data.tokens.streams
         for name, decoder in self.decoders.items():

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import save_vq
+from mas_fast.bundle import Stored, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
@@ -41,10 +41,10 @@ class VQSettings(Settings):
     data: a source, as data.sources takes it. model: `preset`, and fields of VQConfig that replace
     its own. lr, betas: of Adam. quantizer_weight: of the quantizer's loss. augment: random crops
     and flips, else centre crops. sheet_every: steps between sheets, drawn together with metrics of
-    `measure` samples. output: the bundle that receives the tokenizer.
+    `measure` samples. output: the bundle that receives the tokenizer, its weights `stored` as that.
     """
 
-    FREE = Settings.FREE | {"sheet_every", "measure", "output"}
+    FREE = Settings.FREE | {"sheet_every", "measure", "output", "stored"}
 
     data: Path
     model: dict[str, Any]
@@ -55,6 +55,7 @@ class VQSettings(Settings):
     sheet_every: int = 500
     measure: int = 64
     output: Path | None = None
+    stored: Stored = "fp32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -229,7 +230,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     output = settings.output or settings.folder / "bundle"
     if trainer.rank == 0:
         name = "vq_seg" if config.input == "labels" else "vq_img"
-        save_vq(output, name, trainer.averaged("model"))
+        save_vq(output, name, trainer.averaged("model"), settings.stored)
     if trainer.world > 1:
         dist.destroy_process_group()
     return output

@@ -1,0 +1,287 @@
+"""From nothing to a bundle that paints: all stages of the storybook's model, one after the other.
+
+    run(read(AllSettings, find("all", "storybook")))          # `mas-fast train all storybook`
+
+    scenes      painted stories -> scene shards, as any other source is prepared
+    captions    -> tokenizer.json and words.txt
+    vq-seg      vq-img     on the scenes
+    tokens      -> token shards
+    gpt         on the tokens
+
+Each stage goes on where it was stopped, and one that is finished is left as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mas_fast.bpe import BPE
+from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
+from mas_fast.captions import words_of
+from mas_fast.data.encode import tokenize
+from mas_fast.data.prepare import Rules, prepare
+from mas_fast.data.storybook.captions import CAPTIONS, captions
+from mas_fast.data.storybook.source import StorySource, write_storybook
+from mas_fast.data.storybook.story import story
+from mas_fast.files import replace_file
+from mas_fast.gpt import GPT
+from mas_fast.streams import Stream, Streams
+from mas_fast.training import gpt, vq
+from mas_fast.training.checkpoints import newest_step
+from mas_fast.training.settings import check, find, read
+from mas_fast.vqvae import VQVAE
+
+PER_SHARD = 1000
+PROBED = 8  # stories that are painted to see how long one takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllSettings:
+    """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
+    painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
+    vocab_size, length: of the caption tokenizer. vq_seg, vq_img, gpt: "config", a file or its name
+    in configs/, and settings that replace its own. sampling: what `generate` uses unless told
+    otherwise. workers: processes that paint and tokenize."""
+
+    folder: Path
+    scenes: int
+    validation: int = 1000
+    size: int = 128
+    seed: int = 0
+    vocab_size: int = 1024
+    length: int = 32
+    vq_seg: dict[str, Any]
+    vq_img: dict[str, Any]
+    gpt: dict[str, Any]
+    sampling: dict[str, Any] = field(default_factory=dict)
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
+            check(name, getattr(self, name), 1)
+        check("seed", self.seed, 0)
+        for name in ("vq_seg", "vq_img", "gpt"):
+            if "config" not in getattr(self, name):
+                raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+    def scene_shards(self, split: str) -> Path:
+        return self.folder / "scenes" / split
+
+    def token_shards(self, split: str) -> Path:
+        return self.folder / "tokens" / split
+
+    def stage(self, kind: type, name: str, **paths: Path) -> Any:
+        """The settings of a training stage, in its own folder, with the common bundle."""
+        values = dict(getattr(self, name))
+        what = name.replace("_", "-")
+        paths = {"folder": self.folder / what, "output": self.bundle, **paths}
+        words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
+        return read(kind, find(what, values["config"]), words)
+
+    def seg(self) -> vq.SegSettings:
+        return self.stage(vq.SegSettings, "vq_seg", data=self.scene_shards("train"))
+
+    def img(self) -> vq.ImgSettings:
+        return self.stage(vq.ImgSettings, "vq_img", data=self.scene_shards("train"))
+
+    def of_gpt(self) -> gpt.GPTSettings:
+        splits = {"data": "train", "validation": "validation"}
+        paths = {name: self.token_shards(split) for name, split in splits.items()}
+        return self.stage(gpt.GPTSettings, "gpt", bundle=self.bundle, **paths)
+
+
+def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+# ------------------------------------------------------------------ the stages
+
+
+@dataclass(frozen=True)
+class Stage:
+    """name, what it makes; how much of it is done, 0..1; how long all of it takes here, in seconds,
+    measured by doing a little of it; and how it is run."""
+
+    name: str
+    makes: str
+    done: Callable[[], float]
+    seconds: Callable[[], float]
+    run: Callable[[], object]
+
+
+def stages(s: AllSettings) -> list[Stage]:
+    """In the order in which they run. ValueError for settings that are unfit."""
+    seg, img, of_gpt = s.seg(), s.img(), s.of_gpt()
+
+    def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
+        name = settings.folder.name
+        return Stage(
+            name,
+            f"{settings.steps:,} steps of {settings.batch}",
+            lambda: newest_step(settings.folder / "checkpoints") / settings.steps,
+            lambda: seconds() * settings.steps,
+            lambda: run(settings),
+        )
+
+    scenes = s.scenes + s.validation
+    encode = 1 / 6  # of a step's arithmetic: forward, without the decoder
+    return [
+        Stage(
+            "scenes",
+            f"{scenes:,} of {s.size} pixels",
+            lambda: float(_finished(s.scene_shards("validation"))),
+            lambda: _paint_seconds(s) * scenes / s.workers,
+            lambda: _scenes(s),
+        ),
+        Stage(
+            "captions",
+            f"{s.vocab_size:,} tokens",
+            lambda: float((s.bundle / BPE_FILE).is_file()),
+            lambda: 2e-4 * s.scenes,
+            lambda: _captions(s),
+        ),
+        training(seg, lambda: _vq_seconds(seg), vq.train),
+        training(img, lambda: _vq_seconds(img), vq.train),
+        Stage(
+            "tokens",
+            f"of {scenes:,} scenes",
+            lambda: float(_finished(s.token_shards("validation"))),
+            lambda: encode * scenes * sum(_vq_seconds(v) / v.batch for v in (seg, img)),
+            lambda: _tokens(s),
+        ),
+        training(of_gpt, lambda: _gpt_seconds(s, of_gpt), gpt.train),
+    ]
+
+
+def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
+    """Run what is left of all stages and return the bundle. `say` gets the plan, and before each
+    stage the time that is left, by the speed measured at the start."""
+    all_stages = stages(s)
+    left = {stage.name: (1 - stage.done()) for stage in all_stages}
+    seconds = {x.name: x.seconds() * left[x.name] if left[x.name] else 0.0 for x in all_stages}
+    for stage in all_stages:
+        say(f"{stage.name:9} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
+    for n, stage in enumerate(all_stages):
+        rest = sum(seconds[later.name] for later in all_stages[n:])
+        say(f"\n== {stage.name} ({n + 1} of {len(all_stages)}); left in all: {_about(rest)}")
+        stage.run()
+    save_sampling(s.bundle, s.sampling)
+    return s.bundle
+
+
+def _state(left: float, seconds: float) -> str:
+    if left <= 0:
+        return "done"
+    return _about(seconds) + (f" for the {left:.0%} that are left" if left < 1 else "")
+
+
+def _about(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    hours = f"{minutes // 60} h " if minutes >= 60 else ""
+    return f"about {hours}{minutes % 60} min"
+
+
+def _finished(shards: Path) -> bool:
+    return (shards / "manifest.json").is_file() and (shards / "finished").is_file()
+
+
+def _scenes(s: AllSettings) -> None:
+    for split, count in (("train", s.scenes), ("validation", s.validation)):
+        book = s.folder / "stories" / split
+        write_storybook(book, count, s.size, split, s.seed)
+        prepare(
+            book,
+            s.scene_shards(split),
+            rules=Rules(s.size),
+            per_shard=PER_SHARD,
+            workers=s.workers,
+        )
+
+
+def _captions(s: AllSettings) -> None:
+    file = s.folder / "captions.txt"
+    told = (caption for i in range(s.scenes) for caption in captions(story("train", i, s.seed)))
+    lines = "".join(f"{caption}\n" for caption in told)
+    replace_file(file, lambda temporary: temporary.write_text(lines))
+    bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
+    save_words(s.bundle, {word for line in lines.splitlines() for word in words_of(line)})
+    save_bpe(s.bundle, bpe)
+
+
+def _tokens(s: AllSettings) -> None:
+    for split in ("train", "validation"):
+        tokenize(
+            s.scene_shards(split), s.bundle, s.token_shards(split), batch=32, workers=s.workers
+        )
+
+
+# ------------------------------------------------------------------ how long
+
+
+def _paint_seconds(s: AllSettings) -> float:
+    source = StorySource(PROBED + 1, s.size, seed=s.seed)
+    return _seconds(lambda n: source[n % len(source)], PROBED)
+
+
+def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
+    """Of one step."""
+    config = settings.config()
+    (part, *_) = vq.parts(VQVAE.create(config, seed=0), replace(settings, gan_start=None)
+                          if isinstance(settings, vq.ImgSettings) else settings)  # fmt: skip
+    shape = settings.batch, config.resolution, config.resolution
+    batch = {
+        "image": torch.rand(shape[0], 3, *shape[1:]) * 2 - 1,
+        "labels": torch.zeros(shape, dtype=torch.uint8),
+        "edges": torch.zeros(shape, dtype=torch.bool),
+        **dict.fromkeys(("object_boxes", "face_boxes"), [[]] * shape[0]),
+    }
+    return _step_seconds(part, batch, settings.precision)
+
+
+def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
+    streams = [Stream("text", s.length, s.vocab_size, pad=0)]
+    for name, of in (("seg", s.seg().config()), ("img", s.img().config())):
+        side = of.resolution // of.f
+        streams.append(Stream(name, side * side, of.codes, grid=(side, side)))
+    config = settings.config(Streams(streams))
+    model = GPT.create(config, seed=0)
+    loss = gpt.GPTLoss(model, settings)
+    part = gpt.Part("gpt", model, loss, gpt.adamw(model, settings), prepare=loss.prepare)
+    tokens = [torch.randint(1, x.vocab, (settings.batch, x.length)) for x in config.streams]
+    draws = torch.ones(settings.batch, dtype=torch.float64)
+    return _step_seconds(part, {"tokens": torch.cat(tokens, 1), "draw": draws}, settings.precision)
+
+
+def _step_seconds(part: gpt.Part, batch: dict, precision: str) -> float:
+    def step(_: int) -> None:
+        if part.prepare:
+            part.prepare([batch], 0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            part.loss(batch, 0)[0].backward()
+        part.optimizer.step()
+        part.optimizer.zero_grad()
+
+    return _seconds(step, 2)
+
+
+def _seconds(call: Callable[[int], object], times: int) -> float:
+    """The mean of `times` calls after a first one."""
+    call(0)
+    start = time.perf_counter()
+    for n in range(times):
+        call(1 + n)
+    return (time.perf_counter() - start) / times
