@@ -1,0 +1,140 @@
+"""Things that stand, lie or fly: kite, umbrella, bench, ball, house.
+
+Each draws within its own frame: its foot at y = 0, top at about -1 (see canvas.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import skia
+
+from mas_fast.data.storybook.canvas import Canvas, Color, blob, box, ellipse, limb, polygon, shade
+from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, joined, pick
+
+SEAT = 0.42  # height of a bench's seat, of the bench's own
+WOOD: Color = (0.5, 0.34, 0.2)
+RIBBONS: tuple[Color, ...] = ((0.85, 0.2, 0.2), (0.95, 0.8, 0.2), (0.2, 0.45, 0.8))
+
+
+def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """A diamond of two tones with a tail of bows, on a string."""
+    wave, wide = float(generator.uniform(-0.08, 0.08)), float(generator.uniform(0.34, 0.4))
+    canvas.mark(limb([(0.0, -0.6), (-0.2, -0.3), (-0.5, 0.0)], 0.02), CREAM, alpha=0.8)
+    tail = [(0.0, -0.28), (0.12 + wave, -0.18), (-0.02 - wave, -0.1), (0.1, -0.02)]
+    canvas.fill(limb(tail, 0.05), accent(color, 0.3))
+    diamond = polygon([(0.0, -1.0), (wide, -0.68), (0.0, -0.26), (-wide, -0.68)])
+    canvas.fill(diamond, color)
+    quarters = [polygon([(0, -0.68), (0, -1), (wide, -0.68)]),
+                polygon([(0, -0.68), (0, -0.26), (-wide, -0.68)])]  # fmt: skip
+    canvas.mark(joined(*quarters), shade(color, 0.25) if chance(generator, 0.5) else accent(color))
+    canvas.mark(joined(box(-0.012, -1, 0.012, -0.26), box(-wide, -0.69, wide, -0.67)), WOOD)
+    for (x, y), ribbon in zip(tail[1:], RIBBONS, strict=True):
+        bow = [polygon([(x, y), (x + s, y - 0.05), (x + s, y + 0.05)]) for s in (-0.1, 0.1)]
+        canvas.fill(joined(*bow), ribbon)
+
+
+def umbrella(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """An open parasol on its pole, upright or leaning a little; plain or with pale panels."""
+    canvas.shadow(0.8)
+    with canvas.at(0, 0, 1, turn=float(generator.uniform(-8, 8))):
+        canvas.fill(box(-0.028, -0.95, 0.028, 0.0, 0.02), WOOD)
+        canvas.fill(ellipse(0, -0.96, 0.035, 0.04), WOOD)
+        dome = skia.Path()
+        dome.moveTo(-0.54, -0.5)
+        dome.cubicTo(-0.5, -0.8, -0.25, -0.95, 0, -0.95)
+        dome.cubicTo(0.25, -0.95, 0.5, -0.8, 0.54, -0.5)
+        for x in (0.36, 0.18, 0.0, -0.18, -0.36, -0.54):
+            dome.quadTo(x + 0.09, -0.62, x, -0.5)
+        dome.close()
+        canvas.fill(dome, color)
+        tone = pick(generator, (shade(color, 0.3), accent(color)))
+        with canvas.inside(dome):
+            panels = [
+                polygon([(0, -0.96), (x, -0.4), (x + 0.18, -0.4)]) for x in (-0.4, -0.09, 0.22)
+            ]
+            canvas.mark(joined(*panels), tone)
+
+
+def bench(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """Slats on two iron legs, seen from the front."""
+    iron, wide = (0.25, 0.26, 0.28), float(generator.uniform(0.9, 1.0))
+    canvas.shadow(2 * wide, 0.12)
+    sides = (-wide + 0.16, wide - 0.16)
+    canvas.fill(joined(*(box(x - 0.05, -0.96, x + 0.05, 0, 0.03) for x in sides)), iron)
+    count = int(generator.integers(2, 4))
+    high = 0.5 / count
+    slats = [
+        box(-wide, -1 + i * high, wide, -1 + (i + 1) * high - 0.06, 0.03) for i in range(count)
+    ]
+    canvas.fill(joined(*slats), color)
+    canvas.fill(box(-wide - 0.02, -SEAT - 0.04, wide + 0.02, -SEAT + 0.14, 0.04), color)
+    canvas.mark(box(-wide, -SEAT + 0.07, wide, -SEAT + 0.14, 0.03), accent(color))
+    arms = [limb([(x, -0.66), (x, -0.4)], 0.08) for x in (-wide + 0.03, wide - 0.03)]
+    canvas.fill(joined(*arms), iron)
+
+
+def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """Round, with two pale panels, a band or dots."""
+    canvas.shadow(0.9, 0.14)
+    other = CREAM if sum(color) < 2.5 else pick(generator, RIBBONS)
+    disc, pattern = ellipse(0, -0.5, 0.5), int(generator.integers(3))
+    canvas.fill(disc, color)
+    with canvas.inside(disc), canvas.at(0, -0.5, 1, turn=float(generator.uniform(-40, 40))):
+        if pattern == 0:
+            wedges = [polygon([(0, 0), (-0.28, y), (0.28, y)]) for y in (-0.6, 0.6)]
+            canvas.mark(joined(*wedges[:1]), other)
+            canvas.mark(wedges[1], other)
+        elif pattern == 1:
+            canvas.mark(box(-0.6, -0.12, 0.6, 0.12), other)
+        else:
+            spots = ((-0.24, -0.18), (0.24, -0.2), (0, 0.22), (-0.45, 0.2), (0.45, 0.22))
+            canvas.mark(joined(*(ellipse(x, y, 0.1) for x, y in spots)), other)
+    canvas.mark(ellipse(-0.17, -0.7, 0.1, 0.07), (1, 1, 1), alpha=0.55)
+
+
+def house(
+    canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
+) -> None:
+    """Its gable or its long side in front; at night its windows are lit."""
+    roof = pick(generator, ROOFS if sum(color) > 1.0 else ROOFS[1:])
+    door = pick(generator, [c for c in DOORS if _apart(c, color) > 0.5])
+    glass, lit = (LAMP, False) if night else (GLASS, True)
+    side = 1 if chance(generator, 0.5) else -1
+    canvas.fill(box(side * 0.27 - 0.06, -0.97, side * 0.27 + 0.06, -0.6), (0.55, 0.3, 0.25))
+    if chance(generator, 0.55):
+        canvas.fill(
+            polygon([(-0.46, 0), (-0.46, -0.55), (0, -0.92), (0.46, -0.55), (0.46, 0)]), color
+        )
+        canvas.fill(limb([(-0.52, -0.5), (0, -0.93), (0.52, -0.5)], 0.11, smooth=False), roof)
+        attic, doors, windows = True, (0.0,), (-0.28, 0.28)
+    else:
+        canvas.fill(box(-0.52, -0.66, 0.52, 0), color)
+        canvas.fill(polygon([(-0.6, -0.62), (-0.46, -0.92), (0.46, -0.92), (0.6, -0.62)]), roof)
+        attic, doors = False, (side * -0.3,)
+        windows = (side * 0.0, side * 0.3)
+    canvas.mark(box(-0.46, -0.05, 0.46, 0), accent(color, 0.25))
+    frames, panes = [], []
+    for x, y in [(x, -0.37) for x in windows] + ([(0.0, -0.66)] if attic else []):
+        r = 0.085 if y < -0.5 else 0.1
+        frames.append(box(x - r - 0.02, y - r - 0.02, x + r + 0.02, y + r + 0.02))
+        panes.append(box(x - r, y - r, x + r, y + r))
+    frame = CREAM if _apart(CREAM, color) > 0.3 else WOOD
+    canvas.fill(joined(*frames), frame)
+    canvas.fill(joined(*panes), glass, lit=lit)
+    cross = [box(x - 0.012, -0.47, x + 0.012, -0.27) for x in windows]
+    canvas.mark(joined(*cross), frame)
+    for x in doors:
+        canvas.fill(box(x - 0.1, -0.34, x + 0.1, 0, 0.03), door)
+        canvas.mark(ellipse(x + 0.06, -0.16, 0.02), LAMP)
+
+
+def _apart(a: Color, b: Color) -> float:
+    return sum(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+ROOFS: tuple[Color, ...] = (
+    (0.42, 0.2, 0.16),
+    (0.3, 0.31, 0.36),
+    (0.46, 0.34, 0.26),
+)
+DOORS: tuple[Color, ...] = ((0.45, 0.27, 0.16), (0.2, 0.4, 0.35), (0.75, 0.2, 0.18), INK)

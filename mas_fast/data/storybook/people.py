@@ -1,0 +1,310 @@
+"""People from the front, with the parts of body and face.
+
+A person's own left is at the viewer's right (x > 0). Feet at y = 0, top of the head at -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import skia
+
+from mas_fast.data.storybook.canvas import Canvas, Color, Point, blob, box, ellipse, limb, polygon
+from mas_fast.data.storybook.canvas import shade
+from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, joined, pick
+
+SKINS: tuple[Color, ...] = (
+    (0.97, 0.82, 0.7),
+    (0.91, 0.71, 0.55),
+    (0.78, 0.55, 0.38),
+    (0.58, 0.38, 0.25),
+    (0.42, 0.27, 0.18),
+)
+HAIRS: tuple[Color, ...] = (
+    (0.14, 0.1, 0.09),
+    (0.33, 0.2, 0.12),
+    (0.55, 0.34, 0.16),
+    (0.88, 0.68, 0.3),
+    (0.74, 0.34, 0.14),
+)
+TROUSERS: tuple[Color, ...] = (
+    (0.2, 0.26, 0.42),
+    (0.4, 0.28, 0.2),
+    (0.3, 0.31, 0.34),
+    (0.7, 0.6, 0.42),
+)
+SHOES: tuple[Color, ...] = ((0.2, 0.16, 0.15), (0.6, 0.2, 0.18), (0.45, 0.3, 0.2))
+STRAW: Color = (0.9, 0.76, 0.45)
+SIDES = ((1, "left"), (-1, "right"))
+
+
+@dataclass(frozen=True)
+class Build:
+    """A person's measures, of the height. head: radius. hip: where the legs begin. chest: half
+    the width of the shoulders."""
+
+    head: float
+    hip: float
+    chest: float
+
+    @property
+    def face(self) -> float:
+        """y of the middle of the face."""
+        return -1 + 1.12 * self.head
+
+    @property
+    def shoulder(self) -> float:
+        return self.face + 1.14 * self.head
+
+
+ADULT = Build(head=0.135, hip=-0.4, chest=0.15)
+CHILD = Build(head=0.165, hip=-0.33, chest=0.135)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What differs from one person to the next."""
+
+    skin: Color
+    hair: Color
+    stride: float  # half the distance of the feet
+    waving: int  # the side of the arm that waves: 1, -1, or 0 for none
+
+
+def _look(generator: np.random.Generator, gray: bool = False) -> Look:
+    skin = int(generator.integers(len(SKINS)))
+    hair = pick(generator, HAIRS if skin < 3 else HAIRS[:2])
+    if gray and chance(generator, 0.15):
+        hair = (0.72, 0.72, 0.74)
+    stride = float(generator.uniform(0.065, 0.1))
+    return Look(SKINS[skin], hair, stride, pick(generator, (0, 0, 1, -1)))
+
+
+# ------------------------------------------------------------------ body
+
+
+def _arms(canvas: Canvas, build: Build, look: Look, color: Color) -> None:
+    """Both arms, with short sleeves of that colour."""
+    x, y, thick = build.chest, build.shoulder + 0.045, 0.075
+    sleeve = "upper-clothes"
+    for side, name in SIDES:
+        if side == look.waving:
+            elbow, hand = (side * (x + 0.1), y + 0.03), (side * (x + 0.13), y - 0.17)
+        else:
+            elbow, hand = (side * (x + 0.055), y + 0.12), (side * (x + 0.075), build.hip + 0.02)
+        line: list[Point] = [(side * (x - 0.03), y), elbow, hand]
+        arm = joined(limb(line, thick), limb([hand, hand], thick * 1.3))
+        canvas.fill(arm, look.skin, part=f"{name}-arm")
+        middle = (elbow[0] * 0.75 + side * x * 0.25, elbow[1] * 0.75 + y * 0.25)
+        canvas.fill(limb([(side * (x - 0.04), y + 0.01), middle], thick * 1.25), color, part=sleeve)
+
+
+def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> None:
+    """Bare legs and shoes."""
+    for side, name in SIDES:
+        foot = side * look.stride
+        leg = limb([(side * 0.06, top), (foot, -0.05)], thick)
+        canvas.fill(leg, look.skin, part=f"{name}-leg")
+        tip = box(
+            min(foot, foot + side * 0.05) - 0.045,
+            -0.065,
+            0.045 + max(foot, foot + side * 0.05),
+            0,
+            0.03,
+        )
+        canvas.fill(tip, shoe, part=f"{name}-shoe")
+
+
+def _trousers(canvas: Canvas, build: Build, look: Look, color: Color, bottom: float) -> None:
+    legs = []
+    for side in (1, -1):
+        x = side * (0.06 + (look.stride - 0.06) * (bottom - build.hip) / -build.hip)
+        near, wide = 0.012 * side, side * 0.065
+        legs.append(
+            polygon([(-side * 0.02, build.hip - 0.03), (side * (build.chest - 0.015), build.hip - 0.03),
+                     (x + wide, bottom), (max(x * side - 0.05, 0.012) * side, bottom),
+                     (near, build.hip + 0.07)])
+        )  # fmt: skip
+    for leg in legs:
+        canvas.fill(leg, color, part="pants")
+
+
+def _shirt(
+    canvas: Canvas, build: Build, look: Look, color: Color, generator: np.random.Generator
+) -> None:
+    top, wide, hip = build.shoulder, build.chest, build.hip
+    _arms(canvas, build, look, color)
+    body = box(-wide, top, wide, hip + 0.02, 0.05)
+    canvas.fill(body, color, part="upper-clothes")
+    style = int(generator.integers(3))
+    if style == 0:
+        with canvas.inside(body):
+            bars = [box(-wide, y, wide, y + 0.04) for y in (top + 0.12, top + 0.21)]
+            canvas.mark(joined(*bars), shade(color, 0.35) if sum(color) < 2.3 else accent(color))
+    elif style == 1:
+        canvas.mark(box(-0.012, top + 0.05, 0.012, hip), accent(color, 0.3))
+
+
+def _dress(
+    canvas: Canvas, build: Build, look: Look, color: Color, generator: np.random.Generator,
+    hem: float,
+) -> None:  # fmt: skip
+    top, wide, waist = build.shoulder, build.chest - 0.02, build.hip - 0.1
+    flare = float(generator.uniform(0.2, 0.26))
+    _arms(canvas, build, look, color)
+    side = [(wide, top + 0.02), (wide - 0.03, waist), (flare, hem)]
+    body = polygon([(-0.07, top), (0.07, top), *side, *((-x, y) for x, y in reversed(side))])
+    canvas.fill(body, color, part="dress")
+    tone = shade(color, 0.45) if sum(color) < 2.4 else (0.85, 0.5, 0.55)
+    with canvas.inside(body):
+        style = int(generator.integers(3))
+        if style == 0:
+            canvas.mark(box(-0.3, hem - 0.05, 0.3, hem), tone)
+        elif style == 1:
+            rows = (-0.1, 0.1, 0.0, -0.06, 0.08)
+            high = (hem - waist) / 5
+            dots = [ellipse(x, waist + 0.05 + i * high, 0.017) for i, x in enumerate(rows)]
+            canvas.mark(joined(*dots), tone)
+        canvas.mark(box(-0.3, waist - 0.02, 0.3, waist + 0.02), accent(color, 0.3))
+
+
+# ------------------------------------------------------------------ head
+
+
+def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None:
+    """Neck, ears and a face that smiles."""
+    r, y, skin = build.head, build.face, look.skin
+    dark = shade(skin, -0.25)
+    canvas.fill(box(-0.045, y + 0.7 * r, 0.045, build.shoulder + 0.03, 0.02), dark, part="face")
+    ears = [ellipse(s * 0.93 * r, y + 0.05 * r, 0.2 * r, 0.25 * r) for s in (-1, 1)]
+    canvas.fill(joined(*ears), skin, part="face")
+    head = ellipse(0, y, 0.95 * r, r)
+    canvas.fill(head, skin, part="face")
+    if beard:
+        with canvas.inside(head):
+            canvas.fill(box(-r, y + 0.3 * r, r, y + 1.1 * r, 0.3 * r), look.hair, part="hair")
+    canvas.mark(joined(*(ellipse(s * 0.58 * r, y + 0.36 * r, 0.2 * r, 0.14 * r) for s in (-1, 1))),
+                (0.95, 0.45, 0.4), alpha=0.0 if beard else 0.35)  # fmt: skip
+    brows = [
+        limb([(s * 0.2 * r, y - 0.4 * r), (s * 0.4 * r, y - 0.46 * r), (s * 0.6 * r, y - 0.4 * r)],
+             0.15 * r)
+        for s in (-1, 1)
+    ]  # fmt: skip
+    canvas.fill(joined(*brows), shade(look.hair, -0.2), part="eyebrows")
+    whites = [ellipse(s * 0.39 * r, y - 0.06 * r, 0.24 * r, 0.25 * r) for s in (-1, 1)]
+    canvas.fill(joined(*whites), CREAM, part="eyes")
+    pupils = [ellipse(s * 0.37 * r, y - 0.04 * r, 0.14 * r, 0.18 * r) for s in (-1, 1)]
+    canvas.mark(joined(*pupils), INK)
+    canvas.fill(ellipse(0, y + 0.2 * r, 0.14 * r, 0.17 * r), dark, part="nose")
+    smile = blob([(-0.4 * r, y + 0.45 * r), (0.4 * r, y + 0.45 * r), (0.22 * r, y + 0.74 * r),
+                  (-0.22 * r, y + 0.74 * r)])  # fmt: skip
+    canvas.fill(smile, (0.75, 0.25, 0.25), part="outer-mouth")
+    canvas.fill(box(-0.26 * r, y + 0.46 * r, 0.26 * r, y + 0.62 * r, 0.06 * r), CREAM,
+                part="inner-mouth")  # fmt: skip
+
+
+def _fringe(build: Build, sides: float, brow: float, part: float) -> skia.Path:
+    """Hair above the forehead. sides: how far it reaches down beside the face; brow: down the
+    forehead; part: where it parts, -1..1. In radii of the head, from the middle of the face."""
+    r, y = build.head, build.face
+    points = [(-1.02, sides), (-1.06, -0.3), (-0.72, -0.92), (0, -1.12), (0.72, -0.92)]
+    points += [(1.06, -0.3), (1.02, sides), (0.78, -0.36), (part, brow), (-0.78, -0.36)]
+    return blob([(x * r, y + v * r) for x, v in points])
+
+
+def _hat(canvas: Canvas, build: Build, color: Color, band: Color, wide: float) -> None:
+    r, y = build.head, build.face
+    canvas.fill(blob([(-0.85 * r, y - 0.5 * r), (-0.66 * r, y - 1.14 * r), (0.66 * r, y - 1.14 * r),
+                      (0.85 * r, y - 0.5 * r)]), color, part="hat")  # fmt: skip
+    canvas.mark(box(-0.84 * r, y - 0.74 * r, 0.84 * r, y - 0.54 * r), band)
+    canvas.fill(ellipse(0, y - 0.52 * r, wide * r, 0.17 * r), color, part="hat")
+
+
+# ------------------------------------------------------------------ who
+
+
+def man(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """A shirt of that colour, long trousers; with or without a beard, a hat."""
+    look, build = _look(generator, gray=True), ADULT
+    beard, style = chance(generator, 0.3), int(generator.integers(4))
+    canvas.shadow(0.5, 0.04)
+    _legs(canvas, look, -0.3, 0.09, pick(generator, SHOES))
+    _trousers(canvas, build, look, _unlike(generator, color), -0.055)
+    _shirt(canvas, build, look, color, generator)
+    _head(canvas, build, look, beard)
+    canvas.fill(_fringe(build, -0.05, -0.56, (-0.3, 0.3, 0.0, 0.0)[style]), look.hair, part="hair")
+    if style == 3:
+        _hat(canvas, build, (0.36, 0.27, 0.2), INK, 1.3)
+
+
+def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """A shirt of that colour and shorts; tousled hair or a cap."""
+    look, build = _look(generator), CHILD
+    canvas.shadow(0.5, 0.05)
+    _legs(canvas, look, -0.25, 0.085, pick(generator, SHOES))
+    _trousers(canvas, build, look, _unlike(generator, color), -0.17)
+    _shirt(canvas, build, look, color, generator)
+    _head(canvas, build, look)
+    style, r, y = int(generator.integers(3)), build.head, build.face
+    if style == 0:
+        tip = [(-0.6, -0.8), (-0.75, -1.1), (-0.3, -1.0), (-0.1, -1.18), (0.2, -1.0), (0.6, -1.12)]
+        tuft = polygon([(a * r, y + b * r) for a, b in [*tip, (0.65, -0.75)]])
+        canvas.fill(tuft, look.hair, part="hair")
+    canvas.fill(_fringe(build, -0.05, -0.5, (0.25, -0.3, 0.0)[style]), look.hair, part="hair")
+    if style == 2:
+        cap = _unlike(generator, color)
+        _hat(canvas, build, cap, accent(cap), 0.95)
+        canvas.fill(limb([(0.2 * r, y - 0.5 * r), (1.2 * r, y - 0.46 * r)], 0.2 * r), accent(cap),
+                    part="hat")  # fmt: skip
+
+
+def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """A dress of that colour down to the calves; long hair, a bun, a bob or a straw hat."""
+    look, build = _look(generator, gray=True), ADULT
+    style, r, y = int(generator.integers(4)), ADULT.head, ADULT.face
+    canvas.shadow(0.5, 0.04)
+    long = 1.75 if style in (0, 3) else 0.95
+    if style == 1:
+        canvas.fill(ellipse(0, y - 1.02 * r, 0.42 * r, 0.34 * r), look.hair, part="hair")
+    else:
+        back = [(-1.0, -0.5), (0, -1.0), (1.0, -0.5), (1.16, long - 0.2), (0.9, long)]
+        back += [(-0.9, long), (-1.16, long - 0.2)]
+        canvas.fill(blob([(a * r, y + b * r) for a, b in back]), look.hair, part="hair")
+    _legs(canvas, look, -0.3, 0.075, pick(generator, SHOES))
+    _dress(canvas, build, look, color, generator, -0.19)
+    _head(canvas, build, look)
+    canvas.fill(_fringe(build, 0.1, -0.5, (0.35, 0.0, -0.35, 0.0)[style]), look.hair, part="hair")
+    if style == 3:
+        _hat(canvas, build, STRAW, (0.8, 0.3, 0.3), 1.5)
+
+
+def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
+    """A short dress of that colour; bunches, plaits or loose hair with a bow."""
+    look, build = _look(generator), CHILD
+    style, r, y = int(generator.integers(3)), CHILD.head, CHILD.face
+    ribbon = pick(generator, ((0.9, 0.25, 0.3), (0.3, 0.5, 0.85), (0.95, 0.8, 0.25)))
+    canvas.shadow(0.5, 0.05)
+    if style == 0:
+        bunches = [ellipse(s * 1.2 * r, y + 0.05 * r, 0.36 * r, 0.5 * r) for s in (-1, 1)]
+    elif style == 1:
+        bunches = [limb([(s * 0.9 * r, y), (s * 1.1 * r, y + 1.5 * r)], 0.36 * r) for s in (-1, 1)]
+    else:
+        bunches = [box(-1.1 * r, y - 0.6 * r, 1.1 * r, y + 1.2 * r, 0.5 * r)]
+    canvas.fill(joined(*bunches), look.hair, part="hair")
+    _legs(canvas, look, -0.25, 0.075, pick(generator, SHOES))
+    _dress(canvas, build, look, color, generator, -0.17)
+    _head(canvas, build, look)
+    canvas.fill(_fringe(build, 0.05, -0.42, (0.0, 0.0, 0.4)[style]), look.hair, part="hair")
+    if style == 2:
+        knots = [(0.5, -0.95)]
+    else:
+        knots = [(s * 0.98, -0.35 if style == 0 else 1.35) for s in (-1, 1)]
+    bows = [ellipse(a * r, y + b * r, 0.22 * r, 0.16 * r) for a, b in knots]
+    canvas.mark(joined(*bows), ribbon)
+
+
+def _unlike(generator: np.random.Generator, color: Color) -> Color:
+    """Trousers that do not look like that colour."""
+    far = [c for c in TROUSERS if sum(abs(a - b) for a, b in zip(c, color, strict=True)) > 0.6]
+    return pick(generator, far)

@@ -1,0 +1,47 @@
+"""What figures of several kinds share: choices, colours, joined shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import skia
+
+from mas_fast.data.storybook.canvas import Canvas, Color, Point, ellipse, shade
+
+T = TypeVar("T")
+INK: Color = (0.13, 0.12, 0.15)  # eyes, tyres, hooves
+CREAM: Color = (0.97, 0.95, 0.9)
+LAMP: Color = (1.0, 0.87, 0.5)  # lit windows and headlamps
+GLASS: Color = (0.72, 0.86, 0.94)
+
+
+def pick(generator: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, each as likely."""
+    return options[int(generator.integers(len(options)))]
+
+
+def chance(generator: np.random.Generator, share: float) -> bool:
+    """True in `share` of the cases."""
+    return bool(generator.random() < share)
+
+
+def accent(color: Color, amount: float = 0.22) -> Color:
+    """The colour's own darker tone; a lighter one where it is nearly black."""
+    return shade(color, amount if sum(color) < 0.75 else -amount)
+
+
+def joined(*paths: skia.Path) -> skia.Path:
+    """All of them as one shape; those of a kind (ellipses, limbs) may overlap."""
+    path = skia.Path()
+    for each in paths:
+        path.addPath(each)
+    return path
+
+
+def eye(canvas: Canvas, at: Point, radius: float) -> None:
+    """An animal's eye: seen on a light coat as on a dark one."""
+    x, y = at
+    canvas.mark(ellipse(x, y, radius), CREAM)
+    canvas.mark(ellipse(x + radius * 0.2, y, radius * 0.72), INK)
