@@ -12,7 +12,7 @@ are those of the pixel's centre. Skia draws both (pip install -e ".[storybook]")
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -84,6 +84,14 @@ def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> skia.Path
     path = skia.Path()
     path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
     return path
+
+
+def together(paths: Iterable[skia.Path]) -> skia.Path:
+    """All of them as one shape, which is drawn at once: a crown of leaves, a field of stars."""
+    union = skia.Path()
+    for path in paths:
+        union.addPath(path)
+    return union
 
 
 def blob(points: Sequence[Point], closed: bool = True) -> skia.Path:
