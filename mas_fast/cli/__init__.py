@@ -12,6 +12,7 @@ import mas_fast
 from mas_fast.cli.bundle import import_
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.eval import commands as eval_commands
+from mas_fast.cli.generate import generate
 from mas_fast.cli.train import commands as train_commands
 
 app = typer.Typer(
@@ -40,8 +41,12 @@ def root(
 ) -> None:
     """A small, fast Make-A-Scene: a caption becomes a scene, the scene becomes a picture.
 
-    Start with `mas-fast info`, which shows what this machine can use.
+    Start with `mas-fast generate "a red house beside a lake at dusk"`; `mas-fast info` shows what
+    this machine can use.
     """
+
+
+app.command()(generate)
 
 
 @app.command()
