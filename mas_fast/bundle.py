@@ -3,12 +3,15 @@
     save_gpt("my-bundle", model)                    model = load_gpt("my-bundle", device="cuda")
     save_vq("my-bundle", "vq_img", tokenizer)       tokenizer = load_vq("my-bundle", "vq_img")
     save_bpe("my-bundle", bpe)                      bpe = load_bpe("my-bundle")
+    save_words("my-bundle", captions)               known = read_words("my-bundle")
 
 config.json holds the format's version, the kind and the config of each model that is there (gpt,
 vq_seg, vq_img); MODEL.safetensors has its weights, all fp32 or all bf16; tokenizer.json is the
-captions' tokenizer. Unknown keys, names or shapes are errors: a model is read in full or not at
-all. `read_config`, `read_vq_config` and `read_weights` need no torch, and the last maps the file
-into memory, so that the C++ engine packs its weights without a second copy of them.
+captions' tokenizer. Two files may be missing: words.txt, the words of the captions that the GPT
+learned from, one a line, and sampling.json, the guidance, temperature, top_k and top_p that suit
+it. Unknown keys, names or shapes are errors: a model is read in full or not at all. `read_config`,
+`read_vq_config` and `read_weights` need no torch, and the last maps the file into memory, so that
+the C++ engine packs its weights without a second copy of them.
 """
 
 from __future__ import annotations
@@ -17,15 +20,17 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mas_fast.captions import words
 from mas_fast.config import GPTConfig
 from mas_fast.files import replace_file
+from mas_fast.request import Sampling
 from mas_fast.streams import check_int, exact_keys
 from mas_fast.vq_config import VQConfig
 
@@ -41,6 +46,8 @@ Stored = Literal["fp32", "bf16"]
 FORMAT = 1
 KIND = "mas_fast bundle"
 CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
+WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
+SHIPPED = Path(__file__).with_name("assets") / "storybook"
 CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
@@ -54,9 +61,7 @@ def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) 
     _save(path, "gpt", model, model.state_dict(), stored)
 
 
-def save_vq(
-    path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | None = None
-) -> None:
+def save_vq(path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | None = None) -> None:
     """Write a tokenizer, `name` being vq_seg or vq_img, as `save_gpt` does; what its codebook
     remembers of its training is left out. ValueError also for the other kind of input."""
     _check_name(name)
@@ -103,6 +108,59 @@ def load_bpe(path: str | os.PathLike) -> BPE:
     if not file.is_file():
         raise ValueError(f"{file}: found no such file, expected the captions' tokenizer")
     return BPE.load(file)
+
+
+def shipped() -> Path:
+    """The bundle that comes with mas_fast. ValueError where it does not."""
+    if not SHIPPED.is_dir():
+        found = (
+            f"{SHIPPED}: found no such folder: no trained model comes with this copy of mas_fast"
+        )
+        raise ValueError(f"{found}, expected the path of a bundle that `mas-fast train` made")
+    return SHIPPED
+
+
+def save_words(path: str | os.PathLike, captions: Iterable[str]) -> None:
+    """Write the words of the captions (see captions.words), sorted, each once, in one step."""
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{word}\n" for word in sorted({w for c in captions for w in words(c)}))
+    replace_file(directory / WORDS_FILE, lambda file: file.write_bytes(text.encode()))
+
+
+def read_words(path: str | os.PathLike) -> frozenset[str] | None:
+    """What `save_words` wrote; None where the bundle `path` has no such file. ValueError for a line
+    that is no word."""
+    file = Path(path) / WORDS_FILE
+    if not file.is_file():
+        return None
+    try:
+        lines = file.read_bytes().decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: {error}; expected UTF-8") from error
+    for number, line in enumerate(lines, 1):
+        if words(line) != [line]:
+            raise ValueError(
+                f"{file}: line {number}: found {line[:80]!r}, expected one lower-case word"
+            )
+    return frozenset(lines)
+
+
+def read_sampling(path: str | os.PathLike) -> dict[str, object]:
+    """What the bundle `path` says of guidance, temperature, top_k and top_p; {} where it says
+    nothing. ValueError for anything else; the values are checked where they are used."""
+    file = Path(path) / SAMPLING_FILE
+    if not file.is_file():
+        return {}
+    try:
+        values = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: found broken JSON ({error})") from error
+    allowed = [field.name for field in fields(Sampling)]
+    if not isinstance(values, dict) or not set(values) <= set(allowed):
+        found = sorted(set(values) - set(allowed)) if isinstance(values, dict) else values
+        raise ValueError(f"{file}: found {found!r}, expected a mapping with some of {allowed}")
+    return values
 
 
 def read_config(path: str | os.PathLike) -> GPTConfig:

@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -34,6 +35,14 @@ def captions(files: Iterable[str | os.PathLike], report: Report = lambda _: None
     ValueError names the file, the line, what was found and what is allowed.
     """
     return _captions(check_paths(files), report)
+
+
+def words(caption: str) -> list[str]:
+    """The words of a caption, in NFC and lower case: runs of letters, marks and digits, also with
+    apostrophes and hyphens inside them."""
+    text = unicodedata.normalize("NFC", caption.replace("\u2019", "'").lower())
+    kept = (c if c in "'-" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return [word for part in "".join(kept).split() if (word := part.strip("'-"))]
 
 
 def check_paths(files: Iterable[str | os.PathLike]) -> list[Path]:
@@ -159,6 +168,16 @@ def check_text(what: str, text: object) -> None:
     except UnicodeEncodeError as error:
         found = f"found the lone surrogate {text[error.start]!r} at {error.start}"
         raise ValueError(f"{what}: {found}, expected Unicode text") from error
+
+
+def check_captions(captions: list[str]) -> None:
+    """ValueError unless there are some, each a str with more than white space that UTF-8 holds."""
+    if not captions:
+        raise ValueError("captions: found none, expected at least one")
+    for n, caption in enumerate(captions):
+        if not isinstance(caption, str) or not caption.strip():
+            raise ValueError(f"caption {n + 1}: found {caption!r}, expected some words")
+        check_text(f"caption {n + 1}", caption)
 
 
 READERS = {".txt": _read_text, ".en": _read_text, ".tsv": _read_tsv, ".json": _read_coco}

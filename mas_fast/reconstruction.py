@@ -23,9 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from mas_fast.bundle import load_vq
+from mas_fast.codes import pictures
 from mas_fast.data.crops import Crops
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
+from mas_fast.devices import find_device
 from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
 from mas_fast.perceptual import LPIPS
 from mas_fast.scene import Layout, layout_named
@@ -99,7 +101,7 @@ def evaluate(
     for what, value in (("samples", samples), ("batch", batch)):
         if value is not None and value < 1:
             raise ValueError(f"{what}: found {value}, expected a value >= 1")
-    device = _device(device)
+    device = find_device(device)
     model = load_vq(bundle, name, device, torch.float32)
     crops = Crops(open_source(data), model.config)
     numbers = spread(len(crops), samples or len(crops))
@@ -110,15 +112,6 @@ def evaluate(
     return reconstruct(
         model, crops, numbers, batch=batch, workers=workers, quality=quality, progress=True
     )
-
-
-def _device(name: str | None) -> torch.device:
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: found {name!r}, expected one that is here: {reason}") from error
 
 
 @torch.no_grad()
@@ -224,12 +217,6 @@ def inputs(batch: dict) -> Tensor | tuple[Tensor, Tensor]:
 def spread(size: int, count: int) -> np.ndarray:
     """At most `count` different indices below `size`, evenly spread."""
     return np.linspace(0, size - 1, min(size, count)).round().astype(int)
-
-
-def pictures(images: Tensor) -> list[np.ndarray]:
-    """[B, 3, H, W] in [-1, 1] -> uint8 [H, W, 3] each."""
-    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return list(scaled.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def paint(labels: Tensor, edges: Tensor, layout: str) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,17 @@ import torch
 
 from mas_fast.bpe import BPE
 from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
-from mas_fast.captions import words_of
 from mas_fast.data.encode import tokenize
 from mas_fast.data.prepare import Rules, prepare
-from mas_fast.data.storybook.captions import CAPTIONS, captions
+from mas_fast.data.shards import SCENES, TOKENS, read_manifest
+from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.story import story
 from mas_fast.files import replace_file
 from mas_fast.gpt import GPT
 from mas_fast.streams import Stream, Streams
 from mas_fast.training import gpt, vq
-from mas_fast.training.checkpoints import newest_step
+from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.settings import check, find, read
 from mas_fast.vqvae import VQVAE
 
@@ -132,7 +132,7 @@ def stages(s: AllSettings) -> list[Stage]:
         return Stage(
             name,
             f"{settings.steps:,} steps of {settings.batch}",
-            lambda: newest_step(settings.folder / "checkpoints") / settings.steps,
+            lambda: _newest_step(settings.folder / "checkpoints") / settings.steps,
             lambda: seconds() * settings.steps,
             lambda: run(settings),
         )
@@ -143,7 +143,7 @@ def stages(s: AllSettings) -> list[Stage]:
         Stage(
             "scenes",
             f"{scenes:,} of {s.size} pixels",
-            lambda: float(_finished(s.scene_shards("validation"))),
+            lambda: float(_finished(s.scene_shards("validation"), SCENES)),
             lambda: _paint_seconds(s) * scenes / s.workers,
             lambda: _scenes(s),
         ),
@@ -159,7 +159,7 @@ def stages(s: AllSettings) -> list[Stage]:
         Stage(
             "tokens",
             f"of {scenes:,} scenes",
-            lambda: float(_finished(s.token_shards("validation"))),
+            lambda: float(_finished(s.token_shards("validation"), TOKENS)),
             lambda: encode * scenes * sum(_vq_seconds(v) / v.batch for v in (seg, img)),
             lambda: _tokens(s),
         ),
@@ -195,8 +195,16 @@ def _about(seconds: float) -> str:
     return f"about {hours}{minutes % 60} min"
 
 
-def _finished(shards: Path) -> bool:
-    return (shards / "manifest.json").is_file() and (shards / "finished").is_file()
+def _finished(shards: Path, kind: str) -> bool:
+    try:
+        return bool(read_manifest(shards, kind))
+    except ValueError:
+        return False
+
+
+def _newest_step(checkpoints: Path) -> int:
+    latest = Checkpoints(checkpoints, keep=1).latest()
+    return int(latest.name.removeprefix("step-")) if latest else 0
 
 
 def _scenes(s: AllSettings) -> None:
@@ -218,7 +226,7 @@ def _captions(s: AllSettings) -> None:
     lines = "".join(f"{caption}\n" for caption in told)
     replace_file(file, lambda temporary: temporary.write_text(lines))
     bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
-    save_words(s.bundle, {word for line in lines.splitlines() for word in words_of(line)})
+    save_words(s.bundle, lines.splitlines())
     save_bpe(s.bundle, bpe)
 
 
@@ -240,8 +248,7 @@ def _paint_seconds(s: AllSettings) -> float:
 def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
     """Of one step."""
     config = settings.config()
-    (part, *_) = vq.parts(VQVAE.create(config, seed=0), replace(settings, gan_start=None)
-                          if isinstance(settings, vq.ImgSettings) else settings)  # fmt: skip
+    part, *_ = vq.parts(VQVAE.create(config, seed=0), settings)
     shape = settings.batch, config.resolution, config.resolution
     batch = {
         "image": torch.rand(shape[0], 3, *shape[1:]) * 2 - 1,

@@ -7,20 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from mas_fast.bundle import load_bpe, load_vq
+from mas_fast.codes import decode_pictures, decode_scenes
 from mas_fast.files import replace_file
 from mas_fast.generation import generate_tokens
 from mas_fast.gpt import GPT
-from mas_fast.scene import layout_named
+from mas_fast.sheet import sheet
 from mas_fast.streams import Streams
 from mas_fast.training.tokens import Sequences, spread
 
 SHOWN = 4  # captions on a sheet
-SIDE = 192  # pixels of a picture on it
-GAP, LINE = 6, 16
 TOP_K = 256
 
 
@@ -57,30 +55,8 @@ class Sheets:
 
     def _pictures(self, streams: Streams, tokens: Tensor) -> list[list[np.ndarray]]:
         """The scenes and the pictures, uint8 [H, W, 3] each."""
-        columns = []
-        for name, decoder in self.decoders.items():
-            codes = tokens[:, streams.slice(name)].view(-1, *streams[name].grid)
-            out = decoder.decode(codes.to(decoder.device))
-            if name == "img":
-                pixels = ((out.float().clamp(-1, 1) + 1) * 127.5).round().byte()
-                columns.append(list(pixels.permute(0, 2, 3, 1).cpu().numpy()))
-            else:
-                labels = out[:, : decoder.config.channels - decoder.config.has_edges].argmax(1)
-                colors = layout_named(decoder.config.layout).colors[labels.cpu().numpy()]
-                columns.append(list(colors))
-        return columns
-
-
-def sheet(rows: list[tuple[np.ndarray, ...]], captions: list[str]) -> Image.Image:
-    """Rows of pictures uint8 [H, W, 3], each above its caption."""
-    count = len(rows[0])
-    height = SIDE + LINE + GAP
-    canvas = Image.new("RGB", (count * (SIDE + GAP) + GAP, len(rows) * height + GAP), "white")
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
-    for n, (pictures, caption) in enumerate(zip(rows, captions, strict=True)):
-        top = GAP + n * height
-        for i, pixels in enumerate(pictures):
-            shown = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-            canvas.paste(shown, (GAP + i * (SIDE + GAP), top))
-        pen.text((GAP, top + SIDE + 1), caption[:110], "black", font)
-    return canvas
+        seg, img = (
+            tokens[:, streams.slice(name)].view(-1, *streams[name].grid) for name in self.decoders
+        )
+        scenes = decode_scenes(self.decoders["seg"], seg)
+        return [[s.colors() for s in scenes], decode_pictures(self.decoders["img"], img)]

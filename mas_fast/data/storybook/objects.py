@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import skia
 
-from mas_fast.data.storybook.canvas import Canvas, Color, blob, box, ellipse, limb, polygon, shade
+from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, limb, polygon, shade
 from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, joined, pick
 
 SEAT = 0.42  # height of a bench's seat, of the bench's own

@@ -10,8 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import skia
 
-from mas_fast.data.storybook.canvas import Canvas, Color, Point, blob, box, ellipse, limb, polygon
-from mas_fast.data.storybook.canvas import shade
+from mas_fast.data.storybook.canvas import (
+    Canvas,
+    Color,
+    Point,
+    blob,
+    box,
+    ellipse,
+    limb,
+    polygon,
+    shade,
+)
 from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, joined, pick
 
 SKINS: tuple[Color, ...] = (

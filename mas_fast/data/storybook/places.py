@@ -125,7 +125,11 @@ def _mountains(canvas: Canvas, y: float, generator: Generator, tops: Sequence[fl
             ridge = [(x, top), (x + half, y + 0.03), (x + half * 0.12, y + 0.03)]
             bend = [(x + half * 0.2, top + rise * 0.7), (x - half * 0.02, top + rise * 0.4)]
             canvas.mark(polygon([*ridge, *bend]), shade(color, -0.2), alpha=0.7)
-            cap = [(x, top), (x + half * 0.34, top + rise * 0.34), (x + half * 0.15, top + rise * 0.28)]
+            cap = [
+                (x, top),
+                (x + half * 0.34, top + rise * 0.34),
+                (x + half * 0.15, top + rise * 0.28),
+            ]
             cap += [(x, top + rise * 0.4), (x - half * 0.15, top + rise * 0.27)]
             canvas.mark(polygon([*cap, (x - half * 0.34, top + rise * 0.34)]), SNOW)
 
@@ -147,7 +151,9 @@ def _waves(canvas: Canvas, top: float, bottom: float, generator: Generator, coun
     crests = []
     for x, share in generator.random((count, 2)):
         y, size = top + (bottom - top) * share, 0.03 + 0.05 * share
-        crests.append(blob([(x - size, y), (x, y - size * 0.22), (x + size, y), (x, y - size * 0.06)]))
+        crests.append(
+            blob([(x - size, y), (x, y - size * 0.22), (x + size, y), (x, y - size * 0.06)])
+        )
     canvas.mark(together(crests), rgb("ffffff"), alpha=0.5)
 
 
@@ -201,8 +207,12 @@ def _park(canvas: Canvas, season: str, generator: Generator) -> None:
     y, side = _horizon(generator), _side(generator)
     _wood(canvas, season, y + 0.03, generator, ("round",), 0.2, 7, 0.35)
     _field(canvas, season, [y, y + 0.01, y])
-    bend = [(_around(side, o), d) for o, d in ((-0.56, 0.6), (-0.2, 0.585), (0.1, 0.64), (0.56, 0.63))]
-    back = [(_around(side, o), d) for o, d in ((0.56, 0.71), (0.08, 0.7), (-0.22, 0.635), (-0.56, 0.65))]
+    bend = [
+        (_around(side, o), d) for o, d in ((-0.56, 0.6), (-0.2, 0.585), (0.1, 0.64), (0.56, 0.63))
+    ]
+    back = [
+        (_around(side, o), d) for o, d in ((0.56, 0.71), (0.08, 0.7), (-0.22, 0.635), (-0.56, 0.65))
+    ]
     with canvas.segment("pavement-merged"):
         canvas.fill(blob([*bend, *back]), rgb("e0cfae"), to=rgb("cdb894"))
     draw_tree(canvas, "round", _around(side, 0.38), y + 0.09, 0.36, season, generator)
@@ -218,7 +228,9 @@ def _forest(canvas: Canvas, season: str, generator: Generator) -> None:
     y, side = _horizon(generator), _side(generator)
     kinds = ("fir",) if season == "winter" else ("round", "fir", "round")
     with canvas.segment("tree-merged"):  # the depth of the wood
-        deep = {"summer": "3f7a4c", "spring": "5c9a58", "autumn": "a8622f", "winter": "6d8790"}[season]
+        deep = {"summer": "3f7a4c", "spring": "5c9a58", "autumn": "a8622f", "winter": "6d8790"}[
+            season
+        ]
         crowns = ground([0.2 + generator.uniform(-0.04, 0.04) for _ in range(9)], y + 0.1)
         canvas.fill(crowns, far(rgb(deep), 0.35), to=far(rgb(deep), 0.1))
         stems = []
@@ -246,7 +258,9 @@ def _mountain(canvas: Canvas, season: str, generator: Generator) -> None:
     _wood(canvas, season, y + 0.06, generator, ("fir",), 0.11, 9, 0.25)
     _field(canvas, season, [y + 0.05, y + 0.07, y + 0.05])
     for offset, size in ((0.38, 0.3), (0.45, 0.24), (-0.42, 0.22)):
-        draw_tree(canvas, "fir", _around(side, offset), y + 0.14 - size * 0.1, size, season, generator)
+        draw_tree(
+            canvas, "fir", _around(side, offset), y + 0.14 - size * 0.1, size, season, generator
+        )
     _rocks(canvas, _around(-side, 0.3), 0.68, 0.05)
     _tufts(canvas, season, 0.7, 0.98, generator)
 
@@ -317,7 +331,12 @@ def _sea(canvas: Canvas, season: str, generator: Generator) -> None:
     if generator.random() < 0.4:  # an island far off
         with canvas.segment("mountain-merged"):
             x = _around(side, 0.33)
-            hill = [(x - 0.17, y + 0.02), (x - 0.06, y - 0.06), (x + 0.04, y - 0.09), (x + 0.17, y + 0.02)]
+            hill = [
+                (x - 0.17, y + 0.02),
+                (x - 0.06, y - 0.06),
+                (x + 0.04, y - 0.09),
+                (x + 0.17, y + 0.02),
+            ]
             canvas.fill(blob(hill), far(rgb("6f9a86"), 0.35))
     _open_sea(canvas, y, 0.98, generator, 10)
     with canvas.segment("sea"):
@@ -332,7 +351,12 @@ def _desert(canvas: Canvas, season: str, generator: Generator) -> None:
     if generator.random() < 0.5:  # a table mountain
         with canvas.segment("rock-merged"):
             x, color = _around(side, 0.3), far(rgb("b8694a"), 0.3)
-            mesa = [(x - 0.17, y + 0.04), (x - 0.12, y - 0.15), (x + 0.1, y - 0.15), (x + 0.16, y + 0.04)]
+            mesa = [
+                (x - 0.17, y + 0.04),
+                (x - 0.12, y - 0.15),
+                (x + 0.1, y - 0.15),
+                (x + 0.16, y + 0.04),
+            ]
             canvas.fill(polygon(mesa), shade(color, 0.1), to=shade(color, -0.12))
             canvas.mark(box(x - 0.12, y - 0.11, x + 0.11, y - 0.085), shade(color, -0.2), alpha=0.6)
     with canvas.segment("sand"):
@@ -386,12 +410,19 @@ def _road(canvas: Canvas, season: str, generator: Generator) -> None:
 def _roadway(canvas: Canvas, top: float, bottom: float, color: Color) -> None:
     """Across the picture, with a broken line in its middle."""
     canvas.fill(box(-0.02, top, 1.02, bottom), shade(color, 0.12), to=shade(color, -0.12))
-    edges = [box(-0.02, top + 0.01, 1.02, top + 0.018), box(-0.02, bottom - 0.022, 1.02, bottom - 0.01)]
+    edges = [
+        box(-0.02, top + 0.01, 1.02, top + 0.018),
+        box(-0.02, bottom - 0.022, 1.02, bottom - 0.01),
+    ]
     canvas.mark(together(edges), rgb("eceae2"), alpha=0.9)
     middle, dashes = top + (bottom - top) * 0.46, []
     for i in range(-3, 4):
         x, low = 0.5 + i * 0.19, 0.5 + i * 0.2
-        points = [(x - 0.05, middle - 0.007), (x + 0.05, middle - 0.007), (low + 0.053, middle + 0.009)]
+        points = [
+            (x - 0.05, middle - 0.007),
+            (x + 0.05, middle - 0.007),
+            (low + 0.053, middle + 0.009),
+        ]
         dashes.append(polygon([*points, (low - 0.053, middle + 0.009)]))
     canvas.mark(together(dashes), rgb("f2d873"))
 
@@ -404,7 +435,9 @@ def _street(canvas: Canvas, season: str, generator: Generator) -> None:
         joints = []
         for i in range(-5, 6):
             x, low = 0.5 + i * 0.105, 0.5 + i * 0.122
-            joints.append(polygon([(x, 0.662), (x + 0.007, 0.662), (low + 0.008, 0.78), (low, 0.78)]))
+            joints.append(
+                polygon([(x, 0.662), (x + 0.007, 0.662), (low + 0.008, 0.78), (low, 0.78)])
+            )
         joints.append(box(-0.02, 0.715, 1.02, 0.721))
         canvas.mark(together(joints), shade(stone, -0.25), alpha=0.6)
         canvas.fill(box(-0.02, 0.78, 1.02, 0.81), shade(stone, -0.22))  # the kerb

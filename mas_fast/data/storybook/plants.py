@@ -111,11 +111,18 @@ def _fir(canvas: Canvas, season: str, generator: Generator, distance: float) -> 
     wide, tiers, snow = generator.uniform(0.27, 0.33), [], []
     for top, bottom, share in ((-0.58, -0.1, 1.0), (-0.78, -0.35, 0.8), (-1.0, -0.6, 0.58)):
         half = wide * share
-        low = [(half, bottom), (half * 0.4, bottom + 0.035), (0, bottom), (-half * 0.4, bottom + 0.035)]
+        low = [
+            (half, bottom),
+            (half * 0.4, bottom + 0.035),
+            (0, bottom),
+            (-half * 0.4, bottom + 0.035),
+        ]
         tiers.append(polygon([(0, top), *low, (-half, bottom)]))
         deep, reach = (bottom - top) * 0.58, half * 0.62
         teeth = [(reach, deep), (reach * 0.45, deep * 0.75), (0, deep), (-reach * 0.45, deep * 0.7)]
-        snow.append(polygon([(0, top), *[(sx, top + sy) for sx, sy in teeth], (-reach, top + deep)]))
+        snow.append(
+            polygon([(0, top), *[(sx, top + sy) for sx, sy in teeth], (-reach, top + deep)])
+        )
     for i, tier in enumerate(tiers):
         canvas.fill(tier, shade(color, 0.08), to=shade(color, -0.18))
         if season == "winter":
@@ -143,7 +150,14 @@ def _palm(canvas: Canvas, generator: Generator, distance: float) -> None:
     bark, green = far(rgb("a9794a"), distance), far(rgb("4a9c4c"), distance)
     canvas.fill(limb([(0, 0), (lean * 0.3, -0.4), (lean, -0.78)], 0.06), bark)
     fronds = []
-    for angle in ((-0.42, -0.62), (-0.38, -0.86), (-0.14, -1.0), (0.18, -1.0), (0.4, -0.85), (0.42, -0.6)):
+    for angle in (
+        (-0.42, -0.62),
+        (-0.38, -0.86),
+        (-0.14, -1.0),
+        (0.18, -1.0),
+        (0.4, -0.85),
+        (0.42, -0.6),
+    ):
         tip = (lean + angle[0], angle[1])
         rise = (lean + angle[0] * 0.55, min(-0.84, angle[1]) - 0.1)
         fall = (lean + angle[0] * 0.6, rise[1] + 0.13)

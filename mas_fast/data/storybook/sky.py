@@ -1,9 +1,9 @@
 """What hour and weather do to a picture: its light, its sky, and what falls through the air.
 
-    canvas = Canvas(128, light_of(hour, weather))
-    draw_sky(canvas, hour, weather, generator)      # before all else
-    ...
-    draw_weather(canvas, weather, generator)        # over all else
+canvas = Canvas(128, light_of(hour, weather))
+draw_sky(canvas, hour, weather, generator)      # before all else
+...
+draw_weather(canvas, weather, generator)        # over all else
 """
 
 from __future__ import annotations

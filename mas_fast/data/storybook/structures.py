@@ -76,7 +76,9 @@ def _house(
         eaves, peak = top + 0.01, top - width * 0.42
         canvas.fill(polygon([(left - 0.01, eaves), (middle, peak), (right + 0.01, eaves)]), roof)
     elif shape == 1:  # a roof along the street, with a chimney
-        canvas.fill(box(left + width * 0.66, top - 0.12, left + width * 0.8, top), shade(roof, -0.2))
+        canvas.fill(
+            box(left + width * 0.66, top - 0.12, left + width * 0.8, top), shade(roof, -0.2)
+        )
         slope = [(left - 0.01, top + 0.01), (left + 0.03, top - 0.08), (right - 0.03, top - 0.08)]
         canvas.fill(polygon([*slope, (right + 0.01, top + 0.01)]), roof)
     else:  # flat
@@ -98,7 +100,9 @@ def _house(
     if shop:
         lights.append(box(left + width * 0.42, door + 0.025, right - 0.025, y - 0.025))
     dark = is_dark(canvas.light)
-    canvas.mark(together(panes + ([] if dark else lights)), shade(GLASS, -0.1), to=shade(GLASS, 0.2))
+    canvas.mark(
+        together(panes + ([] if dark else lights)), shade(GLASS, -0.1), to=shade(GLASS, 0.2)
+    )
     if dark:
         canvas.mark(together(lights), LAMPLIGHT, lit=False)
     canvas.mark(together(sills), shade(color, 0.45))
@@ -162,7 +166,9 @@ def _iron_bridge(canvas: Canvas, deck: float) -> None:
             hangers.append(box(side - 0.006, deck - top, side + 0.006, deck))
     canvas.fill(together(hangers), shade(iron, -0.1))
     canvas.fill(box(-0.02, deck - 0.035, 1.02, deck + 0.02), rgb("8b8a8c"))
-    canvas.fill(box(-0.02, deck + 0.015, 1.02, deck + 0.06), shade(iron, 0.15), to=shade(iron, -0.2))
+    canvas.fill(
+        box(-0.02, deck + 0.015, 1.02, deck + 0.06), shade(iron, 0.15), to=shade(iron, -0.2)
+    )
     for x in (0.2, 0.8):
         pier = [(x - 0.045, deck + 0.06), (x + 0.045, deck + 0.06), (x + 0.06, deck + 0.17)]
         canvas.fill(polygon([*pier, (x - 0.06, deck + 0.17)]), STONE, to=shade(STONE, -0.25))

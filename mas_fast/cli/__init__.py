@@ -1,0 +1,100 @@
+"""The command `mas-fast`. Every command imports what it needs when it runs, so help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import mas_fast
+from mas_fast.cli.bundle import import_
+from mas_fast.cli.data import commands as data_commands
+from mas_fast.cli.eval import commands as eval_commands
+from mas_fast.cli.generate import generate
+from mas_fast.cli.train import commands as train_commands
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",  # in "rich" mode the brackets of ".[bench]" would vanish
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mas-fast {mas_fast.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A small, fast Make-A-Scene: a caption becomes a scene, the scene becomes a picture.
+
+    Start with `mas-fast generate "a red house beside a lake at dusk"`; `mas-fast info` shows what
+    this machine can use.
+    """
+
+
+app.command()(generate)
+
+
+@app.command()
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show versions, devices, what is in use, and why a fast path is off.
+
+    Nothing is changed. Where a fast path is off, the last lines name the command that turns it on.
+    """
+    from mas_fast.info import collect, render
+
+    facts = collect()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        typer.echo(render(facts))
+
+
+@app.command()
+def bench(
+    subject: Annotated[str, typer.Argument(help="A file of benchmarks/, such as `decode`.")],
+    json: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
+) -> None:
+    """Run one subject of the benchmark suite beside its peers and print a table with ratios.
+
+    Needs a checkout of mas_fast, and the peers: pip install -e ".[bench]"
+
+    Example: mas-fast bench decode --json decode.json
+    """
+    from mas_fast.bench import run
+
+    raise typer.Exit(run(subject, json))
+
+
+app.add_typer(
+    data_commands, name="data", help="Pictures with captions become scenes, and scenes tokens."
+)
+app.add_typer(train_commands, name="train", help="Train the tokenizers and the GPT.")
+app.add_typer(eval_commands, name="eval", help="Measure the tokenizers: `vq-seg`, `vq-img`.")
+app.command("import")(import_)
+
+
+def main() -> None:
+    """The entry point: bad input and missing parts end in one line, not in a traceback."""
+    try:
+        app()
+    except (ValueError, ImportError, OSError) as error:
+        sys.exit(f"mas-fast: {error}")

@@ -1,0 +1,188 @@
+"""`mas-fast data ...`: pictures with captions become scenes, and scenes tokens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+Workers = Annotated[
+    int | None, typer.Option(help="Processes; by default one for each core.", show_default=False)
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Run on Ray Data: `local`, `auto`, or the address of a cluster, whose machines "
+        "have to see the same folders.",
+        show_default=False,
+    ),
+]
+
+
+@commands.command("prepare")
+def data_prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A COCO folder or a panoptic .json, webdataset tars or a folder of them, or a "
+            "folder of images: what is there decides. With --tsv, where the tars go."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of scene shards, new or to go on.")
+    ],
+    captions: Annotated[
+        Path | None,
+        typer.Option(help="Captions that lie elsewhere: COCO JSON, or a CSV or JSONL table."),
+    ] = None,
+    tsv: Annotated[
+        Path | None,
+        typer.Option(
+            help="First download what this CC3M or CC12M file names, by img2dataset, into SOURCE."
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Pixels of the shorter side.")] = 256,
+    segmenter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An annotator, `NAME KEY=VALUE ...`, or your own, `MODULE:CLASS`; repeat it, "
+            "panoptic first. Without any, the source's own annotations are used.",
+            show_default=False,
+        ),
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Of the labels: mini158 or mas159.")] = "mini158",
+    min_person_px: Annotated[
+        int, typer.Option(help="Person pixels below which human and face parts are dropped.")
+    ] = 1,
+    restrict_to_person: Annotated[
+        bool, typer.Option("--restrict-to-person", help="Drop parts outside of persons.")
+    ] = False,
+    per_shard: Annotated[
+        int, typer.Option(help="Samples in a shard, where the source has no tars.")
+    ] = 1000,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Make shards of clean scenes from pictures with captions.
+
+    Each tar of the source, or each run of its samples, becomes one webdataset tar: jpg, txt, json,
+    seg.png and edge.png of each sample. Pictures that cannot be used are in rejects.tsv, with the
+    reason. The same command again continues a run that was stopped, with the same result, byte for
+    byte, whatever the number of workers.
+
+    A COCO folder has `panoptic_*.json`, its PNGs and photos, and maybe `captions_*.json`; it is
+    recognised, so no option names the kind of a source.
+
+    Examples:
+
+    mas-fast data prepare coco --captions captions_val2017.json.gz -o scenes
+
+    mas-fast data prepare cc3m --tsv Train_GCC-training.tsv -o scenes --segmenter "transformers
+    model=NAME device=cuda" --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
+    """
+    from mas_fast.data.prepare import Rules, prepare
+
+    if tsv is not None:
+        _download(tsv, source, size)
+    manifest = prepare(
+        source,
+        output,
+        captions=captions,
+        rules=Rules(size, layout, min_person_px, restrict_to_person),
+        segmenters=segmenter or (),
+        per_shard=per_shard,
+        workers=_cores() if workers is None else workers,
+        ray=ray_address,
+    )
+    _finished(output, manifest)
+
+
+@commands.command("tokenize")
+def data_tokenize(
+    scenes: Annotated[Path, typer.Argument(help="The folder that `data prepare` made.")],
+    bundle: Annotated[
+        Path, typer.Option("--bundle", "-b", help="Has tokenizer.json, vq_seg and vq_img.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of token shards, new or to go on.")
+    ],
+    format: Annotated[
+        str, typer.Option(help="`arrow` to train on; `parquet` for other programs.")
+    ] = "arrow",
+    batch: Annotated[int, typer.Option(help="Pictures that are encoded at once.")] = 8,
+    device: Annotated[str, typer.Option(help="`cpu` or `cuda`.")] = "cpu",
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Encode scene shards with the three tokenizers of a bundle.
+
+    Each scene shard becomes one Arrow file with the tokens of captions, scenes and pictures, which
+    training maps into memory. Captions stay beside their tokens. The same command again continues a
+    run that was stopped. On GPUs, give each two or more workers: one reads while another computes.
+
+    Example: mas-fast data tokenize scenes --bundle my-bundle -o tokens
+    """
+    from mas_fast.data.encode import tokenize
+
+    manifest = tokenize(
+        scenes,
+        bundle,
+        output,
+        format=format,
+        batch=batch,
+        device=device,
+        workers=_cores() if workers is None else workers,
+        ray=ray_address,
+    )
+    _finished(output, manifest)
+
+
+@commands.command("report")
+def data_report(
+    scenes: Annotated[
+        Path, typer.Argument(help="The folder of `data prepare`, also while it is being filled.")
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="Where the page goes; by default SCENES/report.html.")
+    ] = None,
+) -> None:
+    """Show what is in scene shards: classes of each layer, void, persons, captions, rejects.
+
+    Prints tables, and writes a page with all of them and with pictures beside their scenes. Look at
+    it before you train: a label that covers most of the pixels is what a tokenizer will predict.
+
+    Example: mas-fast data report scenes
+    """
+    from mas_fast.data.report import Report
+
+    report = Report.read(scenes)
+    report.show()
+    page = html or scenes / "report.html"
+    report.write_html(page)
+    typer.echo(f"written: {page}")
+
+
+def _download(tsv: Path, folder: Path, size: int) -> None:
+    from mas_fast.data.download import run
+
+    try:
+        rejects = run(tsv, folder, size=size)
+    except RuntimeError as error:
+        raise ValueError(error) from error
+    for reject in rejects[:10]:
+        typer.echo(f"left out: {reject.key}: {reject.reason}", err=True)
+    if len(rejects) > 10:
+        typer.echo(f"left out: {len(rejects) - 10} more rows", err=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _finished(output: Path, manifest: dict) -> None:
+    samples = sum(shard["samples"] for shard in manifest["shards"])
+    typer.echo(f"{output}: {samples} samples in {len(manifest['shards'])} shards")

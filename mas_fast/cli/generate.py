@@ -1,0 +1,151 @@
+"""`mas-fast generate`: captions become pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from rich.console import Console
+
+    from mas_fast.model import Model
+
+WIDTH = 64  # columns of the preview, at most
+
+
+def generate(
+    captions: Annotated[
+        list[str], typer.Argument(metavar="CAPTION...", help="In quotes; several make a sheet.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The picture; the suffix says the format.")
+    ] = Path("out.png"),
+    scene: Annotated[
+        Path | None,
+        typer.Option(
+            help="Paint this scene: a PNG that mas-fast saved (out.scene.png), a COCO panoptic PNG, "
+            "or labels in 8-bit grey or palette (0 person, 1 bicycle, ... as in a legend; 255 void)."
+        ),
+    ] = None,
+    scene_json: Annotated[
+        Path | None,
+        typer.Option(
+            help="The JSON of a COCO panoptic PNG; by default the one of the same name, else a "
+            "panoptic_*.json that lists it."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
+    ] = None,
+    num_images: Annotated[int, typer.Option("--num-images", "-n", help="For each caption.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="How closely to follow the caption: 1 not more than learned. [3.0]"),
+    ] = None,
+    seg_guidance: Annotated[
+        float | None, typer.Option(help="The same for the scene alone, then --guidance is not.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from the best K tokens only. [256]")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the best that sum to P only. [all]")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="`cpp` or `eager`; by default cpp on a CPU.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="In which the GPT computes: fp32, bf16, with cpp also int8.")
+    ] = "fp32",
+    device: Annotated[str | None, typer.Option(help="By default a GPU where there is one.")] = None,
+    threads: Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")] = 0,
+    preview: Annotated[
+        bool, typer.Option(help="Show it in the terminal too, where that has 24-bit colours.")
+    ] = True,
+) -> None:
+    """Paint captions.
+
+    Writes the picture and beside it its scene: `out.scene.png`, which `--scene` takes again, and
+    `out.legend.png` to look at. Several captions, or `--num-images`, make a contact sheet `out.png`
+    and the pictures `out-1.png`, `out-2.png` and so on. The same words with the same seed give the
+    same picture. Defaults in brackets are those of a model that does not say otherwise.
+
+    Examples:
+
+    mas-fast generate "a red house beside a lake at dusk" -o out.png
+
+    mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
+    """
+    from rich.console import Console
+
+    from mas_fast.bundle import read_vq_config, shipped
+    from mas_fast.captions import check_captions
+    from mas_fast.generated import check_output
+    from mas_fast.request import Sampling
+    from mas_fast.scene import open_scene
+
+    # Whatever can be wrong without torch, which takes a second to import.
+    check_captions(captions)
+    check_output(output)
+    model = shipped() if model is None else model
+    drawing = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    drawing = {name: value for name, value in drawing.items() if value is not None}
+    Sampling(**drawing)
+    if seg_guidance is not None:
+        Sampling(guidance=seg_guidance)
+        drawing["guidance"] = {"seg": seg_guidance} | (
+            {} if guidance is None else {"img": guidance}
+        )
+    if scene is not None:
+        scene = open_scene(scene, scene_json, size=read_vq_config(model, "vq_seg").resolution)
+    elif scene_json is not None:
+        raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
+
+    out = _load(model, device=device, dtype=dtype, engine=engine, threads=threads).generate(
+        captions, num_images=num_images, scene=scene, seed=seed, progress=True, **drawing
+    )
+    files = out.save(output)
+    for read in out.truncated:
+        typer.echo(f"too long, the model read no more than: {read}", err=True)
+    if out.unknown_words:
+        typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
+    console = Console()
+    if preview and console.is_terminal and console.color_system == "truecolor":
+        show(out.images[0] if len(out.images) == 1 else out.sheet(), console)
+    for file in files:
+        typer.echo(f"written: {file}")
+
+
+def _load(path: Path, *, threads: int, **options) -> Model:
+    import torch
+
+    from mas_fast.model import load
+
+    if threads > 0:
+        torch.set_num_threads(threads)
+    return load(path, threads=threads, **options)
+
+
+def show(image: Image.Image, console: Console) -> None:
+    """Draw a picture with characters: each is two pixels, the upper one in the colour of its ink."""
+    from PIL import Image
+    from rich.segment import Segment, Segments
+    from rich.style import Style
+
+    width = min(WIDTH, console.width, image.width)
+    height = max(2, round(image.height * width / image.width / 2) * 2)
+    rows = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
+    for y in range(0, height, 2):
+        pixels = [[rows.getpixel((x, y + i)) for x in range(width)] for i in (0, 1)]
+        line = [
+            Segment("\u2580", Style(color="rgb(%d,%d,%d)" % ink, bgcolor="rgb(%d,%d,%d)" % paper))
+            for ink, paper in zip(*pixels, strict=True)
+        ]
+        console.print(Segments([*line, Segment.line()]), end="")

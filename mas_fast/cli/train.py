@@ -1,0 +1,135 @@
+"""`mas-fast train ...`: the tokenizers and the GPT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+FREE_FORM = {"allow_extra_args": True, "ignore_unknown_options": True}
+ConfigName = Annotated[
+    str | None,
+    typer.Argument(metavar="CONFIG", help="A YAML file, or the name of one in configs/."),
+]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", metavar="CONFIG", help="The same, as an option.")
+]
+
+
+def _settings(what: str, kind: type, context: typer.Context, name: str | None, option: str | None):
+    """The settings of `train WHAT CONFIG --key value ...`."""
+    from mas_fast.training.settings import find, read
+
+    overrides = context.args
+    if name is not None and name.startswith("--"):  # an override, where CONFIG is an option
+        name, overrides = None, [name, *overrides]
+    if (name is None) == (option is None):
+        raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
+    return read(kind, find(what, name or option), overrides)
+
+
+@commands.command("bpe")
+def train_bpe(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Captions: text, CC3M or CC12M TSV, COCO JSON, or those as .gz."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle that receives tokenizer.json.")
+    ],
+    vocab_size: Annotated[int, typer.Option(help="Number of tokens.")] = 16384,
+    length: Annotated[int, typer.Option(help="Tokens per caption, padded or cut.")] = 64,
+) -> None:
+    """Train the caption tokenizer.
+
+    Example: mas-fast train bpe captions.tsv.gz -o my-bundle
+    """
+    from mas_fast.bpe import BPE
+    from mas_fast.bundle import BPE_FILE, save_bpe
+
+    save_bpe(output, BPE.train(files, vocab_size=vocab_size, length=length))
+    typer.echo(output / BPE_FILE)
+
+
+@commands.command("vq-seg", context_settings=FREE_FORM)
+def train_vq_seg(
+    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
+) -> None:
+    """Train the tokenizer of scenes.
+
+    Every setting of the file can be given as `--key value` too, also `--model.codes 512`. DATA is a
+    COCO folder, webdataset tars, or a folder of images with scenes. The same command again
+    continues a run that was stopped. In several processes:
+    `torchrun --nproc-per-node N --no-python mas-fast train vq-seg ...`
+
+    Example: mas-fast train vq-seg small --data DATA --folder runs/seg
+    """
+    from mas_fast.training.vq import SegSettings, train
+
+    typer.echo(train(_settings("vq-seg", SegSettings, context, name, config)))
+
+
+@commands.command("vq-img", context_settings=FREE_FORM)
+def train_vq_img(
+    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
+) -> None:
+    """Train the tokenizer of pictures: as `vq-seg`, but needs no scenes.
+
+    `--perceptual FOLDER` adds LPIPS, `--object-weight 1` LPIPS of each object, `--face FOLDER` the
+    distance of each face, `--gan-start STEP` the GAN loss. FOLDER has the published weights: where
+    one is missing, the message names it and where to get it. Objects and faces are those of
+    "object_boxes" and "face_boxes" in a sample's json, lists of [x0, y0, x1, y1] in pixels, else
+    those that its scene shows.
+
+    Example: mas-fast train vq-img small --data DATA --folder runs/img
+    """
+    from mas_fast.training.vq import ImgSettings, train
+
+    typer.echo(train(_settings("vq-img", ImgSettings, context, name, config)))
+
+
+@commands.command("gpt", context_settings=FREE_FORM)
+def train_gpt(
+    context: typer.Context,
+    name: ConfigName = None,
+    config: ConfigOption = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print memory, hours and disk, and do nothing.")
+    ] = False,
+    machine: Annotated[
+        str, typer.Option(help="Of the plan: COUNTxGPU, such as 1xRTX4090.")
+    ] = "8xH200",
+    pairs: Annotated[int, typer.Option(help="Of the plan: pictures with captions.")] = 14_000_000,
+) -> None:
+    """Train the GPT on token shards, which `mas-fast data tokenize` makes.
+
+    CONFIG: tiny, storybook, mini-270m, make-a-scene-4b, or a file. The model takes the lengths and
+    vocabularies of the data. `--bundle DIR`, with the tokenizers, adds sample sheets; `--start DIR`
+    begins with the weights of another GPT. As for `vq-seg`: every setting can be given, the same
+    command continues a run, and torchrun starts it in several processes, by itself with whole
+    weights in each (`--parallel ddp`) or shared between them (`--parallel fsdp`).
+
+    Example: mas-fast train gpt tiny --data TOKENS --folder runs/tiny
+    """
+    from mas_fast.training.gpt import GPTSettings, train
+
+    settings = _settings("gpt", GPTSettings, context, name, config)
+    if not plan:
+        typer.echo(train(settings))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from mas_fast.training.plan import Machine
+    from mas_fast.training.plan import plan as plan_of
+
+    for content in plan_of(settings, Machine.parse(machine), pairs):
+        table = Table()
+        for number, column in enumerate(content.columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in content.rows:
+            table.add_row(*row)
+        Console().print(f"[bold]{content.title}[/bold]", table, sep="\n")
