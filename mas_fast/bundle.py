@@ -146,6 +146,13 @@ def read_words(path: str | os.PathLike) -> frozenset[str] | None:
     return frozenset(lines)
 
 
+def save_sampling(path: str | os.PathLike, values: dict[str, object]) -> None:
+    """Write what `read_sampling` reads, in one step. ValueError for other keys than it allows."""
+    _check_sampling(str(path), values)
+    text = json.dumps(values, indent=2) + "\n"
+    replace_file(Path(path) / SAMPLING_FILE, lambda file: file.write_text(text))
+
+
 def read_sampling(path: str | os.PathLike) -> dict[str, object]:
     """What the bundle `path` says of guidance, temperature, top_k and top_p; {} where it says
     nothing. ValueError for anything else; the values are checked where they are used."""
@@ -156,11 +163,15 @@ def read_sampling(path: str | os.PathLike) -> dict[str, object]:
         values = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: found broken JSON ({error})") from error
+    _check_sampling(str(file), values)
+    return values
+
+
+def _check_sampling(where: str, values: object) -> None:
     allowed = [field.name for field in fields(Sampling)]
     if not isinstance(values, dict) or not set(values) <= set(allowed):
         found = sorted(set(values) - set(allowed)) if isinstance(values, dict) else values
-        raise ValueError(f"{file}: found {found!r}, expected a mapping with some of {allowed}")
-    return values
+        raise ValueError(f"{where}: found {found!r}, expected a mapping with some of {allowed}")
 
 
 def read_config(path: str | os.PathLike) -> GPTConfig:

@@ -28,7 +28,9 @@ class VQConfig:
     input: "image", or "labels": a label map instead of its one-hot channels. layout: the scene
     layout of the labels, whose last channel is the edge bit; None: labels without edges, such as
     taming's. attn_resolutions: the grid sizes, of a picture of `resolution`, that have attention
-    after each block. beta: the weight of the commitment term; with "gumbel" that of the divergence
+    after each block. patch: the first layer takes squares of patch x patch pixels of a picture, and
+    the last one gives them: with 2, a network for a CPU does the work of half the resolution. beta:
+    the weight of the commitment term; with "gumbel" that of the divergence
     from the uniform distribution. ValueError names the value found and those allowed.
     """
 
@@ -45,6 +47,7 @@ class VQConfig:
     embed_dim: int = 256
     quantizer: str = "gradient"
     beta: float = 0.25
+    patch: int = 1
 
     def __post_init__(self) -> None:
         for name, allowed in (("input", INPUTS), ("quantizer", QUANTIZERS)):
@@ -53,6 +56,7 @@ class VQConfig:
                 raise ValueError(f"{name}: {found}, expected one of {list(allowed)}")
         for name, most in MOST.items():
             check_int(name, getattr(self, name), 1, most)
+        check_int("patch", self.patch, 1, 16 if self.input == "image" else 1)
         check_int("channels", self.channels, 1, VOID if self.input == "labels" else MOST_CHANNELS)
         for name, least in (("ch_mult", 1), ("attn_resolutions", 0)):
             sizes = getattr(self, name)
@@ -83,7 +87,7 @@ class VQConfig:
     @property
     def f(self) -> int:
         """Pixels per code, along each side."""
-        return 2 ** (len(self.ch_mult) - 1)
+        return self.patch * 2 ** (len(self.ch_mult) - 1)
 
     @property
     def has_edges(self) -> bool:
@@ -97,7 +101,7 @@ class VQConfig:
 
     def attends(self, level: int) -> bool:
         """Whether the blocks of the level are followed by attention."""
-        return self.resolution >> level in self.attn_resolutions
+        return self.resolution // self.patch >> level in self.attn_resolutions
 
     def to_dict(self) -> dict:
         """Plain values for JSON; `from_dict` reads them back."""
@@ -142,7 +146,8 @@ class VQConfig:
             block(f"{name}.block_2", top, top)
 
         widths, top, last = self.widths, self.widths[-1], len(self.widths) - 1
-        affine("encoder.conv_in", self.ch, self.channels, 3, 3)
+        pixels = self.channels * self.patch**2
+        affine("encoder.conv_in", self.ch, pixels, 3, 3)
         for i, width in enumerate(widths):
             level(f"encoder.down.{i}", i, (self.ch, *widths)[i], self.num_res_blocks)
             if i != last:
@@ -158,7 +163,7 @@ class VQConfig:
             if i != 0:
                 affine(f"decoder.up.{i}.upsample.conv", width, width, 3, 3)
         affine("decoder.norm_out", widths[0])
-        affine("decoder.conv_out", self.channels, widths[0], 3, 3)
+        affine("decoder.conv_out", pixels, widths[0], 3, 3)
 
         if self.quantizer == "gumbel":
             affine("quantize.proj", self.codes, self.embed_dim, 1, 1)

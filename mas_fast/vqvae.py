@@ -72,6 +72,19 @@ class LabelConv2d(nn.Conv2d):
         return y.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else y
 
 
+class Patches2d(nn.Conv2d):
+    """A 3x3 convolution over the patches of a picture, each the channels of one place."""
+
+    def __init__(self, config: VQConfig) -> None:
+        super().__init__(config.channels * config.patch**2, config.ch, 3, padding=1)
+        self.patch = config.patch
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.patch > 1:
+            x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
+        return super().forward(x)
+
+
 class ResnetBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -162,7 +175,7 @@ class Encoder(nn.Module):
         if config.input == "labels":
             self.conv_in = LabelConv2d(config)
         else:
-            self.conv_in = nn.Conv2d(config.channels, config.ch, 3, padding=1)
+            self.conv_in = Patches2d(config)
         self.down = nn.ModuleList()
         for i, (inputs, width) in enumerate(zip((config.ch, *widths), widths, strict=False)):
             level = Level(inputs, width, config.num_res_blocks, config.attends(i))
@@ -198,7 +211,8 @@ class Decoder(nn.Module):
                 level.upsample = Upsample(width)
             self.up.append(level)
         self.norm_out = Norm(widths[0])
-        self.conv_out = nn.Conv2d(widths[0], config.channels, 3, padding=1)
+        self.patch = config.patch
+        self.conv_out = nn.Conv2d(widths[0], config.channels * self.patch**2, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
         y = self.mid(self.conv_in(z))
@@ -206,7 +220,8 @@ class Decoder(nn.Module):
             y = level(y)
             if hasattr(level, "upsample"):
                 y = level.upsample(y)
-        return self.conv_out(F.silu(self.norm_out(y)))
+        y = self.conv_out(F.silu(self.norm_out(y)))
+        return y if self.patch == 1 else F.pixel_shuffle(y, self.patch)
 
 
 class VQVAE(nn.Module):

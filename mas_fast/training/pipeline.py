@@ -250,12 +250,11 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
     config = settings.config()
     part, *_ = vq.parts(VQVAE.create(config, seed=0), settings)
     shape = settings.batch, config.resolution, config.resolution
-    batch = {
-        "image": torch.rand(shape[0], 3, *shape[1:]) * 2 - 1,
-        "labels": torch.zeros(shape, dtype=torch.uint8),
-        "edges": torch.zeros(shape, dtype=torch.bool),
-        **dict.fromkeys(("object_boxes", "face_boxes"), [[]] * shape[0]),
-    }
+    if config.input == "labels":
+        batch = {"labels": torch.zeros(shape, dtype=torch.uint8), "edges": torch.zeros(shape) > 0}
+    else:
+        batch = {"image": torch.rand(shape[0], 3, *shape[1:]) * 2 - 1}
+        batch |= dict.fromkeys(("object_boxes", "face_boxes"), [[]] * shape[0])
     return _step_seconds(part, batch, settings.precision)
 
 
