@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import skia
 from numpy.random import Generator
@@ -14,6 +15,7 @@ from mas_fast.data.storybook.canvas import (
     blob,
     box,
     ellipse,
+    ground,
     limb,
     mix,
     polygon,
@@ -48,92 +50,151 @@ def _tapered(start: Point, end: Point, width: float) -> skia.Path:
     return polygon([(x - half, y), end, (x + half, y)])
 
 
+@dataclass(frozen=True)
+class _Tree:
+    """Its shapes, with feet at (0, 0) and the top near y = -1. patches: what is lighter in a crown
+    of leaves, darker in a fir."""
+
+    wood: skia.Path
+    leaves: skia.Path
+    patches: skia.Path | None = None
+    snow: skia.Path | None = None
+
+
 def draw_tree(
     canvas: Canvas, kind: str, x: float, y: float, height: float, season: str,
     generator: Generator, distance: float = 0.0,
 ) -> None:  # fmt: skip
     """kind: round, poplar, fir or palm. In winter leaves are gone and firs bear snow; in spring
     most round trees blossom. distance: see `far`."""
+    blossom = kind == "round" and season == "spring" and generator.random() < 0.7
+    fruit = kind == "round" and season == "summer" and generator.random() < 0.25
+    color = _leaf_color(kind, season, blossom, generator)
     facing = 1 if generator.random() < 0.5 else -1
+    tree = _shapes(kind, season, generator)
     with canvas.segment("tree-merged"), canvas.at(x, y, height, facing=facing):
-        if distance < 0.2:
-            canvas.shadow(0.62 if kind != "poplar" else 0.36, 0.07, 0.18)
-        if kind == "fir":
-            _fir(canvas, season, generator, distance)
-        elif kind == "palm":
-            _palm(canvas, generator, distance)
-        elif season == "winter":
-            _bare(canvas, kind, generator, distance)
-        elif kind == "poplar":
-            _poplar(canvas, season, generator, distance)
-        else:
-            _round(canvas, season, generator, distance)
+        canvas.shadow(0.36 if kind == "poplar" else 0.62, 0.07, 0.18)
+        _draw(canvas, tree, kind, season, far(color, distance), distance)
+        if blossom or fruit:
+            dots = [(-0.2, -0.68), (0.02, -0.86), (0.2, -0.72), (0.1, -0.52), (-0.12, -0.5)]
+            spots = together(ellipse(*dot, 0.034) for dot in dots)
+            canvas.mark(spots, far(rgb("ffffff" if blossom else "d8352c"), distance))
 
 
-def _crown(canvas: Canvas, heaps: Sequence[tuple], color: Color, lights: Sequence[tuple]) -> None:
-    """Heaps of leaves (x, y, rx, ry), those in the light brighter."""
-    canvas.fill(together(ellipse(*e) for e in heaps), shade(color, 0.04), to=shade(color, -0.22))
-    canvas.mark(together(ellipse(*e) for e in lights), shade(color, 0.22), alpha=0.75)
+def draw_wood(
+    canvas: Canvas, kinds: Sequence[str], y: float, height: float, count: int, season: str,
+    generator: Generator, distance: float = 0.3,
+) -> None:  # fmt: skip
+    """Trees across the whole picture, with feet at y, crown beside crown above a thicket."""
+    groups: dict[str, list[tuple[_Tree, skia.Matrix]]] = {}
+    for i in range(count):
+        kind = kinds[generator.integers(len(kinds))]
+        size = height * generator.uniform(0.8, 1.12)
+        place = skia.Matrix.Translate((i + 0.5 + generator.uniform(-0.2, 0.2)) / count, y)
+        place.preScale(size * 1.15, size)
+        groups.setdefault(kind, []).append((_shapes(kind, season, generator), place))
+    tops = [y - height * generator.uniform(0.3, 0.42) for _ in range(7)]
+    colors = {}
+    for kind in kinds:
+        blossom = kind == "round" and season == "spring" and generator.random() < 0.5
+        colors[kind] = far(_leaf_color(kind, season, blossom, generator), distance)
+    with canvas.segment("tree-merged"):
+        canvas.fill(ground(tops, y), shade(colors[kinds[0]], -0.18))
+        for kind, trees in groups.items():
+            parts = (
+                _moved([(getattr(tree, part), place) for tree, place in trees])
+                for part in ("wood", "leaves", "patches", "snow")
+            )
+            _draw(canvas, _Tree(*parts), kind, season, colors[kind], distance)
 
 
-def _round(canvas: Canvas, season: str, generator: Generator, distance: float) -> None:
-    blossom = season == "spring" and generator.random() < 0.7
-    color = far(_pick(generator, BLOSSOM if blossom else LEAVES[season]), distance)
-    bark = far(BARK, distance)
+def _moved(shapes: Sequence[tuple[skia.Path | None, skia.Matrix]]) -> skia.Path | None:
+    """All of them as one shape, each in its place; None where there are none."""
+    if any(shape is None for shape, _ in shapes):
+        return None
+    union = skia.Path()
+    for shape, place in shapes:
+        union.addPath(shape, place)
+    return union
+
+
+def _leaf_color(kind: str, season: str, blossom: bool, generator: Generator) -> Color:
+    if kind == "palm":
+        return rgb("4a9c4c")
+    if kind == "fir":
+        return shade(FIR, generator.uniform(-0.08, 0.12))
+    if season == "winter":
+        return TWIGS
+    return _pick(generator, BLOSSOM if blossom else LEAVES[season])
+
+
+def _shapes(kind: str, season: str, generator: Generator) -> _Tree:
+    if kind == "palm":
+        return _palm(generator)
+    if kind == "fir":
+        return _fir(season, generator)
+    if season == "winter":
+        return _bare(0.13 if kind == "poplar" else 0.36, generator)
+    return _poplar(generator) if kind == "poplar" else _round(generator)
+
+
+def _draw(
+    canvas: Canvas, tree: _Tree, kind: str, season: str, color: Color, distance: float
+) -> None:
+    bark = far(shade(BARK, 0.2 if kind == "palm" else -0.05), distance)
+    if season == "winter" and kind in ("round", "poplar"):
+        canvas.fill(tree.leaves, color, alpha=0.4)
+        canvas.fill(tree.wood, bark)
+        return
+    canvas.fill(tree.wood, bark)
+    canvas.fill(tree.leaves, shade(color, 0.05), to=shade(color, -0.2))
+    if tree.patches:
+        lighter = shade(color, -0.22 if kind == "fir" else 0.22)
+        canvas.mark(tree.patches, lighter, alpha=0.75)
+    if tree.snow:
+        canvas.mark(tree.snow, far(SNOW, distance / 2))
+
+
+def _round(generator: Generator) -> _Tree:
     fork = _tapered((0.0, -0.25), (0.17, -0.55), 0.07)
     trunk = polygon([(-0.07, 0.0), (-0.04, -0.5), (0.04, -0.5), (0.07, 0.0)])
-    canvas.fill(together((trunk, fork)), bark)
     wide = generator.uniform(0.9, 1.12)
     heaps = [(0, -0.7, 0.24, 0.28), (-0.19, -0.56, 0.2, 0.19), (0.2, -0.57, 0.2, 0.2)]
     heaps += [(-0.14, -0.77, 0.17, 0.17), (0.15, -0.77, 0.17, 0.17), (0, -0.5, 0.2, 0.14)]
     lights = [(-0.13, -0.8, 0.1, 0.08), (0.09, -0.68, 0.09, 0.06), (-0.22, -0.58, 0.08, 0.06)]
-    heaps, lights = ([(cx * wide, *rest) for cx, *rest in part] for part in (heaps, lights))
-    _crown(canvas, heaps, color, lights)
-    if blossom or (season == "summer" and generator.random() < 0.25):  # petals or apples
-        dots = [(-0.2, -0.68), (0.02, -0.86), (0.2, -0.72), (0.1, -0.52), (-0.12, -0.5)]
-        spots = together(ellipse(px * wide, py, 0.032) for px, py in dots)
-        canvas.mark(spots, far(rgb("ffffff" if blossom else "d8352c"), distance))
+    leaves, patches = (
+        together(ellipse(x * wide, *rest) for x, *rest in part) for part in (heaps, lights)
+    )
+    return _Tree(together((trunk, fork)), leaves, patches)
 
 
-def _poplar(canvas: Canvas, season: str, generator: Generator, distance: float) -> None:
-    color = far(_pick(generator, LEAVES[season]), distance)
-    canvas.fill(box(-0.03, -0.25, 0.03, 0.0), far(BARK, distance))
+def _poplar(generator: Generator) -> _Tree:
     wide = generator.uniform(0.12, 0.15)
     points = [(0, -1), (wide, -0.62), (wide * 0.9, -0.24), (0, -0.12), (-wide * 0.9, -0.24)]
     crown = blob([*points, (-wide, -0.62)])
-    canvas.fill(crown, shade(color, 0.05), to=shade(color, -0.2))
-    canvas.mark(ellipse(-wide * 0.35, -0.6, wide * 0.35, 0.2), shade(color, 0.2), alpha=0.6)
+    light = ellipse(-wide * 0.35, -0.6, wide * 0.35, 0.2)
+    return _Tree(box(-0.03, -0.25, 0.03, 0.0), crown, light)
 
 
-def _fir(canvas: Canvas, season: str, generator: Generator, distance: float) -> None:
-    color = far(shade(FIR, generator.uniform(-0.08, 0.12)), distance)
-    canvas.fill(box(-0.04, -0.15, 0.04, 0.0), far(shade(BARK, -0.15), distance))
-    wide, tiers, snow = generator.uniform(0.27, 0.33), [], []
+def _fir(season: str, generator: Generator) -> _Tree:
+    """Three tiers, each in the shadow of the one above."""
+    wide, tiers, shadows, snow = generator.uniform(0.27, 0.33), [], [], []
     for top, bottom, share in ((-0.58, -0.1, 1.0), (-0.78, -0.35, 0.8), (-1.0, -0.6, 0.58)):
         half = wide * share
-        low = [
-            (half, bottom),
-            (half * 0.4, bottom + 0.035),
-            (0, bottom),
-            (-half * 0.4, bottom + 0.035),
-        ]
-        tiers.append(polygon([(0, top), *low, (-half, bottom)]))
-        deep, reach = (bottom - top) * 0.58, half * 0.62
-        teeth = [(reach, deep), (reach * 0.45, deep * 0.75), (0, deep), (-reach * 0.45, deep * 0.7)]
-        snow.append(
-            polygon([(0, top), *[(sx, top + sy) for sx, sy in teeth], (-reach, top + deep)])
-        )
-    for i, tier in enumerate(tiers):
-        canvas.fill(tier, shade(color, 0.08), to=shade(color, -0.18))
-        if season == "winter":
-            canvas.mark(snow[i], far(SNOW, distance / 2))
+        tiers.append(polygon([(0, top), (half, bottom), (0, bottom + 0.04), (-half, bottom)]))
+        if share < 1:
+            hem = [(half, bottom), (half * 0.3, bottom + 0.1), (-half * 0.5, bottom + 0.08)]
+            shadows.append(polygon([(-half, bottom), (0, bottom - 0.03), *hem]))
+        deep = (bottom - top) * 0.62
+        low = [(half * 0.36, deep * 0.7), (0, deep * 0.95), (-half * 0.33, deep * 0.68)]
+        teeth = [(half * 0.62, deep), *low, (-half * 0.62, deep)]
+        snow.append(polygon([(0, top), *[(x, top + down) for x, down in teeth]]))
+    white = together(snow) if season == "winter" else None
+    return _Tree(box(-0.04, -0.15, 0.04, 0.0), together(tiers), together(shadows), white)
 
 
-def _bare(canvas: Canvas, kind: str, generator: Generator, distance: float) -> None:
+def _bare(wide: float, generator: Generator) -> _Tree:
     """A fan of branches, with the haze of twigs that makes it one shape from afar."""
-    bark, wide = far(shade(BARK, -0.1), distance), 0.12 if kind == "poplar" else 0.36
-    crown = ellipse(0, -0.64, wide, 0.35)
-    canvas.fill(crown, far(TWIGS, distance), alpha=0.4)
     branches = [polygon([(-0.06, 0.0), (-0.025, -0.5), (0.0, -0.98), (0.025, -0.5), (0.06, 0.0)])]
     for start, reach, top in ((-0.3, 0.85, -0.62), (-0.42, 0.7, -0.82), (-0.58, 0.45, -0.94)):
         for side in (-1, 1):
@@ -142,29 +203,18 @@ def _bare(canvas: Canvas, kind: str, generator: Generator, distance: float) -> N
             branches.append(_tapered((0.0, start + lift), end, 0.055))
             middle = (end[0] * 0.55, start + (top - start) * 0.55)
             branches.append(_tapered(middle, (end[0] * 0.5, top - 0.12 + lift), 0.035))
-    canvas.fill(together(branches), bark)
+    return _Tree(together(branches), ellipse(0, -0.64, wide, 0.35))
 
 
-def _palm(canvas: Canvas, generator: Generator, distance: float) -> None:
-    lean = generator.uniform(0.08, 0.16)
-    bark, green = far(rgb("a9794a"), distance), far(rgb("4a9c4c"), distance)
-    canvas.fill(limb([(0, 0), (lean * 0.3, -0.4), (lean, -0.78)], 0.06), bark)
-    fronds = []
-    for angle in (
-        (-0.42, -0.62),
-        (-0.38, -0.86),
-        (-0.14, -1.0),
-        (0.18, -1.0),
-        (0.4, -0.85),
-        (0.42, -0.6),
-    ):
-        tip = (lean + angle[0], angle[1])
-        rise = (lean + angle[0] * 0.55, min(-0.84, angle[1]) - 0.1)
-        fall = (lean + angle[0] * 0.6, rise[1] + 0.13)
-        fronds.append(blob([(lean, -0.8), rise, tip, fall]))
-    canvas.fill(together(fronds), shade(green, 0.1), to=shade(green, -0.2))
-    nuts = together(ellipse(lean + dx, -0.755, 0.03) for dx in (-0.035, 0.035))
-    canvas.mark(nuts, far(rgb("6b4426"), distance))
+def _palm(generator: Generator) -> _Tree:
+    lean, fronds = generator.uniform(0.08, 0.16), []
+    ends = ((-0.42, -0.62), (-0.38, -0.86), (-0.14, -1.0), (0.18, -1.0), (0.4, -0.85), (0.42, -0.6))
+    for reach, y in ends:
+        rise = (lean + reach * 0.55, min(-0.84, y) - 0.1)
+        fall = (lean + reach * 0.6, rise[1] + 0.13)
+        fronds.append(blob([(lean, -0.8), rise, (lean + reach, y), fall]))
+    trunk = limb([(0, 0), (lean * 0.3, -0.4), (lean, -0.78)], 0.06)
+    return _Tree(trunk, together(fronds))
 
 
 def draw_bush(
@@ -177,7 +227,10 @@ def draw_bush(
     with canvas.segment("tree-merged"), canvas.at(x, y, height):
         heaps = [(-0.55, -0.3, 0.4, 0.32), (0.55, -0.32, 0.42, 0.34), (0, -0.5, 0.55, 0.5)]
         lights = [(-0.2, -0.68, 0.22, 0.14), (0.5, -0.44, 0.18, 0.1)]
-        _crown(canvas, heaps, far(color, distance), lights)
+        color = far(color, distance)
+        leaves = together(ellipse(*e) for e in heaps)
+        canvas.fill(leaves, shade(color, 0.04), to=shade(color, -0.22))
+        canvas.mark(together(ellipse(*e) for e in lights), shade(color, 0.22), alpha=0.75)
         if winter:
             canvas.mark(ellipse(0, -0.78, 0.42, 0.2), far(SNOW, distance / 2))
 
@@ -197,6 +250,16 @@ def draw_flowers(
             color = rgb(PETALS[(first + turn) % len(PETALS)])
             canvas.fill(together(ellipse(*h, 0.24) for h in heads[turn::2]), color)
         canvas.mark(together(ellipse(*h, 0.08) for h in heads), rgb("8a5a1c"))
+
+
+def draw_cactus(canvas: Canvas, x: float, y: float, height: float) -> None:
+    green = rgb("4f8f55")
+    with canvas.segment("tree-merged"), canvas.at(x, y, height):
+        canvas.shadow(0.5, 0.08)
+        arms = [box(-0.36, -0.5, 0.0, -0.38, 0.06), box(-0.36, -0.72, -0.24, -0.38, 0.06)]
+        arms += [box(0.0, -0.4, 0.34, -0.28, 0.06), box(0.22, -0.64, 0.34, -0.28, 0.06)]
+        canvas.fill(together([*arms, box(-0.09, -1, 0.09, 0.0, 0.09)]), green)
+        canvas.mark(box(-0.05, -0.92, -0.01, -0.05, 0.02), shade(green, 0.3))
 
 
 def grass_tufts(points: Sequence[Point], size: float) -> skia.Path:

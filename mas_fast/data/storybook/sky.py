@@ -24,7 +24,7 @@ from mas_fast.data.storybook.canvas import (
     together,
 )
 
-TINTS = {"day": (1.0, 1.0, 1.0), "dusk": (1.0, 0.88, 0.8), "night": (0.62, 0.68, 0.9)}
+TINTS = {"day": (1.0, 1.0, 1.0), "dusk": (1.0, 0.9, 0.83), "night": (0.68, 0.73, 0.95)}
 FILTERS = {  # of the weather, on top of the hour's tint
     "clear": (1.0, 1.0, 1.0),
     "cloudy": (0.94, 0.95, 0.97),
@@ -53,7 +53,7 @@ def light_of(hour: str, weather: str) -> Light:
 
 def is_dark(light: Light) -> bool:
     """Whether it is night: windows and lamps are lit."""
-    return light.tint[0] < 0.7
+    return light.tint[0] < 0.75
 
 
 def draw_sky(canvas: Canvas, hour: str, weather: str, generator: Generator) -> None:
@@ -64,8 +64,8 @@ def draw_sky(canvas: Canvas, hour: str, weather: str, generator: Generator) -> N
         stops = [shade(color, -0.14) for color in stops]
     top, middle, low = stops
     with canvas.segment("sky-other-merged"):
-        canvas.fill(box(0, HORIZON / 2, 1, 1), low, lit=False)
-        canvas.fill(box(0, 0, 1, HORIZON / 2), top, to=middle, lit=False)
+        canvas.fill(box(0, 0, 1, 1), middle, lit=False)
+        canvas.mark(box(0, 0, 1, HORIZON / 2), top, to=middle, lit=False)
         canvas.mark(box(0, HORIZON / 2, 1, HORIZON), middle, to=low, lit=False)
         if weather in ("clear", "cloudy"):
             if hour == "night":

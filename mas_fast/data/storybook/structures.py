@@ -47,9 +47,9 @@ def draw_barn(canvas: Canvas, x: float, y: float, height: float, winter: bool) -
         roof = limb([(-0.54, -0.48), *side[2:5], (0.54, -0.48)], 0.1, smooth=False)
         canvas.fill(roof, far(SNOW, 0.1) if winter else far(rgb("6a5a58"), 0.15))
         canvas.mark(box(-0.2, -0.42, 0.2, 0.0), white)
-        cross = (polygon([(-0.15, -0.38), (-0.12, -0.38), (0.16, 0.0), (0.12, 0.0)]),)
-        mirror = (polygon([(0.15, -0.38), (0.12, -0.38), (-0.16, 0.0), (-0.12, 0.0)]),)
-        canvas.mark(together((*cross, *mirror, box(-0.1, -0.72, 0.1, -0.56))), shade(red, -0.2))
+        cross = [polygon([(-0.15, -0.38), (-0.12, -0.38), (0.16, 0.0), (0.12, 0.0)])]
+        cross.append(polygon([(0.12, -0.38), (0.15, -0.38), (-0.12, 0.0), (-0.16, 0.0)]))
+        canvas.mark(together((*cross, box(-0.1, -0.72, 0.1, -0.56))), shade(red, -0.2))
 
 
 def draw_houses(canvas: Canvas, y: float, generator: Generator) -> None:
@@ -190,3 +190,23 @@ def draw_track(canvas: Canvas, y: float) -> None:
         canvas.mark(together(box(-0.02, y + dy, 1.02, y + dy + 0.008) for dy in (-0.018, 0.041)),
                     rgb("4a4038"))  # fmt: skip
         canvas.fill(together(rails), steel)
+
+
+def draw_roadway(canvas: Canvas, top: float, bottom: float, color: Color) -> None:
+    """Across the picture, with a broken line in its middle."""
+    canvas.fill(box(-0.02, top, 1.02, bottom), shade(color, 0.12), to=shade(color, -0.12))
+    edges = [
+        box(-0.02, top + 0.01, 1.02, top + 0.018),
+        box(-0.02, bottom - 0.022, 1.02, bottom - 0.01),
+    ]
+    canvas.mark(together(edges), rgb("eceae2"), alpha=0.9)
+    middle, dashes = top + (bottom - top) * 0.46, []
+    for i in range(-3, 4):
+        x, low = 0.5 + i * 0.19, 0.5 + i * 0.2
+        points = [
+            (x - 0.05, middle - 0.007),
+            (x + 0.05, middle - 0.007),
+            (low + 0.053, middle + 0.009),
+        ]
+        dashes.append(polygon([*points, (low - 0.053, middle + 0.009)]))
+    canvas.mark(together(dashes), rgb("f2d873"))
