@@ -69,7 +69,7 @@ def draw_figure(
     figure = FIGURES[kind]
     code = color or pick(generator, figure.natural)
     tone = rgb(COLORS[code]) if isinstance(code, str) else code
-    lightness = float(generator.uniform(-0.06, 0.06))  # no two have quite the same
+    lightness = float(generator.uniform(-0.05, 0.05))  # no two have quite the same
     draw = (seated and figure.seated) or figure.draw
     lamps = {"night": night} if figure.lamps else {}
     with canvas.segment(KINDS[kind].label), canvas.at(x, y, height, facing=facing):

@@ -21,13 +21,13 @@ def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     wave, wide = float(generator.uniform(-0.08, 0.08)), float(generator.uniform(0.38, 0.44))
     canvas.mark(limb([(0.0, -0.6), (-0.2, -0.3), (-0.5, 0.0)], 0.02), CREAM, alpha=0.8)
     tail = [(0.0, -0.26), (0.12 + wave, -0.16), (-0.04 - wave, -0.05)]
-    canvas.fill(limb(tail, 0.05), accent(color, 0.1))
+    canvas.fill(limb(tail, 0.05), color)
     canvas.fill(polygon([(0.0, -1.0), (wide, -0.66), (0.0, -0.22), (-wide, -0.66)]), color)
     quarters = [[(0, -0.66), (0, -1), (wide, -0.66)], [(0, -0.66), (0, -0.22), (-wide, -0.66)]]
-    tone = shade(color, 0.22) if chance(generator, 0.5) else accent(color, 0.12)
+    tone = shade(color, 0.2) if chance(generator, 0.5) else accent(color, 0.1)
     canvas.mark(joined(*map(polygon, quarters)), tone)
     spars = [box(-0.01, -1, 0.01, -0.22), box(-wide, -0.67, wide, -0.65)]
-    canvas.mark(joined(*spars), accent(color, 0.3))
+    canvas.mark(joined(*spars), accent(color, 0.2))
     ribbon = pick(generator, RIBBONS)
     for x, y in tail[1:]:
         bow = [polygon([(x, y), (x + s, y - 0.05), (x + s, y + 0.05)]) for s in (-0.1, 0.1)]
