@@ -133,3 +133,20 @@ def train_gpt(
         for row in content.rows:
             table.add_row(*row)
         Console().print(f"[bold]{content.title}[/bold]", table, sep="\n")
+
+
+@commands.command("all", context_settings=FREE_FORM)
+def train_all(
+    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
+) -> None:
+    """Train the model that ships with mas_fast, from nothing: scenes, tokenizers, tokens, GPT.
+
+    Prints the plan, with what each stage takes on this machine, and before each stage the time that
+    is left. The same command again goes on where it was stopped. Painting the scenes needs skia:
+    pip install -e ".[storybook]". Settings of a stage can be replaced too, as `--gpt.steps 100`.
+
+    Example: mas-fast train all --config storybook --folder runs/storybook
+    """
+    from mas_fast.training.pipeline import AllSettings, run
+
+    typer.echo(run(_settings("all", AllSettings, context, name, config)))

@@ -276,17 +276,17 @@ def bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """In flight: both wings up or the near one down."""
     dark, beat = accent(color), float(generator.uniform(-0.08, 0.08))
     up = chance(generator, 0.6)
-    canvas.fill(polygon([(-0.3, -0.5), (-0.78, -0.62), (-0.72, -0.34), (-0.3, -0.3)]), dark)
+    canvas.fill(polygon([(-0.3, -0.5), (-0.76, -0.6), (-0.72, -0.38), (-0.3, -0.32)]), dark)
     canvas.fill(blob([(0.2, -0.5), (0.16 + beat, -0.98), (-0.1, -0.5)]), dark)
     canvas.fill(polygon([(0.5, -0.58), (0.76, -0.48), (0.5, -0.42)]), (0.95, 0.6, 0.12))
     canvas.fill(joined(ellipse(-0.02, -0.38, 0.42, 0.24), ellipse(0.38, -0.52, 0.21)), color)
-    canvas.mark(ellipse(0.06, -0.26, 0.24, 0.1), shade(color, 0.35), alpha=0.7)
+    canvas.mark(ellipse(0.06, -0.26, 0.24, 0.1), shade(color, 0.3), alpha=0.6)
     if up:
         wing = [(0.12, -0.42), (-0.1 + beat, -0.8), (-0.4 + beat, -1.0), (-0.3, -0.42)]
     else:
         wing = [(0.14, -0.5), (-0.1 + beat, -0.14), (-0.42 + beat, 0.0), (-0.3, -0.46)]
-    canvas.fill(blob(wing), accent(color, 0.12))
-    eye(canvas, (0.44, -0.56), 0.075)
+    canvas.fill(blob(wing), accent(color, 0.09))
+    eye(canvas, (0.44, -0.56), 0.07)
 
 
 def perched_bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:

@@ -29,29 +29,29 @@ class Figure:
 
 
 FIGURES = {
-    "man": Figure(people.man, 0.6, CLOTHES),
-    "woman": Figure(people.woman, 0.6, CLOTHES),
+    "man": Figure(people.man, 0.68, CLOTHES),
+    "woman": Figure(people.woman, 0.68, CLOTHES),
     "boy": Figure(people.boy, 0.66, CLOTHES),
     "girl": Figure(people.girl, 0.66, CLOTHES),
-    "dog": Figure(animals.dog, 1.4, ("brown", (0.82, 0.6, 0.36))),
-    "cat": Figure(animals.cat, 1.0, ("gray", "orange")),
-    "horse": Figure(animals.horse, 1.3, ("brown",)),
-    "sheep": Figure(animals.sheep, 1.3, ("white",)),
-    "cow": Figure(animals.cow, 1.5, ("white", "brown")),
-    "elephant": Figure(animals.elephant, 1.4, ((0.56, 0.58, 0.64),)),
+    "dog": Figure(animals.dog, 1.5, ("brown", (0.82, 0.6, 0.36))),
+    "cat": Figure(animals.cat, 1.25, ("gray", "orange")),
+    "horse": Figure(animals.horse, 1.4, ("brown",)),
+    "sheep": Figure(animals.sheep, 1.4, ("white",)),
+    "cow": Figure(animals.cow, 1.55, ("white", "brown")),
+    "elephant": Figure(animals.elephant, 1.55, ((0.56, 0.58, 0.64),)),
     "bear": Figure(animals.bear, 1.4, ("brown",)),
-    "zebra": Figure(animals.zebra, 1.3, ("white",)),
-    "giraffe": Figure(animals.giraffe, 0.8, ((0.93, 0.74, 0.36),)),
+    "zebra": Figure(animals.zebra, 1.35, ("white",)),
+    "giraffe": Figure(animals.giraffe, 0.82, ((0.93, 0.74, 0.36),)),
     "bird": Figure(animals.bird, 1.6, ("blue", "red"), seated=animals.perched_bird),
     "car": Figure(vehicles.car, 2.3, PAINTED, lamps=True),
     "bus": Figure(vehicles.bus, 1.95, PAINTED, lamps=True),
     "truck": Figure(vehicles.truck, 2.1, PAINTED, lamps=True),
-    "bicycle": Figure(vehicles.bicycle, 1.6, ("red", "blue"), lamps=True),
+    "bicycle": Figure(vehicles.bicycle, 1.65, ("red", "blue"), lamps=True),
     "train": Figure(vehicles.train, 3.55, ("red", "green"), lamps=True),
     "boat": Figure(vehicles.boat, 1.25, PAINTED, lamps=True),
     "airplane": Figure(vehicles.airplane, 2.5, ("white",), lamps=True),
-    "kite": Figure(objects.kite, 1.0, CLOTHES[:-1]),
-    "umbrella": Figure(objects.umbrella, 1.2, CLOTHES),
+    "kite": Figure(objects.kite, 0.9, CLOTHES[:-1]),
+    "umbrella": Figure(objects.umbrella, 1.25, CLOTHES),
     "bench": Figure(objects.bench, 2.05, ("brown",)),
     "ball": Figure(objects.ball, 1.0, CLOTHES),
     "house": Figure(objects.house, 1.25, ((0.93, 0.86, 0.7), "white", "brown"), lamps=True),
@@ -69,7 +69,7 @@ def draw_figure(
     figure = FIGURES[kind]
     code = color or pick(generator, figure.natural)
     tone = rgb(COLORS[code]) if isinstance(code, str) else code
-    lightness = float(generator.uniform(-0.06, 0.06))  # no two have quite the same
+    lightness = float(generator.uniform(-0.05, 0.05))  # no two have quite the same
     draw = (seated and figure.seated) or figure.draw
     lamps = {"night": night} if figure.lamps else {}
     with canvas.segment(KINDS[kind].label), canvas.at(x, y, height, facing=facing):

@@ -18,17 +18,18 @@ RIBBONS: tuple[Color, ...] = ((0.85, 0.2, 0.2), (0.95, 0.8, 0.2), (0.2, 0.45, 0.
 
 def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """A diamond of two tones with a tail of bows, on a string."""
-    wave, wide = float(generator.uniform(-0.08, 0.08)), float(generator.uniform(0.34, 0.4))
+    wave, wide = float(generator.uniform(-0.08, 0.08)), float(generator.uniform(0.38, 0.44))
     canvas.mark(limb([(0.0, -0.6), (-0.2, -0.3), (-0.5, 0.0)], 0.02), CREAM, alpha=0.8)
-    tail = [(0.0, -0.28), (0.12 + wave, -0.18), (-0.02 - wave, -0.1), (0.1, -0.02)]
-    canvas.fill(limb(tail, 0.05), accent(color, 0.3))
-    diamond = polygon([(0.0, -1.0), (wide, -0.68), (0.0, -0.26), (-wide, -0.68)])
-    canvas.fill(diamond, color)
-    quarters = [polygon([(0, -0.68), (0, -1), (wide, -0.68)]),
-                polygon([(0, -0.68), (0, -0.26), (-wide, -0.68)])]  # fmt: skip
-    canvas.mark(joined(*quarters), shade(color, 0.25) if chance(generator, 0.5) else accent(color))
-    canvas.mark(joined(box(-0.012, -1, 0.012, -0.26), box(-wide, -0.69, wide, -0.67)), WOOD)
-    for (x, y), ribbon in zip(tail[1:], RIBBONS, strict=True):
+    tail = [(0.0, -0.26), (0.12 + wave, -0.16), (-0.04 - wave, -0.05)]
+    canvas.fill(limb(tail, 0.05), color)
+    canvas.fill(polygon([(0.0, -1.0), (wide, -0.66), (0.0, -0.22), (-wide, -0.66)]), color)
+    quarters = [[(0, -0.66), (0, -1), (wide, -0.66)], [(0, -0.66), (0, -0.22), (-wide, -0.66)]]
+    tone = shade(color, 0.2) if chance(generator, 0.5) else accent(color, 0.1)
+    canvas.mark(joined(*map(polygon, quarters)), tone)
+    spars = [box(-0.01, -1, 0.01, -0.22), box(-wide, -0.67, wide, -0.65)]
+    canvas.mark(joined(*spars), accent(color, 0.2))
+    ribbon = pick(generator, RIBBONS)
+    for x, y in tail[1:]:
         bow = [polygon([(x, y), (x + s, y - 0.05), (x + s, y + 0.05)]) for s in (-0.1, 0.1)]
         canvas.fill(joined(*bow), ribbon)
 
@@ -81,9 +82,8 @@ def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(disc, color)
     with canvas.inside(disc), canvas.at(0, -0.5, 1, turn=float(generator.uniform(-40, 40))):
         if pattern == 0:
-            wedges = [polygon([(0, 0), (-0.28, y), (0.28, y)]) for y in (-0.6, 0.6)]
-            canvas.mark(joined(*wedges[:1]), other)
-            canvas.mark(wedges[1], other)
+            wedges = [polygon([(0, 0), (-0.22 * s, 0.6 * s), (0.22 * s, 0.6 * s)]) for s in (-1, 1)]
+            canvas.mark(joined(*wedges), other)
         elif pattern == 1:
             canvas.mark(box(-0.6, -0.12, 0.6, 0.12), other)
         else:
@@ -96,45 +96,44 @@ def house(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
     """Its gable or its long side in front; at night its windows are lit."""
-    roof = pick(generator, ROOFS if sum(color) > 1.0 else ROOFS[1:])
-    door = pick(generator, [c for c in DOORS if _apart(c, color) > 0.5])
-    glass, lit = (LAMP, False) if night else (GLASS, True)
+    roof = pick(generator, [c for c in ROOFS if _apart(c, color) > 0.35])
+    door = pick(generator, [c for c in DOORS if _apart(c, color) > 0.35])
     side = 1 if chance(generator, 0.5) else -1
-    canvas.fill(box(side * 0.27 - 0.06, -0.97, side * 0.27 + 0.06, -0.6), (0.55, 0.3, 0.25))
+    wide, door_x = float(generator.uniform(0.48, 0.52)), 0.0
+    canvas.shadow(1.2, 0.05)
+    chimney = box(side * 0.27 - 0.055, -0.98, side * 0.27 + 0.055, -0.6)
+    canvas.fill(chimney, (0.55, 0.3, 0.25))
     if chance(generator, 0.55):
-        canvas.fill(
-            polygon([(-0.46, 0), (-0.46, -0.55), (0, -0.92), (0.46, -0.55), (0.46, 0)]), color
-        )
-        canvas.fill(limb([(-0.52, -0.5), (0, -0.93), (0.52, -0.5)], 0.11, smooth=False), roof)
-        attic, doors, windows = True, (0.0,), (-0.28, 0.28)
+        gable = [(-wide, 0), (-wide, -0.56), (0, -0.94), (wide, -0.56), (wide, 0)]
+        canvas.fill(polygon(gable), color)
+        eaves = [(-wide - 0.05, -0.53), (0, -0.94), (wide + 0.05, -0.53)]
+        canvas.fill(limb(eaves, 0.1, smooth=False), roof)
+        windows = [(-0.3, -0.34, 0.09), (0.3, -0.34, 0.09)]
+        if chance(generator, 0.5):
+            windows.append((0.0, -0.63, 0.07))
     else:
-        canvas.fill(box(-0.52, -0.66, 0.52, 0), color)
-        canvas.fill(polygon([(-0.6, -0.62), (-0.46, -0.92), (0.46, -0.92), (0.6, -0.62)]), roof)
-        attic, doors = False, (side * -0.3,)
-        windows = (side * 0.0, side * 0.3)
-    canvas.mark(box(-0.46, -0.05, 0.46, 0), accent(color, 0.25))
-    frames, panes = [], []
-    for x, y in [(x, -0.37) for x in windows] + ([(0.0, -0.66)] if attic else []):
-        r = 0.085 if y < -0.5 else 0.1
-        frames.append(box(x - r - 0.02, y - r - 0.02, x + r + 0.02, y + r + 0.02))
-        panes.append(box(x - r, y - r, x + r, y + r))
+        canvas.fill(box(-wide, -0.7, wide, 0), color)
+        slope = [(-wide - 0.08, -0.66), (-wide + 0.1, -0.9), (wide - 0.1, -0.9)]
+        canvas.fill(polygon([*slope, (wide + 0.08, -0.66)]), roof)
+        door_x = side * -0.3
+        windows = [(side * 0.02, -0.38, 0.1), (side * 0.32, -0.38, 0.1)]
+    canvas.mark(box(-wide, -0.05, wide, 0), accent(color, 0.2))
     frame = CREAM if _apart(CREAM, color) > 0.3 else WOOD
-    canvas.fill(joined(*frames), frame)
-    canvas.fill(joined(*panes), glass, lit=lit)
-    cross = [box(x - 0.012, -0.47, x + 0.012, -0.27) for x in windows]
-    canvas.mark(joined(*cross), frame)
-    for x in doors:
-        canvas.fill(box(x - 0.1, -0.34, x + 0.1, 0, 0.03), door)
-        canvas.mark(ellipse(x + 0.06, -0.16, 0.02), LAMP)
+    canvas.fill(joined(*(_square(x, y, r + 0.02) for x, y, r in windows)), frame)
+    panes = joined(*(_square(x, y, r) for x, y, r in windows))
+    canvas.fill(panes, LAMP if night else GLASS, lit=not night)
+    canvas.mark(joined(*(box(x - 0.01, y - r, x + 0.01, y + r) for x, y, r in windows)), frame)
+    canvas.fill(box(door_x - 0.09, -0.34, door_x + 0.09, 0, 0.03), door)
+    canvas.mark(ellipse(door_x + 0.05, -0.16, 0.02), LAMP)
+
+
+def _square(x: float, y: float, radius: float) -> skia.Path:
+    return box(x - radius, y - radius, x + radius, y + radius)
 
 
 def _apart(a: Color, b: Color) -> float:
     return sum(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-ROOFS: tuple[Color, ...] = (
-    (0.42, 0.2, 0.16),
-    (0.3, 0.31, 0.36),
-    (0.46, 0.34, 0.26),
-)
+ROOFS: tuple[Color, ...] = ((0.42, 0.2, 0.16), (0.3, 0.31, 0.36), (0.46, 0.34, 0.26))
 DOORS: tuple[Color, ...] = ((0.45, 0.27, 0.16), (0.2, 0.4, 0.35), (0.75, 0.2, 0.18), INK)

@@ -13,7 +13,6 @@ import skia
 from mas_fast.data.storybook.canvas import (
     Canvas,
     Color,
-    Point,
     blob,
     box,
     ellipse,
@@ -44,6 +43,7 @@ TROUSERS: tuple[Color, ...] = (
     (0.7, 0.6, 0.42),
 )
 SHOES: tuple[Color, ...] = ((0.2, 0.16, 0.15), (0.6, 0.2, 0.18), (0.45, 0.3, 0.2))
+MOUTH: Color = (0.78, 0.27, 0.27)
 STRAW: Color = (0.9, 0.76, 0.45)
 SIDES = ((1, "left"), (-1, "right"))
 
@@ -78,7 +78,7 @@ class Look:
     skin: Color
     hair: Color
     stride: float  # half the distance of the feet
-    waving: int  # the side of the arm that waves: 1, -1, or 0 for none
+    raised: tuple[int, ...]  # sides whose arm is raised
 
 
 def _look(generator: np.random.Generator, gray: bool = False) -> Look:
@@ -86,55 +86,47 @@ def _look(generator: np.random.Generator, gray: bool = False) -> Look:
     hair = pick(generator, HAIRS if skin < 3 else HAIRS[:2])
     if gray and chance(generator, 0.15):
         hair = (0.72, 0.72, 0.74)
-    stride = float(generator.uniform(0.065, 0.1))
-    return Look(SKINS[skin], hair, stride, pick(generator, (0, 0, 1, -1)))
+    stride = float(generator.uniform(0.06, 0.115))
+    return Look(SKINS[skin], hair, stride, pick(generator, ((), (), (1,), (-1,), (1, -1))))
 
 
 # ------------------------------------------------------------------ body
 
 
-def _arms(canvas: Canvas, build: Build, look: Look, color: Color) -> None:
+def _arms(canvas: Canvas, build: Build, look: Look, color: Color, garment: str) -> None:
     """Both arms, with short sleeves of that colour."""
-    x, y, thick = build.chest, build.shoulder + 0.045, 0.075
-    sleeve = "upper-clothes"
+    x, y, thick, sleeves = build.chest, build.shoulder + 0.045, 0.075, []
     for side, name in SIDES:
-        if side == look.waving:
+        if side in look.raised:
             elbow, hand = (side * (x + 0.1), y + 0.03), (side * (x + 0.13), y - 0.17)
         else:
             elbow, hand = (side * (x + 0.055), y + 0.12), (side * (x + 0.075), build.hip + 0.02)
-        line: list[Point] = [(side * (x - 0.03), y), elbow, hand]
-        arm = joined(limb(line, thick), limb([hand, hand], thick * 1.3))
+        arm = limb([elbow, hand], thick)
+        arm.addPath(limb([hand, hand], thick * 1.3))
         canvas.fill(arm, look.skin, part=f"{name}-arm")
-        middle = (elbow[0] * 0.75 + side * x * 0.25, elbow[1] * 0.75 + y * 0.25)
-        canvas.fill(limb([(side * (x - 0.04), y + 0.01), middle], thick * 1.25), color, part=sleeve)
+        cuff = (elbow[0] * 0.8 + side * x * 0.2, elbow[1] * 0.8 + y * 0.2)
+        sleeves.append(limb([(side * (x - 0.04), y + 0.01), cuff], thick * 1.3))
+    canvas.fill(joined(*sleeves), color, part=garment)
 
 
 def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> None:
     """Bare legs and shoes."""
     for side, name in SIDES:
         foot = side * look.stride
-        leg = limb([(side * 0.06, top), (foot, -0.05)], thick)
-        canvas.fill(leg, look.skin, part=f"{name}-leg")
-        tip = box(
-            min(foot, foot + side * 0.05) - 0.045,
-            -0.065,
-            0.045 + max(foot, foot + side * 0.05),
-            0,
-            0.03,
-        )
-        canvas.fill(tip, shoe, part=f"{name}-shoe")
+        canvas.fill(limb([(side * 0.06, top), (foot, -0.05)], thick), look.skin, part=f"{name}-leg")
+        heel, toe = foot - side * 0.045, foot + side * 0.095
+        sole = box(min(heel, toe), -0.065, max(heel, toe), 0, 0.03)
+        canvas.fill(sole, shoe, part=f"{name}-shoe")
 
 
 def _trousers(canvas: Canvas, build: Build, look: Look, color: Color, bottom: float) -> None:
-    legs = []
+    """Down to `bottom`, along the legs."""
+    top, wide, legs = build.hip - 0.02, build.chest - 0.015, []
+    x = 0.06 + (look.stride - 0.06) * (bottom - build.hip) / -build.hip  # of a leg's end
     for side in (1, -1):
-        x = side * (0.06 + (look.stride - 0.06) * (bottom - build.hip) / -build.hip)
-        near, wide = 0.012 * side, side * 0.065
-        legs.append(
-            polygon([(-side * 0.02, build.hip - 0.03), (side * (build.chest - 0.015), build.hip - 0.03),
-                     (x + wide, bottom), (max(x * side - 0.05, 0.012) * side, bottom),
-                     (near, build.hip + 0.07)])
-        )  # fmt: skip
+        outer = [(-0.02, top), (wide, top), (x + 0.062, bottom)]
+        inner = [(max(x - 0.05, 0.012), bottom), (0.012, build.hip + 0.07)]
+        legs.append(polygon([(side * a, b) for a, b in outer + inner]))
     for leg in legs:
         canvas.fill(leg, color, part="pants")
 
@@ -143,7 +135,7 @@ def _shirt(
     canvas: Canvas, build: Build, look: Look, color: Color, generator: np.random.Generator
 ) -> None:
     top, wide, hip = build.shoulder, build.chest, build.hip
-    _arms(canvas, build, look, color)
+    _arms(canvas, build, look, color, "upper-clothes")
     body = box(-wide, top, wide, hip + 0.02, 0.05)
     canvas.fill(body, color, part="upper-clothes")
     style = int(generator.integers(3))
@@ -161,7 +153,7 @@ def _dress(
 ) -> None:  # fmt: skip
     top, wide, waist = build.shoulder, build.chest - 0.02, build.hip - 0.1
     flare = float(generator.uniform(0.2, 0.26))
-    _arms(canvas, build, look, color)
+    _arms(canvas, build, look, color, "dress")
     side = [(wide, top + 0.02), (wide - 0.03, waist), (flare, hem)]
     body = polygon([(-0.07, top), (0.07, top), *side, *((-x, y) for x, y in reversed(side))])
     canvas.fill(body, color, part="dress")
@@ -182,7 +174,7 @@ def _dress(
 
 
 def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None:
-    """Neck, ears and a face that smiles."""
+    """Neck, ears and face, with nothing on it but a beard."""
     r, y, skin = build.head, build.face, look.skin
     dark = shade(skin, -0.25)
     canvas.fill(box(-0.045, y + 0.7 * r, 0.045, build.shoulder + 0.03, 0.02), dark, part="face")
@@ -193,24 +185,27 @@ def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None
     if beard:
         with canvas.inside(head):
             canvas.fill(box(-r, y + 0.3 * r, r, y + 1.1 * r, 0.3 * r), look.hair, part="hair")
-    canvas.mark(joined(*(ellipse(s * 0.58 * r, y + 0.36 * r, 0.2 * r, 0.14 * r) for s in (-1, 1))),
-                (0.95, 0.45, 0.4), alpha=0.0 if beard else 0.35)  # fmt: skip
+
+
+def _features(canvas: Canvas, build: Build, look: Look) -> None:
+    """Cheeks, brows, eyes, nose and a smile; over the hair, so that they are always there."""
+    r, y, pair = build.head, build.face + 0.04 * build.head, (-1, 1)
+    cheeks = [ellipse(s * 0.6 * r, y + 0.36 * r, 0.19 * r, 0.14 * r) for s in pair]
+    canvas.mark(joined(*cheeks), (0.95, 0.42, 0.38), alpha=0.35)
     brows = [
-        limb([(s * 0.2 * r, y - 0.4 * r), (s * 0.4 * r, y - 0.46 * r), (s * 0.6 * r, y - 0.4 * r)],
-             0.15 * r)
-        for s in (-1, 1)
-    ]  # fmt: skip
-    canvas.fill(joined(*brows), shade(look.hair, -0.2), part="eyebrows")
-    whites = [ellipse(s * 0.39 * r, y - 0.06 * r, 0.24 * r, 0.25 * r) for s in (-1, 1)]
+        box((s * 0.4 - 0.21) * r, y - 0.54 * r, (s * 0.4 + 0.21) * r, y - 0.37 * r, 0.06 * r)
+        for s in pair
+    ]
+    canvas.fill(joined(*brows), shade(look.hair, -0.25), part="eyebrows")
+    whites = [ellipse(s * 0.39 * r, y - 0.04 * r, 0.23 * r, 0.25 * r) for s in pair]
     canvas.fill(joined(*whites), CREAM, part="eyes")
-    pupils = [ellipse(s * 0.37 * r, y - 0.04 * r, 0.14 * r, 0.18 * r) for s in (-1, 1)]
+    pupils = [ellipse(s * 0.37 * r, y - 0.02 * r, 0.16 * r, 0.2 * r) for s in pair]
     canvas.mark(joined(*pupils), INK)
-    canvas.fill(ellipse(0, y + 0.2 * r, 0.14 * r, 0.17 * r), dark, part="nose")
-    smile = blob([(-0.4 * r, y + 0.45 * r), (0.4 * r, y + 0.45 * r), (0.22 * r, y + 0.74 * r),
-                  (-0.22 * r, y + 0.74 * r)])  # fmt: skip
-    canvas.fill(smile, (0.75, 0.25, 0.25), part="outer-mouth")
-    canvas.fill(box(-0.26 * r, y + 0.46 * r, 0.26 * r, y + 0.62 * r, 0.06 * r), CREAM,
-                part="inner-mouth")  # fmt: skip
+    canvas.fill(ellipse(0, y + 0.2 * r, 0.15 * r, 0.17 * r), shade(look.skin, -0.25), part="nose")
+    smile = [(-0.4, 0.48), (0, 0.5), (0.4, 0.48), (0.24, 0.78), (-0.24, 0.78)]
+    canvas.fill(blob([(a * r, y + b * r) for a, b in smile]), MOUTH, part="outer-mouth")
+    teeth = box(-0.25 * r, y + 0.49 * r, 0.25 * r, y + 0.67 * r, 0.06 * r)
+    canvas.fill(teeth, CREAM, part="inner-mouth")
 
 
 def _fringe(build: Build, sides: float, brow: float, part: float) -> skia.Path:
@@ -224,10 +219,10 @@ def _fringe(build: Build, sides: float, brow: float, part: float) -> skia.Path:
 
 def _hat(canvas: Canvas, build: Build, color: Color, band: Color, wide: float) -> None:
     r, y = build.head, build.face
-    canvas.fill(blob([(-0.85 * r, y - 0.5 * r), (-0.66 * r, y - 1.14 * r), (0.66 * r, y - 1.14 * r),
-                      (0.85 * r, y - 0.5 * r)]), color, part="hat")  # fmt: skip
-    canvas.mark(box(-0.84 * r, y - 0.74 * r, 0.84 * r, y - 0.54 * r), band)
-    canvas.fill(ellipse(0, y - 0.52 * r, wide * r, 0.17 * r), color, part="hat")
+    canvas.fill(blob([(-0.85 * r, y - 0.6 * r), (-0.66 * r, y - 1.14 * r), (0.66 * r, y - 1.14 * r),
+                      (0.85 * r, y - 0.6 * r)]), color, part="hat")  # fmt: skip
+    canvas.mark(box(-0.8 * r, y - 0.9 * r, 0.8 * r, y - 0.66 * r), band)
+    canvas.fill(ellipse(0, y - 0.64 * r, wide * r, 0.16 * r), color, part="hat")
 
 
 # ------------------------------------------------------------------ who
@@ -245,6 +240,7 @@ def man(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(_fringe(build, -0.05, -0.56, (-0.3, 0.3, 0.0, 0.0)[style]), look.hair, part="hair")
     if style == 3:
         _hat(canvas, build, (0.36, 0.27, 0.2), INK, 1.3)
+    _features(canvas, build, look)
 
 
 def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -264,8 +260,9 @@ def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     if style == 2:
         cap = _unlike(generator, color)
         _hat(canvas, build, cap, accent(cap), 0.95)
-        canvas.fill(limb([(0.2 * r, y - 0.5 * r), (1.2 * r, y - 0.46 * r)], 0.2 * r), accent(cap),
+        canvas.fill(limb([(0.2 * r, y - 0.62 * r), (1.2 * r, y - 0.58 * r)], 0.2 * r), accent(cap),
                     part="hat")  # fmt: skip
+    _features(canvas, build, look)
 
 
 def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -286,6 +283,7 @@ def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(_fringe(build, 0.1, -0.5, (0.35, 0.0, -0.35, 0.0)[style]), look.hair, part="hair")
     if style == 3:
         _hat(canvas, build, STRAW, (0.8, 0.3, 0.3), 1.5)
+    _features(canvas, build, look)
 
 
 def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -311,6 +309,7 @@ def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
         knots = [(s * 0.98, -0.35 if style == 0 else 1.35) for s in (-1, 1)]
     bows = [ellipse(a * r, y + b * r, 0.22 * r, 0.16 * r) for a, b in knots]
     canvas.mark(joined(*bows), ribbon)
+    _features(canvas, build, look)
 
 
 def _unlike(generator: np.random.Generator, color: Color) -> Color:

@@ -182,27 +182,28 @@ def boat(canvas: Canvas, color: Color, generator: np.random.Generator, night: bo
     trim = CREAM if sum(color) < 2.5 else (0.2, 0.4, 0.7)
     band = color if sum(color) < 2.5 else (0.2, 0.4, 0.7)
     canvas.mark(ellipse(0.0, 0.0, 0.62, 0.05), CREAM, alpha=0.5)
+    deck = float(generator.uniform(-0.4, -0.36))
     if chance(generator, 0.65):
-        rake, foot = float(generator.uniform(-0.03, 0.05)), -0.42
-        canvas.fill(box(-0.025, -0.98, 0.025, -0.3), (0.45, 0.3, 0.2))
-        sail = polygon([(-0.05, -0.95), (-0.05, foot), (-0.44 - rake, foot)])
-        canvas.fill(sail, CREAM)
+        rake, foot = float(generator.uniform(-0.03, 0.05)), deck - 0.07
+        canvas.fill(box(-0.025, -0.98, 0.025, deck), (0.45, 0.3, 0.2))
+        full = chance(generator, 0.5)  # a coloured main sail with a pale band, or the reverse
+        sail = polygon([(-0.05, -0.95), (-0.05, foot), (-0.42 - rake, foot)])
+        canvas.fill(sail, color if full else CREAM)
         with canvas.inside(sail):
-            canvas.fill(box(-0.6, -0.66, 0, -0.54), band)
-        jib = blob([(0.06, -0.88), (0.2, -0.72), (0.42 + rake, foot), (0.06, foot)])
-        canvas.fill(jib, pick(generator, (CREAM, color)))
-        canvas.fill(polygon([(-0.02, -1.0), (-0.02, -0.9), (-0.2, -0.95)]), (0.85, 0.2, 0.2))
+            canvas.mark(box(-0.6, -0.68, 0, -0.6), CREAM if full and band is color else band)
+        jib = polygon([(0.06, -0.86), (0.38 + rake, foot), (0.06, foot)])
+        canvas.fill(jib, CREAM if full else color)
+        canvas.fill(polygon([(-0.02, -1.0), (-0.02, -0.9), (-0.18, -0.95)]), (0.85, 0.2, 0.2))
     else:
-        canvas.fill(box(-0.34, -0.62, 0.24, -0.28, 0.04), CREAM)
-        canvas.fill(box(-0.24, -0.98, -0.04, -0.6, 0.02), color)
-        canvas.fill(box(-0.24, -0.9, -0.04, -0.8), trim)
-        canvas.fill(box(-0.4, -0.66, 0.3, -0.58, 0.03), accent(color, 0.2))
-        _windows(canvas, joined(*(ellipse(x, -0.48, 0.065) for x in (-0.2, 0, 0.14))), night)
-    deck = float(generator.uniform(-0.36, -0.32))
-    hull = polygon([(-0.54, deck + 0.04), (0.6, deck - 0.02), (0.4, 0.0), (-0.42, 0.0)])
-    canvas.fill(hull, color, to=accent(color, 0.15))
+        canvas.fill(box(-0.3, -0.64, 0.22, -0.28, 0.04), CREAM)
+        canvas.fill(box(-0.26, -0.98, -0.02, -0.6, 0.02), color)
+        canvas.mark(box(-0.26, -0.9, -0.02, -0.82), trim)
+        canvas.fill(box(-0.36, -0.69, 0.28, -0.6, 0.03), accent(color, 0.15))
+        _windows(canvas, joined(*(ellipse(x, -0.51, 0.06) for x in (-0.18, -0.02, 0.14))), night)
+    hull = polygon([(-0.54, deck + 0.03), (0.6, deck - 0.03), (0.42, 0.0), (-0.44, 0.0)])
+    canvas.fill(hull, color, to=accent(color, 0.1))
     with canvas.inside(hull):
-        canvas.mark(box(-0.7, -0.28, 0.7, -0.23), trim)
+        canvas.mark(box(-0.7, deck + 0.08, 0.7, deck + 0.12), trim)
     if night:
         canvas.mark(ellipse(0.5, deck - 0.05, 0.04), LAMP, lit=False)
     canvas.mark(joined(ellipse(-0.3, 0.0, 0.22, 0.03), ellipse(0.28, 0.01, 0.2, 0.03)), CREAM)
