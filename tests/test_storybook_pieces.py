@@ -1,0 +1,45 @@
+"""What figures share: choices, tones, joined shapes."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("skia")
+
+from mas_fast.data.storybook.canvas import Canvas, ellipse, limb
+from mas_fast.data.storybook.pieces import accent, chance, joined, pick
+
+
+def test_pick_takes_each_alike_and_keeps_to_the_seed() -> None:
+    generator = np.random.default_rng(0)
+    found = [pick(generator, "abc") for _ in range(600)]
+    assert all(150 < found.count(letter) < 250 for letter in "abc")
+    generator = np.random.default_rng(0)
+    assert [pick(generator, "abc") for _ in range(600)] == found
+
+
+def test_chance() -> None:
+    generator = np.random.default_rng(1)
+    assert 240 < sum(chance(generator, 0.3) for _ in range(1000)) < 360
+    assert not chance(generator, 0.0) and chance(generator, 1.0)
+
+
+def test_accent_can_be_seen_on_light_and_on_dark() -> None:
+    assert sum(accent((0.8, 0.8, 0.8))) < 2.0
+    assert sum(accent((0.15, 0.15, 0.17))) > 0.9
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [ellipse(0.4, 0.5, 0.2), ellipse(0.6, 0.5, 0.2)],
+        [limb([(0.2, 0.2), (0.8, 0.8)], 0.1), limb([(0.8, 0.2), (0.2, 0.8)], 0.1)],
+        [limb([(0.2, 0.2), (0.8, 0.8)], 0.1), limb([(0.8, 0.2), (0.3, 0.5), (0.2, 0.8)], 0.1)],
+    ],
+)
+def test_joined_is_the_union(paths) -> None:
+    together, apart = Canvas(64), Canvas(64)
+    with together.segment("kite"), apart.segment("kite"):
+        together.fill(joined(*paths), (1, 0, 0))
+        for path in paths:
+            apart.fill(path, (1, 0, 0))
+    assert (together.layers().panoptic == apart.layers().panoptic).all()
