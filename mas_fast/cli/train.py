@@ -136,9 +136,7 @@ def train_gpt(
 
 
 @commands.command("all", context_settings=FREE_FORM)
-def train_all(
-    context: typer.Context, name: ConfigName = None, config: ConfigOption = None
-) -> None:
+def train_all(context: typer.Context, name: ConfigName = None, config: ConfigOption = None) -> None:
     """Train the model that ships with mas_fast, from nothing: scenes, tokenizers, tokens, GPT.
 
     Prints the plan, with what each stage takes on this machine, and before each stage the time that

@@ -23,8 +23,9 @@ def paint(story: Story, size: int) -> tuple[np.ndarray, Layers]:
     draw_sky(canvas, story.hour, story.weather, generator)
     draw_place(canvas, story.place, story.season, generator)
     for n, p in enumerate(place_all(story)):
-        own = story.generator(10 + n)
-        draw_figure(canvas, p.kind, p.color, p.x, p.y, p.height, p.facing, own)
+        own, night = story.generator(10 + n), story.hour == "night"
+        where = (p.x, p.y, p.height, p.facing)
+        draw_figure(canvas, p.kind, p.color, *where, own, night=night, seated=p.seated)
     draw_foreground(canvas, story.place, story.season, generator)
     draw_weather(canvas, story.weather, generator)
     return canvas.pixels(), canvas.layers()

@@ -11,19 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mas_fast.data.storybook.figures import FIGURES
+from mas_fast.data.storybook.objects import SEAT
 from mas_fast.data.storybook.story import Group, Story
 from mas_fast.data.storybook.words import KINDS, PLACES
 
 GRID = 1 / 32
 MARGIN, GAP = 0.03, 0.04
 DEPTHS = 3  # lines between the farthest and the nearest
-SEAT = 0.52  # of a bench's height
 SHRINK = {1: 1.0, 2: 0.85, 3: 0.72}  # of each thing, by how many there are
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A figure with its feet at (x, y), in parts of the picture. facing: 1 right, -1 left."""
+    """A figure with its feet at (x, y), in parts of the picture. facing: 1 right, -1 left. seated:
+    on another one."""
 
     kind: str
     color: str | None
@@ -31,6 +32,7 @@ class Placed:
     y: float
     height: float
     facing: int
+    seated: bool = False
 
     @property
     def width(self) -> float:
@@ -53,7 +55,7 @@ def place_all(story: Story) -> list[Placed]:
     if story.relation == "on":
         seat = _row(story, [_members(second)], generator)[0]
         sitter = _fitted(first, story, 0.8)
-        return [seat, replace(sitter, x=seat.x, y=seat.y - SEAT * seat.height)]
+        return [seat, replace(sitter, x=seat.x, y=seat.y - SEAT * seat.height, seated=True)]
     order = [_members(first), _members(second)]
     if story.relation == "right" or (story.relation != "left" and generator.random() < 0.5):
         order.reverse()
