@@ -94,19 +94,19 @@ def _starts(placed: list[Placed]) -> list[float]:
 
 def _before(story: Story, near: Group, far: Group, generator: np.random.Generator) -> list[Placed]:
     """`near` in front of `far`, of which at least half stays in sight."""
-    parts = PLACES[story.place].parts[KINDS[far.kind].where]
-    behind = _fitted(far, story, 1.0)
-    behind = replace(behind, x=_snap(generator.uniform(0.32, 0.68)), y=_snap(parts[0]))
-    front = _row(story, [_members(near)], generator)
-    shift = behind.x - np.mean([p.x for p in front])
-    shift += generator.choice((-0.25, 0.25)) * behind.width
-    low = MARGIN - min(p.x - p.width / 2 for p in front)
-    high = 1 - MARGIN - max(p.x + p.width / 2 for p in front)
+    back, front = PLACES[story.place].parts[KINDS[far.kind].where]
+    behind = [replace(p, y=_snap(back)) for p in _row(story, [_members(far)], generator)]
+    before = _row(story, [_members(near)], generator)
+    hidden = behind[generator.integers(len(behind))]
+    shift = hidden.x - np.mean([p.x for p in before])
+    shift += generator.choice((-0.25, 0.25)) * hidden.width
+    low = MARGIN - min(p.x - p.width / 2 for p in before)
+    high = 1 - MARGIN - max(p.x + p.width / 2 for p in before)
     shift = np.clip(shift, min(low, high), max(low, high))
     moved = [
-        replace(p, x=_snap(p.x + shift), y=_snap(parts[1]), height=p.height * 0.8) for p in front
+        replace(p, x=_snap(p.x + shift), y=_snap(front), height=p.height * 0.8) for p in before
     ]
-    return [behind, *moved]
+    return [*behind, *moved]
 
 
 def _fitted(group: Group, story: Story, shrink: float) -> Placed:
