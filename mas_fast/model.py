@@ -195,8 +195,8 @@ class Model:
         with tqdm(total=len(blocks) * steps, unit="token", disable=not progress) as bar:
             for done, (b, n) in enumerate(blocks):
 
-                def report(position: int, _: int, before: int = done * steps - first) -> None:
-                    bar.update(before + position - bar.n)
+                def report(position: int, _: int, before: int = done * steps) -> None:
+                    bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
 
                 part = np.s_[b : b + some, n : n + ROWS]
                 shape = tokens[part].shape
