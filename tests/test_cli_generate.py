@@ -26,8 +26,10 @@ def run(tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments, model=tiny_bundle):
-        words = ["generate", *map(str, arguments), *(["--model", str(model)] if model else [])]
-        return CliRunner().invoke(cli.app, words, catch_exceptions=False)
+        words = [*map(str, arguments), *(["--model", str(model)] if model else [])]
+        return CliRunner().invoke(
+            cli.app, ["generate", "--device", "cpu", *words], catch_exceptions=False
+        )
 
     return command
 
@@ -38,7 +40,7 @@ def test_one_caption(run, tiny_bundle, tmp_path) -> None:
     files = ["out.png", "out.scene.png", "out.legend.png"]
     assert result.stdout.splitlines() == [f"written: {file}" for file in files]
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(files)
-    out = mas_fast.load(tiny_bundle).generate(CAPTION, seed=3)
+    out = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, seed=3)
     assert Image.open("out.png").tobytes() == out.images[0].tobytes()
     assert Scene.load("out.scene.png") == out.scenes[0]
     assert "32/32" in result.stderr  # the bar
@@ -97,7 +99,7 @@ def test_a_painted_scene(run, tiny_bundle) -> None:
     Image.fromarray(labels).save("painted.png")
     result = run(CAPTION, "--scene", "painted.png")
     assert result.exit_code == 0
-    expected = mas_fast.load(tiny_bundle).generate(CAPTION, scene="painted.png")
+    expected = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, scene="painted.png")
     assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
     assert "16/16" in result.stderr
 

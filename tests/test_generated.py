@@ -7,6 +7,7 @@ from PIL import Image
 from mas_fast.generated import Generation, check_output
 from mas_fast.scene import Scene
 from mas_fast.sheet import GAP, LINE
+from mas_fast.sheet import sheet as draw_sheet
 
 
 def make(captions: int, num_images: int = 1, scenes: bool = True) -> Generation:
@@ -49,6 +50,8 @@ def test_several_have_a_sheet(tmp_path) -> None:
         assert Scene.load(tmp_path / f"out-{n + 1}.scene.png") == out.scenes[n]
     sheet = Image.open(files[0])
     assert sheet.tobytes() == out.sheet().tobytes()
+    rows = [[np.asarray(image) for image in out.images[n : n + 2]] for n in (0, 2)]
+    assert sheet == draw_sheet(rows, ["caption 0", "caption 1"], 16)
     for n in range(4):  # a row for each caption
         place = GAP + n % 2 * (16 + GAP), GAP + n // 2 * (16 + LINE + GAP)
         assert sheet.getpixel(place) == (n, 100, 200)

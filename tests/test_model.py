@@ -86,6 +86,10 @@ def test_a_picture_depends_on_nothing_beside_it(tiny_bundle, dtype) -> None:
     many = model.generate([DOGS, HOUSE, DOGS], num_images=ROWS + 3)
     assert len(many.images) == 3 * (ROWS + 3)
     assert same(alone, _part(many, ROWS + 3, 2))
+    text = model.bpe.encode([HOUSE]).ids
+    drawing = {"guidance": 3.0, "top_k": 256, "num_samples": ROWS + 3}
+    expected = generate_tokens(model.engine, text, **drawing)
+    assert np.array_equal(many.tokens[ROWS + 3 : 2 * (ROWS + 3)], expected.numpy())
     few = model.generate([HOUSE] + [DOGS] * ROWS, num_images=2)
     assert same(alone, _part(few, 0, 2))
 
