@@ -100,9 +100,8 @@ def generate(
     Sampling(**drawing)
     if seg_guidance is not None:
         Sampling(guidance=seg_guidance)
-        drawing["guidance"] = {"seg": seg_guidance} | (
-            {} if guidance is None else {"img": guidance}
-        )
+        both = {"seg": seg_guidance, "img": guidance}
+        drawing["guidance"] = {name: value for name, value in both.items() if value is not None}
     if scene is not None:
         scene = open_scene(scene, scene_json, size=read_vq_config(model, "vq_seg").resolution)
     elif scene_json is not None:
