@@ -16,7 +16,7 @@ def make(captions: int, num_images: int = 1, scenes: bool = True) -> Generation:
     return Generation(
         images=[Image.new("RGB", (16, 16), (n, 100, 200)) for n in range(count)],
         scenes=[Scene(np.full((8, 8), n, np.uint8), np.eye(8) > 0) for n in range(count * scenes)],
-        captions=[f"caption {n // num_images}" for n in range(count)],
+        captions=[f"{n // num_images} caption" for n in range(count)],
         tokens=np.zeros((count, 4), np.int64),
         seed=0,
         num_images=num_images,
@@ -51,7 +51,7 @@ def test_several_have_a_sheet(tmp_path) -> None:
     sheet = Image.open(files[0])
     assert sheet.tobytes() == out.sheet().tobytes()
     rows = [[np.asarray(image) for image in out.images[n : n + 2]] for n in (0, 2)]
-    expected = draw_sheet(rows, ["caption 0", "caption 1"], 16)
+    expected = draw_sheet(rows, ["0 caption", "1 caption"], 16)
     assert sheet.tobytes() == expected.tobytes()
     for n in range(4):  # a row for each caption
         place = GAP + n % 2 * (16 + GAP), GAP + n // 2 * (16 + LINE + GAP)
