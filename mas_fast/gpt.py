@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mas_fast import ops
 from mas_fast.config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
 from mas_fast.streams import Stream, check_int
+from mas_fast.unfilled import embedding, to_empty
 
 __all__ = ["GPT", "GPTConfig", "KVCache", "PRESETS", "preset"]
 
@@ -130,8 +131,8 @@ class GridPositions(nn.Module):
 
     def __init__(self, grid: tuple[int, int], dim: int) -> None:
         super().__init__()
-        self.row = nn.Embedding(grid[0], dim)
-        self.column = nn.Embedding(grid[1], dim)
+        self.row = embedding(grid[0], dim)
+        self.column = embedding(grid[1], dim)
 
     def forward(self) -> Tensor:  # [h * w, D]
         return (self.row.weight[:, None] + self.column.weight).flatten(0, 1)
@@ -155,7 +156,7 @@ class GPT(nn.Module):
         self.config = config
         self.streams = config.streams
         with torch.device("meta"):
-            self.embed = ByStream({s.name: nn.Embedding(s.vocab, config.dim) for s in self.streams})
+            self.embed = ByStream({s.name: embedding(s.vocab, config.dim) for s in self.streams})
             self.position = ByStream({s.name: self._positions(s) for s in self.streams})
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
@@ -173,7 +174,7 @@ class GPT(nn.Module):
         cls, config: GPTConfig, *, device="cpu", dtype: torch.dtype = torch.float32, seed: int = 0
     ) -> GPT:
         """A GPT with random weights, the same for the same seed, device type and dtype."""
-        model = cls(config).to(dtype).to_empty(device=device)
+        model = to_empty(cls(config).to(dtype), device)
         model.init_weights(torch.Generator(device).manual_seed(seed))
         return model
 

@@ -91,7 +91,7 @@ class Model:
         captions: str | Sequence[str],
         *,
         num_images: int = 1,
-        scene: Scene | str | os.PathLike | Sequence | None = None,
+        scene: Scene | str | os.PathLike | list[Scene | str | os.PathLike] | None = None,
         seed: int = 0,
         guidance: float | Mapping[str, float] | None = None,
         temperature: float | Mapping[str, float] | None = None,
@@ -168,9 +168,9 @@ class Model:
         """int64 [1 or count, length of seg]: the seg tokens of one scene or of one a caption."""
         if self.seg is None:
             raise ValueError(f"scene: found one, expected None: {self.path} has no scenes")
-        one = isinstance(scene, Scene | str | os.PathLike)
-        scenes = [scene] if one else list(scene)
-        if not one and len(scenes) != count:
+        several = isinstance(scene, list | tuple)
+        scenes = list(scene) if several else [scene]
+        if several and len(scenes) != count:
             raise ValueError(f"scene: found {len(scenes)}, expected one, or {count} as captions")
         for n, item in enumerate(scenes):
             if isinstance(item, Scene):
@@ -195,8 +195,8 @@ class Model:
         with tqdm(total=len(blocks) * steps, unit="token", disable=not progress) as bar:
             for done, (b, n) in enumerate(blocks):
 
-                def report(position: int, _: int, before: int = done * steps - first) -> None:
-                    bar.update(before + position - bar.n)
+                def report(position: int, _: int, before: int = done * steps) -> None:
+                    bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
 
                 part = np.s_[b : b + some, n : n + ROWS]
                 shape = tokens[part].shape

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mas_fast import ops, reference
+from mas_fast.unfilled import embedding
 from mas_fast.vq_config import VQConfig
 
 DECAY = 0.99  # of the moving averages, per forward pass
@@ -105,7 +106,7 @@ class Codebook(Quantizer):
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
-        self.embedding = nn.Embedding(config.codes, config.embed_dim)
+        self.embedding = embedding(config.codes, config.embed_dim)
 
     @property
     def table(self) -> nn.Parameter:
@@ -220,7 +221,7 @@ class Gumbel(Quantizer):
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
         self.proj = nn.Conv2d(config.embed_dim, config.codes, 1)
-        self.embed = nn.Embedding(config.codes, config.embed_dim)
+        self.embed = embedding(config.codes, config.embed_dim)
         self.register_buffer("temperature", torch.ones(()))
 
     @property

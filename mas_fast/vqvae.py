@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mas_fast import ops
 from mas_fast.quantizer import Quantizer, make_quantizer
 from mas_fast.scene import VOID
+from mas_fast.unfilled import to_empty
 from mas_fast.vq_config import GROUPS, NORM_EPS, PRESETS, VQConfig, preset
 
 __all__ = ["Output", "PRESETS", "VQConfig", "VQVAE", "preset"]
@@ -246,7 +247,7 @@ class VQVAE(nn.Module):
     ) -> VQVAE:
         """A VQVAE with random weights, the same for the same seed, device type and dtype. Its
         codebook takes its first values from the first batch that it trains on."""
-        model = cls(config).to(dtype).to_empty(device=device)
+        model = to_empty(cls(config).to(dtype), device)
         model.init_weights(torch.Generator(device).manual_seed(seed))
         return model
 
@@ -256,7 +257,7 @@ class VQVAE(nn.Module):
     ) -> VQVAE:
         """A VQVAE with the given weights, of the names and shapes of config.weight_shapes() and of
         one dtype, which becomes the model's."""
-        model = cls(config).to(next(iter(weights.values())).dtype).to_empty(device=device)
+        model = to_empty(cls(config).to(next(iter(weights.values())).dtype), device)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(weights[name])

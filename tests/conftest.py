@@ -86,3 +86,43 @@ def run_interpreted():
         assert " passed" in done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory) -> Path:
+    """A whole bundle at random, whose logits have a spread of about 2, so that what it is told
+    matters: 8 + 16 + 16 tokens, pictures of 16 pixels."""
+    from dataclasses import replace
+
+    import torch
+
+    from mas_fast.bpe import BPE
+    from mas_fast.bundle import save_bpe, save_gpt, save_vq, save_words
+    from mas_fast.gpt import GPT, preset
+    from mas_fast.streams import Stream, Streams
+    from mas_fast.vqvae import VQVAE
+    from mas_fast.vqvae import preset as vq_preset
+
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    texts = ["A red house beside the lake", "Two dogs on a long road at dusk"]
+    file = folder.with_name("captions.txt")
+    file.write_text("\n".join(texts * 4))
+    bpe = BPE.train([file], vocab_size=280, length=8, progress=False)
+    save_bpe(folder, bpe)
+    save_words(folder, texts)
+    streams = [Stream("text", 8, 280, pad=bpe.pad_id), Stream("seg", 16, 32, (4, 4))]
+    streams = Streams([*streams, Stream("img", 16, 64, (4, 4))])
+    model = GPT.create(replace(preset("tiny"), streams=streams))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            spread = 0.3 if parameter.ndim > 1 else 0.1
+            parameter.add_(torch.empty_like(parameter).normal_(0, spread, generator=generator))
+    save_gpt(folder, model)
+    for name in ("seg", "img"):
+        config = replace(vq_preset(f"tiny-{name}"), resolution=16)
+        tokenizer = VQVAE.create(config)
+        with torch.no_grad():  # codes far apart: else every picture is grey
+            tokenizer.quantize.table.normal_(0, 1, generator=generator)
+        save_vq(folder, f"vq_{name}", tokenizer)
+    return folder

@@ -17,11 +17,15 @@ from mas_fast.bundle import (
     load_gpt,
     load_vq,
     read_config,
+    read_sampling,
     read_vq_config,
     read_weights,
+    read_words,
     save_bpe,
     save_gpt,
     save_vq,
+    save_words,
+    shipped,
 )
 from mas_fast.gpt import GPT, preset
 from mas_fast.vqvae import VQVAE
@@ -419,3 +423,49 @@ def test_a_broken_bundle_is_not_written_over(tmp_path):
     with pytest.raises(ValueError, match=r"config\.json: "):
         save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
     assert os.listdir(tmp_path) == ["config.json"]
+
+
+# ---------------------------------------------------------------------- what may be missing
+
+
+def test_words_come_back(tmp_path):
+    assert read_words(tmp_path) is None
+    save_words(tmp_path / "b", ["Two dogs,", "two CATS; a caf\u00e9's dog\U0001f3e0"])
+    assert (tmp_path / "b" / "words.txt").read_text("utf-8").split("\n") == (
+        ["a", "caf\u00e9's", "cats", "dog", "dogs", "two", ""]
+    )
+    assert read_words(tmp_path / "b") == {"a", "caf\u00e9's", "cats", "dog", "dogs", "two"}
+    save_words(tmp_path / "b", [])
+    assert read_words(tmp_path / "b") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nDog\n", "words.txt: line 2: found 'Dog', expected one lower-case word"),
+        (b"two dogs\n", "words.txt: line 1: found 'two dogs'"),
+        (b"a\n\nb", "words.txt: line 2: found ''"),
+        (b"\xff", "words.txt: .*expected UTF-8"),
+    ],
+)
+def test_wrong_words_are_named(tmp_path, content, message):
+    (tmp_path / "words.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_words(tmp_path)
+
+
+def test_sampling_is_what_the_file_says(tmp_path):
+    assert read_sampling(tmp_path) == {}
+    (tmp_path / "sampling.json").write_text('{"guidance": {"seg": 2}, "top_k": null}')
+    assert read_sampling(tmp_path) == {"guidance": {"seg": 2}, "top_k": None}
+    (tmp_path / "sampling.json").write_text('{"top_k": 3, "seed": 1}')
+    with pytest.raises(ValueError, match=r"sampling.json: found \['seed'\], expected a mapping"):
+        read_sampling(tmp_path)
+
+
+def test_the_shipped_bundle(tmp_path, monkeypatch):
+    monkeypatch.setattr("mas_fast.bundle.SHIPPED", tmp_path / "storybook")
+    with pytest.raises(ValueError, match="storybook: found no such folder: no trained model comes"):
+        shipped()
+    (tmp_path / "storybook").mkdir()
+    assert shipped() == tmp_path / "storybook"

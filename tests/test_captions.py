@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mas_fast import captions as module
-from mas_fast.captions import CHUNK, captions
+from mas_fast.captions import CHUNK, captions, check_captions, words
 
 CAPTIONS = Path(__file__).resolve().parents[2] / "shared" / "data" / "captions"
 real = pytest.mark.skipif(not CAPTIONS.is_dir(), reason=f"needs the real captions in {CAPTIONS}")
@@ -221,3 +221,46 @@ def test_memory_is_constant(tmp_path, name):
         assert tracemalloc.get_traced_memory()[1] < 6 * CHUNK
     finally:
         tracemalloc.stop()
+
+
+# ---------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("A Red house, 2 dogs (at dusk).", ["a", "red", "house", "2", "dogs", "at", "dusk"]),
+        (
+            "the zebra\u2019s half-open 'gate' - well-known--",
+            ["the", "zebra's", "half-open", "gate", "well-known"],
+        ),
+        ("CAFE\u0301 \u00c9t\u00e9", ["caf\u00e9", "\u00e9t\u00e9"]),
+        ("\ube68\uac04 \uc9d1 \U0001f3e0", ["\ube68\uac04", "\uc9d1"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),
+        ("snake_case a/b", ["snake", "case", "a", "b"]),
+        (" -- ' \n", []),
+    ],
+)
+def test_words(caption, expected) -> None:
+    assert words(caption) == expected
+
+
+@given(st.text())
+def test_words_are_words(caption) -> None:
+    for word in words(caption):
+        assert words(word) == [word]
+
+
+@pytest.mark.parametrize(
+    ("given_", "message"),
+    [
+        ([], "captions: found none, expected at least one"),
+        (["a", "\t"], r"caption 2: found '\\t', expected some words"),
+        ([None], "caption 1: found None, expected some words"),
+        (["\ud800"], "caption 1: found the lone surrogate"),
+    ],
+)
+def test_captions_that_cannot_be_drawn_are_named(given_, message) -> None:
+    check_captions(["a"])
+    with pytest.raises(ValueError, match=message):
+        check_captions(given_)

@@ -18,7 +18,8 @@ LAYERS = (
     + ("scene.readers", "scene.semantic", "scene.words", "scene.open", "sheet")
     + ("scene",)
     + ("kernels.decode_attention", "kernels.vq", "kernels.cross_entropy"),
-    ("config", "vq_config", "request", "reference", "bpe", "foreign", "generated", "devices"),
+    ("config", "vq_config", "request", "reference", "bpe", "foreign", "generated", "devices")
+    + ("unfilled",),
     ("reference_attention", "reference_cross_entropy", "reference_label_conv"),
     ("attention", "cross_entropy", "label_table"),
     ("ops",),

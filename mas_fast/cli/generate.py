@@ -18,7 +18,7 @@ WIDTH = 64  # columns of the preview, at most
 
 def generate(
     captions: Annotated[
-        list[str], typer.Argument(metavar="CAPTION...", help="In quotes; several make a sheet.")
+        list[str], typer.Argument(metavar="CAPTION", help="In quotes; several make a sheet.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The picture; the suffix says the format.")
@@ -26,8 +26,8 @@ def generate(
     scene: Annotated[
         Path | None,
         typer.Option(
-            help="Paint this scene: a PNG that mas-fast saved (out.scene.png), a COCO panoptic PNG, "
-            "or labels in 8-bit grey or palette (0 person, 1 bicycle, ... as in a legend; 255 void)."
+            help="Paint this scene: a PNG that mas-fast saved, as out.scene.png, a COCO panoptic "
+            "PNG, or labels in 8-bit grey or palette (0 person, 1 bicycle, and so on; 255 void)."
         ),
     ] = None,
     scene_json: Annotated[
@@ -47,7 +47,7 @@ def generate(
         typer.Option(help="How closely to follow the caption: 1 not more than learned. [3.0]"),
     ] = None,
     seg_guidance: Annotated[
-        float | None, typer.Option(help="The same for the scene alone, then --guidance is not.")
+        float | None, typer.Option(help="That of the scene; --guidance is then the picture's.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(help="Draw from the best K tokens only. [256]")
@@ -100,9 +100,8 @@ def generate(
     Sampling(**drawing)
     if seg_guidance is not None:
         Sampling(guidance=seg_guidance)
-        drawing["guidance"] = {"seg": seg_guidance} | (
-            {} if guidance is None else {"img": guidance}
-        )
+        both = {"seg": seg_guidance, "img": guidance}
+        drawing["guidance"] = {name: value for name, value in both.items() if value is not None}
     if scene is not None:
         scene = open_scene(scene, scene_json, size=read_vq_config(model, "vq_seg").resolution)
     elif scene_json is not None:
@@ -134,8 +133,9 @@ def _load(path: Path, *, threads: int, **options) -> Model:
 
 
 def show(image: Image.Image, console: Console) -> None:
-    """Draw a picture with characters: each is two pixels, the upper one in the colour of its ink."""
+    """Draw a picture: each character is two pixels, the upper one in the colour of its ink."""
     from PIL import Image
+    from rich.color import Color
     from rich.segment import Segment, Segments
     from rich.style import Style
 
@@ -143,9 +143,8 @@ def show(image: Image.Image, console: Console) -> None:
     height = max(2, round(image.height * width / image.width / 2) * 2)
     rows = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
     for y in range(0, height, 2):
-        pixels = [[rows.getpixel((x, y + i)) for x in range(width)] for i in (0, 1)]
-        line = [
-            Segment("\u2580", Style(color="rgb(%d,%d,%d)" % ink, bgcolor="rgb(%d,%d,%d)" % paper))
-            for ink, paper in zip(*pixels, strict=True)
-        ]
+        line = []
+        for x in range(width):
+            ink, paper = (Color.from_rgb(*rows.getpixel((x, y + i))) for i in (0, 1))
+            line.append(Segment("\u2580", Style(color=ink, bgcolor=paper)))
         console.print(Segments([*line, Segment.line()]), end="")

@@ -100,18 +100,18 @@ def _candidates(path: Path) -> list[Path]:
     return [own, *sets] if own.is_file() else sets
 
 
-def _read(file: Path) -> dict:
+def _read(file: Path) -> object:
     try:
-        values = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file}: found no JSON that can be read ({error})") from error
+
+
+def _segments(values: object, name: str) -> list | None:
+    """The segments_info of the PNG called `name`, if the JSON has one: lists of categories, too,
+    are called panoptic_*.json."""
     if not isinstance(values, dict):
-        raise ValueError(f"{file}: found {type(values).__name__}, expected COCO panoptic JSON")
-    return values
-
-
-def _segments(values: dict, name: str) -> list | None:
-    """The segments_info of the PNG called `name`, if the JSON has one."""
+        return None
     if "segments_info" in values:
         return values["segments_info"]
     rows = values.get("annotations")

@@ -1,10 +1,8 @@
-"""training/sheets.py and training/speed.py: what one sees of a run."""
+"""sheet.py: rows of pictures with captions."""
 
 import numpy as np
-import torch
 
-from mas_fast.training.sheets import GAP, LINE, SIDE, sheet
-from mas_fast.training.speed import peak_flops
+from mas_fast.sheet import GAP, LINE, SIDE, sheet
 
 
 def test_a_sheet_has_a_row_for_each_caption() -> None:
@@ -19,10 +17,11 @@ def test_a_sheet_has_a_row_for_each_caption() -> None:
             assert (pixels[top : top + SIDE, left : left + SIDE] == color).all()
         text = pixels[top + SIDE : top + SIDE + LINE]
         assert (text == 0).any() and (text == 255).any()
+        assert (text[:, -GAP:] == 255).all()  # a caption that is too long ends before the border
 
 
-def test_the_peak_is_that_of_a_matrix_product(monkeypatch) -> None:
-    """Of a clock that says that each took 2 ms, but the third 1 ms."""
-    times = iter([0, 2, 2, 4, 4, 5, 5, 7, 7, 9])
-    monkeypatch.setattr("time.perf_counter", lambda: next(times) / 1000)
-    assert peak_flops(torch.device("cpu"), torch.float32) == 2 * 1024**3 / 1e-3
+def test_pictures_have_the_side_asked_for() -> None:
+    row = [np.full((8, 8, 3), 7, np.uint8)]
+    pixels = np.asarray(sheet([row], [""], side=16))
+    assert pixels.shape == (16 + LINE + 2 * GAP, 16 + 2 * GAP, 3)
+    assert (pixels[GAP : GAP + 16, GAP : GAP + 16] == 7).all()

@@ -1,0 +1,190 @@
+"""`mas-fast generate`: what it writes, what it says, and how mistakes end."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import mas_fast
+from mas_fast import bundle as bundles
+from mas_fast import cli
+from mas_fast.cli.generate import show
+from mas_fast.scene import Scene
+
+CAPTION = "a red house beside the lake"
+COMMAND = [sys.executable, "-c", "from mas_fast.cli import main; main()", "generate"]
+
+
+@pytest.fixture
+def run(tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments, model=tiny_bundle):
+        words = [*map(str, arguments), *(["--model", str(model)] if model else [])]
+        return CliRunner().invoke(
+            cli.app, ["generate", "--device", "cpu", *words], catch_exceptions=False
+        )
+
+    return command
+
+
+def test_one_caption(run, tiny_bundle, tmp_path) -> None:
+    result = run(CAPTION, "--seed", 3)
+    assert result.exit_code == 0
+    files = ["out.png", "out.scene.png", "out.legend.png"]
+    assert result.stdout.splitlines() == [f"written: {file}" for file in files]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(files)
+    out = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, seed=3)
+    assert Image.open("out.png").tobytes() == out.images[0].tobytes()
+    assert Scene.load("out.scene.png") == out.scenes[0]
+    assert "32/32" in result.stderr  # the bar
+
+
+def test_several(run, tmp_path) -> None:
+    result = run(CAPTION, "two dogs", "-n", 2, "-o", tmp_path / "many.png")
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1 + 4 * 3
+    assert len(list(tmp_path.iterdir())) == 13
+    assert run("two dogs").exit_code == 0
+    assert Image.open("out.png").tobytes() == Image.open("many-3.png").tobytes()
+
+
+def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(
+        "mas_fast.model.Model.generate", lambda self, captions, **how: calls.append(how) or 1 / 0
+    )
+    monkeypatch.setattr("torch.set_num_threads", calls.append)
+    numbers = "--guidance 4 --seg-guidance 2 --top-k 9 --top-p 0.5 --temperature 0.8 --seed 5"
+    with pytest.raises(ZeroDivisionError):
+        run(CAPTION, *numbers.split(), "--threads", 1)
+    assert calls[0] == 1
+    assert calls[1] == {
+        "guidance": {"seg": 2.0, "img": 4.0},
+        "top_k": 9,
+        "top_p": 0.5,
+        "temperature": 0.8,
+        "seed": 5,
+        "num_images": 1,
+        "scene": None,
+        "progress": True,
+    }
+    for words, expected in (
+        ([], None),
+        (["--guidance", "4"], 4.0),
+        (["--seg-guidance", "2"], {"seg": 2.0}),
+    ):
+        with pytest.raises(ZeroDivisionError):
+            run(CAPTION, *words)
+        assert calls[-1].get("guidance") == expected
+
+
+def test_words_and_length_are_reported(run) -> None:
+    result = run("a quokka beside the lake " * 400)
+    assert result.exit_code == 0 and Path("out.png").is_file()
+    assert "not in the captions it learned from: quokka\n" in result.stderr
+    read = result.stderr.partition("too long, the model read no more than: ")[2].splitlines()[0]
+    assert len(read) > 1 and ("a quokka beside the lake " * 400).startswith(read)
+    assert "learned from" not in run(CAPTION).stderr
+
+
+def test_a_painted_scene(run, tiny_bundle) -> None:
+    labels = np.full((20, 30), 119, np.uint8)
+    labels[10:, 5:] = 16
+    Image.fromarray(labels).save("painted.png")
+    result = run(CAPTION, "--scene", "painted.png")
+    assert result.exit_code == 0
+    expected = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, scene="painted.png")
+    assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
+    assert "16/16" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([" "], "caption 1: found ' ', expected some words"),
+        ([CAPTION, "-o", "none/out.png"], "none/out.png: found no folder none, expected one"),
+        ([CAPTION, "-o", "out.txt"], "out.txt: found the suffix '.txt'"),
+        ([CAPTION, "--guidance", "nan"], "guidance: found nan, expected a finite number"),
+        ([CAPTION, "--seg-guidance", "inf"], "guidance: found inf, expected a finite number"),
+        ([CAPTION, "--top-k", "0"], "top_k: found 0, expected an integer >= 1"),
+        ([CAPTION, "--scene", "none.png"], "none.png: found no such file"),
+        ([CAPTION, "--scene-json", "a.json"], "--scene-json: found a.json, expected --scene with"),
+        ([CAPTION, "--model", "nowhere"], "nowhere: not a bundle: found no config.json"),
+        ([CAPTION, "--num-images", "0"], "num_images: found 0"),
+        ([CAPTION, "--engine", "onnx"], "engine: found 'onnx', expected 'cpp' or 'eager'"),
+        ([CAPTION, "--dtype", "fp8"], "dtype: found 'fp8', expected one of"),
+    ],
+)
+def test_mistakes_end_in_one_line(tiny_bundle, tmp_path, monkeypatch, words, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = words if "--model" in words else [*words, "--model", str(tiny_bundle)]
+    monkeypatch.setattr(sys, "argv", ["mas-fast", "generate", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert str(end.value.code).startswith(f"mas-fast: {message}") and "\n" not in end.value.code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_shipped_model(run, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(bundles, "SHIPPED", tmp_path / "storybook")
+    with pytest.raises(ValueError, match="storybook: found no such folder: no trained model comes"):
+        run(CAPTION, model=None)
+
+
+def test_mistakes_are_found_without_torch(tiny_bundle, tmp_path) -> None:
+    block = "import sys; sys.modules['torch'] = None; from mas_fast.cli import main; main()"
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    words = [CAPTION, "--model", str(tiny_bundle), "--scene", str(tmp_path / "photo.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", block, "generate", *words], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "photo.png: found RGB without the text entry" in done.stderr
+
+
+def test_show_draws_two_pixels_with_each_character() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    image = Image.new("RGB", (2, 4))
+    image.putdata([(n, 0, 9) for n in range(8)])
+    text = StringIO()
+    show(image, Console(file=text, force_terminal=True, color_system="truecolor", width=80))
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 2 and [line.count("\u2580") for line in lines] == [2, 2]
+    for n, above, below in ((0, 0, 2), (0, 1, 3), (1, 4, 6), (1, 5, 7)):
+        assert f"38;2;{above};0;9;48;2;{below};0;9m" in lines[n]
+
+
+@pytest.mark.parametrize(
+    ("words", "colors", "shown"),
+    [([], "truecolor", True), (["--no-preview"], "truecolor", False), ([], "", False)],
+)
+def test_the_preview_needs_a_terminal_with_colours(
+    tiny_bundle, tmp_path, words, colors, shown
+) -> None:
+    leader, follower = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": colors}
+    command = [*COMMAND, CAPTION, "--model", str(tiny_bundle), *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=follower, stderr=subprocess.PIPE, env=environment
+    )
+    os.close(follower)
+    text = "".join(_lines(leader))
+    assert process.wait() == 0, process.stderr.read()
+    assert ("\u2580" in text) == shown and "written: out.png" in text
+
+
+def _lines(leader: int):
+    """What comes from a terminal until its other end is closed."""
+    with open(leader, encoding="utf-8", errors="replace") as stream:
+        try:
+            yield from stream
+        except OSError:  # how Linux says it
+            return

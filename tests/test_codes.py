@@ -1,0 +1,83 @@
+"""codes.py: codes <-> pictures and scenes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
+from mas_fast.scene import MAS159, MINI158, Scene
+from mas_fast.vq_config import VQConfig
+from mas_fast.vqvae import VQVAE, preset
+
+torch.set_num_threads(1)
+SEG = preset("tiny-seg")
+
+
+def codes(config: VQConfig, count: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(config.codes, (count, 8, 8), generator=generator)
+
+
+def test_pictures_are_those_of_the_decoder_in_bytes() -> None:
+    model = VQVAE.create(preset("tiny-img")).eval()
+    given = codes(model.config)
+    found = decode_pictures(model, given)
+    with torch.no_grad():
+        expected = ((model.decode(given).clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    assert [pixels.shape for pixels in found] == [(32, 32, 3)] * 3
+    for pixels, wanted in zip(found, expected, strict=True):
+        assert pixels.dtype == np.uint8 and np.abs(pixels - wanted).max() <= 0.501
+        assert np.ptp(pixels) > 0
+
+
+def test_neither_depends_on_what_is_beside_it() -> None:
+    picture, scene = (VQVAE.create(preset(f"tiny-{name}")).eval() for name in ("img", "seg"))
+    given = codes(SEG)
+    for n in range(3):
+        one = decode_pictures(picture, given[n : n + 1])[0]
+        assert np.array_equal(one, decode_pictures(picture, given)[n])
+        assert decode_scenes(scene, given[n : n + 1])[0] == decode_scenes(scene, given)[n]
+
+
+@pytest.mark.parametrize("layout", [MINI158, MAS159], ids=lambda layout: layout.name)
+def test_scenes_are_the_likeliest_labels(layout, monkeypatch) -> None:
+    """Of given logits, in which the channel that is no label is the largest."""
+    config = replace(SEG, layout=layout.name, channels=layout.channels)
+    model = VQVAE.create(config).eval()
+    logits = torch.full((1, layout.channels, 2, 2), -1.0)
+    others = set(range(layout.edge_channel)) - set(layout.label_channels.tolist())
+    for channel in others:
+        logits[:, channel] = 9
+    for y, x, label in ((0, 0, 0), (0, 1, 132), (1, 0, layout.human + 5), (1, 1, layout.face + 5)):
+        logits[0, label, y, x] = 1
+    logits[0, layout.edge_channel, 0] = torch.tensor([0.5, 7])  # larger than any label's
+    monkeypatch.setattr(model, "decode", lambda _: logits)
+    (scene,) = decode_scenes(model, torch.zeros(1, 1, 1, dtype=torch.int64))
+    assert scene.layout == layout
+    assert scene.labels.tolist() == [[0, 132], [layout.human + 5, layout.face + 5]]
+    assert scene.edges.tolist() == [[True, True], [False, False]]
+
+
+def test_scenes_are_encoded_in_the_layout_of_the_tokenizer() -> None:
+    model = VQVAE.create(SEG).eval()
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 133, (2, 32, 32)).astype(np.uint8)
+    scenes = [Scene(one, one % 5 == 0) for one in labels]
+    found = encode_scenes(model, scenes)
+    expected = model.encode((torch.from_numpy(labels), torch.from_numpy(labels % 5 == 0)))
+    assert found.dtype == torch.int64 and torch.equal(found, expected)
+    assert len(found.unique()) > 1
+    assert torch.equal(encode_scenes(model, [scene.to(MAS159) for scene in scenes]), found)
+    assert torch.equal(encode_scenes(model, scenes[1:]), found[1:])
+
+
+def test_a_tokenizer_without_a_layout_is_refused() -> None:
+    model = VQVAE.create(replace(SEG, layout=None)).eval()
+    with pytest.raises(ValueError, match="without a layout, expected one of scenes"):
+        decode_scenes(model, codes(SEG))
+    with pytest.raises(ValueError, match="of 'labels' without a layout"):
+        encode_scenes(model, [Scene(np.zeros((32, 32), np.uint8), np.zeros((32, 32), bool))])
+    with pytest.raises(ValueError, match="of 'image' without a layout"):
+        decode_scenes(VQVAE.create(preset("tiny-img")), codes(SEG))
