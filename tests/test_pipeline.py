@@ -83,7 +83,9 @@ def test_killed_at_any_moment_it_goes_on(tmp_path) -> None:
 
 def test_settings_that_are_unfit(tmp_path) -> None:
     with pytest.raises(ValueError, match="gpt: found no `config`"):
-        AllSettings(folder=tmp_path, scenes=1, vq_seg={"config": "a"}, vq_img={"config": "a"}, gpt={})
+        AllSettings(
+            folder=tmp_path, scenes=1, vq_seg={"config": "a"}, vq_img={"config": "a"}, gpt={}
+        )
     with pytest.raises(ValueError, match="nowhere: found no such file"):
         stages(
             read(AllSettings, find("all", "storybook"), [*words(tmp_path), "--gpt.config=nowhere"])
