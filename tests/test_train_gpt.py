@@ -420,9 +420,10 @@ def test_presets(name) -> None:
     lengths = {"storybook": [32, 64, 256], "make-a-scene-4b": [256, 256, 1024]}
     if name in lengths:
         assert [stream.length for stream in streams] == lengths[name]
-    assert [stream.loss_weight for stream in streams] == [1, 1, 7]
+    text, seg, img = {"storybook": (0.3, 4, 5)}.get(name, (1, 1, 7))
+    assert [stream.loss_weight for stream in streams] == [text, seg, img]
     one = read(GPTSettings, find("gpt", name), ["--weights.seg", "2"])  # the others stay
-    assert [stream.loss_weight for stream in one.config().streams] == [1, 2, 7]
+    assert [stream.loss_weight for stream in one.config().streams] == [text, 2, img]
 
 
 @pytest.mark.parametrize(
