@@ -47,9 +47,7 @@ from mas_fast.streams import check_int
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 KINDS = (("text", "seg", "img"), ("text", "img"))
 DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
-ROWS = (
-    16  # pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights
-)
+ROWS = 16  # pictures drawn at once: with guidance, the 32 rows of one pass over the weights
 
 
 class Model:
