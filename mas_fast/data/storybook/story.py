@@ -90,7 +90,8 @@ def _draw(generator: np.random.Generator) -> Story:
     cold = season == "winter" or place == "snow"
     weathers = ("clear", "cloudy", "fog", "snowfall" if cold else "rain")
     weather = choose(weathers, (5, 2, 1, 2))
-    hour = choose(("day", "dusk", "night"), (6, 2, 2))
+    hours = ("day", "dusk") if weather == "fog" else ("day", "dusk", "night")  # else all is grey
+    hour = choose(hours, (6, 2, 2)[: len(hours)])
     relation, others = None, []
     if generator.random() < 0.5:
         others = [
