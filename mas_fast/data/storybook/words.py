@@ -174,5 +174,5 @@ RELATIONS = {
     "behind": ("behind",),
     "on": ("on",),
 }
-SEATS = {"bench": ("cat",)}  # who can be on what
+SEATS = {"bench": ("cat", "bird")}  # who can be on what
 COUNTS = {1: ("a", "one"), 2: ("two",), 3: ("three",)}
