@@ -41,7 +41,7 @@ LAYERS = (
     + ("data.segmenters.face", "data.segmenters.truth")
     + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report"),
-    ("evaluate", "model"),
+    ("evaluate", "faithfulness", "model"),
     ("reconstruction",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.vq")
