@@ -43,10 +43,11 @@ LAYERS = (
     + ("data.encode", "data.report"),
     ("evaluate", "faithfulness", "model"),
     ("reconstruction",),
+    ("quality",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.vq")
     + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
-    + ("training.plan", "training.pipeline")
+    + ("training.plan", "training.pipeline", "training.segmenter")
     + ("info", "bench"),
     ("cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate"),
     ("cli",),
