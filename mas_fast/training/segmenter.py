@@ -97,7 +97,7 @@ def load_segmenter(
     folder: str | os.PathLike, recipe: Recipe | None = None, *, progress: bool = False
 ) -> Segmenter:
     """The segmenter of that recipe: what `folder` holds, if it was made by it; else it is trained
-    and written there."""
+    and written there. ValueError for a file that is no segmenter's."""
     recipe, file = recipe or Recipe(), Path(folder) / FILE
     weights = _read(file, recipe)
     if weights is None:
@@ -106,7 +106,10 @@ def load_segmenter(
         entry = {ENTRY: json.dumps(asdict(recipe))}
         replace_file(file, lambda temporary: save_file(weights, temporary, entry))
     model = Segmenter()
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{file}: found other weights than a segmenter's") from error
     return model.eval()
 
 
