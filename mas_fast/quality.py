@@ -195,7 +195,7 @@ def _encode(img: VQVAE, picture: np.ndarray) -> Tensor:
 
 
 def _tensor(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.tensor(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _others(count: int) -> np.ndarray:

@@ -102,7 +102,8 @@ def load_segmenter(
     weights = _read(file, recipe)
     if weights is None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        weights = train(recipe, progress=progress).state_dict()
+        made = train(recipe, progress=progress).state_dict()
+        weights = {name: value.contiguous() for name, value in made.items()}
         entry = {ENTRY: json.dumps(asdict(recipe))}
         replace_file(file, lambda temporary: save_file(weights, temporary, entry))
     model = Segmenter()
@@ -163,4 +164,4 @@ def _batch(source: StorySource, first: int, count: int) -> tuple[Tensor, Tensor]
 
 def _tensor(pictures: np.ndarray) -> Tensor:
     """uint8 [B, H, W, 3] -> [B, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
