@@ -60,7 +60,7 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     unseen = any(is_held_out(g.kind, g.color, claims.place) for g in claims.groups)
     things = [label for label in present if label < COCO_THINGS]
     counts = [
-        label in present and count(classes == label, scene.edges, parted=label != PERSON) == number
+        count(classes == label, scene.edges, parted=label != PERSON) == number
         for label, number in wanted.items()
     ]
     relations = []

@@ -150,6 +150,9 @@ def test_pieces_of_one_thing_are_joined() -> None:
     mask[20:40, 10:30] = True
     mask[20:24, 40:45] = True  # 20 pixels beside 400
     assert count(mask, none) == 1
+    mask[:] = False
+    mask[20:26, 10:16] = mask[26:32, 16:22] = True  # that touch at a corner
+    assert count(mask, none) == 1
     assert count(none, none) == 0
 
 
@@ -168,6 +171,7 @@ def test_colours_are_those_of_the_light() -> None:
     assert score("a gray dog", dog)["colours"] == (0, 1)
     assert score("a dog", dog)["colours"] == (0, 0)
     assert score("a brown dog")["colours"] == (0, 1)
+    assert score("a brown dog", (DOG, 40, 4, 44, 7))["colours"] == (0, 1)  # too small to be there
     white_at_night = (165, 176, 224)
     assert score("a white dog at night", dog, color=white_at_night)["colours"] == (1, 1)
     assert score("a white dog", dog, color=white_at_night)["colours"] == (0, 1)
