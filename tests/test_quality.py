@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from mas_fast.model import Model, load
 from mas_fast.quality import GOALS, _others, evaluate_storybook
 from mas_fast.scene import Scene, square
 from mas_fast.streams import Stream, Streams
-from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter
+from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
 from mas_fast.vqvae import VQVAE
 from mas_fast.vqvae import preset as vq_preset
 
@@ -164,7 +164,7 @@ def test_a_model_at_random_reaches_nothing(model, tmp_path) -> None:
 def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
     folder = tmp_path / "segmenter"
     folder.mkdir()
-    entry = {ENTRY: json.dumps(asdict(Recipe()))}  # else it would be trained
+    entry = {ENTRY: _entry(Recipe())}  # else it would be trained
     weights = {name: value.contiguous() for name, value in Segmenter().state_dict().items()}
     save_file(weights, folder / FILE, entry)
     texts, values = [], []

@@ -1,7 +1,6 @@
 """training/segmenter.py: it learns, the same each time, and is kept."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,11 +86,23 @@ def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> N
     assert [file.name for file in (tmp_path / "kept").iterdir()] == [FILE]
 
 
+def test_it_is_made_anew_for_another_drawing(monkeypatch) -> None:
+    before = module._entry(SMALL)
+    assert module._entry(SMALL) == before != module._entry(replace(SMALL, size=48))
+    read = StorySource.read
+
+    def other(self, index):
+        sample = read(self, index)
+        return replace(sample, photo=sample.photo // 2) if index == 7 else sample
+
+    monkeypatch.setattr(StorySource, "read", other)
+    assert module._entry(SMALL) != before
+
+
 def test_other_files(tmp_path) -> None:
     (tmp_path / FILE).write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=f"{FILE}: .*, expected what this command wrote"):
         load_segmenter(tmp_path, SMALL)
-    entry = {ENTRY: json.dumps(asdict(SMALL))}
-    save_file({"a": torch.zeros(1)}, tmp_path / FILE, entry)
+    save_file({"a": torch.zeros(1)}, tmp_path / FILE, {ENTRY: module._entry(SMALL)})
     with pytest.raises(ValueError, match=f"{FILE}: found other weights than a segmenter's"):
         load_segmenter(tmp_path, SMALL)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from mas_fast.scene.labels import MINI158
 FILE, ENTRY = "segmenter.safetensors", "mas_fast"
 WIDTHS = (24, 48, 96, 128)  # at 1/2, 1/4, 1/8 and 1/16 of the picture
 HEAD = 32
+PROBED = 8  # stories
 CLASSES = MINI158.edge_channel  # every label of mini158
 
 
@@ -96,16 +98,17 @@ class Segmenter(nn.Module):
 def load_segmenter(
     folder: str | os.PathLike, recipe: Recipe | None = None, *, progress: bool = False
 ) -> Segmenter:
-    """The segmenter of that recipe: what `folder` holds, if it was made by it; else it is trained
-    and written there. ValueError for a file that is no segmenter's."""
+    """The segmenter of that recipe: what `folder` holds, if it was made by it of stories that look
+    as they do now; else it is trained and written there. ValueError for a file that is no
+    segmenter's."""
     recipe, file = recipe or Recipe(), Path(folder) / FILE
-    weights = _read(file, recipe)
+    entry = _entry(recipe)
+    weights = _read(file, entry)
     if weights is None:
         file.parent.mkdir(parents=True, exist_ok=True)
         made = train(recipe, progress=progress).state_dict()
         weights = {name: value.contiguous() for name, value in made.items()}
-        entry = {ENTRY: json.dumps(asdict(recipe))}
-        replace_file(file, lambda temporary: save_file(weights, temporary, entry))
+        replace_file(file, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
     model = Segmenter()
     try:
         model.load_state_dict(weights)
@@ -114,13 +117,21 @@ def load_segmenter(
     return model.eval()
 
 
-def _read(file: Path, recipe: Recipe) -> dict[str, Tensor] | None:
+def _entry(recipe: Recipe) -> str:
+    """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
+    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
+    for sample in stories:
+        checksum = zlib.crc32(sample.pixels, zlib.crc32(sample.scene.labels, checksum))
+    return json.dumps({**asdict(recipe), "stories": checksum})
+
+
+def _read(file: Path, entry: str) -> dict[str, Tensor] | None:
     """None unless the file was made by that recipe."""
     if not file.is_file():
         return None
     try:
         with safe_open(file, "pt") as content:
-            if (content.metadata() or {}).get(ENTRY) != json.dumps(asdict(recipe)):
+            if (content.metadata() or {}).get(ENTRY) != entry:
                 return None
             return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except SafetensorError as error:
