@@ -45,6 +45,7 @@ LAYERS = (
     + ("data.storybook",)
     + ("data.coco", "data.folders", "data.sources", "data.download", "data.regions")
     + ("data.crops",),
+    ("parity",),
     ("generation", "deploy", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
     + ("data.segmenters.face", "data.segmenters.truth")
