@@ -45,7 +45,6 @@ from mas_fast.onnx_files import (
     Metadata,
     check_choice,
     file_name,
-    import_onnxruntime,
     read_metadata,
     sha256,
 )
@@ -55,6 +54,7 @@ from mas_fast.vqvae import VQVAE
 OPSET = 20
 EXAMPLE = 5  # its batch size is none of the comparison's, nor a number that shapes are made of
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 COPIED = (CONFIG_FILE, BPE_FILE, GPT_FILE, WORDS_FILE, SAMPLING_FILE)
 
 
@@ -77,9 +77,8 @@ def export_onnx(
     parts, dtypes = (
         _choices(*which) for which in (("parts", parts, PARTS), ("dtypes", dtypes, DTYPES))
     )
-    for module in ("onnx", "onnxscript"):
+    for module in LIBRARIES:
         _import(module)
-    import_onnxruntime()
     bundle, output = Path(bundle), Path(output)
     hashes = {name: sha256(bundle / f"{name}.safetensors") for name in _tokenizers(bundle)}
     wanted = [(name, part, dtype) for name in hashes for dtype in dtypes for part in parts]
@@ -169,6 +168,9 @@ def _tokenizers(bundle: Path) -> list[str]:
             raise ValueError(f"{where} {found}, expected {missing} too")
     if not found:
         raise ValueError(f"{bundle}: found the models {list(held)}, expected vq_seg or vq_img")
+    for name in found:
+        if not (file := bundle / f"{name}.safetensors").is_file():
+            raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
     return found
 
 
@@ -214,5 +216,5 @@ def _import(name: str) -> ModuleType:
 
 
 def _versions() -> dict[str, str]:
-    modules = [_import(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")]
+    modules = [_import(name) for name in ("torch", *LIBRARIES)]
     return {module.__name__: module.__version__ for module in (mas_fast, *modules)}

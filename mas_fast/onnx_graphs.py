@@ -86,7 +86,7 @@ class LabelRows(nn.Module):
             part = F.embedding(around[:, rows, columns] + tap * (void + 1), self.table)
             y = part if y is None else y + part
             if edges is not None:
-                last = last + (bits[:, rows, columns] << tap)
+                last = last + bits[:, rows, columns] * (1 << tap)
         y = y + F.embedding(last + 9 * (void + 1), self.table)
         return y.permute(0, 3, 1, 2).to(self.dtype)
 
