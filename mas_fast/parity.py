@@ -74,22 +74,15 @@ class Parity:
 
         table = Table("file", "batch", "optimised", "max error", "PSNR dB", "equal codes", "excess")
         for i, row in enumerate(self.rows):
+            cells = [row.file, str(row.batch), "yes" if row.optimised else "no"]
+            if row.tokens is None:
+                cells += [f"{row.error:.1e}", f"{row.psnr:.1f}"]
+            else:
+                cells += ["", "", f"{row.tokens - row.differ} of {row.tokens}"]
+                cells += [f"{row.excess:.1e}"] if row.differ else []
             last = i + 1 == len(self.rows) or self.rows[i + 1].file != row.file
-            equal = row.tokens and f"{row.tokens - row.differ} of {row.tokens}"
-            table.add_row(
-                row.file,
-                str(row.batch),
-                "yes" if row.optimised else "no",
-                *("" if value is None else form.format(value) for form, value in _shown(row)),
-                equal or "",
-                f"{row.excess:.1e}" if row.differ else "",
-                end_section=last,
-            )
+            table.add_row(*cells, end_section=last)
         return table
-
-
-def _shown(row: Row) -> tuple[tuple[str, float | None], ...]:
-    return ("{:.1e}", row.error), ("{:.1f}", row.psnr)
 
 
 @torch.no_grad()
