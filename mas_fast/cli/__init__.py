@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import mas_fast
-from mas_fast.cli.bundle import import_
+from mas_fast.cli.bundle import export_commands, import_
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.eval import commands as eval_commands
 from mas_fast.cli.generate import generate
@@ -94,6 +94,7 @@ app.add_typer(
     help="Measure the tokenizers, `vq-seg` and `vq-img`, or all: `storybook`.",
 )
 app.command("import")(import_)
+app.add_typer(export_commands, name="export", help="Make files for other runtimes: `onnx`.")
 
 
 def main() -> None:
