@@ -30,6 +30,7 @@ LAYERS = (
         "bundle",
         "codes",
         "onnx_files",
+        "onnx_graphs",
         "data.shards",
         "data.images",
         "data.boxes",
