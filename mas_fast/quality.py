@@ -30,7 +30,7 @@ from mas_fast.bundle import load_vq
 from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix, ImageQuality
-from mas_fast.faithfulness import METRICS, faithfulness, rates
+from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.model import Model
 from mas_fast.reconstruction import spread
 from mas_fast.scene import MINI158, Scene, square
@@ -152,9 +152,10 @@ def evaluate_storybook(
 ) -> Quality:
     """Of a model with scenes, with its own sampling.
 
-    segment: uint8 [H, W, 3] pictures -> labels of mini158, uint8, at half their size or any other
-    (training/segmenter.py). count: captions, at least 2. seed: of the model. ValueError for a model
-    without scenes, or whose pictures are smaller than 32 pixels. ImportError without skia.
+    segment: uint8 [H, W, 3] pictures -> what faithfulness.class_map would say of their scenes, at
+    half their size or any other (training/segmenter.py). count: captions, at least 2. seed: of the
+    model. ValueError for a model without scenes, or whose pictures are smaller than 32 pixels.
+    ImportError without skia.
     """
     check_int("count", count, 2)
     if model.seg is None:
@@ -231,12 +232,12 @@ def _tokenizers(truth: Drawn, through: Drawn, others: np.ndarray) -> list[Row]:
 def _followed(
     truth: Drawn, given: Drawn, through: Drawn, others: np.ndarray, segment: Segment
 ) -> list[Row]:
-    """The labels that the segmenter finds in a picture against those of the scene that was given,
+    """The classes that the segmenter finds in a picture against those of the scene that was given,
     at the size of the former. The ceiling is of the true picture through VQ-IMG."""
     found, ceiling, own = (segment(x.pictures) for x in (given, through, truth))
     scenes = [
-        _labels(scene.resize(*labels.shape))
-        for scene, labels in zip(truth.scenes, found, strict=True)
+        class_map(scene.resize(*classes.shape))
+        for scene, classes in zip(truth.scenes, found, strict=True)
     ]
     figures = (_miou(x, scenes) for x in (found, ceiling, [found[n] for n in others], own))
     value, top, floor, true = figures

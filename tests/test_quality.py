@@ -18,7 +18,7 @@ from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.story import story
 from mas_fast.evaluate import psnr, ssim
-from mas_fast.faithfulness import METRICS, faithfulness, rates
+from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.generated import Generation
 from mas_fast.gpt import GPT, preset
 from mas_fast.model import Model, load
@@ -85,7 +85,7 @@ class Painter:
 
 def true_segmenter(truth):
     """Knows the true pictures; of all else it sees nothing."""
-    known = {pixels.tobytes(): scene.labels for _, scene, pixels in truth}
+    known = {pixels.tobytes(): class_map(scene) for _, scene, pixels in truth}
 
     def segment(pictures):
         unknown = np.full((32, 32), 70, np.uint8)  # a toaster

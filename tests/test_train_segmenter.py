@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix
+from mas_fast.faithfulness import class_map
 from mas_fast.training import segmenter as module
 from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
 
@@ -21,7 +22,7 @@ def test_it_learns() -> None:
     test = StorySource(30, 32, "test")
     samples = [test[n] for n in range(len(test))]
     guesses = found.segment([sample.pixels for sample in samples])
-    true = [sample.layers.resize(16, 16).clean().labels for sample in samples]
+    true = [class_map(sample.layers.resize(16, 16).clean()) for sample in samples]
     right = np.mean(np.stack(guesses) == np.stack(true))
     commonest = np.mean(np.stack(true) == np.bincount(np.stack(true).ravel()).argmax())
     assert right > commonest + 0.2 and right > 0.5
@@ -31,13 +32,24 @@ def test_it_learns() -> None:
     assert (matrix.iou() > 0.3).sum() >= 3  # of several classes
 
 
+def test_what_is_rare_weighs_more() -> None:
+    source = StorySource(40, 32)
+    weights = module._weights(source)
+    _, labels = module._batch(source, 0, 40)
+    assert float(weights[labels].mean()) == pytest.approx(1, abs=1e-3)
+    share = torch.bincount(labels.flatten(), minlength=module.CLASSES) / labels.numel()
+    order = share.argsort()
+    assert (weights[order].diff() <= 1e-6).all() and weights[0] > 2 * weights[119]  # person, sky
+    assert weights.isfinite().all()
+
+
 def test_shapes() -> None:
     model = Segmenter().eval()
-    assert model(torch.zeros(2, 3, 64, 32)).shape == (2, 157, 32, 16)
+    assert model(torch.zeros(2, 3, 64, 32)).shape == (2, 133, 32, 16)
     pictures = [np.full((64, 64, 3), value, np.uint8) for value in (0, 200)]
     found = model.segment(pictures)
     assert [labels.shape for labels in found] == [(32, 32)] * 2
-    assert all(labels.dtype == np.uint8 and labels.max() < 157 for labels in found)
+    assert all(labels.dtype == np.uint8 and labels.max() < 133 for labels in found)
     assert np.array_equal(found[1], model.segment(pictures[1:])[0])
 
 
@@ -67,7 +79,7 @@ def _bytes(pixels: np.ndarray) -> torch.Tensor:
 
 
 def _labels(sample) -> torch.Tensor:
-    return torch.from_numpy(sample.scene.resize(16, 16).labels)
+    return torch.from_numpy(class_map(sample.scene.resize(16, 16)))
 
 
 def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> None:
