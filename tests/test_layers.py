@@ -25,17 +25,8 @@ LAYERS = (
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    (
-        "mindalle",
-        "bundle",
-        "codes",
-        "onnx_files",
-        "onnx_graphs",
-        "data.shards",
-        "data.images",
-        "data.boxes",
-        "data.samples",
-    )
+    ("mindalle", "bundle", "codes", "onnx_files", "onnx_graphs")
+    + ("data.shards", "data.images", "data.boxes", "data.samples")
     + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
     + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
     + ("data.storybook.pieces", "data.storybook.scenery", "data.storybook.structures")
