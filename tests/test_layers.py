@@ -25,7 +25,16 @@ LAYERS = (
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("mindalle", "bundle", "codes", "data.shards", "data.images", "data.boxes", "data.samples")
+    (
+        "mindalle",
+        "bundle",
+        "codes",
+        "onnx_files",
+        "data.shards",
+        "data.images",
+        "data.boxes",
+        "data.samples",
+    )
     + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
     + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
     + ("data.storybook.pieces", "data.storybook.scenery", "data.storybook.structures")
@@ -164,7 +173,15 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     "module",
     ["native", "streams", "captions", "bpe", "config", "vq_config", "request", "bundle", "info"]
-    + ["cli", "generated", "scene.open", "data.shards", "data.prepare", "data.report"],
+    + [
+        "cli",
+        "generated",
+        "onnx_files",
+        "scene.open",
+        "data.shards",
+        "data.prepare",
+        "data.report",
+    ],
 )
 def test_imports_without_torch(module: str) -> None:
     block = "import sys; sys.modules['torch'] = None; "

@@ -1,0 +1,223 @@
+"""The ONNX files of a bundle: their names, what graphs take and give, what they say of themselves.
+No torch, and no onnx either.
+
+    BUNDLE/onnx/{vq_seg,vq_img}_{encoder,decoder}.{fp32,fp16}.onnx
+
+    found = read_metadata("my-bundle/onnx/vq_img_decoder.fp32.onnx")     # or an open session
+    found.check(file, model="vq_img", part="decoder", dtype="fp32", config=config)
+
+An encoder ends in codes and a decoder begins with them; fp16 is inside, so the inputs and outputs
+are those of fp32. A file carries one JSON object under the key "mas_fast", from which everything
+here is read, and beside it the same for the eyes of people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mas_fast.scene import VOID
+from mas_fast.streams import exact_keys
+from mas_fast.vq_config import VQConfig
+
+FORMAT, KEY, FOLDER = 1, "mas_fast", "onnx"
+REPORT_FILE = "parity.json"
+MODELS, PARTS, DTYPES = ("vq_seg", "vq_img"), ("encoder", "decoder"), ("fp32", "fp16")
+INPUTS = {"vq_seg": "labels", "vq_img": "image"}  # VQConfig.input
+
+
+@dataclass(frozen=True)
+class Value:
+    """One input or output of a graph: numpy's name of its dtype; shape with "batch" in front."""
+
+    name: str
+    dtype: str
+    shape: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of itself. model: vq_seg or vq_img; part: encoder or decoder; dtype: of the
+    arithmetic, fp32 or fp16; bundle: the SHA-256 of the weights file that it was made from."""
+
+    model: str
+    part: str
+    dtype: str
+    config: VQConfig
+    bundle: str
+
+    def __post_init__(self) -> None:
+        check_choice("model", self.model, MODELS)
+        check_choice("part", self.part, PARTS)
+        check_choice("dtype", self.dtype, DTYPES)
+        if not isinstance(self.config, VQConfig) or self.config.input != INPUTS[self.model]:
+            expected = f"expected one of {INPUTS[self.model]!r}"
+            raise ValueError(f"{self.model}: found the config {self.config!r}, {expected}")
+        digits = self.bundle if isinstance(self.bundle, str) else ""
+        if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+            raise ValueError(f"bundle: found {self.bundle!r}, expected a SHA-256 in hexadecimal")
+
+    @property
+    def file_name(self) -> str:
+        return file_name(self.model, self.part, self.dtype)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (_codes(self.config),) if self.part == "decoder" else _source(self.config)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        return (_codes(self.config),) if self.part == "encoder" else (_result(self.config),)
+
+    def to_properties(self) -> dict[str, str]:
+        """What goes into the file's metadata_props; `from_properties` reads it back."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {"format": FORMAT} | values | {"config": self.config.to_dict()}
+        side = self.config.resolution // self.config.f
+        found = {"grid": f"{side} x {side}", "codes": str(self.config.codes)}
+        if self.config.input == "labels":
+            labels = self.config.channels - self.config.has_edges
+            edges = f", channel {labels}: the edge bit" if self.config.has_edges else ""
+            found["label_layout"] = self.config.layout or "labels without edges"
+            found["value_range"] = f"labels 0..{labels - 1}, {VOID}: void; logits{edges}"
+        else:
+            found["value_range"] = "[-1, 1]; a decoder's image is not clamped"
+        return {KEY: json.dumps(values)} | found
+
+    @classmethod
+    def from_properties(cls, properties: dict[str, str]) -> Metadata:
+        """The inverse of `to_properties`. ValueError says what was found and expected."""
+        if KEY not in properties:
+            raise ValueError(
+                f"found metadata {sorted(properties)}, expected the key {KEY!r}: "
+                "this graph was not made by `mas-fast export onnx`"
+            )
+        try:
+            values = json.loads(properties[KEY])
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{KEY}: found broken JSON ({error})") from error
+        if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+            raise ValueError(f"format: found {values['format']!r}, expected {FORMAT}")
+        names = [field.name for field in fields(cls)]
+        exact_keys(KEY, values, ["format", *names])
+        chosen = {name: values[name] for name in names}
+        return cls(**chosen | {"config": VQConfig.from_dict(chosen["config"])})
+
+    def check(self, where: str | os.PathLike, **expected: object) -> None:
+        """ValueError, naming the file, the value found and the one expected, where a field is
+        another than the given one, as check(file, model="vq_img", config=config)."""
+        for name, value in expected.items():
+            found = getattr(self, name)
+            if found == value:
+                continue
+            if isinstance(value, VQConfig):
+                for field in fields(VQConfig):
+                    ours, theirs = getattr(found, field.name), getattr(value, field.name)
+                    if ours != theirs:
+                        name, found, value = f"{name}.{field.name}", ours, theirs
+                        break
+            raise ValueError(f"{where}: {name}: found {found!r}, expected {value!r}")
+
+
+def file_name(model: str, part: str, dtype: str) -> str:
+    """As "vq_img_decoder.fp32.onnx". ValueError for other models, parts and dtypes than there
+    are."""
+    check_choice("model", model, MODELS)
+    check_choice("part", part, PARTS)
+    check_choice("dtype", dtype, DTYPES)
+    return f"{model}_{part}.{dtype}.onnx"
+
+
+def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadata:
+    """What an ONNX file, or an open onnxruntime.InferenceSession, says of itself; the graph's own
+    inputs and outputs are checked against it.
+
+    file: how errors call a session. ValueError for what onnxruntime does not load, has no metadata
+    of ours, or has another graph than they say; ImportError where onnxruntime is not installed.
+    """
+    where = source if file is None else file
+    if isinstance(source, str | os.PathLike):
+        source = _open(Path(source))
+    elif file is None:
+        where = "ONNX session"
+    try:
+        found = Metadata.from_properties(dict(source.get_modelmeta().custom_metadata_map))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    for what, given, expected in (
+        ("inputs", source.get_inputs(), found.inputs),
+        ("outputs", source.get_outputs(), found.outputs),
+    ):
+        values = tuple(Value(v.name, _numpy_name(v.type), tuple(v.shape)) for v in given)
+        if values != expected:
+            raise ValueError(f"{where}: {what}: found {values}, expected {expected}")
+    return found
+
+
+def sha256(file: str | os.PathLike) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def import_onnxruntime():
+    """The module onnxruntime. ImportError names the extra that has it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            f"ONNX files need onnxruntime: {error}. In a checkout of mas_fast run: "
+            'pip install -e ".[onnx]", or ".[onnx-gpu]" for GPUs'
+        ) from error
+    return onnxruntime
+
+
+def check_choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{what}: found {value!r}, expected one of {list(allowed)}")
+
+
+def _open(file: Path):
+    """A session without optimisations, for what it says of the file."""
+    onnxruntime = import_onnxruntime()
+    if not file.is_file():
+        raise ValueError(f"{file}: found no such file, expected one of `mas-fast export onnx`")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own classes share no base but this
+        raise ValueError(f"{file}: found no ONNX graph that onnxruntime loads: {error}") from error
+
+
+def _source(config: VQConfig) -> tuple[Value, ...]:
+    size = ("batch", config.resolution, config.resolution)
+    if config.input == "image":
+        return (Value("image", "float32", ("batch", config.channels, *size[1:])),)
+    edges = (Value("edges", "bool", size),) if config.has_edges else ()
+    return (Value("labels", "uint8", size), *edges)
+
+
+def _result(config: VQConfig) -> Value:
+    name = "image" if config.input == "image" else "logits"
+    size = (config.resolution, config.resolution)
+    return Value(name, "float32", ("batch", config.channels, *size))
+
+
+def _codes(config: VQConfig) -> Value:
+    side = config.resolution // config.f
+    return Value("codes", "int64", ("batch", side, side))
+
+
+def _numpy_name(kind: str) -> str:
+    """Of onnxruntime's name of a type, as tensor(float)."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
