@@ -24,17 +24,9 @@ LAYERS = (
     ("attention", "cross_entropy", "label_table"),
     ("ops",),
     ("quantizer",),
-    ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    (
-        "mindalle",
-        "bundle",
-        "codes",
-        "onnx_files",
-        "data.shards",
-        "data.images",
-        "data.boxes",
-        "data.samples",
-    )
+    ("gpt", "vqvae", "losses", "perceptual", "discriminator", "codec", "codes_file"),
+    ("mindalle", "bundle", "codes", "onnx_files", "cpp_engine")
+    + ("data.shards", "data.images", "data.boxes", "data.samples")
     + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
     + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
     + ("data.storybook.pieces", "data.storybook.scenery", "data.storybook.structures")
@@ -45,19 +37,19 @@ LAYERS = (
     + ("data.storybook",)
     + ("data.coco", "data.folders", "data.sources", "data.download", "data.regions")
     + ("data.crops",),
-    ("generation", "deploy", "importers", "export", "data.segmenters.base")
+    ("generation", "painter", "onnx_codec", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
     + ("data.segmenters.face", "data.segmenters.truth")
     + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report"),
-    ("evaluate", "model"),
+    ("evaluate", "model", "deploy"),
     ("reconstruction",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.vq")
     + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
     + ("training.plan", "training.pipeline")
     + ("info", "bench"),
-    ("cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate"),
+    ("cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate", "cli.codes"),
     ("cli",),
 )
 PLACE = {name: (layer, i) for layer, names in enumerate(LAYERS) for i, name in enumerate(names)}
@@ -173,15 +165,8 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     "module",
     ["native", "streams", "captions", "bpe", "config", "vq_config", "request", "bundle", "info"]
-    + [
-        "cli",
-        "generated",
-        "onnx_files",
-        "scene.open",
-        "data.shards",
-        "data.prepare",
-        "data.report",
-    ],
+    + ["cli", "generated", "onnx_files", "cpp_engine", "codec", "codes_file", "painter"]
+    + ["onnx_codec", "deploy", "scene.open", "data.shards", "data.prepare", "data.report"],
 )
 def test_imports_without_torch(module: str) -> None:
     block = "import sys; sys.modules['torch'] = None; "
