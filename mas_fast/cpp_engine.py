@@ -1,9 +1,9 @@
 """The C++ engine: a config and its weights made ready to draw tokens. No torch.
 
-    engine = CppEngine(read_config("my-bundle"), read_weights("my-bundle"), dtype="int8")
-    run = engine.start(request(engine.streams, prompt, guidance=3.0))
-    run.advance()
-    run.tokens                                                # int64 [B * samples, S]
+engine = CppEngine(read_config("my-bundle"), read_weights("my-bundle"), dtype="int8")
+run = engine.start(request(engine.streams, prompt, guidance=3.0))
+run.advance()
+run.tokens                                                # int64 [B * samples, S]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A bundle's tokenizer by its ONNX files. No torch.
 
-    codec = OnnxCodec("my-bundle", "vq_img", providers=["cuda"])
-    codec.decode(codec.encode([picture]))                            # codec.py
+codec = OnnxCodec("my-bundle", "vq_img", providers=["cuda"])
+codec.decode(codec.encode([picture]))                            # codec.py
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An ONNX file made ready by onnxruntime, on the providers that were asked for. No torch.
 
-    graph = Graph("vq_img_decoder.fp32.onnx", providers=["cuda", "cpu"])
-    image = graph.run(codes)
-    graph.provider                                    # "CUDAExecutionProvider"
+graph = Graph("vq_img_decoder.fp32.onnx", providers=["cuda", "cpu"])
+image = graph.run(codes)
+graph.provider                                    # "CUDAExecutionProvider"
 """
 
 from __future__ import annotations
