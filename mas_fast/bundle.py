@@ -187,6 +187,11 @@ def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
     return config
 
 
+def models_of(path: str | os.PathLike) -> tuple[str, ...]:
+    """Which of gpt, vq_seg and vq_img the bundle has. ValueError as for read_config."""
+    return tuple(_read(path))
+
+
 def _read(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
     """The configs of all models that config.json names, at least the needed ones."""
     file = Path(path) / CONFIG_FILE

@@ -12,6 +12,7 @@ A file is numpy's .npz of these arrays:
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ class Codes:
         nothing in it is ever unpickled."""
         if not os.path.isfile(path):
             raise ValueError(f"{path}: found no such file, expected codes of `mas-fast encode`")
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path}: found no .npz, expected codes of `mas-fast encode`")
         try:
             with np.load(path) as arrays:
                 values = {key: arrays[key] for key in exact_keys("codes", arrays, KEYS)}

@@ -27,7 +27,7 @@ from mas_fast.codec import Codec, Item
 from mas_fast.cpp_engine import CppEngine
 from mas_fast.onnx_codec import OnnxCodec
 from mas_fast.onnx_files import DTYPES, check_choice, import_onnxruntime
-from mas_fast.onnx_graph import find_providers
+from mas_fast.onnx_session import find_providers
 from mas_fast.painter import Painter
 from mas_fast.request import request
 from mas_fast.scene import Scene
@@ -94,7 +94,9 @@ class Pipeline(Painter):
             "numpy": np.__version__,
             "tokenizers": metadata.version("tokenizers"),
         }
-        open_graphs = {name: g for c in (self.seg, self.img) if c for name, g in c.graphs.items()}
+        opened = {
+            k: v for codec in (self.seg, self.img) if codec for k, v in codec.sessions.items()
+        }
         return {
             "versions": versions,
             "engine": {
@@ -103,7 +105,7 @@ class Pipeline(Painter):
                 "threads": native_engine.threads,
             },
             "dtype": self.dtype,
-            "graphs": {name: graph.provider for name, graph in open_graphs.items()},
+            "graphs": {name: session.provider for name, session in opened.items()},
         }
 
     def _named(self, stream: str) -> Codec:

@@ -15,7 +15,7 @@ import numpy as np
 from mas_fast.bundle import read_vq_config
 from mas_fast.codec import Codec, Item
 from mas_fast.onnx_files import FOLDER, file_name, read_metadata, sha256
-from mas_fast.onnx_graph import Graph
+from mas_fast.onnx_session import Session
 from mas_fast.scene import Scene, layout_named
 
 
@@ -23,7 +23,7 @@ class OnnxCodec(Codec):
     """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`; its files are opened when they
     are first used.
 
-    providers, threads: as Graph. dtype: "fp32" or "fp16", of the files. ValueError for a bundle
+    providers, threads: as Session. dtype: "fp32" or "fp16", of the files. ValueError for a bundle
     that is none, and, when they are opened, for files that are missing, broken, or made from
     another tokenizer than config.json, VQ weights beside it, or the other part say.
     """
@@ -42,14 +42,14 @@ class OnnxCodec(Codec):
         self.path, self.name, self.dtype = Path(path), name, dtype
         self._providers, self._threads = providers, threads
         self._bundle: str | None = None
-        self.graphs: dict[str, Graph] = {}  # by file name, as far as opened
+        self.sessions: dict[str, Session] = {}  # by name of the file, as far as opened
 
-    def open(self, part: str) -> Graph:
+    def open(self, part: str) -> Session:
         """The encoder or the decoder."""
         name = file_name(self.name, part, self.dtype)
-        if name not in self.graphs:
-            self.graphs[name] = self._open(self.path / FOLDER / name, part)
-        return self.graphs[name]
+        if name not in self.sessions:
+            self.sessions[name] = self._open(self.path / FOLDER / name, part)
+        return self.sessions[name]
 
     @property
     def bundle(self) -> str:
@@ -59,13 +59,13 @@ class OnnxCodec(Codec):
             raise ValueError(f"{self.what}: found no open graph, expected one: call open before")
         return self._bundle
 
-    def _open(self, file: Path, part: str) -> Graph:
+    def _open(self, file: Path, part: str) -> Session:
         if not file.is_file():
             there = sorted(other.name for other in file.parent.glob("*.onnx"))
             expected = f"expected what `mas-fast export onnx {self.path} -o {self.path}` makes"
             raise ValueError(f"{file}: found no such file, beside it {there}, {expected}")
-        graph = Graph(file, self._providers, self._threads)
-        found = read_metadata(graph.session, file)
+        session = Session(file, self._providers, self._threads)
+        found = read_metadata(session.inference, file)
         found.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
         weights = self.path / f"{self.name}.safetensors"
         own = self._bundle or (sha256(weights) if weights.is_file() else found.bundle)
@@ -75,7 +75,7 @@ class OnnxCodec(Codec):
                 f"expected {own}, as {self.name} of this bundle has: export it again"
             )
         self._bundle = own
-        return graph
+        return session
 
     def _encode(self, item: Item) -> np.ndarray:
         if isinstance(item, Scene):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import mas_fast
-from mas_fast.cli.bundle import import_
+from mas_fast.cli.bundle import export_commands, import_
 from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.eval import commands as eval_commands
@@ -93,6 +93,7 @@ app.add_typer(
 app.add_typer(train_commands, name="train", help="Train the tokenizers and the GPT.")
 app.add_typer(eval_commands, name="eval", help="Measure the tokenizers: `vq-seg`, `vq-img`.")
 app.command("import")(import_)
+app.add_typer(export_commands, name="export", help="Make files for other runtimes: `onnx`.")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What fills a bundle, or makes other files of one: `mas-fast import`."""
+"""What fills a bundle, or makes other files of one: `mas-fast import`, `mas-fast export`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+export_commands = typer.Typer(no_args_is_help=True)
 
 
 def import_(
@@ -33,3 +35,36 @@ def import_(
 
     for name in import_bundle(source, output, config, prefix):
         typer.echo(f"written: {output / name}")
+
+
+@export_commands.command("onnx")
+def export_onnx(
+    bundle: Annotated[Path, typer.Argument(help="The bundle whose tokenizers are exported.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="The folder to write into; the bundle itself, or another."
+        ),
+    ],
+    part: Annotated[
+        list[str], typer.Option(help="encoder or decoder; may be given twice. Both by default.")
+    ] = ("encoder", "decoder"),
+    dtype: Annotated[
+        list[str], typer.Option(help="fp32 or fp16; may be given twice. Both by default.")
+    ] = ("fp32", "fp16"),
+) -> None:
+    """Write the tokenizers as ONNX files, and say how near they are to PyTorch.
+
+    DIR/onnx/ gets {vq_seg,vq_img}_{encoder,decoder}.{fp32,fp16}.onnx and the report as parity.json;
+    DIR gets the rest of the bundle, so that it is all that a machine without PyTorch needs. Nothing
+    is written where a graph differs too much. Needs: pip install -e ".[export]"
+
+    Example: mas-fast export onnx my-bundle -o deployed --part decoder
+    """
+    from rich.console import Console
+
+    from mas_fast.export import export_onnx
+
+    report = export_onnx(bundle, output, parts=part, dtypes=dtype, progress=True)
+    Console().print(report.table())
+    typer.echo(f"written: {output / 'onnx'}")

@@ -1,8 +1,8 @@
 """An ONNX file made ready by onnxruntime, on the providers that were asked for. No torch.
 
-graph = Graph("vq_img_decoder.fp32.onnx", providers=["cuda", "cpu"])
-image = graph.run(codes)
-graph.provider                                    # "CUDAExecutionProvider"
+session = Session("vq_img_decoder.fp32.onnx", providers=["cuda", "cpu"])
+image = session.run(codes)
+session.provider                                # "CUDAExecutionProvider"
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-QUIET = 3  # errors alone: what it warns of is raised here, or in Graph.provider
+QUIET = 3  # errors alone: what it warns of is raised here, or in Session.provider
 
 
 def find_providers(asked: str | Sequence[str] | None) -> list[str]:
@@ -47,8 +47,8 @@ def find_providers(asked: str | Sequence[str] | None) -> list[str]:
     return [name for name in names if name in full]
 
 
-class Graph:
-    """A session of onnxruntime.
+class Session:
+    """onnxruntime's InferenceSession of a file, and what runs it.
 
     providers: as find_providers. One that was asked for and that onnxruntime then leaves out is a
     ValueError. With None it is tried without the first ones until it opens. threads: on a CPU; 0:
@@ -67,8 +67,8 @@ class Graph:
         wanted = find_providers(providers)
         if PROVIDERS["cuda"] in wanted and hasattr(self._onnxruntime, "preload_dlls"):
             self._onnxruntime.preload_dlls()  # those of NVIDIA's packages, which torch would load
-        self.session = self._open(Path(file), wanted, providers is None, threads)
-        found = self.session.get_providers()
+        self.inference = self._open(Path(file), wanted, providers is None, threads)
+        found = self.inference.get_providers()
         missing = [name for name in wanted if name not in found]
         if providers is not None and missing:
             raise ValueError(
@@ -81,14 +81,14 @@ class Graph:
     def run(self, *arrays: np.ndarray) -> np.ndarray:
         """The output for the inputs, in the graph's order. They are bound to the provider's device,
         so that on a GPU each array crosses the bus once, and nothing between crosses it."""
-        binding = self.session.io_binding()
+        binding = self.inference.io_binding()
         make = self._onnxruntime.OrtValue.ortvalue_from_numpy
         values = [make(np.ascontiguousarray(array), self._device, 0) for array in arrays]
-        for described, value in zip(self.session.get_inputs(), values, strict=True):
+        for described, value in zip(self.inference.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(described.name, value)
-        (output,) = self.session.get_outputs()
+        (output,) = self.inference.get_outputs()
         binding.bind_output(output.name, self._device, 0)
-        self.session.run_with_iobinding(binding)
+        self.inference.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
 
     def _open(self, file: Path, wanted: list[str], shorten: bool, threads: int):

@@ -1,0 +1,220 @@
+"""The tokenizers of a bundle as ONNX files.
+
+    report = export_onnx("my-bundle", "deployed")   # deployed/onnx/vq_img_decoder.fp32.onnx, ...
+    rich.print(report.table())
+
+The folder then has all that a deployment needs: what the bundle has beside its tokenizers' weights
+is copied, too. Nothing appears in it until every graph has passed onnx.checker and the comparison
+with PyTorch (see parity).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from tqdm import tqdm
+
+import mas_fast
+from mas_fast import onnx_graphs
+from mas_fast.bundle import (
+    BPE_FILE,
+    CONFIG_FILE,
+    GPT_FILE,
+    SAMPLING_FILE,
+    WORDS_FILE,
+    load_vq,
+    models_of,
+    read_config,
+)
+from mas_fast.files import replace_file
+from mas_fast.onnx_files import (
+    DTYPES,
+    FOLDER,
+    MODELS,
+    PARTS,
+    REPORT_FILE,
+    Metadata,
+    check_choice,
+    file_name,
+    read_metadata,
+    sha256,
+)
+from mas_fast.parity import Parity, compare, judge, made_up
+from mas_fast.vqvae import VQVAE
+
+OPSET = 20
+EXAMPLE = 5  # its batch size is none of the comparison's, nor a number that shapes are made of
+TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+COPIED = (CONFIG_FILE, BPE_FILE, GPT_FILE, WORDS_FILE, SAMPLING_FILE)
+
+
+def export_onnx(
+    bundle: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    parts: Sequence[str] = PARTS,
+    dtypes: Sequence[str] = DTYPES,
+    progress: bool = False,
+) -> Parity:
+    """Write output/onnx/{vq_seg,vq_img}_PART.DTYPE.onnx and parity.json, for each tokenizer that
+    the bundle has, and copy the rest of the bundle there, unless `output` is the bundle itself.
+
+    parts: some of encoder and decoder; dtypes: some of fp32 and fp16. Files of these names are
+    replaced, each in one step. ValueError for a bundle without the tokenizers that it needs, for an
+    output folder that belongs to other weights, and where a graph differs too much from PyTorch, in
+    which case nothing is written; ImportError where onnx, onnxscript or onnxruntime is missing.
+    """
+    parts, dtypes = (
+        _choices(*which) for which in (("parts", parts, PARTS), ("dtypes", dtypes, DTYPES))
+    )
+    for module in LIBRARIES:
+        _import(module)
+    bundle, output = Path(bundle), Path(output)
+    hashes = {name: sha256(bundle / f"{name}.safetensors") for name in _tokenizers(bundle)}
+    wanted = [(name, part, dtype) for name in hashes for dtype in dtypes for part in parts]
+    _check_output(bundle, output, hashes, [file_name(*which) for which in wanted])
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, problems = [], []
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as made:
+        bar = tqdm(wanted, "export", unit="graph", disable=not progress)
+        models = {}
+        for name, part, dtype in bar:
+            if name not in models:
+                models = {name: load_vq(bundle, name, "cpu", torch.float32)}  # one at a time
+            metadata = Metadata(name, part, dtype, models[name].config, hashes[name])
+            bar.set_postfix_str(metadata.file_name)
+            file = Path(made) / metadata.file_name
+            write_graph(file, metadata, models[name])
+            measured = compare(file, metadata, models[name])
+            rows += measured
+            problems += judge(metadata, measured)
+        if problems:
+            listed = "\n  ".join(problems)
+            raise ValueError(f"{bundle}: the exported graphs are not PyTorch's:\n  {listed}")
+        report = Parity(tuple(rows))
+        if output.resolve() != bundle.resolve():
+            for file in COPIED:
+                if (bundle / file).is_file():
+                    replace_file(
+                        output / file, lambda to, file=file: shutil.copy(bundle / file, to)
+                    )
+        for file in sorted(Path(made).iterdir()):
+            replace_file(folder / file.name, lambda to, file=file: os.replace(file, to))
+    text = json.dumps({"versions": _versions()} | report.to_dict(), indent=1) + "\n"
+    replace_file(folder / REPORT_FILE, lambda file: file.write_text(text))
+    return report
+
+
+def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
+    """Write one graph, of the inputs, outputs and metadata that `metadata` says. model: fp32, on
+    the CPU."""
+    onnx = _import("onnx")
+    make = {"encoder": onnx_graphs.Encoder, "decoder": onnx_graphs.Decoder}[metadata.part]
+    graph = make(model, TORCH_DTYPES[metadata.dtype]).eval()
+    example = made_up(metadata.config, metadata.part, EXAMPLE)
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter about itself
+        program = torch.onnx.export(
+            graph,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[value.name for value in metadata.inputs],
+            output_names=[value.name for value in metadata.outputs],
+            dynamic_shapes=tuple({0: batch} for _ in example),
+            verbose=False,
+        )
+    proto = program.model_proto
+    _strip(proto)
+    proto.producer_name, proto.producer_version = "mas_fast", mas_fast.__version__
+    onnx.helper.set_model_props(proto, metadata.to_properties())
+    onnx.save(proto, file)
+    onnx.checker.check_model(file, full_check=True)
+    read_metadata(file)
+
+
+def _strip(proto) -> None:
+    """Take out what the exporter notes for its own debugging: stack traces with paths of this
+    machine, at every node."""
+    proto.graph.ClearField("doc_string")
+    proto.graph.ClearField("metadata_props")
+    for listed in ("node", "value_info", "input", "output", "initializer"):
+        for item in getattr(proto.graph, listed):
+            item.ClearField("doc_string")
+            item.ClearField("metadata_props")
+
+
+def _tokenizers(bundle: Path) -> list[str]:
+    """Those to export, all that there are. ValueError where the bundle's GPT needs another."""
+    held = models_of(bundle)
+    found = [name for name in MODELS if name in held]
+    if "gpt" in held:
+        streams = read_config(bundle).streams.names
+        missing = [f"vq_{name}" for name in streams[1:] if f"vq_{name}" not in found]
+        if missing:
+            where = f"{bundle}: found a GPT of the streams {list(streams)} and of the tokenizers"
+            raise ValueError(f"{where} {found}, expected {missing} too")
+    if not found:
+        raise ValueError(f"{bundle}: found the models {list(held)}, expected vq_seg or vq_img")
+    for name in found:
+        if not (file := bundle / f"{name}.safetensors").is_file():
+            raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
+    return found
+
+
+def _check_output(bundle: Path, output: Path, hashes: dict[str, str], replaced: list[str]) -> None:
+    """ValueError where other weights than these would be mixed with them, or lost."""
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output}: found a file, expected a folder or none")
+    for name, expected in hashes.items():
+        file = output / f"{name}.safetensors"
+        if file.is_file() and sha256(file) != expected:
+            raise ValueError(
+                f"{file}: found other weights than those of {bundle}, expected the same bundle, "
+                "or a folder without"
+            )
+        for part in PARTS:
+            for dtype in DTYPES:
+                file = output / FOLDER / file_name(name, part, dtype)
+                if file.name not in replaced and file.is_file():
+                    if read_metadata(file).bundle != expected:
+                        raise ValueError(
+                            f"{file}: found a graph of other weights than those of {bundle}; "
+                            "export it again, too, or remove it"
+                        )
+
+
+def _choices(what: str, values: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    values = (values,) if isinstance(values, str) else tuple(values)
+    for value in values:
+        check_choice(what, value, allowed)
+    if not values:
+        raise ValueError(f"{what}: found none, expected some of {list(allowed)}")
+    return tuple(value for value in allowed if value in values)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"an export to ONNX needs {name}: {error}. In a checkout of mas_fast run: "
+            'pip install -e ".[export]"'
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    modules = [_import(name) for name in ("torch", *LIBRARIES)]
+    return {module.__name__: module.__version__ for module in (mas_fast, *modules)}

@@ -1,0 +1,221 @@
+"""What an exported graph gives beside what PyTorch gives, on made-up inputs of several batch sizes.
+
+    rows = compare(file, metadata, model)       # one for each batch size, one not optimised
+    problems = judge(metadata, rows)            # [] where it is good enough
+    report = Parity(rows)                       # .table() for rich, .to_dict() for JSON
+
+What is asked of fp32: the same codes, images and logits within 1e-4. Of fp16: 99% of the codes,
+the others' distance within 1% of the best; images and logits at 40 dB or more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mas_fast.onnx_files import Metadata, import_onnxruntime
+from mas_fast.quantizer import Gumbel
+from mas_fast.scene import VOID
+from mas_fast.vq_config import VQConfig
+from mas_fast.vqvae import VQVAE
+
+BATCHES = (1, 2, 3, 8)
+UNOPTIMISED = 2  # the batch that also runs as the graph is written
+MOST_ERROR, LEAST_TOKENS, MOST_EXCESS, LEAST_PSNR = 1e-4, 0.99, 0.01, 40.0
+REGIONS = 12  # of a made-up label map
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file at one batch size; optimised: as onnxruntime makes it faster, or as it is written.
+
+    Of a decoder: error, the largest absolute one; psnr in dB, of [-1, 1] or of the logits' range.
+    Of an encoder: tokens, how many codes; differ, how many are others than PyTorch's; excess: by
+    how much the worst of those is farther than the nearest, as a share of its distance (of Gumbel's
+    logits: below the best, as a share of their range).
+    """
+
+    file: str
+    batch: int
+    optimised: bool
+    error: float | None = None
+    psnr: float | None = None
+    tokens: int | None = None
+    differ: int | None = None
+    excess: float | None = None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The rows of all files that were exported together."""
+
+    rows: tuple[Row, ...]
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON; no infinities: the PSNR of equal images is null."""
+        rows = [asdict(row) for row in self.rows]
+        for row in rows:
+            if row["psnr"] is not None and not math.isfinite(row["psnr"]):
+                row["psnr"] = None
+        limits = {
+            "fp32": {"error": MOST_ERROR, "tokens": 1.0},
+            "fp16": {"psnr": LEAST_PSNR, "tokens": LEAST_TOKENS, "excess": MOST_EXCESS},
+        }
+        return {"limits": limits, "rows": rows}
+
+    def table(self):
+        """For rich's console."""
+        from rich.table import Table
+
+        table = Table("file", "batch", "optimised", "max error", "PSNR dB", "equal codes", "excess")
+        for i, row in enumerate(self.rows):
+            last = i + 1 == len(self.rows) or self.rows[i + 1].file != row.file
+            equal = row.tokens and f"{row.tokens - row.differ} of {row.tokens}"
+            table.add_row(
+                row.file,
+                str(row.batch),
+                "yes" if row.optimised else "no",
+                *("" if value is None else form.format(value) for form, value in _shown(row)),
+                equal or "",
+                f"{row.excess:.1e}" if row.differ else "",
+                end_section=last,
+            )
+        return table
+
+
+def _shown(row: Row) -> tuple[tuple[str, float | None], ...]:
+    return ("{:.1e}", row.error), ("{:.1f}", row.psnr)
+
+
+@torch.no_grad()
+def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
+    """The file beside the fp32 tokenizer that it was made from, at each batch size."""
+    fast, plain = (_session(file, optimised) for optimised in (True, False))
+    rows = []
+    for batch in BATCHES:
+        inputs = made_up(metadata.config, metadata.part, batch)
+        if metadata.part == "decoder":
+            expected = model.decode(*inputs)
+        else:
+            expected = model.encode(inputs[0] if metadata.model == "vq_img" else _pair(*inputs))
+        for session in (fast, plain) if batch == UNOPTIMISED else (fast,):
+            names = [value.name for value in metadata.inputs]
+            feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+            found = torch.from_numpy(session.run(None, feed)[0])
+            if metadata.part == "decoder":
+                measured = _of_values(expected, found, metadata.config)
+            else:
+                measured = _of_codes(model, inputs, expected, found)
+            rows.append(Row(metadata.file_name, batch, session is fast, **measured))
+    return rows
+
+
+def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
+    """What falls short, in words. A share of tokens is that of all batches together."""
+    problems = []
+
+    def ask(row: Row, what: str, good: bool, found: object, expected: str) -> None:
+        if not good:  # NaN is not good
+            how = "" if row.optimised else ", not optimised"
+            where = f"{row.file}: batch {row.batch}{how}"
+            problems.append(f"{where}: {what}: found {found}, expected {expected}")
+
+    half = metadata.dtype == "fp16"
+    for row in rows:
+        if metadata.part == "decoder" and half:
+            ask(row, "PSNR", row.psnr >= LEAST_PSNR, row.psnr, f">= {LEAST_PSNR} dB")
+        elif metadata.part == "decoder":
+            ask(row, "max error", row.error <= MOST_ERROR, row.error, f"<= {MOST_ERROR}")
+        elif half:
+            good = row.excess <= MOST_EXCESS
+            ask(row, "excess distance of a code", good, row.excess, f"<= {MOST_EXCESS}")
+        else:
+            found = f"{row.differ} of {row.tokens} (excess distance {row.excess})"
+            ask(row, "codes that differ", row.differ == 0, found, "none")
+    if metadata.part == "encoder" and half:
+        total, differ = (sum(getattr(row, name) for row in rows) for name in ("tokens", "differ"))
+        if differ > (1 - LEAST_TOKENS) * total:
+            expected = f"at least {LEAST_TOKENS:.0%}"
+            found = f"found {total - differ} of {total}"
+            problems.append(f"{metadata.file_name}: equal codes: {found}, expected {expected}")
+    return problems
+
+
+def made_up(config: VQConfig, part: str, batch: int) -> tuple[Tensor, ...]:
+    """What a graph takes, a function of the batch size: codes at random, smooth pictures, or label
+    maps of some regions with, where the layout has them, the edges between them."""
+    generator = torch.Generator().manual_seed(batch)
+    size, side = config.resolution, config.resolution // config.f
+    if part == "decoder":
+        return (torch.randint(config.codes, (batch, side, side), generator=generator),)
+    if config.input == "image":
+        image = torch.zeros(batch, config.channels, size, size)
+        for waves in (2, 4, 8, 16):
+            noise = torch.randn(batch, config.channels, waves, waves, generator=generator)
+            image += F.interpolate(noise, (size, size), mode="bicubic") / waves**0.5
+        return (image.tanh(),)
+    count = config.channels - config.has_edges
+    ids = torch.tensor([*range(count), VOID], dtype=torch.uint8)
+    chosen = ids[torch.randint(len(ids), (batch, REGIONS), generator=generator)]
+    centres = torch.rand(batch, 1, 1, REGIONS, 2, generator=generator) * size
+    places = torch.cartesian_prod(*[torch.arange(size)] * 2).view(1, size, size, 1, 2)
+    region = (places - centres).square().sum(-1).argmin(-1)
+    labels = chosen.gather(1, region.flatten(1)).view_as(region)
+    if not config.has_edges:
+        return (labels,)
+    edges = torch.zeros_like(labels, dtype=torch.bool)
+    edges[:, :, 1:] |= region[:, :, 1:] != region[:, :, :-1]
+    edges[:, 1:] |= region[:, 1:] != region[:, :-1]
+    return labels, edges
+
+
+def _session(file: Path, optimised: bool):
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _pair(labels: Tensor, edges: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    return labels, edges
+
+
+def _of_values(expected: Tensor, found: Tensor, config: VQConfig) -> dict[str, float]:
+    difference = found.double() - expected.double()
+    # A picture's values are meant to fill [-1, 1], whatever this one does.
+    peak = 2.0 if config.input == "image" else float(expected.max() - expected.min())
+    error = difference.square().mean().sqrt().item()
+    psnr = 20 * math.log10(peak / error) if error else math.inf
+    return {"error": difference.abs().max().item(), "psnr": psnr}
+
+
+def _of_codes(model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, found: Tensor) -> dict:
+    other = expected != found
+    differ, excess = int(other.sum()), 0.0
+    if differ:
+        z = model.quant_conv(model.encoder(*inputs)).permute(0, 2, 3, 1)[other]
+        excess = _excess(model, z, found[other])
+    return {"tokens": expected.numel(), "differ": differ, "excess": excess}
+
+
+def _excess(model: VQVAE, z: Tensor, codes: Tensor) -> float:
+    """Of vectors [N, D]; the largest. Within the rounding of z, what is nearest may be another code
+    than the expected one, so the nearest is looked for anew."""
+    if isinstance(model.quantize, Gumbel):
+        proj = model.quantize.proj
+        score = F.linear(z.double(), proj.weight.double().flatten(1), proj.bias.double())
+        best, chosen = score.amax(1), score.gather(1, codes[:, None])[:, 0]
+        return ((best - chosen) / (best - score.amin(1))).max().item()
+    distance = torch.cdist(z.double(), model.quantize.table.double()).square()
+    best, chosen = distance.amin(1), distance.gather(1, codes[:, None])[:, 0]
+    return (chosen / best - 1).max().item()
