@@ -50,7 +50,7 @@ class Codec(ABC):
 
     def encode(self, items: Sequence[Item | Image.Image]) -> np.ndarray:
         """int64 [N, h, w]. A picture may be Pillow's. ValueError says what is unfit."""
-        if isinstance(items, Item | Image.Image) or not len(items):
+        if isinstance(items, Scene | Image.Image) or not len(items):
             raise ValueError(f"{self.what}: found {items!r:.80}, expected a list, not empty")
         return np.concatenate([self._encode(self._checked(n, x)) for n, x in enumerate(items)])
 

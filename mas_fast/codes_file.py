@@ -46,7 +46,7 @@ class Codes:
             found = f"found {len(set(self.names))} different ones for {len(self.codes)}"
             raise ValueError(f"names: {found}, expected one for each of the codes")
         for name in self.names:
-            if not name or name != Path(name).name or set(name) & set("/\\\0"):
+            if name in ("", ".", "..") or set(name) & set("/\\\0"):
                 raise ValueError(f"names: found {name!r}, expected that of a file, in no folder")
 
     def save(self, path: str | os.PathLike) -> None:

@@ -74,9 +74,9 @@ class Pipeline(Painter):
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
         """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
         ValueError for other sizes."""
-        return self._named("seg" if isinstance(next(iter(items), None), Scene) else "img").encode(
-            items
-        )
+        one = isinstance(items, Scene | Image.Image)  # which the codec refuses
+        first = items if one else next(iter(items), None)
+        return self._named("seg" if isinstance(first, Scene) else "img").encode(items)
 
     def decode(self, stream: str, codes: np.ndarray) -> list[Item]:
         """The scenes ("seg") or pictures ("img", uint8 [H, W, 3]) of codes, integers [N, h, w].
