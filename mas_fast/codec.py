@@ -84,7 +84,7 @@ class Codec(ABC):
                 raise ValueError(f"{where}: {found}, expected {size} x {size}")
             return item.to(self.config.layout)
         if isinstance(item, Image.Image):
-            item = np.asarray(item.convert("RGB"))
+            item = np.array(item.convert("RGB"))
         shape = (size, size, self.config.channels)
         if not isinstance(item, np.ndarray) or (item.dtype, item.shape) != (np.uint8, shape):
             expected = f"expected a picture, uint8 {list(shape)}"

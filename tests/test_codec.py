@@ -63,7 +63,11 @@ def test_codes_are_decoded_one_at_a_time(dtype) -> None:
         (IMG, [], "found .., expected a list, not empty"),
         (IMG, Image.new("RGB", (16, 16)), "expected a list, not empty"),
         (SEG, SCENE, "expected a list, not empty"),
-        (IMG, [PIXELS[:8]], r"here: vq: item 1: found uint8 \[8, 16, 3\], expected a picture, uint"),
+        (
+            IMG,
+            [PIXELS[:8]],
+            r"here: vq: item 1: found uint8 \[8, 16, 3\], expected a picture, uint",
+        ),
         (IMG, [PIXELS, PIXELS / 255], r"item 2: found float64 \[16, 16, 3\], expected a picture"),
         (IMG, [SCENE], "item 1: found Scene, expected a picture"),
         (IMG, ["a.png"], "item 1: found str, expected a picture"),
