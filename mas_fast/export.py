@@ -101,7 +101,9 @@ def export_onnx(
             problems += judge(metadata, measured)
         if problems:
             listed = "\n  ".join(problems)
-            raise ValueError(f"{bundle}: the exported graphs are not PyTorch's:\n  {listed}")
+            raise ValueError(
+                f"{bundle}: what was exported differs too much from PyTorch:\n  {listed}"
+            )
         report = Parity(tuple(rows))
         if output.resolve() != bundle.resolve():
             for file in COPIED:

@@ -95,7 +95,7 @@ class Nearest(nn.Module):
     """reference.vq_nearest to the bit. |c|^2 - 2 x . c in fp64 finds the candidates, among some
     codes at a time; the sum of squared differences, channel after channel in fp64, decides, ties
     to the lowest id. A code that repeats one of a lower id is never a candidate, so any number
-    of equal codes leaves room for the others."""
+    of equal codes leaves room for the others. For NaN the result is no id but K."""
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()

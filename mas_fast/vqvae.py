@@ -46,14 +46,15 @@ class Output:
 
 
 class Norm(nn.GroupNorm):
-    """GroupNorm in fp32: its sums over a group are where bfloat16 fails first."""
+    """GroupNorm in fp32 at least: its sums over a group are where bfloat16 fails first."""
 
     def __init__(self, width: int) -> None:
         super().__init__(GROUPS, width, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.group_norm(x.float(), GROUPS, self.weight.float(), self.bias.float(), NORM_EPS)
-        return y.to(x.dtype)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.weight.to(dtype), self.bias.to(dtype)
+        return F.group_norm(x.to(dtype), GROUPS, weight, bias, NORM_EPS).to(x.dtype)
 
 
 class LabelConv2d(nn.Conv2d):

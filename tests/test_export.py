@@ -187,10 +187,10 @@ class Wrong(nn.Module):
 
     def __init__(self, model, dtype):
         super().__init__()
-        self.graph = RIGHT(model, dtype)
+        self.right = RIGHT(model, dtype)
 
     def forward(self, codes):
-        return self.graph(codes) + 2e-4
+        return self.right(codes) + 2e-4
 
 
 RIGHT = onnx_graphs.Decoder
@@ -207,7 +207,7 @@ def test_a_graph_that_differs_is_not_written(tmp_path, tiny_bundle, monkeypatch)
     (only / "config.json").write_text(json.dumps(config))
     assert models_of(only) == ("vq_img",)
     with pytest.raises(
-        ValueError, match=r"vq_img_decoder.fp32.onnx: batch 1: max error: found 0.0002"
+        ValueError, match=r"vq_img_decoder.fp32.onnx: batch 1: max error: found 0.000[12]"
     ):
         export_onnx(only, tmp_path / "out", parts=["decoder"], dtypes=["fp32"])
     assert [file for file in (tmp_path / "out").rglob("*") if file.is_file()] == []

@@ -1,8 +1,9 @@
 """parity.py: the inputs that graphs are compared on, and what is good enough."""
 
-import dataclasses
+import copy
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from mas_fast.vq_config import preset
 from mas_fast.vqvae import VQVAE
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
-PLAIN = dataclasses.replace(SEG, channels=183, layout=None)
-GUMBEL = dataclasses.replace(IMG, quantizer="gumbel")
+PLAIN = replace(SEG, channels=183, layout=None)
+GUMBEL = replace(IMG, quantizer="gumbel")
 
 
 def metadata(part, dtype):
@@ -59,8 +60,12 @@ def test_codes_are_in_range():
     ("dtype", "values", "error"),
     [
         ("fp32", {"error": 1e-4, "psnr": 90}, None),
-        ("fp32", {"error": 1.1e-4, "psnr": 90}, "a: batch 3: max error: found 0.00011, expected"),
+        ("fp32", {"error": 1.1e-4, "psnr": 90}, "a: batch 3: max error: found 0.00011 ("),
         ("fp32", {"error": math.nan, "psnr": math.nan}, "max error: found nan"),
+        ("fp32", {"error": 3e-4, "psnr": 90, "error64": 1e-4, "lost64": 2.5e-4}, None),
+        ("fp32", {"error": 3e-4, "psnr": 90, "error64": 2e-4, "lost64": 2.5e-4}, None),
+        ("fp32", {"error": 3e-4, "psnr": 90, "error64": 3e-4, "lost64": 1e-6}, "(0.0003 to fp64"),
+        ("fp32", {"error": 1e9, "psnr": 0, "error64": math.nan, "lost64": 1.0}, "(nan to fp64"),
         ("fp16", {"error": 1.0, "psnr": 40.0}, None),
         ("fp16", {"error": 1e-9, "psnr": 39.9}, "PSNR: found 39.9, expected >= 40.0 dB"),
         ("fp16", {"error": math.nan, "psnr": math.nan}, "PSNR: found nan"),
@@ -95,13 +100,15 @@ def test_encoders(dtype, found, error):
 def test_a_report_is_plain_and_has_a_table():
     equal = Row("a.onnx", 1, True, error=0.0, psnr=math.inf)
     report = Parity((equal, *rows(0, 1, 0, 0, excess=0.002)))
+    far = Parity((replace(equal, error=3e-4, error64=1e-5, lost64=2e-4),)).table()
+    assert list(far.columns[5].cells) == ["1.0e-05 (2.0e-04)"]
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert values["rows"][0]["psnr"] is None and values["rows"][2]["differ"] == 1
     table = report.table()
     assert table.row_count == 5
     cells = [list(column.cells) for column in table.columns]
-    assert cells[5] == ["", "100 of 100", "199 of 200", "200 of 200", "300 of 300"]
-    assert cells[6][2] == "2.0e-03"
+    assert cells[6] == ["", "100 of 100", "199 of 200", "200 of 200", "300 of 300"]
+    assert cells[7][2] == "2.0e-03"
 
 
 # ---------------------------------------------------------------------- measures
@@ -144,3 +151,27 @@ def test_excess_is_how_much_worse_the_worst_code_is(config):
     other[0, 2, 3] = worst
     found = parity._of_codes(model, inputs, codes, other)
     assert found["differ"] == 1 and found["excess"] == pytest.approx(expected, rel=1e-4)
+
+
+@torch.no_grad()
+def test_logits_may_be_nearer_to_fp64_than_pytorch(monkeypatch):
+    """Large ones, where PyTorch itself is off by more than the limit."""
+    model = VQVAE.create(SEG).eval()
+    model.decoder.conv_out.weight.mul_(1000)
+    exact = copy.deepcopy(model).double()
+    off = 0.0
+
+    class Session:
+        def run(self, _, feed):
+            return [exact.decode(torch.from_numpy(feed["codes"])).float().numpy() + off]
+
+    monkeypatch.setattr(parity, "_session", lambda file, optimised: Session())
+    decoder = Metadata("vq_seg", "decoder", "fp32", SEG, "0" * 64)
+    found = parity.compare("a", decoder, model)
+    assert [(row.batch, row.error > 1e-4) for row in found] == [
+        (batch, True) for batch in (1, 2, 2, 3, 8)
+    ]
+    assert all(0 < row.error64 < 1e-4 < row.lost64 < 0.1 for row in found)
+    assert judge(decoder, found) == []
+    off = 0.1
+    assert len(judge(decoder, parity.compare("a", decoder, model))) == 5
