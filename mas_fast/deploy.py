@@ -1,5 +1,5 @@
-"""Captions in, pictures out, with neither torch nor a compiler: the C++ engine draws the tokens,
-onnxruntime runs the tokenizers.
+"""Captions in, pictures out, without torch: the C++ engine draws the tokens, onnxruntime runs the
+tokenizers.
 
     pipeline = Pipeline("my-bundle")                      # `mas-fast export onnx` made its files
     out = pipeline.generate("a red house beside a lake at dusk", seed=7)
