@@ -83,7 +83,7 @@ class Session:
         so that on a GPU each array crosses the bus once, and nothing between crosses it."""
         binding = self.inference.io_binding()
         make = self._onnxruntime.OrtValue.ortvalue_from_numpy
-        values = [make(np.ascontiguousarray(array), self._device, 0) for array in arrays]
+        values = [make(array, self._device, 0) for array in arrays]
         for described, value in zip(self.inference.get_inputs(), values, strict=True):
             binding.bind_ortvalue_input(described.name, value)
         (output,) = self.inference.get_outputs()

@@ -89,6 +89,19 @@ def run_interpreted():
 
 
 @pytest.fixture(scope="session")
+def scene():
+    """24 x 32 pixels with three labels."""
+    import numpy as np
+
+    from mas_fast.scene import Layers
+
+    labels = np.full((24, 32), 119, np.uint8)
+    labels[10:] = 125
+    labels[6:18, 12:20] = 16
+    return Layers(labels).clean()
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
     """See make_tiny_bundle."""
     return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

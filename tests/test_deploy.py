@@ -23,7 +23,7 @@ from mas_fast.bundle import load_bpe, load_gpt, save_bpe, save_gpt, save_vq  # n
 from mas_fast.deploy import Pipeline  # noqa: E402
 from mas_fast.gpt import GPT  # noqa: E402
 from mas_fast.model import Model  # noqa: E402
-from mas_fast.scene import Layers, Scene  # noqa: E402
+from mas_fast.scene import Scene  # noqa: E402
 from mas_fast.streams import Streams  # noqa: E402
 from mas_fast.vqvae import VQVAE, preset  # noqa: E402
 
@@ -43,14 +43,6 @@ def model(tiny_bundle) -> Model:
 @pytest.fixture
 def copy(deployed, tmp_path):
     return shutil.copytree(deployed, tmp_path / "copy")
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    labels = np.full((24, 32), 119, np.uint8)
-    labels[10:] = 125
-    labels[6:18, 12:20] = 16
-    return Layers(labels).clean()
 
 
 def assert_same(found, expected) -> None:

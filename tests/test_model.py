@@ -17,7 +17,6 @@ from mas_fast.generation import CppEngine, generate_tokens
 from mas_fast.gpt import GPT
 from mas_fast.model import Model, generate, load
 from mas_fast.painter import ROWS
-from mas_fast.scene import Layers, Scene
 from mas_fast.streams import Streams
 from mas_fast.vqvae import VQVAE, preset
 
@@ -37,14 +36,6 @@ def model(tiny_bundle) -> Model:
 @pytest.fixture
 def copy(tiny_bundle, tmp_path):
     return shutil.copytree(tiny_bundle, tmp_path / "copy")
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    labels = np.full((24, 32), 119, np.uint8)
-    labels[10:] = 125
-    labels[6:18, 12:20] = 16
-    return Layers(labels).clean()
 
 
 def same(a, b) -> bool:

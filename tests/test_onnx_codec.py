@@ -76,6 +76,24 @@ def test_pixels_are_rounded_and_clamped(deployed, monkeypatch) -> None:
     assert pixels[0, :8, 0].tolist() == [0, 0, 64, 128, 128, 254, 255, 255]
 
 
+def test_what_the_encoders_see(deployed, monkeypatch) -> None:
+    img, seg = (OnnxCodec(deployed, f"vq_{name}") for name in ("img", "seg"))
+    seen, codes = [], np.zeros((1, 4, 4), np.int64)
+    for codec in (img, seg):
+        monkeypatch.setattr(codec.open("encoder"), "run", lambda *x: seen.append(x) or codes)
+    pixels = np.arange(768).reshape(16, 16, 3).astype(np.uint8)
+    img.encode([pixels])
+    ((image,),) = seen
+    assert image.dtype == np.float32 and image.shape == (1, 3, 16, 16)
+    assert np.array_equal(image[0], pixels.transpose(2, 0, 1) / np.float32(127.5) - 1)
+    assert (image.min(), image.max()) == (-1, 1)
+    given = Scene(pixels[..., 0] % 9, pixels[..., 0] % 2 > 0)
+    seg.encode([given])
+    labels, edges = seen[1]
+    assert labels.dtype == np.uint8 and np.array_equal(labels, given.labels[None])
+    assert edges.dtype == bool and np.array_equal(edges, given.edges[None])
+
+
 def test_files_that_are_missing_are_named(copy, tmp_path) -> None:
     (copy / "onnx" / "vq_img_decoder.fp32.onnx").unlink()
     codec = OnnxCodec(copy, "vq_img")
