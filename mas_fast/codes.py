@@ -75,7 +75,7 @@ def encode_scenes(model: VQVAE, scenes: Sequence[Scene]) -> Tensor:
 def encode_pictures(model: VQVAE, pixels: Sequence[np.ndarray]) -> Tensor:
     """int64 [B, h, w], on the model's device, from uint8 [H, W, 3] each, of one size. ValueError as
     for VQVAE.encode."""
-    images = (torch.from_numpy(one).to(model.device).permute(2, 0, 1) for one in pixels)
+    images = (torch.tensor(one, device=model.device).permute(2, 0, 1) for one in pixels)
     return torch.cat([model.encode((one.float() / 127.5 - 1)[None]) for one in images])
 
 

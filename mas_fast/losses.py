@@ -26,6 +26,7 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from mas_fast.scene import VOID, Layout, layout_named
+from mas_fast.scene.labels import COCO_THINGS
 
 PIECE = 1 << 21  # logits that label_bce holds in fp32 at a time: 8 MiB
 CROPS = 8  # crops whose activations box_loss holds at a time
@@ -39,7 +40,12 @@ Boxes = Sequence[Tensor | Sequence[Sequence[float]]]  # for each picture [n, 4]:
 
 
 def label_bce(
-    logits: Tensor, labels: Tensor, edges: Tensor, layout: Layout | str, alpha: float = 20.0
+    logits: Tensor,
+    labels: Tensor,
+    edges: Tensor,
+    layout: Layout | str,
+    alpha: float = 20.0,
+    things: float = 1.0,
 ) -> Tensor:
     """The mean over all B C H W logits of a_c BCE(logit, target), a scalar in at least fp32.
 
@@ -47,7 +53,8 @@ def label_bce(
     of the layout; edges: bool [B, H, W]. The target is 1 at the pixel's label and, where the edge
     bit is set, at the edge channel; a void pixel has no label, so that each of its label channels
     has the target 0, as in the input that the encoder sees. a_c is `alpha` for the five face parts,
-    else 1, and weighs the whole term, not its positive half alone (Gafni et al., arXiv 2203.13131).
+    `things` for things and human parts, else 1, and weighs the whole term, not its positive half
+    alone (Gafni et al., arXiv 2203.13131, where `things` is 1).
 
     Computed as sum_c a_c softplus(x_c) - a_L x_L - E x_edge, and its gradient
     a_c (sigmoid(x_c) - target) alike, in pieces: beside the gradient nothing of the logits' size
@@ -74,6 +81,7 @@ def label_bce(
             f"layout {layout.name}, which has {layout.channels} channels"
         )
     weights = torch.ones(C, device=logits.device)
+    weights[:COCO_THINGS] = weights[layout.human_channels] = things
     weights[layout.face_channels] = alpha
     return _LabelBCE.apply(logits, labels, edges, weights, layout.edge_channel)
 
@@ -137,9 +145,10 @@ class VQImageLoss:
     costs nothing.
 
     lpips, face, objects: a distance of two batches of pictures, such as perceptual.LPIPS for the
-    first and the last and perceptual.FaceDistance. The GAN term is absent before step `gan_start`
-    (a discriminator that sees noise learns nothing but how to win) and then grows over `gan_warmup`
-    steps, while the discriminator already learns at full rate.
+    first and the last and perceptual.FaceDistance. thing_weight: how often a pixel in an object's
+    box counts in L1, where another counts once: small figures come late otherwise. The GAN term is
+    absent before step `gan_start` (a discriminator that sees noise learns nothing but how to win)
+    and then grows over `gan_warmup` steps, while the discriminator already learns at full rate.
     """
 
     lpips: Distance | None = None
@@ -151,6 +160,7 @@ class VQImageLoss:
     gan_weight: float = 0.8
     gan_start: int = 10_000
     gan_warmup: int = 1_000
+    thing_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -187,7 +197,13 @@ class VQImageLoss:
             found = f"{list(images.shape)} and {list(reconstruction.shape)}"
             raise ValueError(f"images, reconstruction: found shapes {found}, expected equal ones")
         wide = torch.promote_types(reconstruction.dtype, torch.float32)
-        terms = {"l1": (images.to(wide) - reconstruction.to(wide)).abs().mean()}
+        difference = (images.to(wide) - reconstruction.to(wide)).abs()
+        if self.thing_weight == 1:
+            terms = {"l1": difference.mean()}
+        else:
+            _check_boxes("object", object_boxes)
+            counts = 1 + (self.thing_weight - 1) * _inside(object_boxes, difference)
+            terms = {"l1": (difference.mean(1) * counts).sum() / counts.sum()}
         loss = terms["l1"]
         if self.lpips is not None and self.lpips_weight > 0:
             terms["lpips"] = self.lpips(images, reconstruction).mean()
@@ -199,8 +215,7 @@ class VQImageLoss:
             ("object", self.objects, self.object_weight, object_boxes, OBJECT_SIZE),
         ):
             if distance is not None and weight > 0:
-                if boxes is None:
-                    raise ValueError(f"{name}_boxes: found None, expected boxes for each picture")
+                _check_boxes(name, boxes)
                 terms[name] = box_loss(distance, images, reconstruction, boxes, size)
                 loss = loss + weight * terms[name]
 
@@ -214,6 +229,19 @@ class VQImageLoss:
             terms["gan_weight"] = adaptive_weight(whole, terms["gan"], last_layer)
             loss = loss + self.gan_weight * factor * terms["gan_weight"] * terms["gan"]
         return loss, {name: value.detach() for name, value in terms.items()}
+
+
+def _check_boxes(name: str, boxes: Boxes | None) -> None:
+    if boxes is None:
+        raise ValueError(f"{name}_boxes: found None, expected boxes for each picture")
+
+
+def _inside(boxes: Boxes, pictures: Tensor) -> Tensor:
+    """[B, H, W]: 1 in the boxes of each picture, else 0."""
+    inside = torch.zeros_like(pictures[:, 0])
+    for of_picture, part in _parts(inside, boxes):
+        of_picture[part] = 1
+    return inside
 
 
 def adaptive_weight(reconstruction_loss: Tensor, gan_loss: Tensor, last_layer: Tensor) -> Tensor:
@@ -260,18 +288,25 @@ def crop_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
     pixels and cut at the border. A box of which nothing is then left is left out. ValueError for
     another number of lists, and for a box that is not four finite numbers.
     """
-    B, C, H, W = images.shape
-    if len(boxes) != B:
-        raise ValueError(f"boxes: found {len(boxes)} lists, expected one for each of {B} pictures")
     wide = torch.promote_types(images.dtype, torch.float32)
-    crops = [images.new_zeros((0, C, size, size), dtype=wide)]
+    crops = [images.new_zeros((0, images.shape[1], size, size), dtype=wide)]
+    for image, (rows, columns) in _parts(images, boxes):
+        crop = image[None, :, rows, columns].to(wide)
+        crops.append(F.interpolate(crop, (size, size), mode="bilinear", antialias=True))
+    return torch.cat(crops)
+
+
+def _parts(images: Tensor, boxes: Boxes) -> Iterator[tuple[Tensor, tuple[slice, slice]]]:
+    """(image, (rows, columns)) of each box of images [B, ..., H, W], as crop_boxes takes them."""
+    height, width = images.shape[-2:]
+    if len(boxes) != len(images):
+        found = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
+        raise ValueError(f"boxes: {found}")
     for image, of_image in zip(images, boxes, strict=True):
         for box in of_image.tolist() if isinstance(of_image, Tensor) else of_image:
             if len(box) != 4 or not all(map(math.isfinite, box)):
                 raise ValueError(f"boxes: found {list(box)}, expected four numbers x0, y0, x1, y1")
             x0, y0 = (max(0, math.floor(v)) for v in box[:2])
-            x1, y1 = min(W, math.ceil(box[2])), min(H, math.ceil(box[3]))
+            x1, y1 = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
             if x0 < x1 and y0 < y1:
-                crop = image[None, :, y0:y1, x0:x1].to(wide)
-                crops.append(F.interpolate(crop, (size, size), mode="bilinear", antialias=True))
-    return torch.cat(crops)
+                yield image, (slice(y0, y1), slice(x0, x1))

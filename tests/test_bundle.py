@@ -16,6 +16,7 @@ from mas_fast.bundle import (
     load_bpe,
     load_gpt,
     load_vq,
+    models_of,
     read_config,
     read_sampling,
     read_vq_config,
@@ -371,6 +372,7 @@ def test_models_live_side_by_side(tmp_path):
     assert torch.equal(load_gpt(path).norm.bias, gpt.norm.bias)
     save_vq(path, "vq_img", VQVAE.create(dataclasses.replace(IMG, codes=8)))
     assert load_vq(path, "vq_img").config.codes == 8
+    assert models_of(path) == ("gpt", "vq_seg", "vq_img")
 
 
 def test_captions_live_beside_them(tmp_path):

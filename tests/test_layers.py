@@ -44,12 +44,13 @@ LAYERS = (
     + ("data.segmenters.face", "data.segmenters.truth")
     + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report"),
-    ("evaluate", "model", "deploy"),
+    ("evaluate", "faithfulness", "model", "deploy"),
     ("reconstruction",),
+    ("quality",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.vq")
     + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
-    + ("training.plan", "training.pipeline")
+    + ("training.plan", "training.pipeline", "training.segmenter")
     + ("info", "bench"),
     ("cli.runtime", "cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate")
     + ("cli.codes",),

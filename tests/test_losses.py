@@ -77,6 +77,15 @@ def test_label_bce_weighs_the_whole_term_of_a_face_part():
     torch.testing.assert_close(loss * 158, softplus * (153 + 5 * 20))
 
 
+def test_label_bce_weighs_things_and_human_parts_apart():
+    logits = torch.zeros(1, 158, 1, 1, dtype=torch.float64)
+    labels, edges = torch.zeros(1, 1, 1, dtype=torch.uint8), torch.zeros(1, 1, 1, dtype=torch.bool)
+    softplus = torch.log(torch.tensor(2.0)).double()
+    loss = label_bce(logits, labels, edges, LAYOUTS["mini158"], alpha=20, things=3)
+    # 80 things and 19 human parts, 5 face parts, 53 of stuff and the edge
+    torch.testing.assert_close(loss * 158, softplus * ((80 + 19) * 3 + 5 * 20 + 54))
+
+
 def test_a_void_pixel_is_pushed_to_no_label():
     logits = torch.zeros(1, 158, 1, 1, requires_grad=True)
     label_bce(
@@ -284,6 +293,23 @@ def test_before_the_start_the_discriminator_is_not_even_run(step_inputs):
     torch.testing.assert_close(loss, F.l1_loss(reconstruction, images))
     loss.backward()
     assert decoder.conv_out.weight.grad is not None
+
+
+def test_pixels_of_things_count_more_in_l1(step_inputs):
+    _, _, images, reconstruction = step_inputs
+    boxes = [[(-3, 0.5, 4, 6), (2, 2, 9, 9)], torch.zeros(0, 4)]
+    count = torch.ones_like(images[:, :1])
+    count[0, :, :6, :4] = count[0, :, 2:9, 2:9] = 5
+    count = count.expand_as(images)
+    expected = ((images - reconstruction).abs() * count).sum() / count.sum()
+    criterion = VQImageLoss(gan_weight=0, thing_weight=5)
+    loss, terms = criterion(images, reconstruction, step=0, object_boxes=boxes)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(terms["l1"], expected.detach())
+    none, _ = criterion(images, reconstruction, step=0, object_boxes=[[], []])
+    torch.testing.assert_close(none, F.l1_loss(reconstruction, images))
+    with pytest.raises(ValueError, match="object_boxes: found None"):
+        criterion(images, reconstruction, step=0)
 
 
 def test_the_whole_criterion_by_hand(step_inputs):

@@ -56,23 +56,26 @@ def test_ties_go_to_the_lowest_id(monkeypatch, chunk):
 
 
 def test_repeated_codes_leave_room_for_the_others():
-    """More than there are candidates, and by the last bit farther than another."""
-    x = torch.full((1, 3), 0.5)
-    worse = torch.tensor([0.5, 0.5, 1.0]).nextafter(torch.tensor(2.0))
-    table = torch.cat([worse.expand(40, 3), torch.tensor([[0.5, 0.5, 1.0]])])
-    assert nearest(x, table).tolist() == reference.vq_nearest(x, table).tolist() == [40]
+    """Each vector has one nearest code, after 40 copies of one that is farther by less than the
+    rounding of |c|^2 - 2 x . c."""
+    x = 1 + torch.rand(16, 1024)
+    codes = x[:, None].repeat(1, 41, 1)
+    ulp = 2.0**-23
+    codes[:, :40, 0] += 2 * ulp
+    codes[:, 40, 0] += ulp
+    table = codes.flatten(0, 1)
+    expected = [41 * i + 40 for i in range(16)]
+    assert nearest(x, table).tolist() == reference.vq_nearest(x, table).tolist() == expected
 
 
 def test_sums_are_added_in_order():
-    """Equal but for the order of the channels: rounding decides, as in the reference."""
-    generator = torch.Generator().manual_seed(3)
-    row = torch.randn(64, generator=generator)
-    orders = [torch.randperm(64, generator=generator) for _ in range(4)]
-    table = torch.stack([row[order] for order in orders])
+    """Codes that are equal but for the order of their channels: rounding decides between them, as
+    in the reference."""
     x = torch.zeros(1, 64)
-    distances = table.double().square().cumsum(1)[:, -1]
-    assert len(distances.unique()) > 1
-    assert torch.equal(nearest(x, table), reference.vq_nearest(x, table))
+    for _ in range(50):
+        row = torch.randn(64)
+        table = torch.stack([row[torch.randperm(64)] for _ in range(4)])
+        assert torch.equal(nearest(x, table), reference.vq_nearest(x, table))
 
 
 # ---------------------------------------------------------------------- the first layer

@@ -63,7 +63,8 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(tmp_path) -> None:
-    command = [sys.executable, "-m", "mas_fast.cli", "train", "all", "storybook"]
+    main = "from mas_fast.cli import main; main()"
+    command = [sys.executable, "-c", main, "train", "all", "storybook"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for seconds in (6, 9, 12):
         with pytest.raises(subprocess.TimeoutExpired):

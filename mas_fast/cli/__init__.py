@@ -91,7 +91,11 @@ app.add_typer(
     data_commands, name="data", help="Pictures with captions become scenes, and scenes tokens."
 )
 app.add_typer(train_commands, name="train", help="Train the tokenizers and the GPT.")
-app.add_typer(eval_commands, name="eval", help="Measure the tokenizers: `vq-seg`, `vq-img`.")
+app.add_typer(
+    eval_commands,
+    name="eval",
+    help="Measure the tokenizers, `vq-seg` and `vq-img`, or all: `storybook`.",
+)
 app.command("import")(import_)
 app.add_typer(export_commands, name="export", help="Make files for other runtimes: `onnx`.")
 

@@ -160,7 +160,7 @@ def stages(s: AllSettings) -> list[Stage]:
             "tokens",
             f"of {scenes:,} scenes",
             lambda: float(_finished(s.token_shards("validation"), TOKENS)),
-            lambda: encode * scenes * sum(_vq_seconds(v) / v.batch for v in (seg, img)),
+            lambda: encode * scenes * sum(_vq_seconds(v) / v.batch for v in (seg, img)) / s.workers,
             lambda: _tokens(s),
         ),
         training(of_gpt, lambda: _gpt_seconds(s, of_gpt), gpt.train),

@@ -80,13 +80,15 @@ class VQSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SegSettings(VQSettings):
-    """face_weight: alpha of label_bce."""
+    """face_weight, thing_weight: alpha and things of label_bce."""
 
     face_weight: float = 20.0
+    thing_weight: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check("face_weight", self.face_weight, 0)
+        for name in ("face_weight", "thing_weight"):
+            check(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ class ImgSettings(VQSettings):
     object loss, which is LPIPS of each thing's box; 0 for none. face: the folder with the weights
     of FaceDistance, for the loss of each face's box, or null for none. Boxes are those of
     "object_boxes" and "face_boxes" in a sample's json, else those of the things and the face parts
-    in its scene. gan_start: the first step of the GAN loss and its discriminator, or null for none.
+    in its scene. thing_weight: how often the pixels of an object's box count in L1. gan_start: the
+    first step of the GAN loss and its discriminator, or null for none.
     """
 
     perceptual: Path | None = None
@@ -103,6 +106,7 @@ class ImgSettings(VQSettings):
     object_weight: float = 0.0
     face: Path | None = None
     face_weight: float = 1.0
+    thing_weight: float = 1.0
     gan_start: int | None = None
     gan_weight: float = 0.8
     gan_warmup: int = 1000
@@ -111,6 +115,7 @@ class ImgSettings(VQSettings):
         super().__post_init__()
         for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
             check(name, getattr(self, name), 0)
+        check("thing_weight", self.thing_weight, 0)
         if self.object_weight and self.perceptual is None:
             raise ValueError(
                 f"object_weight: found {self.object_weight} without `perceptual`, the folder with "
@@ -120,7 +125,8 @@ class ImgSettings(VQSettings):
     def boxes(self) -> list[str]:
         """The names of the boxes that the losses look at."""
         faces = self.face is not None and self.face_weight > 0
-        return ["object_boxes"] * (self.object_weight > 0) + ["face_boxes"] * faces
+        objects = self.object_weight > 0 or self.thing_weight != 1
+        return ["object_boxes"] * objects + ["face_boxes"] * faces
 
 
 # ------------------------------------------------------------------ losses
@@ -147,7 +153,8 @@ class _Loss(nn.Module):
 class SegLoss(_Loss):
     def reconstruction_loss(self, batch: dict, logits: Tensor, step: int):
         s, layout = self.settings, self.model.config.layout
-        bce = label_bce(logits, batch["labels"], batch["edges"], layout, s.face_weight)
+        weights = s.face_weight, s.thing_weight
+        bce = label_bce(logits, batch["labels"], batch["edges"], layout, *weights)
         # label_bce is a mean over channels, nearly all of which are 0 in a pixel: their sum has the
         # size that the quantizer's loss is made for.
         return bce * self.model.config.channels, {"bce": bce}
@@ -169,6 +176,7 @@ class ImgLoss(_Loss):
             face_weight=s.face_weight,
             objects=self.lpips,
             object_weight=s.object_weight,
+            thing_weight=s.thing_weight,
             gan_weight=0.0 if critic is None else s.gan_weight,
             gan_start=s.gan_start or 0,
             gan_warmup=s.gan_warmup,

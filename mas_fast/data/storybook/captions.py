@@ -86,11 +86,15 @@ def _article(words: str) -> str:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a caption says of things: groups, None for a colour that it does not say, and the
-    relation of the first two."""
+    """What a caption says: groups, None for a colour that it does not say; the relation of the
+    first two; the place, None where it says none; hour and weather, the usual ones where it says
+    none."""
 
     groups: tuple[Group, ...]
     relation: str | None
+    place: str | None
+    hour: str
+    weather: str
 
 
 _NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.names
@@ -98,6 +102,11 @@ _NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.n
 _NUMBERS = {word: count for count, words in COUNTS.items() for word in words} | {"an": 1}
 _COLOR_WORDS = {name: name for name in COLORS} | COLOR_SYNONYMS
 _RELATION_WORDS = {phrase: name for name, phrases in RELATIONS.items() for phrase in phrases}
+_PLACE_WORDS = {phrase: place.name for place in PLACES.values() for phrase in place.phrases}
+_HOUR_WORDS, _WEATHER_WORDS = (
+    {phrase: name for name, phrases in table.items() for phrase in phrases}
+    for table in (HOURS, WEATHERS)
+)
 
 
 def _any(words) -> str:
@@ -124,4 +133,12 @@ def read_caption(caption: str) -> Claims:
     relation = None
     if len(found) == 2:
         relation = _RELATION_WORDS.get(text[found[0].end() : found[1].start()].strip())
-    return Claims(tuple(groups), relation)
+    hour = _said(_HOUR_WORDS, text) or next(iter(HOURS))
+    weather = _said(_WEATHER_WORDS, text) or next(iter(WEATHERS))
+    return Claims(tuple(groups), relation, _said(_PLACE_WORDS, text), hour, weather)
+
+
+def _said(phrases: dict[str, str], text: str) -> str | None:
+    """What the first of the phrases in the text stands for, the longest where several begin."""
+    match = re.search(rf"\b(?:{_any(phrases)})\b", text)
+    return match and phrases[match[0]]

@@ -46,16 +46,16 @@ def place_all(story: Story) -> list[Placed]:
     if not rest:
         return _row(story, [_members(first)], generator)
     second = rest[0]
+    if story.relation == "on":
+        seat = _row(story, [_members(second)], generator)[0]
+        sitter = _fitted(first, story, 0.8)
+        return [seat, replace(sitter, x=seat.x, y=seat.y - SEAT * seat.height, seated=True)]
     if KINDS[first.kind].where != KINDS[second.kind].where:
         placed = [p for g in story.groups for p in _row(story, [_members(g)], generator)]
         return sorted(placed, key=lambda p: p.y)
     if story.relation in ("front", "behind"):
         near, far = (first, second) if story.relation == "front" else (second, first)
         return _before(story, near, far, generator)
-    if story.relation == "on":
-        seat = _row(story, [_members(second)], generator)[0]
-        sitter = _fitted(first, story, 0.8)
-        return [seat, replace(sitter, x=seat.x, y=seat.y - SEAT * seat.height, seated=True)]
     order = [_members(first), _members(second)]
     if story.relation == "right" or (story.relation != "left" and generator.random() < 0.5):
         order.reverse()

@@ -90,13 +90,16 @@ def _draw(generator: np.random.Generator) -> Story:
     cold = season == "winter" or place == "snow"
     weathers = ("clear", "cloudy", "fog", "snowfall" if cold else "rain")
     weather = choose(weathers, (5, 2, 1, 2))
-    hour = choose(("day", "dusk", "night"), (6, 2, 2))
+    hours = ("day", "dusk") if weather == "fog" else ("day", "dusk", "night")  # else all is grey
+    hour = choose(hours, (6, 2, 2)[: len(hours)])
     relation, others = None, []
     if generator.random() < 0.5:
         others = [
             k
             for k in KINDS.values()
-            if can_be(k, place) and k.label != kind.label and k.where in (kind.where, AIR)
+            if can_be(k, place)
+            and k.label != kind.label
+            and (k.where in (kind.where, AIR) or _sits(kind, k))
         ]
     if others:
         other = choose(others, [_weight(kind, k) for k in others])
@@ -116,9 +119,13 @@ def _group(kind: Kind, count: int, choose) -> Group:
     return Group(kind.name, choose(kind.colors) if kind.colors else None, count)
 
 
+def _sits(kind: Kind, other: Kind) -> bool:
+    return kind.name in SEATS.get(other.name, ())
+
+
 def _weight(kind: Kind, other: Kind) -> int:
     """How often the second thing is this one: much is in the air, and few can sit on something."""
-    if kind.name in SEATS.get(other.name, ()):
+    if _sits(kind, other):
         return 15
     return 1 if other.where == AIR != kind.where else 3
 
@@ -126,13 +133,13 @@ def _weight(kind: Kind, other: Kind) -> int:
 def _relations(kind: Kind, other: Kind) -> list[str | None]:
     """What can be said of a first thing and a second one, the likelier more than once."""
     if kind.where != other.where:
-        return [None]
+        return ["on"] if _sits(kind, other) else [None]
     found = ["left", "right", "left", "right", "beside", None]
     if other.name == "house":
         found += ["front"] * 4
     if kind.name == "house":
         found += ["behind"] * 4
-    if kind.name in SEATS.get(other.name, ()):
+    if _sits(kind, other):
         found += ["on"] * 6
     return found
 

@@ -1,0 +1,193 @@
+"""A small segmenter of the storybook's pictures, to measure whether a picture follows its scene.
+
+    segmenter = load_segmenter("runs/storybook-segmenter")      # trained there first, if need be
+    classes = segmenter.segment(pictures)           # uint8 [64, 64] each, of pictures of 128 pixels
+
+It tells COCO's panoptic classes apart; a person is one with all its parts. It never sees a model's
+picture: it learns from freshly painted stories of the training split, half of them blurred, since a
+tokenizer's pictures lose their finest lines. The same recipe gives the same weights (on one machine
+and for one number of threads).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mas_fast.data.storybook.source import StorySource
+from mas_fast.faithfulness import class_map
+from mas_fast.files import replace_file
+from mas_fast.scene.labels import COCO_NAMES
+
+FILE, ENTRY = "segmenter.safetensors", "mas_fast"
+WIDTHS = (24, 48, 96, 128)  # at 1/2, 1/4, 1/8 and 1/16 of the picture
+HEAD = 32
+PROBED = 8  # stories
+CLASSES = len(COCO_NAMES)
+WEIGHED = 256  # stories in which classes are counted
+RAREST = 1e-4  # share of the pixels: what is rarer weighs no more
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the weights depend on. size: pixels of the painted stories, a multiple of 16."""
+
+    steps: int = 3000
+    batch: int = 8
+    size: int = 128
+    lr: float = 6e-3
+    seed: int = 0
+    version: int = 1  # of the network and of what is done to its pictures
+
+
+class Block(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1) -> None:
+        conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+        super().__init__(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Segmenter(nn.Module):
+    """A U-Net that reads 2 x 2 pixels at a time (150M multiplications for 128 pixels)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        *widths, deep = WIDTHS
+        self.down = nn.ModuleList(
+            Block(inputs, outputs, stride=1 if i == 0 else 2)
+            for i, (inputs, outputs) in enumerate(zip((12, *widths), WIDTHS, strict=True))
+        )
+        self.middle = nn.Sequential(Block(deep, deep), Block(deep, deep))
+        above = list(zip(WIDTHS[1:], widths, strict=True))[::-1]
+        self.across = nn.ModuleList(nn.Conv2d(below, width, 1) for below, width in above)
+        self.up = nn.ModuleList(
+            Block(width, HEAD if width == widths[0] else width) for _, width in above
+        )
+        self.head = nn.Conv2d(HEAD, CLASSES, 1)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 3, H, W] in [-1, 1], H and W multiples of 16 -> logits [B, 133, H / 2, W / 2]."""
+        y = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        kept = []
+        for block in self.down:
+            y = block(y)
+            kept.append(y)
+        y = y + self.middle(y)
+        for across, up, skip in zip(self.across, self.up, reversed(kept[:-1]), strict=True):
+            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
+        return self.head(y)
+
+    @torch.no_grad()
+    def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """uint8 [H / 2, W / 2] each, as faithfulness.class_map, from uint8 [H, W, 3]; H and W
+        multiples of 16. One at a time: no result depends on what is beside it."""
+        found = []
+        for picture in pictures:
+            found.append(self(_tensor(picture[None])).argmax(1)[0].to(torch.uint8).numpy())
+        return found
+
+
+def load_segmenter(
+    folder: str | os.PathLike, recipe: Recipe | None = None, *, progress: bool = False
+) -> Segmenter:
+    """The segmenter of that recipe: what `folder` holds, if it was made by it of stories that look
+    as they do now; else it is trained and written there. ValueError for a file that is no
+    segmenter's."""
+    recipe, file = recipe or Recipe(), Path(folder) / FILE
+    entry = _entry(recipe)
+    weights = _read(file, entry)
+    if weights is None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made = train(recipe, progress=progress).state_dict()
+        weights = {name: value.contiguous() for name, value in made.items()}
+        replace_file(file, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
+    model = Segmenter()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{file}: found other weights than a segmenter's") from error
+    return model.eval()
+
+
+def _entry(recipe: Recipe) -> str:
+    """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
+    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
+    for sample in stories:
+        checksum = zlib.crc32(sample.pixels, zlib.crc32(sample.scene.labels, checksum))
+    return json.dumps({**asdict(recipe), "stories": checksum})
+
+
+def _read(file: Path, entry: str) -> dict[str, Tensor] | None:
+    """None unless the file was made by that recipe."""
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, "pt") as content:
+            if (content.metadata() or {}).get(ENTRY) != entry:
+                return None
+            return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{file}: {error}, expected what this command wrote, or no file"
+        ) from error
+
+
+def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
+    """Each story is painted once. Classes weigh by the root of their rarity: a bird is 1% of its
+    picture, and mean IoU counts it like the sky. ImportError where skia is not installed."""
+    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = Segmenter().train()
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=recipe.steps + 1, pct_start=0.15
+    )
+    weights, steps = _weights(source), range(recipe.steps)
+    for step in tqdm(steps, "segmenter", unit="step", disable=not progress, dynamic_ncols=True):
+        pictures, labels = _batch(source, step * recipe.batch, recipe.batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(pictures).permute(0, 2, 3, 1)  # contiguous: channels are last
+        logits = logits.reshape(-1, CLASSES).float()
+        loss = F.cross_entropy(logits, labels.flatten(), weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def _weights(source: StorySource) -> Tensor:
+    """float32 [CLASSES], 1 on average over the pixels."""
+    _, labels = _batch(source, 0, min(WEIGHED, len(source)))
+    share = torch.bincount(labels.flatten(), minlength=CLASSES) / labels.numel()
+    weights = (share + RAREST).rsqrt()
+    return weights / (weights * share).sum()
+
+
+def _batch(source: StorySource, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """Pictures [B, 3, H, W], every other one blurred, and labels int64 [B, H / 2, W / 2]."""
+    samples = [source[index] for index in range(first, first + count)]
+    pictures = _tensor(np.stack([sample.pixels for sample in samples]))
+    blurred = F.avg_pool2d(F.pad(pictures[::2], (1, 1, 1, 1), mode="replicate"), 3, 1)
+    pictures[::2] = blurred
+    half = source.size // 2
+    labels = np.stack([class_map(sample.layers.resize(half, half).clean()) for sample in samples])
+    return pictures, torch.from_numpy(labels.astype(np.int64))
+
+
+def _tensor(pictures: np.ndarray) -> Tensor:
+    """uint8 [B, H, W, 3] -> [B, 3, H, W] in [-1, 1]."""
+    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

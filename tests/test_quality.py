@@ -1,0 +1,203 @@
+"""quality.py: a perfect model reaches every goal, one at random none; and `mas-fast eval`."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from mas_fast import cli
+from mas_fast.bpe import BPE
+from mas_fast.bundle import load_vq, save_bpe, save_gpt, save_vq
+from mas_fast.data.storybook.captions import captions
+from mas_fast.data.storybook.source import StorySource
+from mas_fast.data.storybook.story import story
+from mas_fast.evaluate import psnr, ssim
+from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
+from mas_fast.generated import Generation
+from mas_fast.gpt import GPT, preset
+from mas_fast.model import Model, load
+from mas_fast.quality import GOALS, _others, evaluate_storybook
+from mas_fast.scene import Scene, square
+from mas_fast.streams import Stream, Streams
+from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
+from mas_fast.vqvae import VQVAE
+from mas_fast.vqvae import preset as vq_preset
+
+torch.set_num_threads(1)
+COUNT = 12
+ROWS = (*METRICS, "VQ-SEG mIoU", "VQ-IMG PSNR", "VQ-IMG SSIM", "scene given, mIoU")
+ROWS += ("segmenter on true pictures, mIoU",)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A model at random: 24 + 64 + 64 tokens, scenes and pictures of 32 pixels."""
+    folder = tmp_path_factory.mktemp("bundles") / "random"
+    texts = [caption for n in range(40) for caption in captions(story("train", n))]
+    file = folder.with_name("captions.txt")
+    file.write_text("\n".join(texts))
+    bpe = BPE.train([file], vocab_size=300, length=24, progress=False)
+    save_bpe(folder, bpe)
+    streams = [Stream("text", 24, 300, pad=bpe.pad_id), Stream("seg", 64, 32, (8, 8))]
+    streams = Streams([*streams, Stream("img", 64, 64, (8, 8))])
+    save_gpt(folder, GPT.create(replace(preset("tiny"), streams=streams)))
+    generator = torch.Generator().manual_seed(1)
+    for name in ("seg", "img"):
+        tokenizer = VQVAE.create(replace(vq_preset(f"tiny-{name}"), resolution=32))
+        with torch.no_grad():
+            tokenizer.quantize.table.normal_(0, 1, generator=generator)
+        save_vq(folder, f"vq_{name}", tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(bundle) -> Model:
+    return load(bundle, engine="eager", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def truth(model) -> list[tuple[str, Scene, np.ndarray]]:
+    source = StorySource(COUNT, 32, "test")
+    samples = [source[n] for n in range(COUNT)]
+    return [(s.captions[0], square(s.scene, model.size), s.pixels) for s in samples]
+
+
+class Painter:
+    """The true scenes and pictures of the captions, whatever the tokenizers do."""
+
+    def __init__(self, model: Model, truth) -> None:
+        self.seg, self.img, self.path, self.size = model.seg, model.img, model.path, model.size
+        self.truth = {caption: (scene, pixels) for caption, scene, pixels in truth}
+        self.given = []
+
+    def generate(self, asked, *, scene, seed, progress) -> Generation:
+        self.given.append(scene)
+        scenes, pictures = zip(*(self.truth[caption] for caption in asked), strict=True)
+        images = [Image.fromarray(pixels) for pixels in pictures]
+        return Generation(images, list(scenes), list(asked), np.zeros((len(asked), 1)), seed)
+
+
+def true_segmenter(truth):
+    """Knows the true pictures; of all else it sees nothing."""
+    known = {pixels.tobytes(): class_map(scene) for _, scene, pixels in truth}
+
+    def segment(pictures):
+        unknown = np.full((32, 32), 70, np.uint8)  # a toaster
+        return [known.get(pixels.tobytes(), unknown) for pixels in pictures]
+
+    return segment
+
+
+def test_a_perfect_model_reaches_what_is_its_own(model, truth) -> None:
+    painter = Painter(model, truth)
+    found = evaluate_storybook(painter, true_segmenter(truth), count=COUNT, seed=3)
+    rows = {row.name: row for row in found.rows}
+    assert tuple(rows) == ROWS and set(GOALS) < set(rows)
+    expected = rates(faithfulness(*one) for one in truth)
+    assert {name: rows[name].value for name in METRICS} == pytest.approx(expected, nan_ok=True)
+    for name in ("recall", "precision", "counts", "left, right", "colours"):
+        assert rows[name].value > 0.85 and rows[name].reached, name
+        assert rows[name].floor < 0.4 and rows[name].ceiling < rows[name].value, name
+    assert rows["scene given, mIoU"].value == rows["segmenter on true pictures, mIoU"].value == 1
+    assert rows["scene given, mIoU"].floor < 0.5 and rows["scene given, mIoU"].ceiling == 0
+    assert rows["VQ-SEG mIoU"].reached is False and rows["recall, seen"].reached is None
+    assert painter.given[0] is None
+    assert painter.given[1] == [scene for _, scene, _ in truth]
+    assert found.seed == 3 and found.drawn.captions == [caption for caption, *_ in truth]
+
+
+def test_floors_are_of_other_captions(model, truth) -> None:
+    found = evaluate_storybook(Painter(model, truth), true_segmenter(truth), count=COUNT)
+    others = _others(COUNT)
+    assert sorted(others) == list(range(COUNT)) and (others != np.arange(COUNT)).all()
+    scores = [faithfulness(truth[m][0], *truth[n][1:]) for n, m in enumerate(others)]
+    floors = {row.name: row.floor for row in found.rows if row.name in METRICS}
+    assert floors == pytest.approx(rates(scores), nan_ok=True)
+
+
+def test_ceilings_and_tokenizers(model, bundle, truth) -> None:
+    found = evaluate_storybook(Painter(model, truth), true_segmenter(truth), count=COUNT)
+    rows = {row.name: row for row in found.rows}
+    img = load_vq(bundle, "vq_img")
+    x = torch.from_numpy(np.stack([p for *_, p in truth])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        y = img.decode(img.encode(x)).clamp(-1, 1)
+    assert rows["VQ-IMG PSNR"].value == pytest.approx(float(psnr(x, y).mean()), abs=0.02)
+    assert rows["VQ-IMG SSIM"].value == pytest.approx(float(ssim(x, y).mean()), abs=0.002)
+    scenes = model.seg.decode(model.seg.encode([s for _, s, _ in truth]))
+    pictures = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    told = zip((c for c, *_ in truth), scenes, pictures, strict=True)
+    ceilings = rates(faithfulness(*one) for one in told)
+    found = {name: rows[name].ceiling for name in METRICS}
+    assert found == pytest.approx(ceilings, nan_ok=True)
+
+
+def test_a_model_at_random_reaches_nothing(model, tmp_path) -> None:
+    segment = Segmenter().eval().segment
+    found = evaluate_storybook(model, segment, count=COUNT, seed=1)
+    assert not any(row.reached for row in found.rows)
+    again = evaluate_storybook(model, segment, count=COUNT, seed=1)
+    assert repr(found.rows) == repr(again.rows)
+    out = model.generate(found.truth.captions, seed=1)
+    assert found.drawn.scenes == out.scenes
+    out = model.generate(found.truth.captions, seed=1, scene=found.truth.scenes)
+    assert all(np.array_equal(a, b) for a, b in zip(found.given.pictures, out.images, strict=True))
+
+    found.save(tmp_path / "kept")  # the figures come from these files alone
+    told = (tmp_path / "kept" / "captions.txt").read_text().splitlines()
+    scores = []
+    for n, caption in enumerate(told):
+        scene = Scene.load(tmp_path / "kept" / f"{n:03}.scene.png")
+        picture = np.asarray(Image.open(tmp_path / "kept" / f"{n:03}.png"))
+        scores.append(faithfulness(caption, scene, picture))
+    kept = {row.name: row.value for row in found.rows if row.name in METRICS}
+    assert kept == pytest.approx(rates(scores), nan_ok=True)
+    assert found.sheet().width > found.sheet().height / 3
+
+
+def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
+    folder = tmp_path / "segmenter"
+    folder.mkdir()
+    entry = {ENTRY: _entry(Recipe())}  # else it would be trained
+    weights = {name: value.contiguous() for name, value in Segmenter().state_dict().items()}
+    save_file(weights, folder / FILE, entry)
+    texts, values = [], []
+    for name in "ab":
+        words = [
+            bundle,
+            "--captions",
+            4,
+            "--segmenter",
+            folder,
+            "--json",
+            tmp_path / f"{name}.json",
+        ]
+        words += ["--keep", tmp_path / name, "--sheet", tmp_path / f"{name}.png"]
+        words = ["mas-fast", "eval", "storybook", *map(str, words)]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+        texts.append(capsys.readouterr().out)
+        values.append(json.loads((tmp_path / f"{name}.json").read_text()))
+        assert len(list((tmp_path / name).iterdir())) == 9
+    assert texts[0] == texts[1] and values[0] == values[1]
+    assert "recall, unseen" in texts[0] and "0.800" in texts[0] and "no" in texts[0]
+    metrics = values[0]["metrics"]
+    assert tuple(metrics) == ROWS and values[0]["captions"] == 4
+    assert metrics["recall"]["goal"] == 0.9 and metrics["VQ-SEG mIoU"]["ceiling"] is None
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_mistakes(model) -> None:
+    with pytest.raises(ValueError, match="count: found 1, expected"):
+        evaluate_storybook(model, None, count=1)
+    flat = Painter(model, [])
+    flat.seg = None
+    with pytest.raises(ValueError, match="found a GPT without scenes, expected one with them"):
+        evaluate_storybook(flat, None)

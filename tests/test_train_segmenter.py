@@ -1,0 +1,120 @@
+"""training/segmenter.py: it learns, the same each time, and is kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mas_fast.data.storybook.source import StorySource
+from mas_fast.evaluate import ConfusionMatrix
+from mas_fast.faithfulness import class_map
+from mas_fast.training import segmenter as module
+from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
+
+torch.set_num_threads(1)
+SMALL = Recipe(steps=2, batch=2, size=32)
+
+
+def test_it_learns() -> None:
+    found = train(Recipe(steps=100, batch=4, size=32, lr=1e-2))
+    test = StorySource(30, 32, "test")
+    samples = [test[n] for n in range(len(test))]
+    guesses = found.segment([sample.pixels for sample in samples])
+    true = [class_map(sample.layers.resize(16, 16).clean()) for sample in samples]
+    right = np.mean(np.stack(guesses) == np.stack(true))
+    commonest = np.mean(np.stack(true) == np.bincount(np.stack(true).ravel()).argmax())
+    assert right > commonest + 0.2 and right > 0.5
+    matrix = ConfusionMatrix(module.CLASSES)
+    for guess, labels in zip(guesses, true, strict=True):
+        matrix.add(torch.from_numpy(guess), torch.from_numpy(labels))
+    assert (matrix.iou() > 0.3).sum() >= 3  # of several classes
+
+
+def test_what_is_rare_weighs_more() -> None:
+    source = StorySource(40, 32)
+    weights = module._weights(source)
+    _, labels = module._batch(source, 0, 40)
+    assert float(weights[labels].mean()) == pytest.approx(1, abs=1e-3)
+    share = torch.bincount(labels.flatten(), minlength=module.CLASSES) / labels.numel()
+    order = share.argsort()
+    assert (weights[order].diff() <= 1e-6).all() and weights[0] > 2 * weights[119]  # person, sky
+    assert weights.isfinite().all()
+
+
+def test_shapes() -> None:
+    model = Segmenter().eval()
+    assert model(torch.zeros(2, 3, 64, 32)).shape == (2, 133, 32, 16)
+    pictures = [np.full((64, 64, 3), value, np.uint8) for value in (0, 200)]
+    found = model.segment(pictures)
+    assert [labels.shape for labels in found] == [(32, 32)] * 2
+    assert all(labels.dtype == np.uint8 and labels.max() < 133 for labels in found)
+    assert np.array_equal(found[1], model.segment(pictures[1:])[0])
+
+
+def test_the_same_recipe_gives_the_same_weights() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = train(SMALL).state_dict()
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(6)
+    again, other = train(SMALL).state_dict(), train(replace(SMALL, seed=1)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_half_of_the_pictures_are_blurred() -> None:
+    source = StorySource(4, 32)
+    pictures, labels = module._batch(source, 0, 4)
+    for n, picture in enumerate(pictures):
+        whole = torch.equal(((picture + 1) * 127.5).round().byte(), _bytes(source[n].pixels))
+        assert whole == (n % 2 == 1)
+        assert abs(float(picture.mean() - module._tensor(source[n].pixels[None]).mean())) < 0.02
+        assert torch.equal(labels[n].byte(), _labels(source[n]))
+
+
+def _bytes(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _labels(sample) -> torch.Tensor:
+    return torch.from_numpy(class_map(sample.scene.resize(16, 16)))
+
+
+def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> None:
+    made = []
+    monkeypatch.setattr(module, "train", lambda recipe, **_: made.append(recipe) or train(recipe))
+    first = load_segmenter(tmp_path / "kept", SMALL)
+    assert not first.training
+    again = load_segmenter(tmp_path / "kept", SMALL)
+    assert made == [SMALL] and not again.training
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    other = replace(SMALL, steps=1)
+    load_segmenter(tmp_path / "kept", other)
+    load_segmenter(tmp_path / "kept", other)
+    assert made == [SMALL, other]
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == [FILE]
+
+
+def test_it_is_made_anew_for_another_drawing(monkeypatch) -> None:
+    before = module._entry(SMALL)
+    assert module._entry(SMALL) == before != module._entry(replace(SMALL, size=48))
+    read = StorySource.read
+
+    def other(self, index):
+        sample = read(self, index)
+        return replace(sample, photo=sample.photo // 2) if index == 7 else sample
+
+    monkeypatch.setattr(StorySource, "read", other)
+    assert module._entry(SMALL) != before
+
+
+def test_other_files(tmp_path) -> None:
+    (tmp_path / FILE).write_bytes(b"GIF89a")
+    with pytest.raises(ValueError, match=f"{FILE}: .*, expected what this command wrote"):
+        load_segmenter(tmp_path, SMALL)
+    save_file({"a": torch.zeros(1)}, tmp_path / FILE, {ENTRY: module._entry(SMALL)})
+    with pytest.raises(ValueError, match=f"{FILE}: found other weights than a segmenter's"):
+        load_segmenter(tmp_path, SMALL)
