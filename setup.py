@@ -2,7 +2,7 @@
 
 `pip install -e .`                       with build isolation
 `pip install -e . --no-build-isolation`  with the torch, pybind11, cmake and ninja installed here
-`MAS_FAST_TORCH=0 pip install .`         a package that neither contains nor requires torch
+`MAS_FAST_TORCH=0 pip install ".[onnx]"` a package that neither contains nor requires torch
 `MAS_FAST_CUDA=0 pip install -e .`       no CUDA code even if torch has CUDA and nvcc is found;
                                          1: CUDA code, or an error that says what is missing
 """

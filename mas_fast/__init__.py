@@ -11,7 +11,7 @@ import importlib
 
 __version__ = "0.1.0"
 _MODEL = ["generate", "load"]
-__all__ = ["bundle", "generation", "gpt", "model", "ops", "reference", "streams", *_MODEL]
+__all__ = ["bundle", "deploy", "generation", "gpt", "model", "ops", "reference", "streams", *_MODEL]
 
 
 def __getattr__(name: str):

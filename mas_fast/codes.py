@@ -3,9 +3,9 @@
     pixels = decode_pictures(load_vq("my-bundle", "vq_img"), codes)     # uint8 [H, W, 3] each
     scenes = decode_scenes(load_vq("my-bundle", "vq_seg"), codes)       # Scene each
     codes = encode_scenes(load_vq("my-bundle", "vq_seg"), scenes)
+    codec = TorchCodec("vq_seg", load_vq("my-bundle", "vq_seg"))        # the same with arrays
 
-One at a time: memory does not grow with their number, and no result depends on what is beside it
-(a library may take another convolution for another batch, and a value between two bytes moves).
+One at a time, as codec.py says.
 """
 
 from __future__ import annotations
@@ -16,8 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mas_fast.codec import Codec, Item
 from mas_fast.scene import Scene, layout_named
 from mas_fast.vqvae import VQVAE
+
+
+class TorchCodec(Codec):
+    """A VQVAE, on any device, as a Codec."""
+
+    def __init__(self, what: str, model: VQVAE) -> None:
+        super().__init__(what, model.config)
+        self.model = model
+
+    def _encode(self, item: Item) -> np.ndarray:
+        encode = encode_scenes if isinstance(item, Scene) else encode_pictures
+        return encode(self.model, [item]).cpu().numpy()
+
+    def _decode(self, codes: np.ndarray) -> Item:
+        decode = decode_pictures if self.config.input == "image" else decode_scenes
+        return decode(self.model, torch.from_numpy(codes))[0]
 
 
 @torch.no_grad()
@@ -52,6 +69,14 @@ def encode_scenes(model: VQVAE, scenes: Sequence[Scene]) -> Tensor:
         maps = (torch.from_numpy(array).to(model.device) for array in (scene.labels, scene.edges))
         codes.append(model.encode(tuple(one[None] for one in maps)))
     return torch.cat(codes)
+
+
+@torch.no_grad()
+def encode_pictures(model: VQVAE, pixels: Sequence[np.ndarray]) -> Tensor:
+    """int64 [B, h, w], on the model's device, from uint8 [H, W, 3] each, of one size. ValueError as
+    for VQVAE.encode."""
+    images = (torch.tensor(one, device=model.device).permute(2, 0, 1) for one in pixels)
+    return torch.cat([model.encode((one.float() / 127.5 - 1)[None]) for one in images])
 
 
 def pictures(images: Tensor) -> list[np.ndarray]:

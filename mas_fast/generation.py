@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Protocol
@@ -25,13 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mas_fast import native, ops
+from mas_fast import cpp_engine, ops
 from mas_fast.bundle import load_gpt, read_config, read_weights
+from mas_fast.cpp_engine import Progress
 from mas_fast.gpt import GPT
 from mas_fast.request import Request, request
 from mas_fast.streams import Streams, check_int
-
-Progress = Callable[[int, int], object]
 
 
 class Run(Protocol):
@@ -122,63 +121,24 @@ class _EagerRun:
         return torch.where(forced >= 0, forced, drawn)
 
 
-class CppEngine:
-    """mas_fast._engine.Engine over the packed weights of a GPT or of the bundle at a path.
+class CppEngine(cpp_engine.CppEngine):
+    """cpp_engine.CppEngine, with its options, of a GPT or of the bundle at a path, which is mapped,
+    not loaded. Its runs' tokens are tensors."""
 
-    dtype: "fp32", "bf16" or "int8", kv_dtype the same; threads 0: all cores; isa "": the best (see
-    mas_fast._engine). A bundle is mapped, not loaded. ImportError where the engine was not built.
-    """
-
-    def __init__(
-        self,
-        model: GPT | str | os.PathLike,
-        *,
-        dtype: str = "int8",
-        kv_dtype: str = "bf16",
-        threads: int = 0,
-        isa: str = "",
-    ) -> None:
+    def __init__(self, model: GPT | str | os.PathLike, **options) -> None:
         if isinstance(model, GPT):
-            config, weights = model.config, _numpy_weights(model)
+            super().__init__(model.config, _numpy_weights(model), **options)
         else:
-            config, weights = read_config(model), read_weights(model)
-        self.streams = config.streams
-        self.native = native.engine().Engine(
-            config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
-        )
+            super().__init__(read_config(model), read_weights(model), **options)
 
     def start(self, what: Request) -> Run:
-        names = ("guidance", "temperature", "top_k", "top_p")
-        lists = {name: [getattr(how, name) for how in what.sampling] for name in names}
-        vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
-        lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
-        return _CppRun(
-            self.native.start(
-                what.forced,
-                what.null,
-                samples=what.samples,
-                first_sample=what.first_sample,
-                seed=what.seed,
-                stop=what.stop,
-                **lists,
-            )
-        )
+        return _CppRun(super().start(what).run)
 
 
-class _CppRun:
-    def __init__(self, run) -> None:
-        self.run, self.stop = run, run.stop
-
-    @property
-    def position(self) -> int:
-        return self.run.position
-
+class _CppRun(cpp_engine.CppRun):
     @property
     def tokens(self) -> Tensor:
-        return torch.from_numpy(self.run.tokens.astype(np.int64))
-
-    def advance(self, count: int = 0, progress: Progress | None = None) -> int:
-        return self.run.advance(count, progress)
+        return torch.from_numpy(super().tokens)
 
 
 def _numpy_weights(model: GPT) -> Iterator[tuple[str, np.ndarray]]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mas_fast.bundle import load_vq
-from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
+from mas_fast.codes import TorchCodec
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix, ImageQuality
 from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
@@ -36,7 +36,6 @@ from mas_fast.reconstruction import spread
 from mas_fast.scene import MINI158, Scene, square
 from mas_fast.sheet import sheet
 from mas_fast.streams import check_int
-from mas_fast.vqvae import VQVAE
 
 GOALS = {
     "recall": 0.9,
@@ -174,11 +173,12 @@ def evaluate_storybook(
         truth.scenes.append(square(sample.layers.clean(), model.size))
         truth.pictures.append(sample.pixels)
 
-    img = load_vq(model.path, "vq_img", model.img.device, torch.float32)
+    whole = load_vq(model.path, "vq_img", model.img.model.device, torch.float32)
+    img = TorchCodec(f"{model.path}: vq_img", whole)  # the model's own has no encoder
     through = Drawn(truth.captions, [], [])
     for scene, picture in zip(bar(truth.scenes, "tokenizers"), truth.pictures, strict=True):
-        through.scenes += decode_scenes(model.seg, encode_scenes(model.seg, [scene]))
-        through.pictures += decode_pictures(img, _encode(img, picture))
+        through.scenes += model.seg.decode(model.seg.encode([scene]))
+        through.pictures += img.decode(img.encode([picture]))
 
     def drawn(scene: list[Scene] | None) -> Drawn:
         out = model.generate(truth.captions, scene=scene, seed=seed, progress=progress)
@@ -189,10 +189,6 @@ def evaluate_storybook(
     rows = _faithful(ours, through, others) + _tokenizers(truth, through, others)
     rows += _followed(truth, given, through, others, segment)
     return Quality(str(model.path), seed, rows, truth, ours, given)
-
-
-def _encode(img: VQVAE, picture: np.ndarray) -> Tensor:
-    return img.encode(_tensor(picture).to(img.device)).cpu()
 
 
 def _tensor(picture: np.ndarray) -> Tensor:

@@ -89,7 +89,36 @@ def run_interpreted():
 
 
 @pytest.fixture(scope="session")
+def scene():
+    """24 x 32 pixels with three labels."""
+    import numpy as np
+
+    from mas_fast.scene import Layers
+
+    labels = np.full((24, 32), 119, np.uint8)
+    labels[10:] = 125
+    labels[6:18, 12:20] = 16
+    return Layers(labels).clean()
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
+    """See make_tiny_bundle."""
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def deployed(tiny_bundle, tmp_path_factory) -> Path:
+    """The same with ONNX files instead of its tokenizers' weights."""
+    pytest.importorskip("onnxscript")
+    from mas_fast.export import export_onnx
+
+    folder = tmp_path_factory.mktemp("bundles") / "deployed"
+    export_onnx(tiny_bundle, folder, dtypes=["fp32"])
+    return folder
+
+
+def make_tiny_bundle(folder: Path) -> Path:
     """A whole bundle at random, whose logits have a spread of about 2, so that what it is told
     matters: 8 + 16 + 16 tokens, pictures of 16 pixels."""
     from dataclasses import replace
@@ -103,7 +132,6 @@ def tiny_bundle(tmp_path_factory) -> Path:
     from mas_fast.vqvae import VQVAE
     from mas_fast.vqvae import preset as vq_preset
 
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
     texts = ["A red house beside the lake", "Two dogs on a long road at dusk"]
     file = folder.with_name("captions.txt")
     file.write_text("\n".join(texts * 4))

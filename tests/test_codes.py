@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
+from mas_fast.codes import (
+    TorchCodec,
+    decode_pictures,
+    decode_scenes,
+    encode_pictures,
+    encode_scenes,
+)
 from mas_fast.scene import MAS159, MINI158, Scene
 from mas_fast.vq_config import VQConfig
 from mas_fast.vqvae import VQVAE, preset
@@ -81,3 +87,25 @@ def test_a_tokenizer_without_a_layout_is_refused() -> None:
         encode_scenes(model, [Scene(np.zeros((32, 32), np.uint8), np.zeros((32, 32), bool))])
     with pytest.raises(ValueError, match="of 'image' without a layout"):
         decode_scenes(VQVAE.create(preset("tiny-img")), codes(SEG))
+
+
+def test_pictures_are_encoded_between_minus_one_and_one() -> None:
+    model = VQVAE.create(preset("tiny-img")).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    found = encode_pictures(model, list(pixels))
+    images = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    assert torch.equal(found, model.encode(images)) and len(found.unique()) > 1
+
+
+def test_a_codec_is_both_ways() -> None:
+    model = VQVAE.create(preset("tiny-img")).eval()
+    codec = TorchCodec("vq_img", model)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    found = codec.encode(pixels)
+    assert np.array_equal(found, encode_pictures(model, list(pixels)).numpy())
+    expected = decode_pictures(model, torch.from_numpy(found))
+    assert np.array_equal(codec.decode(found), expected)
+    codec = TorchCodec("vq_seg", VQVAE.create(SEG).eval())
+    (scene,) = codec.decode(codes(SEG, 1).numpy())
+    assert scene == decode_scenes(codec.model, codes(SEG, 1))[0]
+    assert np.array_equal(codec.encode([scene]), encode_scenes(codec.model, [scene]).numpy())

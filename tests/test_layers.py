@@ -24,8 +24,9 @@ LAYERS = (
     ("attention", "cross_entropy", "label_table"),
     ("ops",),
     ("quantizer",),
-    ("gpt", "vqvae", "losses", "perceptual", "discriminator"),
-    ("mindalle", "bundle", "codes", "onnx_files", "onnx_graphs")
+    ("gpt", "vqvae", "losses", "perceptual", "discriminator")
+    + ("codec", "codes_file", "onnx_files"),
+    ("mindalle", "bundle", "codes", "onnx_graphs", "onnx_session", "cpp_engine")
     + ("data.shards", "data.images", "data.boxes", "data.samples")
     + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
     + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
@@ -38,12 +39,12 @@ LAYERS = (
     + ("data.coco", "data.folders", "data.sources", "data.download", "data.regions")
     + ("data.crops",),
     ("parity",),
-    ("generation", "deploy", "importers", "export", "data.segmenters.base")
+    ("generation", "painter", "onnx_codec", "importers", "export", "data.segmenters.base")
     + ("data.segmenters", "data.segmenters.schp_network", "data.segmenters.schp")
     + ("data.segmenters.face", "data.segmenters.truth")
     + ("data.recipes", "data.statistics", "data.workers", "data.prepare")
     + ("data.encode", "data.report"),
-    ("evaluate", "faithfulness", "model"),
+    ("evaluate", "faithfulness", "model", "deploy"),
     ("reconstruction",),
     ("quality",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
@@ -51,7 +52,8 @@ LAYERS = (
     + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
     + ("training.plan", "training.pipeline", "training.segmenter")
     + ("info", "bench"),
-    ("cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate"),
+    ("cli.runtime", "cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate")
+    + ("cli.codes",),
     ("cli",),
 )
 PLACE = {name: (layer, i) for layer, names in enumerate(LAYERS) for i, name in enumerate(names)}
@@ -167,10 +169,11 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     "module",
     ["native", "streams", "captions", "bpe", "config", "vq_config", "request", "bundle", "info"]
+    + ["cli", "generated", "onnx_files", "cpp_engine", "codec", "codes_file", "painter"]
     + [
-        "cli",
-        "generated",
-        "onnx_files",
+        "onnx_session",
+        "onnx_codec",
+        "deploy",
         "scene.open",
         "data.shards",
         "data.prepare",

@@ -15,8 +15,8 @@ from mas_fast.bundle import load_bpe, load_gpt, load_vq, save_bpe, save_gpt, sav
 from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.generation import CppEngine, generate_tokens
 from mas_fast.gpt import GPT
-from mas_fast.model import ROWS, Model, generate, load
-from mas_fast.scene import Layers, Scene
+from mas_fast.model import Model, generate, load
+from mas_fast.painter import ROWS
 from mas_fast.streams import Streams
 from mas_fast.vqvae import VQVAE, preset
 
@@ -36,14 +36,6 @@ def model(tiny_bundle) -> Model:
 @pytest.fixture
 def copy(tiny_bundle, tmp_path):
     return shutil.copytree(tiny_bundle, tmp_path / "copy")
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    labels = np.full((24, 32), 119, np.uint8)
-    labels[10:] = 125
-    labels[6:18, 12:20] = 16
-    return Layers(labels).clean()
 
 
 def same(a, b) -> bool:
@@ -114,7 +106,7 @@ def test_a_given_scene_is_encoded_and_kept(model, tiny_bundle, scene, tmp_path) 
     assert len(codes.unique()) > 1
     out = model.generate(HOUSE, scene=scene, num_images=2, seed=3)
     assert np.array_equal(out.tokens[:, 8:24], np.tile(codes.flatten().numpy(), (2, 1)))
-    assert out.scenes == decode_scenes(model.seg, codes.repeat(2, 1, 1))
+    assert out.scenes == decode_scenes(model.seg.model, codes.repeat(2, 1, 1))
     assert not np.array_equal(out.tokens[0, 24:], out.tokens[1, 24:])
     assert not np.array_equal(out.tokens[0, 24:], model.generate(HOUSE, seed=3).tokens[0, 24:])
     scene.save(tmp_path / "scene.png")
@@ -132,7 +124,7 @@ def test_a_scene_for_each_caption(model, scene) -> None:
 
 def test_what_a_generation_made_can_be_painted_again(model) -> None:
     first = model.generate(HOUSE)
-    codes = encode_scenes(model.seg, first.scenes).flatten(1).numpy()
+    codes = encode_scenes(model.seg.model, first.scenes).flatten(1).numpy()
     again = model.generate(DOGS, scene=first.scenes[0])
     assert np.array_equal(again.tokens[:, 8:24], codes)
 

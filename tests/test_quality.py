@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from mas_fast import cli
 from mas_fast.bpe import BPE
 from mas_fast.bundle import load_vq, save_bpe, save_gpt, save_vq
-from mas_fast.codes import decode_scenes, encode_scenes
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.story import story
@@ -130,7 +129,7 @@ def test_ceilings_and_tokenizers(model, bundle, truth) -> None:
         y = img.decode(img.encode(x)).clamp(-1, 1)
     assert rows["VQ-IMG PSNR"].value == pytest.approx(float(psnr(x, y).mean()), abs=0.02)
     assert rows["VQ-IMG SSIM"].value == pytest.approx(float(ssim(x, y).mean()), abs=0.002)
-    scenes = decode_scenes(model.seg, encode_scenes(model.seg, [s for _, s, _ in truth]))
+    scenes = model.seg.decode(model.seg.encode([s for _, s, _ in truth]))
     pictures = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     told = zip((c for c, *_ in truth), scenes, pictures, strict=True)
     ceilings = rates(faithfulness(*one) for one in told)

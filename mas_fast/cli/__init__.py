@@ -10,6 +10,7 @@ import typer
 
 import mas_fast
 from mas_fast.cli.bundle import export_commands, import_
+from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.eval import commands as eval_commands
 from mas_fast.cli.generate import generate
@@ -47,6 +48,8 @@ def root(
 
 
 app.command()(generate)
+app.command()(encode)
+app.command()(decode)
 
 
 @app.command()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mas_fast.cli.runtime import Provider, Runtime, check_runtime, load_torch
+
 if TYPE_CHECKING:
     from PIL import Image
     from rich.console import Console
 
-    from mas_fast.model import Model
+    from mas_fast.painter import Painter
 
 WIDTH = 64  # columns of the preview, at most
 
@@ -58,13 +60,20 @@ def generate(
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
     ] = None,
+    runtime: Runtime = "torch",
     engine: Annotated[
-        str | None, typer.Option(help="`cpp` or `eager`; by default cpp on a CPU.")
+        str | None, typer.Option(help="With torch: `cpp` or `eager`; by default cpp on a CPU.")
     ] = None,
     dtype: Annotated[
         str, typer.Option(help="In which the GPT computes: fp32, bf16, with cpp also int8.")
     ] = "fp32",
-    device: Annotated[str | None, typer.Option(help="By default a GPU where there is one.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="With torch; by default a GPU where there is one.")
+    ] = None,
+    provider: Provider = None,
+    graphs: Annotated[
+        str | None, typer.Option(help="With onnx: fp32 or fp16, the files that run. [fp32]")
+    ] = None,
     threads: Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")] = 0,
     preview: Annotated[
         bool, typer.Option(help="Show it in the terminal too, where that has 24-bit colours.")
@@ -107,7 +116,12 @@ def generate(
     elif scene_json is not None:
         raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
 
-    out = _load(model, device=device, dtype=dtype, engine=engine, threads=threads).generate(
+    torch_only = {"engine": engine, "device": device}
+    onnx_only = {"provider": provider or None, "graphs": graphs}
+    check_runtime(runtime, torch=torch_only, onnx=onnx_only)
+    options = torch_only if runtime == "torch" else onnx_only
+    painter = _load(runtime, model, dtype=dtype, threads=threads, **options)
+    out = painter.generate(
         captions, num_images=num_images, scene=scene, seed=seed, progress=True, **drawing
     )
     files = out.save(output)
@@ -122,14 +136,18 @@ def generate(
         typer.echo(f"written: {file}")
 
 
-def _load(path: Path, *, threads: int, **options) -> Model:
-    import torch
+def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> Painter:
+    if runtime == "onnx":
+        from mas_fast.deploy import Pipeline
 
+        graphs = options["graphs"] or "fp32"
+        return Pipeline(
+            path, providers=options["provider"], dtype=graphs, weights=dtype, threads=threads
+        )
+    load_torch(threads)
     from mas_fast.model import load
 
-    if threads > 0:
-        torch.set_num_threads(threads)
-    return load(path, threads=threads, **options)
+    return load(path, dtype=dtype, threads=threads, **options)
 
 
 def show(image: Image.Image, console: Console) -> None:

@@ -1,0 +1,39 @@
+"""What the commands of both runtimes share: PyTorch, or ONNX files without it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+RUNTIMES = ("torch", "onnx")
+Runtime = Annotated[
+    str, typer.Option(help="`torch`, or `onnx`: the bundle's ONNX files, without torch.")
+]
+Provider = Annotated[
+    list[str] | None,
+    typer.Option(help="With onnx: tensorrt, cuda, cpu; may come twice. By default what is here."),
+]
+
+
+def check_runtime(runtime: str, **only: dict[str, object]) -> None:
+    """ValueError unless `runtime` is one, and for options that the other one alone takes: `only`
+    has those of each that were given, by name."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"--runtime: found {runtime!r}, expected one of {list(RUNTIMES)}")
+    for other, options in only.items():
+        for name, value in options.items():
+            if other != runtime and value is not None:
+                found = f"found {value!r} with --runtime {runtime}"
+                raise ValueError(f"--{name}: {found}, expected it with --runtime {other} only")
+
+
+def load_torch(threads: int) -> None:
+    """Import torch, for as many threads; 0: all cores. ImportError says what does without it."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{error}; without it: --runtime onnx") from error
+
+    if threads > 0:
+        torch.set_num_threads(threads)

@@ -1,0 +1,98 @@
+"""What turns pictures or scenes into codes and back, whatever computes it. No torch.
+
+    codes = codec.encode([picture])          # int64 [1, h, w]
+    (picture,) = codec.decode(codes)         # uint8 [H, W, 3], or a Scene
+
+One at a time: memory does not grow with their number, and no result depends on what is beside it
+(a library may take another convolution for another batch, and a value between two bytes moves).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from mas_fast.scene import Scene
+from mas_fast.streams import Stream
+from mas_fast.vq_config import VQConfig
+
+Item = np.ndarray | Scene
+
+
+class Codec(ABC):
+    """A tokenizer of the given config; a runtime makes one of it. what: how errors call it.
+
+    An item is a picture, uint8 [H, W, 3], RGB, or, of labels in a layout, a Scene; H and W are the
+    config's resolution. ValueError for labels without a layout.
+    """
+
+    def __init__(self, what: str, config: VQConfig) -> None:
+        if config.input == "labels" and config.layout is None:
+            raise ValueError(f"{what}: found no layout of scenes, expected mini158 or mas159")
+        self.what, self.config = what, config
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of an item's codes."""
+        side = self.config.resolution // self.config.f
+        return side, side
+
+    def fit(self, stream: Stream) -> None:
+        """ValueError unless the stream has this codec's codes, in its grid."""
+        codes, (side, _) = self.config.codes, self.grid
+        if (codes, self.grid) != (stream.vocab, stream.grid):
+            found = f"found {codes} codes in a grid of {side} x {side}"
+            expected = f"expected {stream.vocab} in {stream.grid}, as the GPT has"
+            raise ValueError(f"{self.what}: {found}, {expected}")
+
+    def encode(self, items: Sequence[Item | Image.Image]) -> np.ndarray:
+        """int64 [N, h, w]. A picture may be Pillow's. ValueError says what is unfit."""
+        if isinstance(items, Scene | Image.Image) or not len(items):
+            raise ValueError(f"{self.what}: found {items!r:.80}, expected a list, not empty")
+        return np.concatenate([self._encode(self._checked(n, x)) for n, x in enumerate(items)])
+
+    def decode(self, codes: np.ndarray) -> list[Item]:
+        """An item for each of the codes, integers [N, h, w]. ValueError says what is unfit."""
+        codes = np.asarray(codes)
+        if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[1:] != self.grid:
+            expected = f"expected integers [N, {self.grid[0]}, {self.grid[1]}]"
+            raise ValueError(f"{self.what}: found codes {_shape(codes)}, {expected}")
+        wrong = codes[(codes < 0) | (codes >= self.config.codes)]
+        if len(wrong):
+            allowed = f"0 to {self.config.codes - 1}"
+            raise ValueError(f"{self.what}: found the code {wrong[0]}, expected {allowed}")
+        return [self._decode(one[None].astype(np.int64)) for one in codes]
+
+    @abstractmethod
+    def _encode(self, item: Item) -> np.ndarray:
+        """int64 [1, h, w] of a checked item; a scene is in the config's layout."""
+
+    @abstractmethod
+    def _decode(self, codes: np.ndarray) -> Item:
+        """The item of checked codes, int64 [1, h, w]."""
+
+    def _checked(self, n: int, item: Item | Image.Image) -> Item:
+        where, size = f"{self.what}: item {n + 1}", self.config.resolution
+        if self.config.input == "labels":
+            if not isinstance(item, Scene):
+                raise ValueError(f"{where}: found {_shape(item)}, expected a Scene")
+            if (item.height, item.width) != (size, size):
+                found = f"found a scene of {item.height} x {item.width}"
+                raise ValueError(f"{where}: {found}, expected {size} x {size}")
+            return item.to(self.config.layout)
+        if isinstance(item, Image.Image):
+            item = np.array(item.convert("RGB"))
+        shape = (size, size, self.config.channels)
+        if not isinstance(item, np.ndarray) or (item.dtype, item.shape) != (np.uint8, shape):
+            expected = f"expected a picture, uint8 {list(shape)}"
+            raise ValueError(f"{where}: found {_shape(item)}, {expected}")
+        return item
+
+
+def _shape(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {list(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,80 @@
+"""The C++ engine: a config and its weights made ready to draw tokens. No torch.
+
+engine = CppEngine(read_config("my-bundle"), read_weights("my-bundle"), dtype="int8")
+run = engine.start(request(engine.streams, prompt, guidance=3.0))
+run.advance()
+run.tokens                                                # int64 [B * samples, S]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from mas_fast import native
+from mas_fast.config import GPTConfig
+from mas_fast.request import Request
+
+Progress = Callable[[int, int], object]
+
+
+class CppEngine:
+    """mas_fast._engine.Engine over packed weights, for any number of runs.
+
+    weights: as bundle.read_weights. dtype: "fp32", "bf16" or "int8", kv_dtype the same; threads 0:
+    all cores; isa "": the best (see mas_fast._engine). ImportError where the engine was not built.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        weights: Iterable[tuple[str, np.ndarray]],
+        *,
+        dtype: str = "int8",
+        kv_dtype: str = "bf16",
+        threads: int = 0,
+        isa: str = "",
+    ) -> None:
+        self.streams = config.streams
+        self.native = native.engine().Engine(
+            config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
+        )
+
+    def start(self, what: Request) -> CppRun:
+        names = ("guidance", "temperature", "top_k", "top_p")
+        lists = {name: [getattr(how, name) for how in what.sampling] for name in names}
+        vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
+        lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
+        return CppRun(
+            self.native.start(
+                what.forced,
+                what.null,
+                samples=what.samples,
+                first_sample=what.first_sample,
+                seed=what.seed,
+                stop=what.stop,
+                **lists,
+            )
+        )
+
+
+class CppRun:
+    """A generation under way, as generation.Run, its tokens in an array."""
+
+    def __init__(self, run) -> None:
+        self.run, self.stop = run, run.stop
+
+    @property
+    def position(self) -> int:
+        return self.run.position
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """int64 [B * samples, S]; -1 where not yet drawn."""
+        return self.run.tokens.astype(np.int64)
+
+    def advance(self, count: int = 0, progress: Progress | None = None) -> int:
+        """Go on by `count` positions (0: to the end), calling progress(position, stop) after each.
+        Returns the position reached."""
+        return self.run.advance(count, progress)

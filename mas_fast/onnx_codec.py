@@ -1,0 +1,94 @@
+"""A bundle's tokenizer by its ONNX files. No torch.
+
+codec = OnnxCodec("my-bundle", "vq_img", providers=["cuda"])
+codec.decode(codec.encode([picture]))                            # codec.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mas_fast.bundle import read_vq_config
+from mas_fast.codec import Codec, Item
+from mas_fast.onnx_files import FOLDER, file_name, read_metadata, sha256
+from mas_fast.onnx_session import Session
+from mas_fast.scene import Scene, layout_named
+
+
+class OnnxCodec(Codec):
+    """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`; its files are opened when they
+    are first used.
+
+    providers, threads: as Session. dtype: "fp32" or "fp16", of the files. ValueError for a bundle
+    that is none, and, when they are opened, for files that are missing, broken, or made from
+    another tokenizer than config.json, VQ weights beside it, or the other part say.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        name: str,
+        *,
+        providers: str | Sequence[str] | None = None,
+        dtype: str = "fp32",
+        threads: int = 0,
+    ) -> None:
+        super().__init__(f"{path}: {name}", read_vq_config(path, name))
+        file_name(name, "decoder", dtype)  # checks dtype
+        self.path, self.name, self.dtype = Path(path), name, dtype
+        self._providers, self._threads = providers, threads
+        self._bundle: str | None = None
+        self.sessions: dict[str, Session] = {}  # by name of the file, as far as opened
+
+    def open(self, part: str) -> Session:
+        """The encoder or the decoder."""
+        name = file_name(self.name, part, self.dtype)
+        if name not in self.sessions:
+            self.sessions[name] = self._open(self.path / FOLDER / name, part)
+        return self.sessions[name]
+
+    @property
+    def bundle(self) -> str:
+        """The SHA-256 of the weights that the files opened so far were made from. ValueError before
+        the first one."""
+        if self._bundle is None:
+            raise ValueError(f"{self.what}: found no open graph, expected one: call open before")
+        return self._bundle
+
+    def _open(self, file: Path, part: str) -> Session:
+        if not file.is_file():
+            there = sorted(other.name for other in file.parent.glob("*.onnx"))
+            expected = f"expected what `mas-fast export onnx {self.path} -o {self.path}` makes"
+            raise ValueError(f"{file}: found no such file, beside it {there}, {expected}")
+        session = Session(file, self._providers, self._threads)
+        found = read_metadata(session.inference, file)
+        found.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
+        weights = self.path / f"{self.name}.safetensors"
+        own = self._bundle or (sha256(weights) if weights.is_file() else found.bundle)
+        if found.bundle != own:
+            raise ValueError(
+                f"{file}: found a graph of other weights, whose SHA-256 is {found.bundle}, "
+                f"expected {own}, as {self.name} of this bundle has: export it again"
+            )
+        self._bundle = own
+        return session
+
+    def _encode(self, item: Item) -> np.ndarray:
+        if isinstance(item, Scene):
+            return self.open("encoder").run(item.labels[None], item.edges[None])
+        image = item.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
+        return self.open("encoder").run(image)
+
+    def _decode(self, codes: np.ndarray) -> Item:
+        values = self.open("decoder").run(codes)[0]
+        if self.config.layout is None:
+            pixels = np.rint((values.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+            return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        layout = layout_named(self.config.layout)
+        channels = layout.label_channels  # mas159 has one that is no label
+        labels = channels[values[channels].argmax(0)].astype(np.uint8)
+        return Scene(labels, values[layout.edge_channel] > 0, layout)

@@ -1,0 +1,161 @@
+"""`mas-fast encode` and `mas-fast decode`, and `generate`, through both runtimes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+pytest.importorskip("onnxruntime")
+
+from mas_fast import cli  # noqa: E402
+from mas_fast.bundle import load_vq  # noqa: E402
+from mas_fast.cli.runtime import check_runtime  # noqa: E402
+from mas_fast.codes import TorchCodec  # noqa: E402
+from mas_fast.codes_file import Codes  # noqa: E402
+from mas_fast.onnx_files import sha256  # noqa: E402
+from mas_fast.scene import Scene, open_scene  # noqa: E402
+
+CAPTION = "a red house beside the lake"
+
+
+@pytest.fixture
+def run(tiny_bundle, deployed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments, runtime="onnx"):
+        model = {"onnx": deployed, "torch": tiny_bundle}[runtime]
+        words = [*map(str, arguments), "--runtime", runtime, "--model", str(model)]
+        words += ["--threads", "1"]
+        return CliRunner().invoke(cli.app, words, catch_exceptions=False)
+
+    return command
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A wide one and a small one, of one name, and a painted scene."""
+    random = np.random.default_rng(0)
+    (tmp_path / "b").mkdir()
+    for name, shape in (("a.png", (20, 40, 3)), ("b/a.jpg", (9, 9, 3))):
+        Image.fromarray(random.integers(0, 256, shape).astype(np.uint8)).save(tmp_path / name)
+    labels = np.repeat([[0, 16], [119, 255]], 10, 0).repeat(15, 1).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_pictures_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
+    result = run("encode", "a.png", "b/a.jpg", "-o", "x.npz", runtime=runtime)
+    assert result.exit_code == 0 and result.stdout == "written: x.npz\n"
+    found = Codes.load("x.npz")
+    assert (found.model, found.names) == ("vq_img", ["a", "a-2"])
+    assert found.bundle == sha256(tiny_bundle / "vq_img.safetensors")
+    codec = TorchCodec("", load_vq(tiny_bundle, "vq_img"))
+    middle = Image.open("a.png").crop((10, 0, 30, 20))
+    assert found.codes.shape == (2, 4, 4)
+    nearest = codec.encode([middle.resize((16, 16), Image.Resampling.BICUBIC)])[0]
+    assert (nearest == found.codes[0]).mean() > 0.5  # another cubic
+    result = run("decode", "x.npz", "-o", "out", runtime=runtime)
+    assert result.stdout.splitlines() == ["written: out/a.png", "written: out/a-2.png"]
+    for name, expected in zip(("a", "a-2"), codec.decode(found.codes), strict=True):
+        pixels = np.asarray(Image.open(f"out/{name}.png")).astype(int)
+        assert np.abs(pixels - expected).max() <= 1
+
+
+def test_runtimes_agree(run, pictures) -> None:
+    for runtime in ("onnx", "torch"):
+        run("encode", "a.png", "-o", f"{runtime}.npz", runtime=runtime)
+        run("encode", "--scenes", "labels.png", "-o", f"{runtime}-scene.npz", runtime=runtime)
+    for kind in ("", "-scene"):
+        one, other = (Codes.load(f"{runtime}{kind}.npz") for runtime in ("onnx", "torch"))
+        assert np.array_equal(one.codes, other.codes) and vars(one).keys() == vars(other).keys()
+        assert (one.model, one.bundle, one.names) == (other.model, other.bundle, other.names)
+    assert run("decode", "torch.npz").exit_code == 0  # of the other's
+    result = run("generate", CAPTION, "--seed", 3, "-n", 2, "-o", "a1.png")
+    assert result.exit_code == 0 and "written: a1-2.scene.png" in result.stdout
+    run("generate", CAPTION, "--seed", 3, "-n", 2, "-o", "a2.png", runtime="torch")
+    for n in (1, 2):
+        assert Scene.load(f"a1-{n}.scene.png") == Scene.load(f"a2-{n}.scene.png")
+        one, other = (np.asarray(Image.open(f"a{i}-{n}.png")).astype(int) for i in (1, 2))
+        assert np.abs(one - other).max() <= 1
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_scenes_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
+    assert run("encode", "--scenes", "labels.png", runtime=runtime).exit_code == 0
+    found = Codes.load("tokens.npz")
+    codec = TorchCodec("", load_vq(tiny_bundle, "vq_seg"))
+    assert found.model == "vq_seg" and found.names == ["labels"]
+    assert np.array_equal(found.codes, codec.encode([open_scene("labels.png", size=16)]))
+    result = run("decode", "tokens.npz", runtime=runtime)
+    files = ["decoded/labels.png", "decoded/labels.legend.png"]
+    assert result.stdout.splitlines() == [f"written: {file}" for file in files]
+    assert [Scene.load(files[0])] == codec.decode(found.codes)
+    result = run("encode", "--scenes", files[0], "-o", "again.npz", runtime=runtime)
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("encode none.png", "none.png: found no such file"),
+        ("encode bad.png", "bad.png: found data that is no image"),
+        ("encode a.png -o a.png", "a.png: found the suffix '.png', expected the name of"),
+        ("encode a.png -o no/x.npz", "no/x.npz: found no folder no"),
+        ("encode saved.png", "saved.png: found a scene that mas_fast saved, expected a picture"),
+        ("encode --scenes a.png", "a.png: found RGB without the text entry"),
+        ("decode a.png", "a.png: found no .npz, expected codes of `mas-fast encode`"),
+        ("decode none.npz", "none.npz: found no such file"),
+        ("decode other.npz", "other.npz: found codes of another vq_img, whose weights have"),
+        ("decode large.npz", "{model}: vq_img: found the code 64, expected 0 to 63"),
+        ("encode a.png --provider rocm", "providers: found 'rocm', expected some of"),
+        ("generate x --provider rocm", "providers: found 'rocm', expected some of"),
+        ("generate x --graphs fp16", "{model}/onnx/vq_seg_decoder.fp16.onnx: found no such file"),
+        ("generate x --engine cpp", "--engine: found 'cpp' with --runtime onnx, expected it with"),
+        ("generate x --device cpu", "--device: found 'cpu' with --runtime onnx, expected it with"),
+        ("generate x --dtype fp8", "weights: found 'fp8', expected one of"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    pictures, deployed, tmp_path, monkeypatch, words, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Scene(np.zeros((8, 8), np.uint8), np.zeros((8, 8), bool)).save("saved.png")
+    hashes = [sha256(deployed / "gpt.safetensors"), _bundle(deployed)]
+    for name, digest, code in (("other", hashes[0], 0), ("large", hashes[1], 64)):
+        Codes("vq_img", digest, ["x"], np.full((1, 4, 4), code)).save(f"{name}.npz")
+    before = sorted(tmp_path.iterdir())
+    options = ["--runtime", "onnx", "--model", str(deployed)]
+    monkeypatch.setattr(sys, "argv", ["mas-fast", *words.split(), *options])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    start = f"mas-fast: {message.format(model=deployed)}"
+    assert str(end.value.code).startswith(start) and "\n" not in end.value.code
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def _bundle(folder) -> str:
+    from mas_fast.onnx_files import read_metadata
+
+    return read_metadata(folder / "onnx" / "vq_img_decoder.fp32.onnx").bundle
+
+
+def test_options_of_the_other_runtime_are_refused() -> None:
+    check_runtime("torch", torch={"engine": "cpp"}, onnx={"provider": None})
+    check_runtime("onnx", torch={"engine": None}, onnx={"provider": ["cpu"]})
+    with pytest.raises(ValueError, match="--runtime: found 'tvm', expected one of"):
+        check_runtime("tvm")
+    with pytest.raises(ValueError, match="--provider: found .'cpu'. with --runtime torch, expect"):
+        check_runtime("torch", onnx={"provider": ["cpu"]})
+
+
+def test_without_torch_the_other_runtime_is_named(tiny_bundle, tmp_path) -> None:
+    block = "import sys; sys.modules['torch'] = None; from mas_fast.cli import main; main()"
+    Codes("vq_img", "0" * 64, ["x"], np.zeros((1, 4, 4), int)).save(tmp_path / "x.npz")
+    for words in (["generate", CAPTION], ["decode", "x.npz"]):
+        command = [sys.executable, "-c", block, *words, "--model", str(tiny_bundle)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.endswith("without it: --runtime onnx\n")

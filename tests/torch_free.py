@@ -1,0 +1,110 @@
+"""A bundle in an environment without torch, beside what torch makes of it. Two halves:
+
+    python tests/torch_free.py export FOLDER     with torch: a bundle with its ONNX files, and what
+                                                 is expected of it
+    python tests/torch_free.py check FOLDER      without torch, after MAS_FAST_TORCH=0 pip install
+                                                 ".[onnx]": the same tokens and scenes, pictures
+                                                 within 1 of 255
+
+The bundle is the one that comes with mas_fast; where there is none, a random one.
+"""
+
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CAPTIONS = ["a red house beside a lake at dusk", "two dogs on a beach", "a tree " * 1400]
+SEED = 7
+MOST_INSTALLED, MOST_MEMORY = 300 * 10**6, 600 * 10**6  # bytes
+
+
+def export(folder: Path) -> None:
+    import mas_fast
+    from mas_fast.bundle import SHIPPED
+    from mas_fast.export import export_onnx
+
+    bundle = SHIPPED
+    if not bundle.is_dir():
+        from conftest import make_tiny_bundle
+
+        bundle = make_tiny_bundle(folder.with_name("random-bundle"))
+    export_onnx(bundle, folder, dtypes=["fp32"])
+    model = mas_fast.load(bundle, device="cpu", engine="cpp")
+    first = model.generate(CAPTIONS, seed=SEED)
+    first.scenes[0].save(folder / "given.png")
+    second = model.generate(CAPTIONS[1], seed=SEED, scene=folder / "given.png")
+    for name, out in (("captions", first), ("scene", second)):
+        np.savez(folder / f"expected-{name}.npz", tokens=out.tokens, **_pixels(out))
+
+
+def check(folder: Path) -> None:
+    assert importlib.util.find_spec("torch") is None, "found torch, expected none"
+    start = time.perf_counter()
+    from mas_fast.deploy import Pipeline
+
+    pipeline = Pipeline(folder)
+    first = pipeline.generate(CAPTIONS, seed=SEED)
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    second = pipeline.generate(CAPTIONS[1], seed=SEED, scene=folder / "given.png")
+    for name, out in (("captions", first), ("scene", second)):
+        with np.load(folder / f"expected-{name}.npz") as expected:
+            assert np.array_equal(out.tokens, expected["tokens"]), name
+            for key, found in _pixels(out).items():
+                most = 1 if key.startswith("image") else 0
+                assert np.abs(found.astype(int) - expected[key]).max() <= most, (name, key)
+    codes = pipeline.encode(first.images)
+    assert len(pipeline.decode("img", codes)) == len(CAPTIONS)
+    installed = _installed()
+    print(pipeline.info())
+    print(f"{seconds:.1f} s from the import to {len(CAPTIONS)} pictures", end=", ")
+    print(f"{memory / 1e6:.0f} MB of memory, {installed / 1e6:.0f} MB installed")
+    assert memory <= MOST_MEMORY and installed <= MOST_INSTALLED
+    _commands(folder, first)
+
+
+def _commands(folder: Path, expected) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        command = [Path(sys.executable).with_name("mas-fast"), *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    onnx = ["--runtime", "onnx", "--model", "."]
+    start = time.perf_counter()
+    run("generate", CAPTIONS[0], "--seed", str(SEED), *onnx)
+    print(f"{time.perf_counter() - start:.1f} s from the command to one picture")
+    assert Image.open(folder / "out.png").tobytes() == expected.images[0].tobytes()
+    run("generate", CAPTIONS[1], "--scene", "out.scene.png", "-o", "second.png", *onnx)
+    run("encode", "out.png", "second.png", *onnx)
+    assert "decoded/second.png" in run("decode", "tokens.npz", *onnx)
+    assert "without it: --runtime onnx" in run("generate", "a dog", "--model", ".", code=1)
+    assert "not installed" in run("info")
+
+
+def _pixels(out) -> dict[str, np.ndarray]:
+    images = {f"image{n}": np.asarray(image) for n, image in enumerate(out.images)}
+    scenes = {f"labels{n}": scene.labels for n, scene in enumerate(out.scenes)}
+    return images | scenes | {f"edges{n}": scene.edges for n, scene in enumerate(out.scenes)}
+
+
+def _installed() -> int:
+    """Bytes of the environment's packages, pip and setuptools aside."""
+    total = 0
+    for top in Path(sysconfig.get_path("purelib")).iterdir():
+        if not top.name.lower().startswith(("pip", "setuptools", "pkg_resources", "_distutils")):
+            files = (Path(root) / f for root, _, names in os.walk(top) for f in names)
+            total += sum(f.stat().st_size for f in ([top] if top.is_file() else files))
+    return total
+
+
+if __name__ == "__main__":
+    {"export": export, "check": check}[sys.argv[1]](Path(sys.argv[2]).absolute())
