@@ -424,3 +424,5 @@ def main(folder, *rest) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    if torch.distributed.is_initialized():  # its threads would be torn down with the interpreter
+        torch.distributed.destroy_process_group()
