@@ -87,7 +87,7 @@ def eval_storybook(
     captions: Annotated[int, typer.Option(help="How many it is asked for.")] = 500,
     seed: Annotated[int, typer.Option(help="Of its pictures.")] = 0,
     segmenter: Annotated[
-        Path, typer.Option(help="Where the segmenter is, or goes: some minutes of training.")
+        Path, typer.Option(help="Where the segmenter is, or goes: six minutes of a core.")
     ] = Path("runs/storybook-segmenter"),
     device: Device = None,
     threads: Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")] = 0,
