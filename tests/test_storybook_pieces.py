@@ -1,12 +1,11 @@
-"""What figures share: choices, tones, joined shapes."""
+"""What figures share: choices and tones."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.canvas import Canvas, ellipse, limb
-from mas_fast.data.storybook.pieces import accent, chance, joined, pick
+from mas_fast.data.storybook.pieces import accent, chance, pick
 
 
 def test_pick_takes_each_alike_and_keeps_to_the_seed() -> None:
@@ -26,20 +25,3 @@ def test_chance() -> None:
 def test_accent_can_be_seen_on_light_and_on_dark() -> None:
     assert sum(accent((0.8, 0.8, 0.8))) < 2.0
     assert sum(accent((0.15, 0.15, 0.17))) > 0.9
-
-
-@pytest.mark.parametrize(
-    "paths",
-    [
-        [ellipse(0.4, 0.5, 0.2), ellipse(0.6, 0.5, 0.2)],
-        [limb([(0.2, 0.2), (0.8, 0.8)], 0.1), limb([(0.8, 0.2), (0.2, 0.8)], 0.1)],
-        [limb([(0.2, 0.2), (0.8, 0.8)], 0.1), limb([(0.8, 0.2), (0.3, 0.5), (0.2, 0.8)], 0.1)],
-    ],
-)
-def test_joined_is_the_union(paths) -> None:
-    together, apart = Canvas(64), Canvas(64)
-    with together.segment("kite"), apart.segment("kite"):
-        together.fill(joined(*paths), (1, 0, 0))
-        for path in paths:
-            apart.fill(path, (1, 0, 0))
-    assert (together.layers().panoptic == apart.layers().panoptic).all()

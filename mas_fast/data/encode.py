@@ -98,8 +98,8 @@ def streams_of(bundle: Path) -> Streams:
     streams = Streams(
         [
             Stream("text", bpe.length, bpe.vocab_size, pad=bpe.pad_id),
-            _codes("seg", read_vq_config(bundle, "vq_seg")),
-            _codes("img", read_vq_config(bundle, "vq_img")),
+            codes_stream("seg", read_vq_config(bundle, "vq_seg")),
+            codes_stream("img", read_vq_config(bundle, "vq_img")),
         ]
     )
     if read_vq_config(bundle, "vq_seg").layout is None:
@@ -109,7 +109,8 @@ def streams_of(bundle: Path) -> Streams:
     return streams
 
 
-def _codes(name: str, config: VQConfig) -> Stream:
+def codes_stream(name: str, config: VQConfig) -> Stream:
+    """The stream of a tokenizer's codes."""
     side = config.resolution // config.f
     return Stream(name, side * side, config.codes, grid=(side, side))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 
 from mas_fast.bpe import BPE
 from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
-from mas_fast.data.encode import tokenize
+from mas_fast.data.encode import codes_stream, tokenize
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 from mas_fast.data.storybook.captions import captions
@@ -126,6 +127,7 @@ class Stage:
 def stages(s: AllSettings) -> list[Stage]:
     """In the order in which they run. ValueError for settings that are unfit."""
     seg, img, of_gpt = s.seg(), s.img(), s.of_gpt()
+    seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
 
     def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
         name = settings.folder.name
@@ -154,13 +156,18 @@ def stages(s: AllSettings) -> list[Stage]:
             lambda: 2e-4 * s.scenes,
             lambda: _captions(s),
         ),
-        training(seg, lambda: _vq_seconds(seg), vq.train),
-        training(img, lambda: _vq_seconds(img), vq.train),
+        training(seg, seg_seconds, vq.train),
+        training(img, img_seconds, vq.train),
         Stage(
             "tokens",
             f"of {scenes:,} scenes",
             lambda: float(_finished(s.token_shards("validation"), TOKENS)),
-            lambda: encode * scenes * sum(_vq_seconds(v) / v.batch for v in (seg, img)) / s.workers,
+            lambda: (
+                scenes
+                * (seg_seconds() / seg.batch + img_seconds() / img.batch)
+                * encode
+                / s.workers
+            ),
             lambda: _tokens(s),
         ),
         training(of_gpt, lambda: _gpt_seconds(s, of_gpt), gpt.train),
@@ -260,9 +267,7 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
 
 def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
-    for name, of in (("seg", s.seg().config()), ("img", s.img().config())):
-        side = of.resolution // of.f
-        streams.append(Stream(name, side * side, of.codes, grid=(side, side)))
+    streams += [codes_stream("seg", s.seg().config()), codes_stream("img", s.img().config())]
     config = settings.config(Streams(streams))
     model = GPT.create(config, seed=0)
     loss = gpt.GPTLoss(model, settings)

@@ -18,8 +18,9 @@ from mas_fast.data.storybook.canvas import (
     mix,
     polygon,
     shade,
+    together,
 )
-from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, eye, joined, pick
+from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, eye, pick
 
 PINK: Color = (0.95, 0.66, 0.66)
 
@@ -36,11 +37,11 @@ def _legs(
         legs = [(back + shift, back + shift - lean), (front + shift, front + shift + lean)]
         pairs.append([limb([(a, top), (b, -width / 2)], width) for a, b in legs])
         tone = color if shift == 0 else accent(color, 0.3)
-        canvas.fill(joined(*pairs[-1]), tone)
+        canvas.fill(together(pairs[-1]), tone)
         if foot is not None:
             feet = [box(b - width / 2, -width * 0.7, b + width / 2, 0, 0.02) for _, b in legs]
-            canvas.fill(joined(*feet), foot)
-    return joined(*pairs[1])
+            canvas.fill(together(feet), foot)
+    return together(pairs[1])
 
 
 def dog(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -83,22 +84,22 @@ def cat(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(blob([*sides, (0.31, -0.06), (0.22, 0.0), (-0.24, 0.0)]), color)
     canvas.mark(ellipse(-0.14, -0.15, 0.17, 0.15), dark, alpha=0.6)
     canvas.mark(ellipse(0.12, -0.38, 0.12, 0.16), shade(color, 0.5), alpha=0.8)
-    canvas.mark(joined(box(0.1, -0.3, 0.13, 0.0), box(0.0, -0.16, 0.02, 0.0)), dark)
+    canvas.mark(together((box(0.1, -0.3, 0.13, 0.0), box(0.0, -0.16, 0.02, 0.0))), dark)
     ears = [
         [(-0.2, -0.72), (-0.18, -1.0), (0.04, -0.86)],
         [(0.1, -0.86), (0.32, -1), (0.34, -0.72)],
     ]
-    canvas.fill(joined(*map(polygon, ears)), color)
-    canvas.mark(joined(*(ellipse(x, -0.86, 0.05, 0.06) for x in (-0.13, 0.27))), PINK)
+    canvas.fill(together(map(polygon, ears)), color)
+    canvas.mark(together(ellipse(x, -0.86, 0.05, 0.06) for x in (-0.13, 0.27)), PINK)
     head = ellipse(0.07, -0.7, 0.28, 0.22)
     canvas.fill(head, color)
     if chance(generator, 0.6):  # a tabby
         with canvas.inside(head):
             stripes = [limb([(x, -0.95), (x, -0.83)], 0.04) for x in (-0.02, 0.07, 0.16)]
-            canvas.mark(joined(*stripes), dark)
+            canvas.mark(together(stripes), dark)
     iris = pick(generator, ((0.95, 0.83, 0.3), (0.55, 0.8, 0.35), (0.45, 0.75, 0.9)))
-    canvas.mark(joined(ellipse(-0.04, -0.72, 0.07), ellipse(0.19, -0.72, 0.07)), iris)
-    canvas.mark(joined(ellipse(-0.03, -0.72, 0.03, 0.06), ellipse(0.2, -0.72, 0.03, 0.06)), INK)
+    canvas.mark(together((ellipse(-0.04, -0.72, 0.07), ellipse(0.19, -0.72, 0.07))), iris)
+    canvas.mark(together((ellipse(-0.03, -0.72, 0.03, 0.06), ellipse(0.2, -0.72, 0.03, 0.06))), INK)
     canvas.mark(ellipse(0.085, -0.59, 0.1, 0.06), shade(color, 0.6))
     canvas.mark(ellipse(0.085, -0.62, 0.04, 0.03), PINK)
 
@@ -112,9 +113,9 @@ def _equine(
     body = limb([(-0.3, -0.5), (0.14, -0.51)], 0.3)
     neck = limb([(0.14, -0.5), (0.24, -0.66), (0.34, -0.86)], 0.2)
     head = limb([(0.38, -0.87), (0.57, -0.73 + nod)], 0.15)
-    coat = joined(legs, body, neck)
+    coat = together((legs, body, neck))
     canvas.fill(polygon([(0.31, -0.9), (0.35, -1.0), (0.42, -0.92)]), accent(color, 0.15))
-    canvas.fill(joined(body, neck, head), color)
+    canvas.fill(together((body, neck, head)), color)
     return coat, head
 
 
@@ -148,7 +149,7 @@ def zebra(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
         bars = [limb([(x - lean, a), (x, -0.5), (x + lean, b)], 0.052) for x, a, b in across]
         bars += [limb([(0.08 + d, -0.66 - d), (0.32 + d, -0.62 - d)], 0.05) for d in (0, 0.1, 0.2)]
         bars += [limb([(-0.6, y), (0.5, y)], 0.04) for y in (-0.15, -0.26)]
-        canvas.mark(joined(*bars), INK)
+        canvas.mark(together(bars), INK)
     with canvas.inside(head):
         canvas.mark(ellipse(0.63, -0.68, 0.1), INK)
         canvas.mark(limb([(0.46, -0.98), (0.46, -0.74)], 0.045), INK)
@@ -165,13 +166,13 @@ def sheep(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     for angle in np.arange(9) * (2 * np.pi / 9) + turn:
         x, y = float(np.cos(angle)), float(np.sin(angle))
         puffs.append(ellipse(-0.07 + 0.37 * x, -0.56 + 0.22 * y, 0.19, 0.18))
-    canvas.fill(joined(ellipse(-0.07, -0.56, 0.4, 0.25), *puffs), color)
+    canvas.fill(together((ellipse(-0.07, -0.56, 0.4, 0.25), *puffs)), color)
     curls = [ellipse(x, y, 0.075) for x, y in ((-0.3, -0.6), (-0.06, -0.46), (0.1, -0.66))]
-    canvas.mark(joined(*curls), accent(color, 0.1))
+    canvas.mark(together(curls), accent(color, 0.1))
     canvas.fill(limb([(0.46, -0.74), (0.55, -0.56)], 0.25), skin)
     canvas.fill(limb([(0.36, -0.72), (0.26, -0.64)], 0.11), skin)
     tuft = [ellipse(x, y, 0.11) for x, y in ((0.36, -0.86), (0.48, -0.89), (0.57, -0.83))]
-    canvas.fill(joined(*tuft), color)
+    canvas.fill(together(tuft), color)
     eye(canvas, (0.53, -0.7), 0.05)
     canvas.mark(ellipse(0.62, -0.53, 0.035, 0.025), PINK)
 
@@ -194,7 +195,7 @@ def cow(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
         canvas.mark(ellipse(0.1 + swing, -0.38, 0.12, 0.1), patch)
     canvas.fill(limb([(0.2, -0.62), (0.44, -0.76)], 0.26), color)
     horns = [limb([(x, -0.88), (x + 0.02, -0.93), (x + 0.06, -0.97)], 0.06) for x in (0.36, 0.5)]
-    canvas.fill(joined(*horns), (0.9, 0.82, 0.62))
+    canvas.fill(together(horns), (0.9, 0.82, 0.62))
     canvas.fill(limb([(0.34, -0.82), (0.22, -0.84)], 0.1), accent(color, 0.3))
     canvas.fill(limb([(0.47, -0.79), (0.56, -0.66)], 0.23), color)
     canvas.fill(limb([(0.57, -0.58), (0.62, -0.6)], 0.18), PINK)
@@ -209,7 +210,7 @@ def elephant(canvas: Canvas, color: Color, generator: np.random.Generator) -> No
     canvas.fill(limb([(-0.5, -0.6), (-0.59, -0.5), (-0.58, -0.34)], 0.045), dark)
     _legs(canvas, generator, color, -0.4, 0.1, -0.36, 0.21)
     nails = [ellipse(x, -0.02, 0.08, 0.03) for x in (-0.41, 0.11)]
-    canvas.mark(joined(*nails), CREAM, alpha=0.7)
+    canvas.mark(together(nails), CREAM, alpha=0.7)
     canvas.fill(ellipse(-0.1, -0.6, 0.45, 0.35), color)
     swing = float(generator.uniform(-0.04, 0.04))
     if chance(generator, 0.6):
@@ -236,8 +237,8 @@ def bear(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(ellipse(-0.62, -0.58, 0.07), dark)
     with canvas.at(0, low, 1):
         ears = (0.29, 0.53)
-        canvas.fill(joined(*(ellipse(x, -0.88, 0.095) for x in ears)), color)
-        canvas.mark(joined(*(ellipse(x, -0.87, 0.05) for x in ears)), dark)
+        canvas.fill(together(ellipse(x, -0.88, 0.095) for x in ears), color)
+        canvas.mark(together(ellipse(x, -0.87, 0.05) for x in ears), dark)
         canvas.fill(ellipse(0.42, -0.7, 0.25, 0.23), color)
         canvas.fill(ellipse(0.56, -0.62, 0.14, 0.11), mix(color, (0.9, 0.75, 0.55), 0.55))
         canvas.fill(ellipse(0.64, -0.67, 0.06, 0.045), INK)
@@ -255,19 +256,19 @@ def giraffe(canvas: Canvas, color: Color, generator: np.random.Generator) -> Non
     body = limb([(-0.17, -0.41), (0.06, -0.44)], 0.2)
     neck = limb([(0.06, -0.46), (0.14 + bow, -0.68), (0.22, -0.9)], 0.115)
     horns = [limb([(x, -0.92), (x - 0.005, -0.985)], 0.03) for x in (0.2, 0.25)]
-    canvas.fill(joined(*horns), brown)
+    canvas.fill(together(horns), brown)
     head = limb([(0.23, -0.92), (0.35, -0.865)], 0.095)
-    canvas.fill(joined(body, neck, head), color)
+    canvas.fill(together((body, neck, head)), color)
     spots = [(-0.22, -0.46), (-0.11, -0.48), (-0.16, -0.37), (-0.04, -0.38), (0.01, -0.48)]
     spots += [(0.08, -0.41), (0.07, -0.56), (0.13, -0.65), (0.14, -0.77), (0.2, -0.83)]
     spots += [(-0.23, -0.26), (0.06, -0.26)]
     shift = generator.uniform(-0.012, 0.012, (len(spots), 2)).tolist()
-    with canvas.inside(joined(legs, body, neck)):
+    with canvas.inside(together((legs, body, neck))):
         squares = [
             box(x + a - 0.037, y + b - 0.04, x + a + 0.037, y + b + 0.04, 0.018)
             for (x, y), (a, b) in zip(spots, shift, strict=True)
         ]
-        canvas.mark(joined(*squares), brown)
+        canvas.mark(together(squares), brown)
     canvas.fill(limb([(0.2, -0.93), (0.13, -0.95)], 0.04), color)
     eye(canvas, (0.25, -0.925), 0.022)
 
@@ -279,7 +280,7 @@ def bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(polygon([(-0.3, -0.5), (-0.76, -0.6), (-0.72, -0.38), (-0.3, -0.32)]), dark)
     canvas.fill(blob([(0.2, -0.5), (0.16 + beat, -0.98), (-0.1, -0.5)]), dark)
     canvas.fill(polygon([(0.5, -0.58), (0.76, -0.48), (0.5, -0.42)]), (0.95, 0.6, 0.12))
-    canvas.fill(joined(ellipse(-0.02, -0.38, 0.42, 0.24), ellipse(0.38, -0.52, 0.21)), color)
+    canvas.fill(together((ellipse(-0.02, -0.38, 0.42, 0.24), ellipse(0.38, -0.52, 0.21))), color)
     canvas.mark(ellipse(0.06, -0.26, 0.24, 0.1), shade(color, 0.3), alpha=0.6)
     if up:
         wing = [(0.12, -0.42), (-0.1 + beat, -0.8), (-0.4 + beat, -1.0), (-0.3, -0.42)]
@@ -292,13 +293,13 @@ def bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 def perched_bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """On its feet, its wing folded."""
     tilt = float(generator.uniform(-6, 6))
-    canvas.fill(joined(*(box(x, -0.2, x + 0.05, 0) for x in (-0.05, 0.1))), (0.8, 0.5, 0.15))
+    canvas.fill(together(box(x, -0.2, x + 0.05, 0) for x in (-0.05, 0.1)), (0.8, 0.5, 0.15))
     with canvas.at(0, 0, 1, turn=tilt):
         canvas.fill(
             polygon([(-0.2, -0.5), (-0.66, -0.3), (-0.6, -0.12), (-0.1, -0.2)]), accent(color)
         )
         canvas.fill(polygon([(0.4, -0.82), (0.66, -0.7), (0.4, -0.62)]), (0.95, 0.6, 0.12))
-        canvas.fill(joined(ellipse(0.02, -0.44, 0.34, 0.3), ellipse(0.22, -0.74, 0.24)), color)
+        canvas.fill(together((ellipse(0.02, -0.44, 0.34, 0.3), ellipse(0.22, -0.74, 0.24))), color)
         canvas.mark(ellipse(0.16, -0.34, 0.16, 0.14), shade(color, 0.35), alpha=0.7)
         canvas.fill(
             blob([(0.1, -0.58), (-0.2, -0.6), (-0.44, -0.26), (-0.08, -0.3)]), accent(color, 0.15)

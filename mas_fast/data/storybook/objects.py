@@ -8,8 +8,17 @@ from __future__ import annotations
 import numpy as np
 import skia
 
-from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, limb, polygon, shade
-from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, joined, pick
+from mas_fast.data.storybook.canvas import (
+    Canvas,
+    Color,
+    box,
+    ellipse,
+    limb,
+    polygon,
+    shade,
+    together,
+)
+from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
 
 SEAT = 0.42  # height of a bench's seat, of the bench's own
 WOOD: Color = (0.5, 0.34, 0.2)
@@ -25,13 +34,13 @@ def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     canvas.fill(polygon([(0.0, -1.0), (wide, -0.66), (0.0, -0.22), (-wide, -0.66)]), color)
     quarters = [[(0, -0.66), (0, -1), (wide, -0.66)], [(0, -0.66), (0, -0.22), (-wide, -0.66)]]
     tone = shade(color, 0.2) if chance(generator, 0.5) else accent(color, 0.1)
-    canvas.mark(joined(*map(polygon, quarters)), tone)
+    canvas.mark(together(map(polygon, quarters)), tone)
     spars = [box(-0.01, -1, 0.01, -0.22), box(-wide, -0.67, wide, -0.65)]
-    canvas.mark(joined(*spars), accent(color, 0.2))
+    canvas.mark(together(spars), accent(color, 0.2))
     ribbon = pick(generator, RIBBONS)
     for x, y in tail[1:]:
         bow = [polygon([(x, y), (x + s, y - 0.05), (x + s, y + 0.05)]) for s in (-0.1, 0.1)]
-        canvas.fill(joined(*bow), ribbon)
+        canvas.fill(together(bow), ribbon)
 
 
 def umbrella(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -53,7 +62,7 @@ def umbrella(canvas: Canvas, color: Color, generator: np.random.Generator) -> No
             panels = [
                 polygon([(0, -0.96), (x, -0.4), (x + 0.18, -0.4)]) for x in (-0.4, -0.09, 0.22)
             ]
-            canvas.mark(joined(*panels), tone)
+            canvas.mark(together(panels), tone)
 
 
 def bench(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -61,17 +70,17 @@ def bench(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     iron, wide = (0.25, 0.26, 0.28), float(generator.uniform(0.9, 1.0))
     canvas.shadow(2 * wide, 0.12)
     sides = (-wide + 0.16, wide - 0.16)
-    canvas.fill(joined(*(box(x - 0.05, -0.96, x + 0.05, 0, 0.03) for x in sides)), iron)
+    canvas.fill(together(box(x - 0.05, -0.96, x + 0.05, 0, 0.03) for x in sides), iron)
     count = int(generator.integers(2, 4))
     high = 0.5 / count
     slats = [
         box(-wide, -1 + i * high, wide, -1 + (i + 1) * high - 0.06, 0.03) for i in range(count)
     ]
-    canvas.fill(joined(*slats), color)
+    canvas.fill(together(slats), color)
     canvas.fill(box(-wide - 0.02, -SEAT - 0.04, wide + 0.02, -SEAT + 0.14, 0.04), color)
     canvas.mark(box(-wide, -SEAT + 0.07, wide, -SEAT + 0.14, 0.03), accent(color))
     arms = [limb([(x, -0.66), (x, -0.4)], 0.08) for x in (-wide + 0.03, wide - 0.03)]
-    canvas.fill(joined(*arms), iron)
+    canvas.fill(together(arms), iron)
 
 
 def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
@@ -83,12 +92,12 @@ def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     with canvas.inside(disc), canvas.at(0, -0.5, 1, turn=float(generator.uniform(-40, 40))):
         if pattern == 0:
             wedges = [polygon([(0, 0), (-0.22 * s, 0.6 * s), (0.22 * s, 0.6 * s)]) for s in (-1, 1)]
-            canvas.mark(joined(*wedges), other)
+            canvas.mark(together(wedges), other)
         elif pattern == 1:
             canvas.mark(box(-0.6, -0.12, 0.6, 0.12), other)
         else:
             spots = ((-0.24, -0.18), (0.24, -0.2), (0, 0.22), (-0.45, 0.2), (0.45, 0.22))
-            canvas.mark(joined(*(ellipse(x, y, 0.1) for x, y in spots)), other)
+            canvas.mark(together(ellipse(x, y, 0.1) for x, y in spots), other)
     canvas.mark(ellipse(-0.17, -0.7, 0.1, 0.07), (1, 1, 1), alpha=0.55)
 
 
@@ -119,10 +128,10 @@ def house(
         windows = [(side * 0.02, -0.38, 0.1), (side * 0.32, -0.38, 0.1)]
     canvas.mark(box(-wide, -0.05, wide, 0), accent(color, 0.2))
     frame = CREAM if _apart(CREAM, color) > 0.3 else WOOD
-    canvas.fill(joined(*(_square(x, y, r + 0.02) for x, y, r in windows)), frame)
-    panes = joined(*(_square(x, y, r) for x, y, r in windows))
+    canvas.fill(together(_square(x, y, r + 0.02) for x, y, r in windows), frame)
+    panes = together(_square(x, y, r) for x, y, r in windows)
     canvas.fill(panes, LAMP if night else GLASS, lit=not night)
-    canvas.mark(joined(*(box(x - 0.01, y - r, x + 0.01, y + r) for x, y, r in windows)), frame)
+    canvas.mark(together(box(x - 0.01, y - r, x + 0.01, y + r) for x, y, r in windows), frame)
     canvas.fill(box(door_x - 0.09, -0.34, door_x + 0.09, 0, 0.03), door)
     canvas.mark(ellipse(door_x + 0.05, -0.16, 0.02), LAMP)
 

@@ -19,8 +19,9 @@ from mas_fast.data.storybook.canvas import (
     limb,
     polygon,
     shade,
+    together,
 )
-from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, joined, pick
+from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, pick
 
 SKINS: tuple[Color, ...] = (
     (0.97, 0.82, 0.7),
@@ -106,7 +107,7 @@ def _arms(canvas: Canvas, build: Build, look: Look, color: Color, garment: str) 
         canvas.fill(arm, look.skin, part=f"{name}-arm")
         cuff = (elbow[0] * 0.8 + side * x * 0.2, elbow[1] * 0.8 + y * 0.2)
         sleeves.append(limb([(side * (x - 0.04), y + 0.01), cuff], thick * 1.3))
-    canvas.fill(joined(*sleeves), color, part=garment)
+    canvas.fill(together(sleeves), color, part=garment)
 
 
 def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> None:
@@ -142,7 +143,7 @@ def _shirt(
     if style == 0:
         with canvas.inside(body):
             bars = [box(-wide, y, wide, y + 0.04) for y in (top + 0.12, top + 0.21)]
-            canvas.mark(joined(*bars), shade(color, 0.35) if sum(color) < 2.3 else accent(color))
+            canvas.mark(together(bars), shade(color, 0.35) if sum(color) < 2.3 else accent(color))
     elif style == 1:
         canvas.mark(box(-0.012, top + 0.05, 0.012, hip), accent(color, 0.3))
 
@@ -166,7 +167,7 @@ def _dress(
             rows = (-0.1, 0.1, 0.0, -0.06, 0.08)
             high = (hem - waist) / 5
             dots = [ellipse(x, waist + 0.05 + i * high, 0.017) for i, x in enumerate(rows)]
-            canvas.mark(joined(*dots), tone)
+            canvas.mark(together(dots), tone)
         canvas.mark(box(-0.3, waist - 0.02, 0.3, waist + 0.02), accent(color, 0.3))
 
 
@@ -179,7 +180,7 @@ def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None
     dark = shade(skin, -0.25)
     canvas.fill(box(-0.045, y + 0.7 * r, 0.045, build.shoulder + 0.03, 0.02), dark, part="face")
     ears = [ellipse(s * 0.93 * r, y + 0.05 * r, 0.2 * r, 0.25 * r) for s in (-1, 1)]
-    canvas.fill(joined(*ears), skin, part="face")
+    canvas.fill(together(ears), skin, part="face")
     head = ellipse(0, y, 0.95 * r, r)
     canvas.fill(head, skin, part="face")
     if beard:
@@ -191,16 +192,16 @@ def _features(canvas: Canvas, build: Build, look: Look) -> None:
     """Cheeks, brows, eyes, nose and a smile; over the hair, so that they are always there."""
     r, y, pair = build.head, build.face + 0.04 * build.head, (-1, 1)
     cheeks = [ellipse(s * 0.6 * r, y + 0.36 * r, 0.19 * r, 0.14 * r) for s in pair]
-    canvas.mark(joined(*cheeks), (0.95, 0.42, 0.38), alpha=0.35)
+    canvas.mark(together(cheeks), (0.95, 0.42, 0.38), alpha=0.35)
     brows = [
         box((s * 0.4 - 0.21) * r, y - 0.54 * r, (s * 0.4 + 0.21) * r, y - 0.37 * r, 0.06 * r)
         for s in pair
     ]
-    canvas.fill(joined(*brows), shade(look.hair, -0.25), part="eyebrows")
+    canvas.fill(together(brows), shade(look.hair, -0.25), part="eyebrows")
     whites = [ellipse(s * 0.39 * r, y - 0.04 * r, 0.23 * r, 0.25 * r) for s in pair]
-    canvas.fill(joined(*whites), CREAM, part="eyes")
+    canvas.fill(together(whites), CREAM, part="eyes")
     pupils = [ellipse(s * 0.37 * r, y - 0.02 * r, 0.16 * r, 0.2 * r) for s in pair]
-    canvas.mark(joined(*pupils), INK)
+    canvas.mark(together(pupils), INK)
     canvas.fill(ellipse(0, y + 0.2 * r, 0.15 * r, 0.17 * r), shade(look.skin, -0.25), part="nose")
     smile = [(-0.4, 0.48), (0, 0.5), (0.4, 0.48), (0.24, 0.78), (-0.24, 0.78)]
     canvas.fill(blob([(a * r, y + b * r) for a, b in smile]), MOUTH, part="outer-mouth")
@@ -298,7 +299,7 @@ def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
         bunches = [limb([(s * 0.9 * r, y), (s * 1.1 * r, y + 1.5 * r)], 0.36 * r) for s in (-1, 1)]
     else:
         bunches = [box(-1.1 * r, y - 0.6 * r, 1.1 * r, y + 1.2 * r, 0.5 * r)]
-    canvas.fill(joined(*bunches), look.hair, part="hair")
+    canvas.fill(together(bunches), look.hair, part="hair")
     _legs(canvas, look, -0.25, 0.075, pick(generator, SHOES))
     _dress(canvas, build, look, color, generator, -0.17)
     _head(canvas, build, look)
@@ -308,7 +309,7 @@ def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     else:
         knots = [(s * 0.98, -0.35 if style == 0 else 1.35) for s in (-1, 1)]
     bows = [ellipse(a * r, y + b * r, 0.22 * r, 0.16 * r) for a, b in knots]
-    canvas.mark(joined(*bows), ribbon)
+    canvas.mark(together(bows), ribbon)
     _features(canvas, build, look)
 
 

@@ -1,4 +1,4 @@
-"""What figures of several kinds share: choices, colours, joined shapes."""
+"""What figures of several kinds share: choices, colours, eyes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
-import skia
 
 from mas_fast.data.storybook.canvas import Canvas, Color, Point, ellipse, shade
 
@@ -30,14 +29,6 @@ def chance(generator: np.random.Generator, share: float) -> bool:
 def accent(color: Color, amount: float = 0.22) -> Color:
     """The colour's own darker tone; a lighter one where it is nearly black."""
     return shade(color, amount if sum(color) < 0.75 else -amount)
-
-
-def joined(*paths: skia.Path) -> skia.Path:
-    """All of them as one shape; those of a kind (ellipses, limbs) may overlap."""
-    path = skia.Path()
-    for each in paths:
-        path.addPath(each)
-    return path
 
 
 def eye(canvas: Canvas, at: Point, radius: float) -> None:

@@ -19,15 +19,16 @@ from mas_fast.data.storybook.canvas import (
     limb,
     polygon,
     shade,
+    together,
 )
-from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, joined, pick
+from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
 
 STEEL: Color = (0.55, 0.57, 0.6)
 
 
 def _wheels(canvas: Canvas, places: Sequence[float], radius: float) -> None:
-    canvas.fill(joined(*(ellipse(x, -radius, radius) for x in places)), INK)
-    canvas.mark(joined(*(ellipse(x, -radius, radius * 0.5) for x in places)), (0.75, 0.76, 0.78))
+    canvas.fill(together(ellipse(x, -radius, radius) for x in places), INK)
+    canvas.mark(together(ellipse(x, -radius, radius * 0.5) for x in places), (0.75, 0.76, 0.78))
 
 
 def _windows(canvas: Canvas, path: skia.Path, night: bool) -> None:
@@ -56,7 +57,7 @@ def car(canvas: Canvas, color: Color, generator: np.random.Generator, night: boo
     low, high = -0.56, -1.0
     canvas.shadow(2.3, 0.12)
     cabin = polygon([(roof[0], low), (roof[1], high), (roof[2], high), (roof[3], low)])
-    canvas.fill(joined(cabin), color)
+    canvas.fill(cabin, color)
     canvas.fill(box(roof[1] - 0.05, high - 0.02, roof[2] + 0.05, high + 0.14, 0.07), color)
     middle = (glass[0] + glass[1]) / 2 - 0.05
     panes = [
@@ -64,7 +65,7 @@ def car(canvas: Canvas, color: Color, generator: np.random.Generator, night: boo
         polygon([(middle + 0.12, low), (middle + 0.12, -0.88), (glass[1], -0.88)]
                 + [(roof[3] - 0.18, low)]),
     ]  # fmt: skip
-    _windows(canvas, joined(*panes), night)
+    _windows(canvas, together(panes), night)
     canvas.fill(box(-1.12, -0.6, 1.12, -0.16, 0.17), color, to=accent(color, 0.15))
     canvas.mark(box(-1.0, -0.26, 1.0, -0.19), accent(color, 0.3))
     canvas.mark(box(middle, -0.5, middle + 0.14, -0.45), accent(color, 0.45))
@@ -79,7 +80,7 @@ def bus(canvas: Canvas, color: Color, generator: np.random.Generator, night: boo
     panes = [box(x, -0.86, x + 0.26, -0.58, 0.03) for x in (-0.84, -0.52, -0.2, 0.12)]
     panes.append(box(0.5, -0.86, 0.7, -0.18, 0.02))  # the door
     panes.append(box(0.79, -0.86, 0.96, -0.52, 0.03))
-    _windows(canvas, joined(*panes), night)
+    _windows(canvas, together(panes), night)
     stripe = pick(generator, (CREAM, accent(color, 0.35)))
     canvas.fill(box(-0.94, -0.48, 0.44, -0.42), stripe if sum(color) < 2.5 else (0.8, 0.2, 0.2))
     canvas.fill(box(-0.9, -0.2, 0.9, -0.13), accent(color, 0.35))
@@ -101,7 +102,7 @@ def truck(
     elif sign == 1:
         canvas.fill(box(-1.0, -0.7, 0.34, -0.55), mark)
     edges = [box(x, -1.0, x + 0.05, -0.22) for x in (-1.0, 0.29)]
-    canvas.mark(joined(*edges), accent(color, 0.25))
+    canvas.mark(together(edges), accent(color, 0.25))
     cab = [(0.42, -0.16), (0.42, -0.8), (0.72, -0.8), (0.86, -0.5), (1.0, -0.44), (1.0, -0.16)]
     canvas.fill(polygon(cab), accent(color, 0.08))
     _windows(canvas, polygon([(0.52, -0.48), (0.52, -0.72), (0.68, -0.72), (0.78, -0.48)]), night)
@@ -127,7 +128,7 @@ def bicycle(
         canvas.fill(rim, color)
     crank, seat, head = (-0.04, -0.36), (-0.2, -0.78), (0.3, -0.76)
     bars = [(back, crank), (back, seat), (crank, seat), (crank, head), (seat, head), (head, front)]
-    canvas.fill(joined(*(limb(bar, 0.085) for bar in bars)), color)
+    canvas.fill(together(limb(bar, 0.085) for bar in bars), color)
     canvas.fill(limb([(-0.32, -0.86), (-0.12, -0.85)], 0.1), INK)
     canvas.fill(limb([(0.3, -0.76), (0.27, -0.95), (0.42, -0.95)], 0.065, smooth=False), INK)
     if chance(generator, 0.5):
@@ -158,7 +159,7 @@ def train(
             for k in range(6 // count)
         ]
     puffs = [(1.24, -0.96, 0.07), (1.06, -1.0, 0.1), (0.8, -1.03, 0.12)]
-    canvas.mark(joined(*(ellipse(x, y, r) for x, y, r in puffs)), CREAM, alpha=0.75)
+    canvas.mark(together(ellipse(x, y, r) for x, y, r in puffs), CREAM, alpha=0.75)
     canvas.fill(box(0.46, -0.88, 0.92, -0.16), color)
     canvas.fill(box(0.38, -0.96, 0.98, -0.85, 0.04), dark)
     canvas.fill(box(0.86, -0.66, 1.58, -0.2, 0.1), color)
@@ -167,7 +168,7 @@ def train(
     canvas.fill(ellipse(1.06, -0.66, 0.09, 0.08), (0.9, 0.7, 0.25))
     canvas.mark(box(1.18, -0.66, 1.24, -0.2), (0.9, 0.7, 0.25))
     canvas.fill(polygon([(1.5, -0.22), (1.62, -0.22), (1.75, 0.0), (1.46, 0.0)]), STEEL)
-    _windows(canvas, joined(*panes), night)
+    _windows(canvas, together(panes), night)
     if night:
         beam = polygon([(1.62, -0.58), (2.3, -0.75), (2.3, -0.1), (1.62, -0.5)])
         canvas.mark(beam, LAMP, lit=False, alpha=0.3)
@@ -199,14 +200,14 @@ def boat(canvas: Canvas, color: Color, generator: np.random.Generator, night: bo
         canvas.fill(box(-0.26, -0.98, -0.02, -0.6, 0.02), color)
         canvas.mark(box(-0.26, -0.9, -0.02, -0.82), trim)
         canvas.fill(box(-0.36, -0.69, 0.28, -0.6, 0.03), accent(color, 0.15))
-        _windows(canvas, joined(*(ellipse(x, -0.51, 0.06) for x in (-0.18, -0.02, 0.14))), night)
+        _windows(canvas, together(ellipse(x, -0.51, 0.06) for x in (-0.18, -0.02, 0.14)), night)
     hull = polygon([(-0.54, deck + 0.03), (0.6, deck - 0.03), (0.42, 0.0), (-0.44, 0.0)])
     canvas.fill(hull, color, to=accent(color, 0.1))
     with canvas.inside(hull):
         canvas.mark(box(-0.7, deck + 0.08, 0.7, deck + 0.12), trim)
     if night:
         canvas.mark(ellipse(0.5, deck - 0.05, 0.04), LAMP, lit=False)
-    canvas.mark(joined(ellipse(-0.3, 0.0, 0.22, 0.03), ellipse(0.28, 0.01, 0.2, 0.03)), CREAM)
+    canvas.mark(together((ellipse(-0.3, 0.0, 0.22, 0.03), ellipse(0.28, 0.01, 0.2, 0.03))), CREAM)
 
 
 def airplane(
@@ -226,7 +227,7 @@ def airplane(
     with canvas.inside(trunk):
         canvas.mark(box(-1.3, -0.36, 1.3, -0.2), CREAM if sum(color) < 2.5 else (0.25, 0.45, 0.75))
     panes = [ellipse(-0.6 + 0.24 * i, -0.57, 0.06) for i in range(5)]
-    _windows(canvas, joined(*panes), night)
+    _windows(canvas, together(panes), night)
     _windows(canvas, polygon([(0.74, -0.66), (0.94, -0.62), (1.06, -0.52), (0.78, -0.52)]), night)
     canvas.fill(limb([(-0.02, -0.14), (0.16, -0.14)], 0.15), shade(dark, -0.15))
     wing = [(0.34, -0.42), (-0.16 + sweep, 0.0), (-0.46 + sweep, 0.0), (-0.16, -0.42)]
