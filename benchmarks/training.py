@@ -21,7 +21,7 @@ from benchmarks.plain_gpt import PlainGPT
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
 from mas_fast.config import GPTConfig, preset
 from mas_fast.gpt import GPT
-from mas_fast.training.gpt import GPTLoss, GPTSettings, adamw
+from mas_fast.training.gpt import GPTLoss, GPTSettings, optimizer
 from mas_fast.training.parallel import parallelize
 
 OURS, SPLIT, FULL = "mas_fast", "nanoGPT-style, split heads", "nanoGPT-style, one head"
@@ -126,7 +126,7 @@ def loss_of(name: str, config: GPTConfig, model: GPT, plan: Plan) -> Loss:
             with half():
                 return called({"tokens": tokens, "shares": [1.0] * len(config.streams)}, 0)[0]
 
-        return Loss(model, value, adamw(model, settings))
+        return Loss(model, value, optimizer(model, settings))
     peer = PlainGPT(config, split=name == SPLIT).to(plan.device).copy(model)
     compiled = torch.compile(peer) if plan.compiled else peer
 
@@ -134,7 +134,7 @@ def loss_of(name: str, config: GPTConfig, model: GPT, plan: Plan) -> Loss:
         with half():
             return compiled(tokens)
 
-    return Loss(peer, value_of_peer, adamw(peer, settings))
+    return Loss(peer, value_of_peer, optimizer(peer, settings))
 
 
 class Loop:

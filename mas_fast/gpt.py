@@ -14,6 +14,7 @@ the KV cache, D model width, H heads, K width of a head, L layers, V vocabulary 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -218,26 +219,31 @@ class GPT(nn.Module):
     def loss(
         self, tokens: Tensor, weights: Sequence[float] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """tokens [B, S] -> (the weighted mean over streams, each stream's mean cross-entropy over
-        its targets, without gradient), in nats, in at least fp32. A target that is its stream's pad
-        id counts for nothing; a stream all of whose targets are padding has loss 0 and keeps its
-        weight. weights: of the streams, in place of their own.
-        Formula: sum_s w_s loss_s / sum_s w_s."""
+        """tokens [B, S], or [B, T] of the first streams alone -> (the weighted mean over those
+        streams, each one's mean cross-entropy over its targets, without gradient), in nats, in at
+        least fp32. A target that is its stream's pad id counts for nothing; a stream all of whose
+        targets are padding has loss 0 and keeps its weight. weights: of these streams, in place of
+        their own. Formula: sum_s w_s loss_s / sum_s w_s."""
         self._check(tokens)
-        if tokens.shape[1] != self.streams.length:
-            raise ValueError(
-                f"tokens: found shape {list(tokens.shape)}, expected [B, {self.streams.length}]"
-            )
-        predicting = [self.streams.predicting(s.name) for s in self.streams]
+        streams = self._first(tokens.shape[1])
+        predicting = [self.streams.predicting(s.name, tokens.shape[1] - 1) for s in streams]
         loss, losses = ops.stream_cross_entropy(
             self._hidden(tokens[:, :-1]),
-            [self.head[s.name].weight for s in self.streams],
+            [self.head[s.name].weight for s in streams],
             tokens[:, 1:],
             [where.stop - where.start for where in predicting],
-            weights=[s.loss_weight for s in self.streams] if weights is None else weights,
-            ignored=[s.pad for s in self.streams],
+            weights=[s.loss_weight for s in streams] if weights is None else weights,
+            ignored=[s.pad for s in streams],
         )
-        return loss, dict(zip(self.streams.names, losses, strict=True))
+        return loss, {s.name: loss for s, loss in zip(streams, losses, strict=True)}
+
+    def _first(self, length: int) -> list[Stream]:
+        """The first streams, which are `length` tokens together."""
+        lengths = list(itertools.accumulate(s.length for s in self.streams))
+        if length not in lengths:
+            expected = " or ".join(map(str, lengths))
+            raise ValueError(f"tokens: found {length} in a row, expected {expected}: whole streams")
+        return list(self.streams)[: lengths.index(length) + 1]
 
     # ------------------------------------------------------------------ one token at a time
 
@@ -303,9 +309,11 @@ class GPT(nn.Module):
         weights = c.layers * (4 * c.dim**2 + 2 * c.dim * c.mlp) + head
         return (3 if training else 1) * (2 * weights + 4 * c.dim * context * c.layers)
 
-    def flops_per_sequence(self) -> int:
-        """Those of training on one whole sequence, whose last token is only predicted."""
-        return sum(self.flops_per_token(c, training=True) for c in range(1, self.streams.length))
+    def flops_per_sequence(self, length: int | None = None) -> int:
+        """Those of training on the first `length` tokens, by default all; the last of them is only
+        predicted."""
+        length = self.streams.length if length is None else length
+        return sum(self.flops_per_token(c, training=True) for c in range(1, length))
 
     def kv_bytes_per_token(self, dtype: torch.dtype) -> int:
         """Bytes of keys and values of one position of one row, over all layers."""

@@ -299,8 +299,19 @@ def test_padding_is_attended_but_is_no_target():
 
 
 def test_loss_wants_whole_sequences():
-    with pytest.raises(ValueError, match=r"shape \[1, 39\], expected \[B, 40\]"):
+    with pytest.raises(ValueError, match="found 39 in a row, expected 8 or 24 or 40"):
         GPT.create(TINY).loss(random_tokens(TINY, 1)[:, :39])
+
+
+def test_loss_of_the_first_streams():
+    model, tokens = random_model(TINY), random_tokens(TINY, 3)
+    _, whole = model.loss(tokens)
+    loss, parts = model.loss(tokens[:, :24])
+    assert list(parts) == ["text", "seg"]
+    for name, value in parts.items():
+        torch.testing.assert_close(value, whole[name])
+    torch.testing.assert_close(loss, (parts["text"] + parts["seg"]) / 2)
+    assert model.flops_per_sequence(24) < 24 / 40 * model.flops_per_sequence()
 
 
 def test_a_few_steps_learn_a_sequence_by_heart():

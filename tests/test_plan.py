@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mas_fast.cli import app
 from mas_fast.gpt import GPT, preset
-from mas_fast.training.gpt import GPTSettings, adamw
+from mas_fast.training.gpt import GPTSettings, optimizer
 from mas_fast.training.parallel import parallelize
 from mas_fast.training.plan import Machine, memory, parameters, plan
 from mas_fast.training.settings import find, read
@@ -55,11 +55,11 @@ def test_activations_are_those_that_torch_saves(precision, recompute) -> None:
 
 def test_state_is_that_of_the_trainer() -> None:
     model = GPT.create(preset("tiny"))
-    optimizer = adamw(model, SETTINGS)
+    adamw = optimizer(model, SETTINGS)
     model.loss(torch.randint(30, (2, 40)))[0].backward()
-    optimizer.step()
+    adamw.step()
     size = sum(p.nbytes + p.grad.nbytes + p.nbytes for p in model.parameters())  # and the average
-    state = [v for values in optimizer.state.values() for v in values.values() if v.ndim]
+    state = [v for values in adamw.state.values() for v in values.values() if v.ndim]
     size += sum(value.nbytes for value in state)
     promised = memory(model.config, replace(SETTINGS, model={"preset": "tiny"}), 1)
     assert promised["weights, gradients, AdamW, average"] == size
@@ -88,6 +88,10 @@ def test_the_steps_add_up() -> None:
     assert rows["tokenize"][1] == f"{14e6 * (1152 + 80) / 1e9:.1f} GB"
     flops = s.steps * s.batch * GPT(s.config()).flops_per_sequence()
     assert float(rows["gpt"][2]) == pytest.approx(flops / (0.45 * 8 * 989e12) / 3600, abs=0.06)
+    early = replace(s, picture_start=s.steps // 2)  # half of them without pictures
+    seen = (flops + s.steps * s.batch * GPT(s.config()).flops_per_sequence(64 + 256)) / 2
+    hours = float(plan(early, Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2])
+    assert hours == pytest.approx(seen / (0.45 * 8 * 989e12) / 3600, abs=0.06)
     half = plan(s, Machine.parse("4xH200"), 14_000_000)[2].rows[-1][2]
     assert float(half) == pytest.approx(2 * float(rows["gpt"][2]), abs=0.2)
     single = plan(replace(s, precision="fp32"), Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2]

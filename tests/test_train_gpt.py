@@ -31,9 +31,9 @@ from mas_fast.streams import Stream, Streams  # noqa: E402
 from mas_fast.training.gpt import (  # noqa: E402
     GPTLoss,
     GPTSettings,
-    adamw,
     make_trainer,
     measure,
+    optimizer,
     targets,
     train,
 )
@@ -252,7 +252,14 @@ def test_tiny_learns_real_photos_by_heart(tmp_path) -> None:
 
 def test_kill_and_continue(tmp_path, shards, bundle) -> None:
     """With everything random: captions, their dropout, and those that are dropped."""
-    changes = {"caption_drop": 0.5, "bpe_dropout": 0.3, "bundle": str(bundle), "sheet_every": 100}
+    changes = {
+        "optimizer": "muon",
+        "picture_start": 20,
+        "caption_drop": 0.5,
+        "bpe_dropout": 0.3,
+        "bundle": str(bundle),
+        "sheet_every": 100,
+    }
     file = config(tmp_path, **changes, steps=40, checkpoint_every=4, keep=100)
     arguments = [file, "--data", shards, "--folder"]
     folders = tmp_path / "whole", tmp_path / "killed"
@@ -275,11 +282,13 @@ def test_kill_and_continue(tmp_path, shards, bundle) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_processes(tmp_path, shards, kind) -> None:
+def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     """Their curve is that of one process, and, continued, that of two which ran through. Another
     number of processes can go on from their checkpoint."""
     options = {"steps": 12, "accumulate": 2, "caption_drop": 0.3, "checkpoint_every": 6}
+    options |= {"optimizer": optimizer, "picture_start": 4 if optimizer == "muon" else 0}
     file = config(tmp_path, **options)
     arguments = [file, "--data", shards, "--parallel", kind, "--folder"]
     one, two = tmp_path / "one", tmp_path / "two"
@@ -359,6 +368,35 @@ def test_a_pass_without_text(tmp_path, shards) -> None:
         torch.testing.assert_close((halves[0][1][name] + halves[1][1][name]) / 2, value)
 
 
+def test_steps_without_pictures(tmp_path, shards) -> None:
+    """They teach the rest what whole sequences do, and nothing leaps when pictures come."""
+    s = settings(shards, tmp_path, picture_start=3)
+    model = GPT.create(s.config(STREAMS))
+    loss, (tokens,) = GPTLoss(model, s), torch.randint(1, 30, (1, 4, 26))
+    gradients, values = [], []
+    for step in (2, 3):
+        batch = {"tokens": tokens.clone(), "draw": torch.ones(4)}
+        loss.prepare([batch], step)
+        value, by_stream = loss(batch, step)
+        assert list(by_stream) == ["text", "seg", "img"][:step]
+        value.backward()
+        gradients.append(model.head["seg"].weight.grad.clone())
+        assert (model.head["img"].weight.grad is None) == (step == 2)
+        model.zero_grad()
+        values.append(float(value.detach()))
+    torch.testing.assert_close(*gradients)
+    assert values[0] == pytest.approx(values[1], rel=0.01)  # it guesses at first
+    train(s)
+    assert list(scalars(s.folder, "gpt/img")) == [4, 5, 6]
+    assert list(scalars(s.folder, "gpt/seg")) == [1, 2, 3, 4, 5, 6]
+    rates = {
+        step: scalars(s.folder, "mfu")[step] / scalars(s.folder, "tokens/s")[step]
+        for step in (3, 4)
+    }
+    flops = {n: GPT(model.config).flops_per_sequence(n) / n for n in (10, 26)}
+    assert rates[3] / rates[4] == pytest.approx(flops[10] / flops[26], rel=1e-4)
+
+
 def test_targets_are_counted(shards) -> None:
     tokens = torch.ones(2, 26, dtype=torch.int64)
     tokens[0, 3:6] = 0
@@ -367,14 +405,14 @@ def test_targets_are_counted(shards) -> None:
 
 def test_only_matrices_decay(tmp_path, shards) -> None:
     model = GPT.create(preset("tiny"))
-    optimizer = adamw(model, settings(shards, tmp_path, decay=0.5))
+    found = optimizer(model, settings(shards, tmp_path, decay=0.5))
     names = {parameter: name for name, parameter in model.named_parameters()}
-    decaying, rest = ({names[p] for p in group["params"]} for group in optimizer.param_groups)
+    decaying, rest = ({names[p] for p in group["params"]} for group in found.param_groups)
     assert decaying | rest == set(names.values()) and not decaying & rest
     assert all(name.endswith(".weight") and "norm" not in name for name in decaying)
     assert not any(name.startswith(("embed", "position")) for name in decaying)
     assert {"head.img.weight", "blocks.0.mlp.up.weight"} <= decaying
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0]
+    assert [group["weight_decay"] for group in found.param_groups] == [0.5, 0]
 
 
 def test_schedules(tmp_path, shards) -> None:
@@ -435,6 +473,8 @@ def test_presets(name) -> None:
         ({"bpe_dropout": 0.1}, "bpe_dropout: found 0.1, expected a bundle"),
         ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a value in 0..1"),
         ({"batch": 3, "accumulate": 2}, "batch: found 3, expected a multiple of accumulate = 2"),
+        ({"optimizer": "sgd"}, r"found 'sgd', expected one of \['adamw', 'muon'\]"),
+        ({"picture_start": -1}, "picture_start: found -1, expected a value >= 0"),
         ({"parallel": "tensor"}, r"found 'tensor', expected one of \['ddp', 'fsdp'\]"),
     ],
 )

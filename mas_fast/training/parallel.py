@@ -47,13 +47,14 @@ def parallelize(
     recomputed: bool = False,
     compiled: bool = False,
     dtype: torch.dtype | None = None,
+    unused: bool = False,
 ) -> nn.Module:
     """The loss, on the device, ready to be called in this process.
 
     blocks: what is recomputed in the backward pass, compiled, or, by FSDP2, gathered one at a time.
     kind: "ddp" keeps whole weights in every process and copies rank 0's buffers; "fsdp" replaces
     each parameter by this process' share of it. dtype: of the weights that FSDP2 gathers; gradients
-    are summed in fp32.
+    are summed in fp32. unused: some weights take part in some steps alone.
     """
     for block in blocks:
         if recomputed:
@@ -66,7 +67,9 @@ def parallelize(
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return loss.to(device)
     if kind == "ddp":
-        return DistributedDataParallel(loss.to(device), gradient_as_bucket_view=True)
+        return DistributedDataParallel(
+            loss.to(device), gradient_as_bucket_view=True, find_unused_parameters=unused
+        )
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for block in blocks:

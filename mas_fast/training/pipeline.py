@@ -266,23 +266,30 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
 
 
 def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
+    """Of one step, the mean of those with and without pictures."""
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
     streams += [codes_stream("seg", s.seg().config()), codes_stream("img", s.img().config())]
     config = settings.config(Streams(streams))
     model = GPT.create(config, seed=0)
     loss = gpt.GPTLoss(model, settings)
-    part = gpt.Part("gpt", model, loss, gpt.adamw(model, settings), prepare=loss.prepare)
+    part = gpt.Part("gpt", model, loss, gpt.optimizer(model, settings), prepare=loss.prepare)
     tokens = [torch.randint(1, x.vocab, (settings.batch, x.length)) for x in config.streams]
     draws = torch.ones(settings.batch, dtype=torch.float64)
-    return _step_seconds(part, {"tokens": torch.cat(tokens, 1), "draw": draws}, settings.precision)
+    batch = {"tokens": torch.cat(tokens, 1), "draw": draws}
+    without = min(settings.picture_start, settings.steps) / settings.steps
+    return sum(
+        share * _step_seconds(part, batch, settings.precision, step)
+        for step, share in ((0, without), (settings.steps, 1 - without))
+        if share
+    )
 
 
-def _step_seconds(part: gpt.Part, batch: dict, precision: str) -> float:
+def _step_seconds(part: gpt.Part, batch: dict, precision: str, at: int = 0) -> float:
     def step(_: int) -> None:
         if part.prepare:
-            part.prepare([batch], 0)
+            part.prepare([batch], at)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            part.loss(batch, 0)[0].backward()
+            part.loss(batch, at)[0].backward()
         part.optimizer.step()
         part.optimizer.zero_grad()
 

@@ -1,0 +1,45 @@
+"""Muon for the matrices of a network's hidden layers, AdamW for the rest, as one optimizer.
+
+    optimizer = MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045)
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the nearest orthogonal
+matrix to the momentum as its step, so that no direction of a layer waits for the large ones. The
+step is scaled to the root mean square that AdamW's has (Liu et al. 2025, arXiv 2502.16982), so that
+one learning rate and one decay serve both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+
+class MuonAdamW(Optimizer):
+    """matrices, rest: two disjoint sets of parameters, the former with two dimensions; lr: of both;
+    betas: of AdamW; decay: of the matrices alone."""
+
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        rest: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        decay: float,
+    ) -> None:
+        matrices, rest = list(matrices), list(rest)
+        super().__init__([{"params": matrices}, {"params": rest}], {"lr": lr, "fused": True})
+        self.both = (
+            Muon(matrices, lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+            AdamW(rest, lr, betas=betas, weight_decay=0.0, fused=True),
+        )
+        self.param_groups = [group for one in self.both for group in one.param_groups]
+        for one in self.both:
+            one.state = self.state
+
+    def step(self, closure: None = None) -> None:
+        """Update both sets."""
+        for one in self.both:
+            one.step()

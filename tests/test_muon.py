@@ -1,0 +1,62 @@
+"""Muon for matrices and AdamW for the rest: the steps that each takes."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mas_fast.training.muon import MuonAdamW  # noqa: E402
+
+OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "decay": 0.1}
+
+
+def parameters() -> tuple[list, list]:
+    """Two matrices, and an embedding with a bias."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = (48, 16), (16, 24), (30, 16), (16,)
+    made = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for parameter in made:
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+    return made[:2], made[2:]
+
+
+def test_a_step_of_a_matrix_is_nearly_orthogonal_and_as_large_as_adamws() -> None:
+    matrices, rest = parameters()
+    before = [m.detach().clone() for m in matrices]
+    MuonAdamW(matrices, rest, **OPTIONS).step()
+    for old, new in zip(before, matrices, strict=True):
+        step = old * (1 - 0.01 * 0.1) - new.detach()
+        along = torch.linalg.svdvals(step) / (0.2 * 0.01 * max(step.shape) ** 0.5)
+        assert 0.5 < along.min() and along.max() < 1.5
+        u, _, v = torch.linalg.svd(new.grad, full_matrices=False)
+        alike = torch.nn.functional.cosine_similarity(step.flatten(), (u @ v).flatten(), dim=0)
+        assert alike > 0.95  # the nearest orthogonal matrix to the gradient
+        assert step.square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.3)
+
+
+def test_the_rest_takes_the_steps_of_adamw() -> None:
+    (matrices, rest), (_, alone) = parameters(), parameters()
+    both = MuonAdamW(matrices, rest, **OPTIONS)
+    adamw = torch.optim.AdamW(alone, 0.01, betas=(0.9, 0.96), weight_decay=0.0, fused=True)
+    for lr in (0.01, 0.003):
+        for group in both.param_groups + adamw.param_groups:
+            group["lr"] = lr
+        both.step()
+        adamw.step()
+    for ours, theirs in zip(rest, alone, strict=True):
+        assert torch.equal(ours, theirs)
+    assert set(both.state) == {*matrices, *rest}
+    assert {*both.state[matrices[0]]} == {"momentum_buffer"}
+    assert {*both.state[rest[0]]} == {"step", "exp_avg", "exp_avg_sq"}
+    both.zero_grad()
+    assert all(parameter.grad is None for parameter in [*matrices, *rest])
+
+
+def test_what_has_no_gradient_yet_is_left_alone() -> None:
+    matrices, rest = parameters()
+    for parameter in (matrices[0], rest[0]):
+        parameter.grad = None
+    before = [p.detach().clone() for p in (matrices[0], rest[0])]
+    both = MuonAdamW(matrices, rest, **OPTIONS)
+    both.step()
+    assert torch.equal(matrices[0], before[0]) and torch.equal(rest[0], before[1])
+    assert set(both.state) == {matrices[1], rest[1]}
