@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import (
+    causal_blocks,
     cross_entropy,
     label_table,
     native,
@@ -30,7 +31,7 @@ IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
-ATTENTION_IMPLEMENTATIONS = ("triton", "sdpa", "reference")
+ATTENTION_IMPLEMENTATIONS = ("triton", "blocks", "sdpa", "reference")
 LABEL_IMPLEMENTATIONS = ("cpp", "bag", "reference")
 
 
@@ -229,12 +230,14 @@ def attention(
     defines it, where the masks "causal", "row", "column" and "conv" are described.
 
     q, k, v: [B, H, T, D] of one floating dtype, any strides; under autocast they are cast to its
-    dtype first. impl: None, "triton", "sdpa" (PyTorch's scaled_dot_product_attention) or
-    "reference". "triton" takes fp16, bf16 and fp32 (which is slow) of up to 128 channels, a
-    multiple of 8 being fast; it skips what a mask hides by tiles of 64 x 64, where "sdpa" computes
-    it; its gradients are equal bit for bit from run to run, and it has no second derivatives. None
-    is "triton" for fp16 and bf16 on a GPU, "reference" within torch.export, otherwise "sdpa".
-    Raises as `check_attention`, and as `vq_nearest` for `impl`.
+    dtype first. impl: None, "triton", "blocks" (causal_blocks.py, any device), "sdpa" (PyTorch's
+    scaled_dot_product_attention) or "reference". "triton" takes fp16, bf16 and fp32 (which is slow)
+    of up to 128 channels, a multiple of 8 being fast; it skips what a mask hides by tiles of 64 x
+    64, where "sdpa" computes it; its gradients are equal bit for bit from run to run. "blocks"
+    takes the causal mask alone. Neither has second derivatives. None is "triton" for fp16 and bf16
+    on a GPU, "blocks" for causal bf16 on a CPU, "reference" within torch.export, otherwise "sdpa".
+    Raises as `check_attention`, and as `vq_nearest` for `impl`; ValueError for what an
+    implementation does not take.
     """
     options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
     kind = q.device.type if isinstance(q, Tensor) else "meta"
@@ -244,11 +247,17 @@ def attention(
     if impl is None:
         half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
         impl = default_impl(q.device, "attention") if half else "sdpa"
+        if kind == "cpu" and q.dtype == torch.bfloat16 and mask == "causal":
+            impl = "blocks"
         if torch.compiler.is_exporting():
             impl = "reference"
     impl = _chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":
         return reference_attention.attention(q, k, v, **options)
+    if impl == "blocks":
+        if mask != "causal":
+            raise ValueError(f"impl='blocks' needs the mask 'causal', found {mask!r}")
+        return causal_blocks.attention(q, k, v)
     if impl == "sdpa":
         if mask == "causal":
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)

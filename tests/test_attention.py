@@ -135,6 +135,67 @@ def test_sdpa_is_the_definition(mask, dtype):
         torch.testing.assert_close(got.double(), want, rtol=0, atol=40 * torch.finfo(dtype).eps)
 
 
+# ---- blocks, for CPUs ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", [1, 2, 95, 96, 97, 193, 351, 576])
+def test_blocks(length, dtype):
+    """Queries and keys of an RMSNorm, as in training, through views of one tensor."""
+    g = torch.Generator().manual_seed(length)
+    qkv = torch.randn(2, length, 3, 3, 40, generator=g)
+    qkv[:, :, :2] *= 40**0.5 / qkv[:, :, :2].norm(dim=-1, keepdim=True)
+    do = torch.randn(2, length, 3, 40, generator=g).to(dtype).transpose(1, 2)
+    q, k, v = qkv.to(dtype).permute(2, 0, 3, 1, 4)
+    check_against_fp64([q, k, v, do], "blocks")
+
+
+@pytest.mark.parametrize("gain", [0.0, 4.0, 1e4])
+def test_blocks_of_weak_and_of_strong_scores(gain):
+    q, k, v, do = inputs(2, 2, 130, 16, torch.bfloat16)
+    found = check_against_fp64([q * gain, k, v, do], "blocks")
+    assert all(x.isfinite().all() for x in found)
+
+
+def test_blocks_never_read_what_is_later():
+    """Poisoned keys and values after a position change neither output nor gradients before it."""
+    q, k, v, do = inputs(1, 2, 200, 8, torch.float32)
+    clean = results("blocks", *(x[:, :, :150] for x in (q, k, v, do)))
+    poisoned = [x.clone() for x in (q, k, v)]
+    for x in poisoned[1:]:
+        x[:, :, 150:] = 1e30
+    leaves = [x.requires_grad_() for x in poisoned]
+    out = ops.attention(*leaves, impl="blocks")[:, :, :150]
+    out.backward(do[:, :, :150])
+    for got, want in zip((out.detach(), *(x.grad[:, :, :150] for x in leaves)), clean, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_blocks_are_what_a_cpu_trains_with(monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        ops.causal_blocks, "attention", lambda *tensors: called.append(1) or tensors[0]
+    )
+    q, k, v, _ = inputs(1, 1, 3, 8, torch.float32)
+    ops.attention(q, k, v)
+    ops.attention(q.double(), k.double(), v.double())
+    assert not called
+    ops.attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        ops.attention(q, k, v)
+    assert len(called) == 2
+    with pytest.raises(ValueError, match="'blocks' needs the mask 'causal', found 'row'"):
+        ops.attention(q, k, v, mask="row", grids=[(2, 3)], impl="blocks")
+
+
+def test_blocks_have_no_second_derivative():
+    q = torch.randn(1, 1, 4, 8, requires_grad=True)
+    out = ops.attention(q, q, q, impl="blocks").square().sum()
+    (first,) = torch.autograd.grad(out, q, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_autocast_casts_as_for_pytorch():
     q, k, v, _ = inputs(1, 2, 9, 8, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):

@@ -254,7 +254,7 @@ def test_kill_and_continue(tmp_path, shards, bundle) -> None:
     """With everything random: captions, their dropout, and those that are dropped."""
     changes = {
         "optimizer": "muon",
-        "picture_start": 20,
+        "picture_every": 3,
         "caption_drop": 0.5,
         "bpe_dropout": 0.3,
         "bundle": str(bundle),
@@ -288,7 +288,7 @@ def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     """Their curve is that of one process, and, continued, that of two which ran through. Another
     number of processes can go on from their checkpoint."""
     options = {"steps": 12, "accumulate": 2, "caption_drop": 0.3, "checkpoint_every": 6}
-    options |= {"optimizer": optimizer, "picture_start": 4 if optimizer == "muon" else 0}
+    options |= {"optimizer": optimizer, "picture_every": 2 if optimizer == "muon" else 1}
     file = config(tmp_path, **options)
     arguments = [file, "--data", shards, "--parallel", kind, "--folder"]
     one, two = tmp_path / "one", tmp_path / "two"
@@ -370,31 +370,28 @@ def test_a_pass_without_text(tmp_path, shards) -> None:
 
 def test_steps_without_pictures(tmp_path, shards) -> None:
     """They teach the rest what whole sequences do, and nothing leaps when pictures come."""
-    s = settings(shards, tmp_path, picture_start=3)
+    s = settings(shards, tmp_path, picture_every=3)
     model = GPT.create(s.config(STREAMS))
     loss, (tokens,) = GPTLoss(model, s), torch.randint(1, 30, (1, 4, 26))
     gradients, values = [], []
-    for step in (2, 3):
+    for step in (1, 2):
         batch = {"tokens": tokens.clone(), "draw": torch.ones(4)}
         loss.prepare([batch], step)
         value, by_stream = loss(batch, step)
-        assert list(by_stream) == ["text", "seg", "img"][:step]
+        assert list(by_stream) == ["text", "seg", "img"][: step + 1]
         value.backward()
         gradients.append(model.head["seg"].weight.grad.clone())
-        assert (model.head["img"].weight.grad is None) == (step == 2)
+        assert (model.head["img"].weight.grad is None) == (step == 1)
         model.zero_grad()
         values.append(float(value.detach()))
     torch.testing.assert_close(*gradients)
     assert values[0] == pytest.approx(values[1], rel=0.01)  # it guesses at first
     train(s)
-    assert list(scalars(s.folder, "gpt/img")) == [4, 5, 6]
+    assert list(scalars(s.folder, "gpt/img")) == [3, 6]
     assert list(scalars(s.folder, "gpt/seg")) == [1, 2, 3, 4, 5, 6]
-    rates = {
-        step: scalars(s.folder, "mfu")[step] / scalars(s.folder, "tokens/s")[step]
-        for step in (3, 4)
-    }
-    flops = {n: GPT(model.config).flops_per_sequence(n) / n for n in (10, 26)}
-    assert rates[3] / rates[4] == pytest.approx(flops[10] / flops[26], rel=1e-4)
+    speed, share = scalars(s.folder, "tokens/s")[6], scalars(s.folder, "mfu")[6]
+    flops = [GPT(model.config).flops_per_sequence(length) for length in (10, 10, 26)]
+    assert share / speed == pytest.approx(sum(flops) / (10 + 10 + 26) / 1e10, rel=1e-4)
 
 
 def test_targets_are_counted(shards) -> None:
@@ -474,7 +471,7 @@ def test_presets(name) -> None:
         ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a value in 0..1"),
         ({"batch": 3, "accumulate": 2}, "batch: found 3, expected a multiple of accumulate = 2"),
         ({"optimizer": "sgd"}, r"found 'sgd', expected one of \['adamw', 'muon'\]"),
-        ({"picture_start": -1}, "picture_start: found -1, expected a value >= 0"),
+        ({"picture_every": 0}, "picture_every: found 0, expected a value >= 1"),
         ({"parallel": "tensor"}, r"found 'tensor', expected one of \['ddp', 'fsdp'\]"),
     ],
 )

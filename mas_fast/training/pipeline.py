@@ -276,12 +276,11 @@ def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
     tokens = [torch.randint(1, x.vocab, (settings.batch, x.length)) for x in config.streams]
     draws = torch.ones(settings.batch, dtype=torch.float64)
     batch = {"tokens": torch.cat(tokens, 1), "draw": draws}
-    without = min(settings.picture_start, settings.steps) / settings.steps
-    return sum(
-        share * _step_seconds(part, batch, settings.precision, step)
-        for step, share in ((0, without), (settings.steps, 1 - without))
-        if share
-    )
+    every = settings.picture_every
+    seconds = _step_seconds(part, batch, settings.precision, every - 1) / every
+    if every > 1:
+        seconds += _step_seconds(part, batch, settings.precision, 0) * (1 - 1 / every)
+    return seconds
 
 
 def _step_seconds(part: gpt.Part, batch: dict, precision: str, at: int = 0) -> float:

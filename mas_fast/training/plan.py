@@ -152,9 +152,11 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     sample = sum(2 * stream.length for stream in config.streams) + CAPTION
     checkpoint = settings.keep * (STATE - 4) * gpt.parameters_count()
     samples = settings.steps * settings.batch
-    early = min(settings.picture_start, settings.steps) * settings.batch
-    before = config.streams.length - config.streams[-1].length
-    flops = (samples - early) * gpt.flops_per_sequence() + early * gpt.flops_per_sequence(before)
+    seen, before = (
+        samples / settings.picture_every,
+        config.streams.length - config.streams[-1].length,
+    )
+    flops = seen * gpt.flops_per_sequence() + (samples - seen) * gpt.flops_per_sequence(before)
     peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
     hours = {
         "annotate": pairs / (PANOPTIC * machine.count),
