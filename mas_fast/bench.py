@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 SUBJECTS = (
-    *("attention", "collapse", "cross_entropy", "decode", "first_layer", "images", "prepare"),
-    *("sampler", "tokenizers", "training", "vq"),
+    *("attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"),
+    *("images", "prepare", "sampler", "tokenizers", "training", "vq"),
 )
 
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("config", "vq_config", "request", "reference", "bpe", "foreign", "generated", "devices")
     + ("unfilled",),
     ("reference_attention", "reference_cross_entropy", "reference_label_conv"),
-    ("attention", "cross_entropy", "label_table"),
+    ("attention", "causal_blocks", "cross_entropy", "label_table"),
     ("ops",),
     ("quantizer",),
     ("gpt", "vqvae", "losses", "perceptual", "discriminator")
@@ -49,7 +49,8 @@ LAYERS = (
     ("quality",),
     ("training.settings", "training.records", "training.checkpoints", "training.averages")
     + ("training.order", "training.parallel", "training.trainer", "training.vq")
-    + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.gpt")
+    + ("training.tokens", "training.sheets", "training.warm", "training.speed", "training.muon")
+    + ("training.gpt",)
     + ("training.plan", "training.pipeline", "training.segmenter")
     + ("info", "bench"),
     ("cli.runtime", "cli.data", "cli.train", "cli.eval", "cli.bundle", "cli.generate")
