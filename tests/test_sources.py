@@ -78,6 +78,19 @@ def test_shards_hold_every_item_once(tmp_path):
         source[11]
 
 
+def test_the_first_items(tmp_path):
+    for n in range(5):
+        (tmp_path / f"{n:02}.jpg").write_bytes(JPG if n != 1 else b"")
+    source = open_source(tmp_path)
+    assert [item.key for item in source.first(3)] == ["00", "01", "02"]
+    assert isinstance(source.first(3)[1], Reject)
+    assert len(source.first(5)) == len(source.first(99)) == 5
+    with pytest.raises(IndexError):
+        source.first(3)[3]
+    with pytest.raises(ValueError, match="count: found 0, expected an integer >= 1"):
+        source.first(0)
+
+
 def test_folder(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / ".hidden").mkdir()

@@ -295,6 +295,21 @@ def test_no_data(tmp_path, monkeypatch, kind) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_the_first_samples_alone(tmp_path, photos) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    names = sorted(file.stem for file in photos.iterdir() if file.suffix == ".jpg")
+    for file in photos.iterdir():
+        if file.name.partition(".")[0] in names[:3]:
+            (few / file.name).write_bytes(file.read_bytes())
+    curves = []
+    for name, data, more in (("one", few, {}), ("two", photos, {"samples": 3})):
+        s = settings("img", data, tmp_path / name, **more)
+        train(s)
+        curves.append([scalars(s.folder, n) for n in ("model/loss", "measured/psnr")])
+    assert len(names) > 3 and curves[0] == curves[1]
+
+
 def test_a_truncated_photo_is_a_reject(tmp_path, photos) -> None:
     file = photos / "2.jpg"
     file.write_bytes(file.read_bytes()[:200])
@@ -367,6 +382,7 @@ def test_no_scenes(tmp_path, photos) -> None:
         ({"object_weight": 1.0}, "object_weight: found 1.0 without `perceptual`"),
         ({"face_weight": -1.0}, "face_weight: found -1.0, expected a value >= 0"),
         ({"lr": 0}, "lr: found 0"),
+        ({"samples": 0}, "samples: found 0, expected a value >= 1"),
         ({"betas": [0.9]}, r"betas: found \[0.9\], expected tuple\[float, float\]"),
         ({"betas": [0.9, 1.5]}, r"betas: found 1.5, expected a value in 0..1"),
         ({"batch": 3, "accumulate": 2}, "batch: found 3, expected a multiple of accumulate = 2"),

@@ -200,23 +200,27 @@ class Source(ABC):
         once, and their sizes differ by one at most."""
         check_int("count", count, 1)
         check_int("index", index, 0, count - 1)
-        return _Shard(self, index, count)
+        return _Part(self, range(index, len(self), count))
+
+    def first(self, count: int) -> Source:
+        """The first `count` items, or all where there are no more."""
+        check_int("count", count, 1)
+        return _Part(self, range(min(count, len(self))))
 
 
 @dataclass(frozen=True)
-class _Shard(Source):
+class _Part(Source):
     source: Source
-    first: int
-    step: int
+    indices: range
 
     def __len__(self) -> int:
-        return len(range(self.first, len(self.source), self.step))
+        return len(self.indices)
 
     def key(self, index: int) -> str:
-        return self.source.key(self.first + index * self.step)
+        return self.source.key(self.indices[index])
 
     def read(self, index: int) -> Sample | Reject:
-        return self.source.read(self.first + index * self.step)
+        return self.source.read(self.indices[index])
 
 
 def assemble(

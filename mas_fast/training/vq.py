@@ -38,15 +38,17 @@ LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
 class VQSettings(Settings):
     """Common to both tokenizers.
 
-    data: a source, as data.sources takes it. model: `preset`, and fields of VQConfig that replace
-    its own. lr, betas: of Adam. quantizer_weight: of the quantizer's loss. augment: random crops
-    and flips, else centre crops. sheet_every: steps between sheets, drawn together with metrics of
-    `measure` samples. output: the bundle that receives the tokenizer, its weights `stored` as that.
+    data: a source, as data.sources takes it; samples: the first so many of it, or null for all.
+    model: `preset`, and fields of VQConfig that replace its own. lr, betas: of Adam.
+    quantizer_weight: of the quantizer's loss. augment: random crops and flips, else centre crops.
+    sheet_every: steps between sheets, drawn together with metrics of `measure` samples. output: the
+    bundle that receives the tokenizer, its weights `stored` as that.
     """
 
     FREE = Settings.FREE | {"sheet_every", "measure", "output", "stored"}
 
     data: Path
+    samples: int | None = None
     model: dict[str, Any]
     lr: float = 4.5e-4
     betas: tuple[float, float] = (0.5, 0.9)
@@ -63,6 +65,8 @@ class VQSettings(Settings):
             check(name, getattr(self, name), 0 if name == "quantizer_weight" else 1e-12)
         for beta in self.betas:
             check("betas", beta, 0, 1)
+        if self.samples is not None:
+            check("samples", self.samples, 1)
 
     def free(self) -> set[str]:
         """Of the Gumbel quantizer not `steps`, over which it cools down."""
@@ -224,10 +228,13 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     if config.input != expected:
         raise ValueError(f"model: found input {config.input!r}, expected {expected!r}")
     boxes = settings.boxes() if config.input == "image" else ()
-    data = Crops(open_source(settings.data), config, settings.seed, settings.augment, boxes)
+    source = open_source(settings.data)
+    if settings.samples is not None:
+        source = source.first(settings.samples)
+    data = Crops(source, config, settings.seed, settings.augment, boxes)
     model = VQVAE.create(config, seed=settings.seed)
     trainer = Trainer(parts(model, settings), data, settings)
-    still = Crops(data.source, config)
+    still = Crops(source, config)
 
     def look(step: int) -> dict[str, float] | None:
         model = trainer.averaged("model")
