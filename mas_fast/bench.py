@@ -14,7 +14,7 @@ from pathlib import Path
 
 SUBJECTS = (
     *("attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"),
-    *("images", "prepare", "sampler", "tokenizers", "training", "vq"),
+    *("images", "onnx", "prepare", "sampler", "tokenizers", "training", "vq"),
 )
 
 

@@ -1,0 +1,185 @@
+"""Subject "onnx": milliseconds of the exported decoder of pictures, of minDALL-E's size, at batch 1
+and 8 on a CPU, beside PyTorch channels-last and beside the decoder exported as it is by PyTorch's
+exporter, in the same onnxruntime with all its optimisations; and an 8-bit variant of ours.
+
+The 8-bit one is onnxruntime's static quantization (convolutions, QDQ, a scale for each channel of
+the weights), calibrated on a few pictures. Its PSNR to ours in fp32 is of the picture's own range,
+since random weights give pale pictures."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import goals, results
+from benchmarks.goals import Goal
+from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
+from mas_fast.export import OPSET, write_graph
+from mas_fast.onnx_files import Metadata
+from mas_fast.onnx_session import Session
+from mas_fast.parity import MOST_ERROR, made_up
+from mas_fast.vqvae import VQVAE, preset
+
+OURS, INT8 = "mas_fast, fp32", "mas_fast, int8 (QDQ)"
+TORCH, PLAIN = "PyTorch, channels-last", "plain dynamo export"
+CALIBRATION = 4  # pictures
+LEAST_PSNR = 40.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    preset: str = "vq-img-f16"
+    batches: tuple[int, ...] = (1, 8)
+    blocks: int = 6
+    threads: int = 2
+
+
+def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
+    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    plan = plan or Plan()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+            return _run(plan, Path(folder), measure)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(plan: Plan, folder: Path, measure: Callable[..., Match]) -> dict:
+    model = VQVAE.create(preset(plan.preset)).eval()
+    metadata = Metadata("vq_img", "decoder", "fp32", model.config, "0" * 64)
+    with torch.inference_mode(False):
+        write_graph(folder / "ours.onnx", metadata, model)
+        write_plain(folder / "plain.onnx", model)
+    quantize(folder / "ours.onnx", folder / "int8.onnx", model)
+    files = {OURS: "ours.onnx", PLAIN: "plain.onnx", INT8: "int8.onnx"}
+    sessions = {n: Session(folder / f, ["cpu"], plan.threads) for n, f in files.items()}
+    matches, facts = {}, {}
+    for batch in plan.batches:
+        (codes,) = made_up(model.config, "decoder", batch)
+        decoders = {n: partial(session.run, codes.numpy()) for n, session in sessions.items()}
+        decoders[TORCH] = partial(model.decode, codes)
+        ours = decoders[OURS]()
+        check(ours, decoders[TORCH]().numpy())
+        facts[batch] = psnr(decoders[INT8](), ours)
+        matches[batch] = measure([calls(n, call, 1) for n, call in decoders.items()], plan.blocks)
+    found = goals_of(matches, facts)
+    return {
+        **results.provenance(),
+        "threads": plan.threads,
+        "matches": {f"batch {batch}": match.to_dict() for batch, match in matches.items()},
+        "psnr of int8": {f"batch {batch}": value for batch, value in facts.items()},
+        "goals": [goal.to_dict() for goal in found],
+        "tables": [times(plan, matches, facts), goals.table(found)],
+    }
+
+
+class Plain(nn.Module):
+    def __init__(self, model: VQVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.model.decode(codes)
+
+
+def write_plain(file: Path, model: VQVAE) -> None:
+    """As the exporter's documentation shows it."""
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Plain(model),
+            made_up(model.config, "decoder", 5),
+            file,
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=({0: batch},),
+            verbose=False,
+        )
+
+
+def quantize(file: Path, to: Path, model: VQVAE) -> None:
+    try:
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise Unavailable(f"onnxruntime's quantization: {error}") from error
+
+    class Codes(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left: Iterator[dict] = iter(
+                {"codes": codes[None].numpy()}
+                for codes in made_up(model.config, "decoder", CALIBRATION)[0]
+            )
+
+        def get_next(self) -> dict | None:
+            return next(self.left, None)
+
+    ready = to.with_name("ready.onnx")
+    quant_pre_process(str(file), str(ready), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(ready),
+        str(to),
+        Codes(),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
+
+
+def check(found: np.ndarray, expected: np.ndarray) -> None:
+    error = float(np.abs(found - expected).max())
+    if not error <= MOST_ERROR:
+        raise Disagreement(f"onnx: found an error of {error:.3g}, expected at most {MOST_ERROR}")
+
+
+def psnr(found: np.ndarray, expected: np.ndarray) -> float:
+    """In dB, of the range that `expected` has."""
+    error = float(np.square(found.astype(np.float64) - expected).mean())
+    return 10 * math.log10(float(np.ptp(expected)) ** 2 / max(error, 1e-30))
+
+
+def goals_of(matches: dict[int, Match], facts: dict[int, float]) -> list[Goal]:
+    found = []
+    for batch, match in matches.items():
+        for peer, limit in ((PLAIN, 1.0), (TORCH, 1.1)):
+            ratio = match.ratio(OURS, peer)
+            # A tie is no loss: what is asked beside the plain export is to be no slower.
+            figure = 1 / (ratio.low if limit == 1.0 else ratio.value)
+            detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
+            text = f"batch {batch}: times as fast as {peer}"
+            found.append(Goal(text, figure, limit, at_most=False, detail=detail))
+        ratio = match.ratio(INT8, OURS)
+        detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
+        text = f"batch {batch}: int8, times as fast as fp32"
+        found.append(Goal(text, 1 / ratio.value, 1.5, at_most=False, detail=detail))
+        text = f"batch {batch}: int8, PSNR to fp32 in dB"
+        found.append(Goal(text, facts[batch], LEAST_PSNR, at_most=False))
+    return found
+
+
+def times(plan: Plan, matches: dict[int, Match], facts: dict[int, float]) -> dict:
+    rows = []
+    for batch, match in matches.items():
+        for name in match.samples:
+            low, high = (1e3 * seconds for seconds in match.spread(name))
+            ratio = match.ratio(OURS, name) if name != OURS else None
+            cells = [f"batch {batch}", name, 1e3 * match.median(name), f"{low:.0f}..{high:.0f}"]
+            cells += [1 / ratio.value, ratio.verdict] if ratio else [None, None]
+            rows.append(cells + [facts[batch] if name == INT8 else None])
+    columns = ["", "", "ms", "quartiles", "ours in fp32 is x times as fast", "ours is", "PSNR, dB"]
+    title = f"onnx: decoder of {plan.preset}, random weights, {plan.threads} threads of a CPU"
+    return {"title": title, "columns": columns, "rows": rows}
