@@ -121,6 +121,16 @@ def test_the_tables_need_no_pixels(scenes):
     assert Report.read(scenes).contents() == before
 
 
+@pytest.mark.parametrize(("change", "found"), [("unlink", "no such file"), ("swap", "0 samples")])
+def test_a_shard_that_is_not_there(scenes, tmp_path, change, found):
+    first, *_, last = sorted(scenes.glob("*.tar"))  # the last one has but rejects
+    first.unlink() if change == "unlink" else first.write_bytes(last.read_bytes())
+    message = f"00000.tar: found {found}, expected a shard of [23] samples"
+    with pytest.raises(ValueError, match=message):
+        Report.read(scenes).write_html(tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_a_run_that_is_going_on(scenes):
     manifest = json.loads((scenes / "manifest.json").read_text())
     (scenes / "manifest.json").write_text(json.dumps({**manifest, "shards": None}))

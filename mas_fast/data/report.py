@@ -110,13 +110,16 @@ class Report:
         return tables
 
     def pictures(self) -> Iterator[Sample]:
-        """Some samples, evenly spread. ValueError for a shard that cannot be read."""
+        """Some samples, evenly spread. ValueError for a shard that is missing or cannot be read."""
         first = np.cumsum([0, *self.tars.values()])
         places = np.linspace(0, first[-1] - 1, min(PICTURES, first[-1])).round().astype(int)
         numbers = np.searchsorted(first, places, side="right") - 1
         for number in np.unique(numbers):
-            tar = list(self.tars)[number]
-            source = TarSource([tar])
+            tar, samples = list(self.tars.items())[number]
+            source = TarSource([tar]) if tar.is_file() else []
+            if len(source) != samples:
+                found = f"{len(source)} samples" if tar.is_file() else "no such file"
+                raise ValueError(f"{tar}: found {found}, expected a shard of {samples} samples")
             for place in places[numbers == number]:
                 item = source[int(place - first[number])]
                 if not isinstance(item, Sample):

@@ -146,7 +146,8 @@ def _in_pool(job: Job, shards: Sequence[int], workers: int, bar: Progress) -> No
             if tries == TRIES:
                 raise ChildProcessError(
                     f"a worker was killed {tries} times before any shard was finished, the next "
-                    f"being number {min(waiting)}: is there enough memory for {workers} workers?"
+                    f"being number {min(waiting)}: is there enough memory for {workers} workers? "
+                    'A script calls this under `if __name__ == "__main__":`, or they run it too'
                 ) from error
 
 
