@@ -82,13 +82,13 @@ def test_the_first_items(tmp_path):
     for n in range(5):
         (tmp_path / f"{n:02}.jpg").write_bytes(JPG if n != 1 else b"")
     source = open_source(tmp_path)
-    assert [item.key for item in source.first(3)] == ["00", "01", "02"]
-    assert isinstance(source.first(3)[1], Reject)
-    assert len(source.first(5)) == len(source.first(99)) == 5
+    assert [item.key for item in source.head(3)] == ["00", "01", "02"]
+    assert isinstance(source.head(3)[1], Reject)
+    assert len(source.head(5)) == len(source.head(99)) == 5
     with pytest.raises(IndexError):
-        source.first(3)[3]
+        source.head(3)[3]
     with pytest.raises(ValueError, match="count: found 0, expected an integer >= 1"):
-        source.first(0)
+        source.head(0)
 
 
 def test_folder(tmp_path):

@@ -202,7 +202,7 @@ class Source(ABC):
         check_int("index", index, 0, count - 1)
         return _Part(self, range(index, len(self), count))
 
-    def first(self, count: int) -> Source:
+    def head(self, count: int) -> Source:
         """The first `count` items, or all where there are no more."""
         check_int("count", count, 1)
         return _Part(self, range(min(count, len(self))))

@@ -230,7 +230,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     boxes = settings.boxes() if config.input == "image" else ()
     source = open_source(settings.data)
     if settings.samples is not None:
-        source = source.first(settings.samples)
+        source = source.head(settings.samples)
     data = Crops(source, config, settings.seed, settings.augment, boxes)
     model = VQVAE.create(config, seed=settings.seed)
     trainer = Trainer(parts(model, settings), data, settings)
