@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +31,16 @@ def _settings(what: str, kind: type, context: typer.Context, name: str | None, o
     if (name is None) == (option is None):
         raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
     return read(kind, find(what, name or option), overrides)
+
+
+def _finish(bundle: Path) -> None:
+    """Say where the bundle is, and end. In one of several processes without the interpreter's
+    exit: gloo's threads abort it now and then (torch 2.13), when all is done and written."""
+    typer.echo(bundle)
+    if "WORLD_SIZE" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 @commands.command("bpe")
@@ -69,7 +81,7 @@ def train_vq_seg(
     """
     from mas_fast.training.vq import SegSettings, train
 
-    typer.echo(train(_settings("vq-seg", SegSettings, context, name, config)))
+    _finish(train(_settings("vq-seg", SegSettings, context, name, config)))
 
 
 @commands.command("vq-img", context_settings=FREE_FORM)
@@ -88,7 +100,7 @@ def train_vq_img(
     """
     from mas_fast.training.vq import ImgSettings, train
 
-    typer.echo(train(_settings("vq-img", ImgSettings, context, name, config)))
+    _finish(train(_settings("vq-img", ImgSettings, context, name, config)))
 
 
 @commands.command("gpt", context_settings=FREE_FORM)
@@ -118,7 +130,7 @@ def train_gpt(
 
     settings = _settings("gpt", GPTSettings, context, name, config)
     if not plan:
-        typer.echo(train(settings))
+        _finish(train(settings))
         return
     from rich.console import Console
     from rich.table import Table
