@@ -155,13 +155,14 @@ def psnr(found: np.ndarray, expected: np.ndarray) -> float:
 def goals_of(matches: dict[int, Match], facts: dict[int, float]) -> list[Goal]:
     found = []
     for batch, match in matches.items():
-        for peer, limit in ((PLAIN, 1.0), (TORCH, 1.1)):
-            ratio = match.ratio(OURS, peer)
-            # A tie is no loss: what is asked beside the plain export is to be no slower.
-            figure = 1 / (ratio.low if limit == 1.0 else ratio.value)
-            detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
-            text = f"batch {batch}: times as fast as {peer}"
-            found.append(Goal(text, figure, limit, at_most=False, detail=detail))
+        ratio = match.ratio(OURS, PLAIN)
+        detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
+        text = f"batch {batch}: no slower than {PLAIN}: upper quartile of times as fast"
+        found.append(Goal(text, 1 / ratio.low, 1.0, at_most=False, detail=detail))
+        ratio = match.ratio(OURS, TORCH)
+        detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
+        text = f"batch {batch}: times as fast as {TORCH}"
+        found.append(Goal(text, 1 / ratio.value, 1.1, at_most=False, detail=detail))
         ratio = match.ratio(INT8, OURS)
         detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
         text = f"batch {batch}: int8, times as fast as fp32"
