@@ -58,7 +58,7 @@ class GPTSettings(Settings):
     optimizer: "adamw", or "muon" for the blocks' matrices and AdamW for the rest. lr, betas, decay:
     of it; norms, biases and embeddings do not decay. drop_at: the step at which the learning rate
     falls to lr_end times its base, in place of the cosine. picture_every: of so many steps, one
-    sees the last stream; of 32 + 64 + 256 tokens, a step without it is 4 times as fast, and the
+    sees the last stream; of 32 + 64 + 256 tokens, a step without it is 3.5 times as fast, and the
     scene, which needs none of it, is the harder thing to learn. caption_drop: the share of
     captions that become padding, for guidance; caption_drop_last: in that many last steps alone.
     bpe_dropout: of the captions' merges.
