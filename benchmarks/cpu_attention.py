@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import goals, results
 from benchmarks.goals import Goal
+from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
 from mas_fast import ops, reference_attention
 
@@ -41,12 +42,8 @@ class Plan:
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when ours is wrong."""
     plan = plan or Plan()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with on_threads(1):
         return _run(plan, measure)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run(plan: Plan, measure: Callable[..., Match]) -> dict:

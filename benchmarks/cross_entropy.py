@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
+from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from benchmarks.worker import INSTALL, Worker
 from mas_fast import ops, reference_cross_entropy
@@ -123,12 +124,8 @@ def liger() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when ours is wrong."""
     plan = plan or (GPU if torch.cuda.is_available() else Plan())
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
+    with on_threads(plan.threads):
         found = {name: _run(plan, getattr(torch, name), measure) for name in plan.dtypes}
-    finally:
-        torch.set_num_threads(threads)
     return {
         **results.provenance(),
         "threads": plan.threads,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
+from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, calls, measure
 from mas_fast.vqvae import VQVAE, LabelConv2d, VQConfig, preset
 
@@ -39,12 +40,8 @@ class Plan:
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when ours is wrong."""
     plan = plan or Plan()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
+    with on_threads(plan.threads):
         return _run(plan, measure)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run(plan: Plan, measure: Callable[..., Match]) -> dict:

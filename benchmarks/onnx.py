@@ -22,6 +22,7 @@ from torch import nn
 
 from benchmarks import goals, results
 from benchmarks.goals import Goal
+from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
 from mas_fast.export import OPSET, write_graph
 from mas_fast.onnx_files import Metadata
@@ -46,13 +47,12 @@ class Plan:
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when ours is wrong."""
     plan = plan or Plan()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
-        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-            return _run(plan, Path(folder), measure)
-    finally:
-        torch.set_num_threads(threads)
+    with (
+        on_threads(plan.threads),
+        tempfile.TemporaryDirectory() as folder,
+        torch.inference_mode(),
+    ):
+        return _run(plan, Path(folder), measure)
 
 
 def _run(plan: Plan, folder: Path, measure: Callable[..., Match]) -> dict:

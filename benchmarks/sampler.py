@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks import results
+from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, calls, measure
 from mas_fast import native, reference
 
@@ -28,12 +29,8 @@ CHECKED = 32  # rows
 
 def run(blocks: int = 30, units: int = 64, measure: Callable[..., Match] = measure) -> dict:
     """Measure all cases and return the record, with its table. Disagreement when ours is wrong."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with on_threads(1):
         matches = {name: measure(contestants(case, units), blocks) for name, case in CASES.items()}
-    finally:
-        torch.set_num_threads(threads)
     rows, ratios = [], {}
     for case, match in matches.items():
         ratios[case] = {

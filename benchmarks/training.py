@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from benchmarks import goals, results
 from benchmarks.goals import Goal
 from benchmarks.plain_gpt import PlainGPT
+from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
 from mas_fast.config import GPTConfig, preset
 from mas_fast.gpt import GPT
@@ -48,12 +49,8 @@ CPU = Plan("storybook", 4, torch.float32, "cpu", 1, 12, False, threads=1)
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when a loss is another."""
     plan = plan or (GPU if torch.cuda.is_available() else CPU)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads or threads)
-    try:
+    with on_threads(plan.threads or torch.get_num_threads()):
         return _run(plan, measure)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run(plan: Plan, measure: Callable[..., Match]) -> dict:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
+from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from mas_fast import native, ops, reference
 
@@ -47,9 +48,7 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
     """Measure and return the record, with its tables. Disagreement when ours is wrong."""
     plan = plan or (GPU if torch.cuda.is_available() else Plan())
     peaks: dict[str, int | None] = {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
+    with on_threads(plan.threads):
         if plan.device == "cpu":
             matches = {f"{kind}, fp32": cpu_match(plan, kind, measure) for kind in KINDS}
             peaks = {name: peak_bytes(name, plan) for name in (OURS, CDIST, ADDMM, VQP)}
@@ -60,8 +59,6 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
                 for dtype in (torch.bfloat16, torch.float32)
             }
             found = gpu_goals(plan, *matches.values())
-    finally:
-        torch.set_num_threads(threads)
     return {
         **results.provenance(),
         "plan": vars(plan),

@@ -130,6 +130,17 @@ class GPTSettings(Settings):
         weighted = [replace(s, loss_weight=weights.get(s.name, 0)) for s in streams]
         return replace(base, streams=Streams(weighted), **sizes)
 
+    def seen(self, gpt: GPT) -> tuple[float, float]:
+        """(tokens, floating-point operations) of a sample in training, the mean over the steps with
+        and without its last stream."""
+        share, whole = 1 / self.picture_every, gpt.streams.length
+        before = whole - gpt.streams[-1].length
+        flops = [gpt.flops_per_sequence(length) for length in (whole, before)]
+        return (
+            share * whole + (1 - share) * before,
+            share * flops[0] + (1 - share) * flops[1],
+        )
+
     def rate(self, step: int) -> float:
         if self.drop_at is None or step < self.warmup:
             return super().rate(step)
@@ -195,18 +206,15 @@ def targets(streams: Streams, tokens: Tensor) -> Tensor:
 def optimizer(model: GPT, settings: GPTSettings) -> torch.optim.Optimizer:
     """Weight decay on the matrices of linear layers alone; Muon on those in the blocks alone."""
     lr, betas, decay = settings.lr, settings.betas, settings.decay
-    if settings.optimizer == "muon":
-        matrices = {m.weight for m in model.blocks.modules() if isinstance(m, nn.Linear)}
-        hidden = [p for p in model.parameters() if p in matrices]
-        rest = [p for p in model.parameters() if p not in matrices]
-        return MuonAdamW(hidden, rest, lr=lr, betas=betas, decay=decay)
-    decaying = {m.weight for m in model.modules() if isinstance(m, nn.Linear)}
-    rest = [p for p in model.parameters() if p not in decaying]
+    muon = settings.optimizer == "muon"
+    part = model.blocks if muon else model
+    linear = {m.weight for m in part.modules() if isinstance(m, nn.Linear)}
+    matrices = [p for p in model.parameters() if p in linear]
+    rest = [p for p in model.parameters() if p not in linear]
+    if muon:
+        return MuonAdamW(matrices, rest, lr=lr, betas=betas, decay=decay)
     groups = [
-        {
-            "params": [p for p in model.parameters() if p in decaying],
-            "weight_decay": decay,
-        },
+        {"params": matrices, "weight_decay": decay},
         {"params": rest, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr, betas=betas, fused=True)
@@ -300,13 +308,9 @@ def _speed(config: GPTConfig, settings: GPTSettings, trainer: Trainer):
     peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
     half = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     peak = peak or peak_flops(trainer.device, half)
-    gpt, whole, last = GPT(config), config.streams.length, config.streams[-1].length
+    length, flops = settings.seen(GPT(config))
 
     def speed(rate: float) -> dict[str, float]:
-        every = settings.picture_every
-        length = whole - last * (1 - 1 / every)
-        flops = gpt.flops_per_sequence() / every
-        flops += gpt.flops_per_sequence(whole - last) * (1 - 1 / every)
         return {"tokens/s": rate * length, "mfu": rate * flops / (peak * trainer.world)}
 
     return speed

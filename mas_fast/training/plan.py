@@ -152,17 +152,12 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     sample = sum(2 * stream.length for stream in config.streams) + CAPTION
     checkpoint = settings.keep * (STATE - 4) * gpt.parameters_count()
     samples = settings.steps * settings.batch
-    seen, before = (
-        samples / settings.picture_every,
-        config.streams.length - config.streams[-1].length,
-    )
-    flops = seen * gpt.flops_per_sequence() + (samples - seen) * gpt.flops_per_sequence(before)
     peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
     hours = {
         "annotate": pairs / (PANOPTIC * machine.count),
         "tokenize": pairs * 2 * ENCODER / (USED * machine.fp32),
         "vq-seg": SEG_SAMPLES * 3 * (ENCODER + DECODER) / (USED * machine.fp32),
-        "gpt": flops / (USED * peak),
+        "gpt": samples * settings.seen(gpt)[1] / (USED * peak),
     }
     rows = [
         ["pairs, as img2dataset stores them at 256 pixels", _disk(pairs * PAIR), "the network's"],
