@@ -217,18 +217,22 @@ class GPT(nn.Module):
         }
 
     def loss(
-        self, tokens: Tensor, weights: Sequence[float] | None = None
+        self,
+        tokens: Tensor,
+        weights: Sequence[float] | None = None,
+        unseen: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """tokens [B, S], or [B, T] of the first streams alone -> (the weighted mean over those
         streams, each one's mean cross-entropy over its targets, without gradient), in nats, in at
         least fp32. A target that is its stream's pad id counts for nothing; a stream all of whose
         targets are padding has loss 0 and keeps its weight. weights: of these streams, in place of
-        their own. Formula: sum_s w_s loss_s / sum_s w_s."""
+        their own. unseen: bool, of the shape of tokens; where it is set the model gets the position
+        and not the token, which stays a target. Formula: sum_s w_s loss_s / sum_s w_s."""
         self._check(tokens)
         streams = self._first(tokens.shape[1])
         predicting = [self.streams.predicting(s.name, tokens.shape[1] - 1) for s in streams]
         loss, losses = ops.stream_cross_entropy(
-            self._hidden(tokens[:, :-1]),
+            self._hidden(tokens[:, :-1], unseen=None if unseen is None else unseen[:, :-1]),
             [self.head[s.name].weight for s in streams],
             tokens[:, 1:],
             [where.stop - where.start for where in predicting],
@@ -267,20 +271,29 @@ class GPT(nn.Module):
     def _next_logits(self, x_BTD: Tensor, position: int) -> Tensor:
         return self.head[self.streams.at(position + 1).name](x_BTD[:, -1])
 
-    def _hidden(self, tokens: Tensor, cache: KVCache | None = None, start: int = 0) -> Tensor:
+    def _hidden(
+        self,
+        tokens: Tensor,
+        cache: KVCache | None = None,
+        start: int = 0,
+        unseen: Tensor | None = None,
+    ) -> Tensor:
         """tokens [B, T] at positions start.. -> the final, normalised states [B, T, D]."""
-        x_BTD = self._embed(tokens, start)
+        x_BTD = self._embed(tokens, start, unseen)
         for i, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, cache and (cache.k[i], cache.v[i]), start)
         return self.norm(x_BTD)
 
-    def _embed(self, tokens: Tensor, start: int) -> Tensor:
+    def _embed(self, tokens: Tensor, start: int, unseen: Tensor | None) -> Tensor:
         stop, offset, parts = start + tokens.shape[1], 0, []
         for stream in self.streams:
             first, last = max(start, offset), min(stop, offset + stream.length)
             if first < last:
-                ids, table = tokens[:, first - start : last - start], self.position[stream.name]()
-                parts.append(self.embed[stream.name](ids) + table[first - offset : last - offset])
+                here = slice(first - start, last - start)
+                x_BTD, table = self.embed[stream.name](tokens[:, here]), self.position[stream.name]()
+                if unseen is not None:
+                    x_BTD = x_BTD.masked_fill(unseen[:, here, None], 0.0)
+                parts.append(x_BTD + table[first - offset : last - offset])
             offset += stream.length
         return torch.cat(parts, dim=1)
 

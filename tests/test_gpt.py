@@ -298,6 +298,32 @@ def test_padding_is_attended_but_is_no_target():
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+@CONFIGS
+def test_unseen_tokens_are_positions_and_stay_targets(config):
+    model, tokens = random_model(config), random_tokens(config, 4)
+    unseen = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    losses = model.loss(tokens, unseen=unseen)[1]
+    zero = GPT.create(config).double()  # with a token more in each stream, whose embedding is zero
+    zero.load_state_dict(model.state_dict())
+    more = tokens.clone()
+    for stream in config.streams:
+        table = zero.embed[stream.name]
+        blank = torch.zeros(1, config.dim, dtype=torch.float64)
+        table.weight = torch.nn.Parameter(torch.cat([table.weight.detach(), blank]))
+        where = config.streams.slice(stream.name)
+        more[:, where].masked_fill_(unseen[:, where], stream.vocab)
+    logits = zero(more)
+    for stream in config.streams:
+        where = config.streams.predicting(stream.name)
+        wanted = tokens[:, where.start + 1 : where.stop + 1]
+        pad = -100 if stream.pad is None else stream.pad
+        expected = F.cross_entropy(logits[stream.name].flatten(0, 1), wanted.flatten(),
+                                   ignore_index=pad)  # fmt: skip
+        torch.testing.assert_close(losses[stream.name], expected)
+    nothing = torch.zeros_like(unseen)
+    assert torch.equal(model.loss(tokens, unseen=nothing)[0], model.loss(tokens)[0])
+
+
 def test_loss_wants_whole_sequences():
     with pytest.raises(ValueError, match="found 39 in a row, expected 8 or 24 or 40"):
         GPT.create(TINY).loss(random_tokens(TINY, 1)[:, :39])

@@ -26,11 +26,10 @@ SMALL = {
         "resolution": 32, "ch": 32, "ch_mult": [1, 1, 1], "z_channels": 32, "embed_dim": 8
     }.items()},
     "vq_img.model.patch": 1,
-    **{f"gpt.model.{name}": value for name, value in
+    **{f"{gpt}.model.{name}": value for gpt in ("gpt", "gpt_pictures") for name, value in
        {"dim": 32, "layers": 1, "heads": 2, "mlp": 32}.items()},
-    **{f"{stage}.{name}": value for stage in ("vq_seg", "vq_img", "gpt") for name, value in {
-        "steps": 2, "batch": 2, "measure": 4, "precision": "fp32"
-    }.items()},
+    **{f"{stage}.{name}": value for stage in ("vq_seg", "vq_img", "gpt", "gpt_pictures")
+       for name, value in {"steps": 2, "batch": 2, "measure": 4, "precision": "fp32"}.items()},
 }  # fmt: skip
 
 
@@ -50,14 +49,14 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     assert streams == {"text": (32, 320), "seg": (64, 16), "img": (64, 16)}
     assert {"house", "dusk"} <= read_words(bundle)
     assert read_sampling(bundle) == settings.sampling != {}
-    assert [line.split()[0] for line in said[:6]] == [stage.name for stage in stages(settings)]
-    assert all("about" in line for line in said[:6])
-    assert "(6 of 6); left in all: about" in said[-1]
+    assert [line.split()[0] for line in said[:7]] == [stage.name for stage in stages(settings)]
+    assert all("about" in line for line in said[:7])
+    assert "(7 of 7); left in all: about" in said[-1]
 
     before = {file.name: file.read_bytes() for file in bundle.iterdir()}
     said.clear()
     run(settings, said.append)  # nothing is left to do
-    assert [line.split()[-1] for line in said[:6]] == ["done"] * 6
+    assert [line.split()[-1] for line in said[:7]] == ["done"] * 7
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
@@ -85,7 +84,12 @@ def test_killed_at_any_moment_it_goes_on(tmp_path) -> None:
 def test_settings_that_are_unfit(tmp_path) -> None:
     with pytest.raises(ValueError, match="gpt: found no `config`"):
         AllSettings(
-            folder=tmp_path, scenes=1, vq_seg={"config": "a"}, vq_img={"config": "a"}, gpt={}
+            folder=tmp_path,
+            scenes=1,
+            vq_seg={"config": "a"},
+            vq_img={"config": "a"},
+            gpt={},
+            gpt_pictures={"config": "a"},
         )
     with pytest.raises(ValueError, match="nowhere: found no such file"):
         stages(
@@ -97,8 +101,10 @@ def test_settings_that_are_unfit(tmp_path) -> None:
 
 def test_the_storybooks_own_settings() -> None:
     settings = read(AllSettings, find("all", "storybook"))
-    seg, img, gpt = settings.seg(), settings.img(), settings.of_gpt()
+    seg, img, (gpt, pictures) = settings.seg(), settings.img(), settings.gpts()
     assert seg.config().codes == 512 and img.config().codes == 2048
-    assert seg.output == img.output == gpt.output == gpt.bundle == settings.bundle
-    assert gpt.caption_drop > 0 and gpt.stored == seg.stored == img.stored == "bf16"
+    assert seg.output == img.output == pictures.output == gpt.bundle == settings.bundle
+    assert pictures.start == gpt.output != settings.bundle
+    assert gpt.caption_drop > 0 and pictures.caption_drop > 0 and pictures.unseen > 0
+    assert {part.stored for part in (seg, img, gpt, pictures)} == {"bf16"}
     assert json.dumps(settings.sampling)

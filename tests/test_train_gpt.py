@@ -326,7 +326,7 @@ def test_sequences_depend_on_seed_epoch_and_index_alone(shards, bpe) -> None:
     places = [(epoch, index) for epoch in range(3) for index in range(22)]
     first = {place: one[place] for place in places}
     for place in reversed(places):
-        key, ids, draw = two[place]
+        key, ids, draw, _ = two[place]
         assert key == first[place][0] and (ids == first[place][1]).all() and draw == first[place][2]
     ids = one.collate([first[0, 5], first[1, 5]])["tokens"]
     assert ids.shape == (2, 26) and ids.dtype == torch.int64
@@ -335,9 +335,41 @@ def test_sequences_depend_on_seed_epoch_and_index_alone(shards, bpe) -> None:
     seen = {bytes(plain[epoch, 5][1][:6]) for epoch in range(20)}
     assert seen == {bytes(row.astype(np.int64)) for row in tokens[5].text}  # either caption
     assert any((plain[place][1] != first[place][1]).any() for place in places)
-    texts = bpe.decode([ids[:6] for _, ids, _ in first.values()])
+    texts = bpe.decode([ids[:6] for _, ids, *_ in first.values()])
     captions = {text for index in range(22) for text in tokens.captions(index)}
     assert all(any(caption.startswith(text) for caption in captions) for text in texts)
+
+
+def test_hidden_tokens(tmp_path, shards) -> None:
+    """Of the picture alone; they do not depend on what else is drawn."""
+    tokens = TokenShards(shards)
+    data, same = (Sequences(tokens, 3, unseen=0.6) for _ in range(2))
+    places = [(epoch, index) for epoch in range(40) for index in range(22)]
+    batch = data.collate([data[place] for place in places])
+    again = same.collate([same[place] for place in reversed(places)])
+    assert torch.equal(batch["unseen"], again["unseen"].flip(0))
+    plain = Sequences(tokens, 3)
+    bare = plain.collate([plain[place] for place in places])
+    assert torch.equal(batch["tokens"], bare["tokens"]) and torch.equal(batch["draw"], bare["draw"])
+    assert "unseen" not in bare
+    assert not batch["unseen"][:, :10].any()
+    shares = batch["unseen"][:, 10:].double().mean(1)
+    assert float((shares == 1).double().mean()) == pytest.approx(0.32, abs=0.06)
+    assert float((shares > 0).double().mean()) == pytest.approx(0.6, abs=0.06)
+    assert float(shares.mean()) == pytest.approx(0.45, abs=0.05)
+
+    s = settings(shards, tmp_path / "run", unseen=0.6, picture_every=2)
+    model = GPT.create(s.config(STREAMS))
+    loss = GPTLoss(model, s)
+    loss.prepare([batch], 1)
+    found = loss(batch, 1)[1]["img"]
+    assert float(found) == pytest.approx(
+        float(model.loss(batch["tokens"], unseen=batch["unseen"])[1]["img"])
+    )
+    assert float(found) != float(model.loss(batch["tokens"])[1]["img"])
+    assert list(loss(batch, 0)[1]) == ["text", "seg"]  # a step without pictures
+    train(s)
+    assert list(scalars(s.folder, "gpt/img")) == [2, 4, 6]
 
 
 def test_dropped_captions(tmp_path, shards) -> None:

@@ -61,7 +61,10 @@ class GPTSettings(Settings):
     sees the last stream; of 32 + 64 + 256 tokens, a step without it is 3.5 times as fast, and the
     scene, which needs none of it, is the harder thing to learn. caption_drop: the share of
     captions that become padding, for guidance; caption_drop_last: in that many last steps alone.
-    bpe_dropout: of the captions' merges.
+    bpe_dropout: of the captions' merges. unseen: the share of samples that hide tokens of the last
+    stream from the model, which are predicted all the same: half of them all tokens, the others a
+    random share. What its neighbours do not tell has then to come from the streams before, such as
+    a colour from the caption.
 
     recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
     torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,
@@ -92,6 +95,7 @@ class GPTSettings(Settings):
     caption_drop: float = 0.0
     caption_drop_last: int | None = None
     bpe_dropout: float = 0.0
+    unseen: float = 0.0
     recompute: bool = False
     compile: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
@@ -106,7 +110,7 @@ class GPTSettings(Settings):
         for name in ("lr", "sheet_every", "measure"):
             check(name, getattr(self, name), 1e-12)
         check("picture_every", self.picture_every, 1)
-        for name in ("caption_drop", "bpe_dropout"):
+        for name in ("caption_drop", "bpe_dropout", "unseen"):
             check(name, getattr(self, name), 0, 1)
         for beta in self.betas:
             check("betas", beta, 0, 1)
@@ -178,16 +182,17 @@ class GPTLoss(nn.Module):
             batch["shares"] = share
 
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        tokens, shares = batch["tokens"], batch["shares"]
+        tokens, shares, unseen = batch["tokens"], batch["shares"], batch.get("unseen")
         own = [stream.loss_weight for stream in self.model.streams]
         total, guess = sum(own), 0.0
         if (step + 1) % self.settings.picture_every:
             last = self.model.streams[-1]
             tokens, shares, own = tokens[:, : -last.length], shares[:-1], own[:-1]
+            unseen = None  # of that stream's tokens
             guess = last.loss_weight / total * math.log(last.vocab)
         weights = [weight * share for weight, share in zip(own, shares, strict=True)]
         scale = sum(weights) / total
-        loss, losses = self.model.loss(tokens, weights if scale else None)
+        loss, losses = self.model.loss(tokens, weights if scale else None, unseen)
         means = zip(losses.items(), shares, strict=True)
         return scale * loss + guess, {name: share * value for (name, value), share in means}
 
@@ -233,7 +238,7 @@ def train(settings: GPTSettings) -> Path:
     bpe = None
     if settings.bpe_dropout and settings.bundle is not None:
         bpe = load_bpe(settings.bundle)
-    data = Sequences(tokens, settings.seed, bpe, settings.bpe_dropout)
+    data = Sequences(tokens, settings.seed, bpe, settings.bpe_dropout, settings.unseen)
     still = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
     output = settings.output or settings.folder / "bundle"

@@ -7,6 +7,7 @@
     vq-seg      vq-img     on the scenes
     tokens      -> token shards
     gpt         on the tokens
+    gpt-pictures           on from there, with an eye on the pictures
 
 Each stage goes on where it was stopped, and one that is finished is left as it is.
 """
@@ -46,8 +47,8 @@ PROBED = 8  # stories that are painted to see how long one takes
 class AllSettings:
     """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
     painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer. vq_seg, vq_img, gpt: "config", a file or its name
-    in configs/, and settings that replace its own. sampling: what `generate` uses unless told
+    vocab_size, length: of the caption tokenizer. vq_seg, vq_img, gpt, gpt_pictures: "config", a
+    file or its name in configs/, and settings that replace its own. sampling: what `generate` uses unless told
     otherwise. workers: processes that paint and tokenize."""
 
     folder: Path
@@ -60,6 +61,7 @@ class AllSettings:
     vq_seg: dict[str, Any]
     vq_img: dict[str, Any]
     gpt: dict[str, Any]
+    gpt_pictures: dict[str, Any]
     sampling: dict[str, Any] = field(default_factory=dict)
     workers: int = 2
 
@@ -67,7 +69,7 @@ class AllSettings:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
             check(name, getattr(self, name), 1)
         check("seed", self.seed, 0)
-        for name in ("vq_seg", "vq_img", "gpt"):
+        for name in ("vq_seg", "vq_img", "gpt", "gpt_pictures"):
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
 
@@ -95,10 +97,14 @@ class AllSettings:
     def img(self) -> vq.ImgSettings:
         return self.stage(vq.ImgSettings, "vq_img", data=self.scene_shards("train"))
 
-    def of_gpt(self) -> gpt.GPTSettings:
+    def gpts(self) -> tuple[gpt.GPTSettings, gpt.GPTSettings]:
+        """Of the first stage, which has a bundle of its own, and of the second, which starts from
+        it."""
         splits = {"data": "train", "validation": "validation"}
         paths = {name: self.token_shards(split) for name, split in splits.items()}
-        return self.stage(gpt.GPTSettings, "gpt", bundle=self.bundle, **paths)
+        stage = partial(self.stage, gpt.GPTSettings, bundle=self.bundle, **paths)
+        first = self.folder / "gpt" / "bundle"
+        return stage("gpt", output=first), stage("gpt_pictures", start=first)
 
 
 def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -126,7 +132,7 @@ class Stage:
 
 def stages(s: AllSettings) -> list[Stage]:
     """In the order in which they run. ValueError for settings that are unfit."""
-    seg, img, of_gpt = s.seg(), s.img(), s.of_gpt()
+    seg, img, gpts = s.seg(), s.img(), s.gpts()
     seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
 
     def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
@@ -170,7 +176,7 @@ def stages(s: AllSettings) -> list[Stage]:
             ),
             lambda: _tokens(s),
         ),
-        training(of_gpt, lambda: _gpt_seconds(s, of_gpt), gpt.train),
+        *(training(stage, partial(_gpt_seconds, s, stage), gpt.train) for stage in gpts),
     ]
 
 
@@ -181,7 +187,7 @@ def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
     left = {stage.name: (1 - stage.done()) for stage in all_stages}
     seconds = {x.name: x.seconds() * left[x.name] if left[x.name] else 0.0 for x in all_stages}
     for stage in all_stages:
-        say(f"{stage.name:9} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
+        say(f"{stage.name:12} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
     for n, stage in enumerate(all_stages):
         rest = sum(seconds[later.name] for later in all_stages[n:])
         say(f"\n== {stage.name} ({n + 1} of {len(all_stages)}); left in all: {_about(rest)}")

@@ -15,13 +15,20 @@ from mas_fast.data.shards import TokenShards
 class Sequences(Dataset):
     """Samples of token shards as sequences: one of a sample's captions, its scene, its picture.
 
-    The caption, what dropout leaves out of its merges, and "draw" below come from (seed, epoch,
-    index). bpe, dropout: the captions' tokenizer, to tokenize them again with BPE-dropout; without
-    one, their stored tokens. ValueError for a tokenizer of another length or vocabulary.
+    The caption, what dropout leaves out of its merges, "draw" and "unseen" below come from (seed,
+    epoch, index). bpe, dropout: the captions' tokenizer, to tokenize them again with BPE-dropout;
+    without one, their stored tokens. unseen: the share of samples that hide tokens of their last
+    stream: half of them all, the others a share of their own, uniform in 0..1.
+    ValueError for a tokenizer of another length or vocabulary.
     """
 
     def __init__(
-        self, tokens: TokenShards, seed: int, bpe: BPE | None = None, dropout: float = 0.0
+        self,
+        tokens: TokenShards,
+        seed: int,
+        bpe: BPE | None = None,
+        dropout: float = 0.0,
+        unseen: float = 0.0,
     ) -> None:
         text = tokens.streams["text"]
         if dropout and bpe is None:
@@ -34,13 +41,14 @@ class Sequences(Dataset):
                 f"tokenizer: found {bpe.length} tokens of {bpe.vocab_size}, padding {bpe.pad_id}; "
                 f"{tokens.path} has {text.length} of {text.vocab}, padding {text.pad}"
             )
-        self.tokens, self.seed, self.bpe, self.dropout = tokens, seed, bpe, dropout
+        self.tokens, self.seed, self.bpe = tokens, seed, bpe
+        self.dropout, self.unseen = dropout, unseen
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[str, np.ndarray, float]:
-        """(key, int64 [S], a uniform number in [0, 1)) of (epoch, index)."""
+    def __getitem__(self, place: tuple[int, int]) -> tuple[str, np.ndarray, float, np.ndarray]:
+        """(key, int64 [S], a uniform number in [0, 1), bool [S]: hidden) of (epoch, index)."""
         epoch, index = place
         generator = np.random.default_rng((self.seed, epoch, index))
         draw = generator.random()
@@ -52,12 +60,18 @@ class Sequences(Dataset):
                 [captions[number]], dropout=self.dropout, generator=generator
             ).ids[0]
         ids = np.concatenate([text, row.seg, row.img]).astype(np.int64)
-        return self.tokens.key(index), ids, draw
+        unseen = np.zeros(len(ids), bool)
+        if generator.random() < self.unseen:
+            share = min(1.0, 2 * generator.random())
+            unseen[-len(row.img) :] = generator.random(len(row.img)) < share
+        return self.tokens.key(index), ids, draw, unseen
 
-    def collate(self, items: Sequence[tuple[str, np.ndarray, float]]) -> dict:
-        """A batch: "keys", "rejects" (none), "tokens" int64 [B, S], and "draw" float64 [B]."""
-        keys, ids, draws = zip(*items, strict=True)
-        return {
+    def collate(self, items: Sequence[tuple[str, np.ndarray, float, np.ndarray]]) -> dict:
+        """A batch: "keys", "rejects" (none), "tokens" int64 [B, S], "draw" float64 [B], and, where
+        some are hidden, "unseen" bool [B, S]."""
+        keys, ids, draws, unseen = zip(*items, strict=True)
+        hidden = {"unseen": torch.from_numpy(np.stack(unseen))} if self.unseen else {}
+        return hidden | {
             "keys": list(keys),
             "rejects": [],
             "tokens": torch.from_numpy(np.stack(ids)),
