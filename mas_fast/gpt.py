@@ -290,7 +290,10 @@ class GPT(nn.Module):
             first, last = max(start, offset), min(stop, offset + stream.length)
             if first < last:
                 here = slice(first - start, last - start)
-                x_BTD, table = self.embed[stream.name](tokens[:, here]), self.position[stream.name]()
+                x_BTD, table = (
+                    self.embed[stream.name](tokens[:, here]),
+                    self.position[stream.name](),
+                )
                 if unseen is not None:
                     x_BTD = x_BTD.masked_fill(unseen[:, here, None], 0.0)
                 parts.append(x_BTD + table[first - offset : last - offset])

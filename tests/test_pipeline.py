@@ -20,15 +20,18 @@ SMALL = {
     "size": 32,
     "vocab_size": 320,
     "workers": 1,
-    **{f"vq_seg.{k}": v for k, v in {"model.preset": "tiny-seg", "model.codes": 16}.items()},
+    **{f"{seg}.{k}": v for seg in ("vq_seg", "vq_seg_decoder")
+       for k, v in {"model.preset": "tiny-seg", "model.codes": 16}.items()},
     **{f"vq_img.{k}": v for k, v in {"model.preset": "tiny-img", "model.codes": 16}.items()},
-    **{f"{vq}.model.{name}": value for vq in ("vq_seg", "vq_img") for name, value in {
+    **{f"{vq}.model.{name}": value for vq in ("vq_seg", "vq_seg_decoder", "vq_img")
+       for name, value in {
         "resolution": 32, "ch": 32, "ch_mult": [1, 1, 1], "z_channels": 32, "embed_dim": 8
     }.items()},
     "vq_img.model.patch": 1,
     **{f"{gpt}.model.{name}": value for gpt in ("gpt", "gpt_pictures") for name, value in
        {"dim": 32, "layers": 1, "heads": 2, "mlp": 32}.items()},
-    **{f"{stage}.{name}": value for stage in ("vq_seg", "vq_img", "gpt", "gpt_pictures")
+    **{f"{stage}.{name}": value 
+       for stage in ("vq_seg", "vq_seg_decoder", "vq_img", "gpt", "gpt_pictures")
        for name, value in {"steps": 2, "batch": 2, "measure": 4, "precision": "fp32"}.items()},
 }  # fmt: skip
 
@@ -49,14 +52,14 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     assert streams == {"text": (32, 320), "seg": (64, 16), "img": (64, 16)}
     assert {"house", "dusk"} <= read_words(bundle)
     assert read_sampling(bundle) == settings.sampling != {}
-    assert [line.split()[0] for line in said[:7]] == [stage.name for stage in stages(settings)]
-    assert all("about" in line for line in said[:7])
-    assert "(7 of 7); left in all: about" in said[-1]
+    assert [line.split()[0] for line in said[:8]] == [stage.name for stage in stages(settings)]
+    assert all("about" in line for line in said[:8])
+    assert "(8 of 8); left in all: about" in said[-1]
 
     before = {file.name: file.read_bytes() for file in bundle.iterdir()}
     said.clear()
     run(settings, said.append)  # nothing is left to do
-    assert [line.split()[-1] for line in said[:7]] == ["done"] * 7
+    assert [line.split()[-1] for line in said[:8]] == ["done"] * 8
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
@@ -87,6 +90,7 @@ def test_settings_that_are_unfit(tmp_path) -> None:
             folder=tmp_path,
             scenes=1,
             vq_seg={"config": "a"},
+            vq_seg_decoder={"config": "a"},
             vq_img={"config": "a"},
             gpt={},
             gpt_pictures={"config": "a"},
@@ -101,10 +105,11 @@ def test_settings_that_are_unfit(tmp_path) -> None:
 
 def test_the_storybooks_own_settings() -> None:
     settings = read(AllSettings, find("all", "storybook"))
-    seg, img, (gpt, pictures) = settings.seg(), settings.img(), settings.gpts()
+    (seg, decoder), img, (gpt, pictures) = settings.segs(), settings.img(), settings.gpts()
     assert seg.config().codes == 512 and img.config().codes == 2048
-    assert seg.output == img.output == pictures.output == gpt.bundle == settings.bundle
+    assert decoder.output == img.output == pictures.output == gpt.bundle == settings.bundle
+    assert decoder.config() == seg.config() and decoder.decoder_of == seg.output
     assert pictures.start == gpt.output != settings.bundle
     assert gpt.caption_drop > 0 and pictures.caption_drop > 0 and pictures.unseen > 0
-    assert {part.stored for part in (seg, img, gpt, pictures)} == {"bf16"}
+    assert {part.stored for part in (seg, decoder, img, gpt, pictures)} == {"bf16"}
     assert json.dumps(settings.sampling)

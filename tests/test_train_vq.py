@@ -310,6 +310,21 @@ def test_the_first_samples_alone(tmp_path, photos) -> None:
     assert len(names) > 3 and curves[0] == curves[1]
 
 
+@pytest.mark.parametrize("kind", ["seg", "img"])
+def test_a_decoder_alone(tmp_path, photos, kind) -> None:
+    first = train(settings(kind, photos, tmp_path / "one", average=0.5))
+    s = settings(kind, photos, tmp_path / "two", decoder_of=str(first), average=0.5)
+    before, after = (load_vq(bundle, f"vq_{kind}").weights() for bundle in (first, train(s)))
+    for name, weight in before.items():
+        same = torch.equal(weight, after[name])
+        assert same != name.startswith(("decoder.", "post_quant_conv.")), name
+    assert list(scalars(s.folder, "model/loss")) == [1, 2, 3]
+    other = settings(kind, photos, tmp_path / "x", decoder_of=str(first))
+    other = dataclasses.replace(other, model=other.model | {"codes": 48})
+    with pytest.raises(ValueError, match=r"one/bundle: found .*codes=.*expected .*codes=48"):
+        train(other)
+
+
 def test_a_truncated_photo_is_a_reject(tmp_path, photos) -> None:
     file = photos / "2.jpg"
     file.write_bytes(file.read_bytes()[:200])

@@ -4,10 +4,10 @@
 
     scenes      painted stories -> scene shards, as any other source is prepared
     captions    -> tokenizer.json and words.txt
-    vq-seg      vq-img     on the scenes
+    vq-seg      vq-seg-decoder      vq-img     on the scenes
     tokens      -> token shards
     gpt         on the tokens
-    gpt-pictures           on from there, with an eye on the pictures
+    gpt-pictures     on from there, with an eye on the pictures
 
 Each stage goes on where it was stopped, and one that is finished is left as it is.
 """
@@ -47,9 +47,9 @@ PROBED = 8  # stories that are painted to see how long one takes
 class AllSettings:
     """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
     painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer. vq_seg, vq_img, gpt, gpt_pictures: "config", a
-    file or its name in configs/, and settings that replace its own. sampling: what `generate` uses unless told
-    otherwise. workers: processes that paint and tokenize."""
+    vocab_size, length: of the caption tokenizer. vq_seg, vq_seg_decoder, vq_img, gpt, gpt_pictures:
+    "config", a file or its name in configs/, and settings that replace its own. sampling: what
+    `generate` uses unless told otherwise. workers: processes that paint and tokenize."""
 
     folder: Path
     scenes: int
@@ -59,6 +59,7 @@ class AllSettings:
     vocab_size: int = 1024
     length: int = 32
     vq_seg: dict[str, Any]
+    vq_seg_decoder: dict[str, Any]
     vq_img: dict[str, Any]
     gpt: dict[str, Any]
     gpt_pictures: dict[str, Any]
@@ -69,7 +70,7 @@ class AllSettings:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
             check(name, getattr(self, name), 1)
         check("seed", self.seed, 0)
-        for name in ("vq_seg", "vq_img", "gpt", "gpt_pictures"):
+        for name in ("vq_seg", "vq_seg_decoder", "vq_img", "gpt", "gpt_pictures"):
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
 
@@ -91,8 +92,11 @@ class AllSettings:
         words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
         return read(kind, find(what, values["config"]), words)
 
-    def seg(self) -> vq.SegSettings:
-        return self.stage(vq.SegSettings, "vq_seg", data=self.scene_shards("train"))
+    def segs(self) -> tuple[vq.SegSettings, vq.SegSettings]:
+        """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
+        stage = partial(self.stage, vq.SegSettings, data=self.scene_shards("train"))
+        whole = self.folder / "vq-seg" / "bundle"
+        return stage("vq_seg", output=whole), stage("vq_seg_decoder", decoder_of=whole)
 
     def img(self) -> vq.ImgSettings:
         return self.stage(vq.ImgSettings, "vq_img", data=self.scene_shards("train"))
@@ -132,8 +136,10 @@ class Stage:
 
 def stages(s: AllSettings) -> list[Stage]:
     """In the order in which they run. ValueError for settings that are unfit."""
-    seg, img, gpts = s.seg(), s.img(), s.gpts()
-    seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
+    (seg, decoder), img, gpts = s.segs(), s.img(), s.gpts()
+    seg_seconds, decoder_seconds, img_seconds = (
+        cache(partial(_vq_seconds, v)) for v in (seg, decoder, img)
+    )
 
     def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
         name = settings.folder.name
@@ -163,6 +169,7 @@ def stages(s: AllSettings) -> list[Stage]:
             lambda: _captions(s),
         ),
         training(seg, seg_seconds, vq.train),
+        training(decoder, decoder_seconds, vq.train),
         training(img, img_seconds, vq.train),
         Stage(
             "tokens",
@@ -187,7 +194,7 @@ def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
     left = {stage.name: (1 - stage.done()) for stage in all_stages}
     seconds = {x.name: x.seconds() * left[x.name] if left[x.name] else 0.0 for x in all_stages}
     for stage in all_stages:
-        say(f"{stage.name:12} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
+        say(f"{stage.name:14} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
     for n, stage in enumerate(all_stages):
         rest = sum(seconds[later.name] for later in all_stages[n:])
         say(f"\n== {stage.name} ({n + 1} of {len(all_stages)}); left in all: {_about(rest)}")
@@ -274,7 +281,7 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
 def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
     """Of one step, the mean of those with and without pictures."""
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
-    streams += [codes_stream("seg", s.seg().config()), codes_stream("img", s.img().config())]
+    streams += [codes_stream("seg", s.segs()[0].config()), codes_stream("img", s.img().config())]
     config = settings.config(Streams(streams))
     model = GPT.create(config, seed=0)
     loss = gpt.GPTLoss(model, settings)

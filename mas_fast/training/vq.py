@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import Stored, save_vq
+from mas_fast.bundle import Stored, load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
@@ -39,7 +39,9 @@ class VQSettings(Settings):
     """Common to both tokenizers.
 
     data: a source, as data.sources takes it; samples: the first so many of it, or null for all.
-    model: `preset`, and fields of VQConfig that replace its own. lr, betas: of Adam.
+    model: `preset`, and fields of VQConfig that replace its own. decoder_of: a bundle whose
+    tokenizer learns on, but in its decoder alone, so that tokens made with it keep their meaning.
+    lr, betas: of Adam.
     quantizer_weight: of the quantizer's loss. augment: random crops and flips, else centre crops.
     sheet_every: steps between sheets, drawn together with metrics of `measure` samples. output: the
     bundle that receives the tokenizer, its weights `stored` as that.
@@ -50,6 +52,7 @@ class VQSettings(Settings):
     data: Path
     samples: int | None = None
     model: dict[str, Any]
+    decoder_of: Path | None = None
     lr: float = 4.5e-4
     betas: tuple[float, float] = (0.5, 0.9)
     quantizer_weight: float = 1.0
@@ -144,6 +147,9 @@ class _Loss(nn.Module):
         self.model, self.settings = model, settings
 
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.settings.decoder_of is not None:
+            reconstruction = self.model.decode(self.model.encode(inputs(batch)))
+            return self.reconstruction_loss(batch, reconstruction, step)
         if self.model.config.quantizer == "gumbel":
             temperature = LAST_TEMPERATURE ** (step / self.settings.steps)
             self.model.quantize.temperature.fill_(temperature)
@@ -232,7 +238,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     if settings.samples is not None:
         source = source.head(settings.samples)
     data = Crops(source, config, settings.seed, settings.augment, boxes)
-    model = VQVAE.create(config, seed=settings.seed)
+    model = make_model(config, settings)
     trainer = Trainer(parts(model, settings), data, settings)
     still = Crops(source, config)
 
@@ -244,11 +250,30 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     trainer.run()
     output = settings.output or settings.folder / "bundle"
     if trainer.rank == 0:
-        name = "vq_seg" if config.input == "labels" else "vq_img"
-        save_vq(output, name, trainer.averaged("model"), settings.stored)
+        save_vq(output, _name(config), trainer.averaged("model"), settings.stored)
     if trainer.world > 1:
         dist.destroy_process_group()
     return output
+
+
+def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
+    """A new tokenizer, or that of `decoder_of`, of which the decoder alone has gradients.
+    ValueError where that is another model."""
+    if settings.decoder_of is None:
+        return VQVAE.create(config, seed=settings.seed)
+    model = load_vq(settings.decoder_of, _name(config), dtype=torch.float32)
+    if model.config != config:
+        raise ValueError(
+            f"{settings.decoder_of}: found {model.config}, expected {config} as in the settings"
+        )
+    model.requires_grad_(False)
+    for part in (model.decoder, model.post_quant_conv):
+        part.requires_grad_(True)
+    return model
+
+
+def _name(config: VQConfig) -> str:
+    return "vq_seg" if config.input == "labels" else "vq_img"
 
 
 def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
