@@ -10,30 +10,23 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.bundle import read_config, read_sampling, read_words  # noqa: E402
-from mas_fast.training.pipeline import AllSettings, run, stages  # noqa: E402
+from mas_fast.training.pipeline import TRAINED, AllSettings, run, stages  # noqa: E402
 from mas_fast.training.settings import find, read  # noqa: E402
 
-# A network of nothing, on pictures that are almost none.
-SMALL = {
-    "scenes": 120,
-    "validation": 6,
-    "size": 32,
-    "vocab_size": 320,
-    "workers": 1,
-    **{f"{seg}.{k}": v for seg in ("vq_seg", "vq_seg_decoder")
-       for k, v in {"model.preset": "tiny-seg", "model.codes": 16}.items()},
-    **{f"vq_img.{k}": v for k, v in {"model.preset": "tiny-img", "model.codes": 16}.items()},
-    **{f"{vq}.model.{name}": value for vq in ("vq_seg", "vq_seg_decoder", "vq_img")
-       for name, value in {
-        "resolution": 32, "ch": 32, "ch_mult": [1, 1, 1], "z_channels": 32, "embed_dim": 8
-    }.items()},
-    "vq_img.model.patch": 1,
-    **{f"{gpt}.model.{name}": value for gpt in ("gpt", "gpt_pictures") for name, value in
-       {"dim": 32, "layers": 1, "heads": 2, "mlp": 32}.items()},
-    **{f"{stage}.{name}": value 
-       for stage in ("vq_seg", "vq_seg_decoder", "vq_img", "gpt", "gpt_pictures")
-       for name, value in {"steps": 2, "batch": 2, "measure": 4, "precision": "fp32"}.items()},
-}  # fmt: skip
+# Networks of nothing, on pictures that are almost none.
+VQ = {"codes": 16, "resolution": 32, "patch": 1, "ch": 32, "ch_mult": [1, 1, 1]}
+VQ |= {"z_channels": 32, "embed_dim": 8}
+MODELS = {
+    "vq_seg": VQ | {"preset": "tiny-seg"},
+    "vq_img": VQ | {"preset": "tiny-img"},
+    "gpt": {"dim": 32, "layers": 1, "heads": 2, "mlp": 32},
+}
+SMALL = {"scenes": 120, "validation": 6, "size": 32, "vocab_size": 320, "workers": 1}
+for stage in TRAINED:
+    model = next(model for name, model in MODELS.items() if stage.startswith(name))
+    SMALL |= {f"{stage}.model.{name}": value for name, value in model.items()}
+    run_of_it = {"steps": 2, "batch": 2, "measure": 4, "precision": "fp32"}
+    SMALL |= {f"{stage}.{name}": value for name, value in run_of_it.items()}
 
 
 def words(folder) -> list[str]:
@@ -52,14 +45,14 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     assert streams == {"text": (32, 320), "seg": (64, 16), "img": (64, 16)}
     assert {"house", "dusk"} <= read_words(bundle)
     assert read_sampling(bundle) == settings.sampling != {}
-    assert [line.split()[0] for line in said[:8]] == [stage.name for stage in stages(settings)]
-    assert all("about" in line for line in said[:8])
-    assert "(8 of 8); left in all: about" in said[-1]
+    assert [line.split()[0] for line in said[:9]] == [stage.name for stage in stages(settings)]
+    assert all("about" in line for line in said[:9])
+    assert "(9 of 9); left in all: about" in said[-1]
 
     before = {file.name: file.read_bytes() for file in bundle.iterdir()}
     said.clear()
     run(settings, said.append)  # nothing is left to do
-    assert [line.split()[-1] for line in said[:8]] == ["done"] * 8
+    assert [line.split()[-1] for line in said[:9]] == ["done"] * 9
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
@@ -87,13 +80,7 @@ def test_killed_at_any_moment_it_goes_on(tmp_path) -> None:
 def test_settings_that_are_unfit(tmp_path) -> None:
     with pytest.raises(ValueError, match="gpt: found no `config`"):
         AllSettings(
-            folder=tmp_path,
-            scenes=1,
-            vq_seg={"config": "a"},
-            vq_seg_decoder={"config": "a"},
-            vq_img={"config": "a"},
-            gpt={},
-            gpt_pictures={"config": "a"},
+            folder=tmp_path, scenes=1, **({name: {"config": "a"} for name in TRAINED} | {"gpt": {}})
         )
     with pytest.raises(ValueError, match="nowhere: found no such file"):
         stages(
@@ -105,11 +92,13 @@ def test_settings_that_are_unfit(tmp_path) -> None:
 
 def test_the_storybooks_own_settings() -> None:
     settings = read(AllSettings, find("all", "storybook"))
-    (seg, decoder), img, (gpt, pictures) = settings.segs(), settings.img(), settings.gpts()
-    assert seg.config().codes == 512 and img.config().codes == 2048
-    assert decoder.output == img.output == pictures.output == gpt.bundle == settings.bundle
-    assert decoder.config() == seg.config() and decoder.decoder_of == seg.output
+    segs, imgs, (gpt, pictures) = settings.segs(), settings.imgs(), settings.gpts()
+    for codes, (whole, decoder) in ((512, segs), (2048, imgs)):
+        assert whole.config() == decoder.config() and whole.config().codes == codes
+        assert decoder.decoder_of == whole.output != settings.bundle
+        assert decoder.output == settings.bundle
+    assert pictures.output == pictures.bundle == gpt.bundle == settings.bundle
     assert pictures.start == gpt.output != settings.bundle
     assert gpt.caption_drop > 0 and pictures.caption_drop > 0 and pictures.unseen > 0
-    assert {part.stored for part in (seg, decoder, img, gpt, pictures)} == {"bf16"}
+    assert {part.stored for part in (*segs, *imgs, gpt, pictures)} == {"bf16"}
     assert json.dumps(settings.sampling)

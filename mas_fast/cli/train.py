@@ -74,7 +74,8 @@ def train_vq_seg(
 
     Every setting of the file can be given as `--key value` too, also `--model.codes 512`. DATA is a
     COCO folder, webdataset tars, or a folder of images with scenes. The same command again
-    continues a run that was stopped. In several processes:
+    continues a run that was stopped. `--decoder-of BUNDLE` goes on with the decoder of a tokenizer
+    that there is; its tokens keep their meaning. In several processes:
     `torchrun --nproc-per-node N --no-python mas-fast train vq-seg ...`
 
     Example: mas-fast train vq-seg small --data DATA --folder runs/seg

@@ -4,7 +4,7 @@
 
     scenes      painted stories -> scene shards, as any other source is prepared
     captions    -> tokenizer.json and words.txt
-    vq-seg      vq-seg-decoder      vq-img     on the scenes
+    vq-seg      vq-img     on the scenes; after each, vq-seg-decoder, vq-img-decoder
     tokens      -> token shards
     gpt         on the tokens
     gpt-pictures     on from there, with an eye on the pictures
@@ -40,6 +40,7 @@ from mas_fast.training.settings import check, find, read
 from mas_fast.vqvae import VQVAE
 
 PER_SHARD = 1000
+TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", "gpt", "gpt_pictures")
 PROBED = 8  # stories that are painted to see how long one takes
 
 
@@ -47,9 +48,9 @@ PROBED = 8  # stories that are painted to see how long one takes
 class AllSettings:
     """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
     painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer. vq_seg, vq_seg_decoder, vq_img, gpt, gpt_pictures:
-    "config", a file or its name in configs/, and settings that replace its own. sampling: what
-    `generate` uses unless told otherwise. workers: processes that paint and tokenize."""
+    vocab_size, length: of the caption tokenizer. vq_seg .. gpt_pictures: "config", a file or its
+    name in configs/, and settings that replace its own. sampling: what `generate` uses unless told
+    otherwise. workers: processes that paint and tokenize."""
 
     folder: Path
     scenes: int
@@ -61,6 +62,7 @@ class AllSettings:
     vq_seg: dict[str, Any]
     vq_seg_decoder: dict[str, Any]
     vq_img: dict[str, Any]
+    vq_img_decoder: dict[str, Any]
     gpt: dict[str, Any]
     gpt_pictures: dict[str, Any]
     sampling: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class AllSettings:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
             check(name, getattr(self, name), 1)
         check("seed", self.seed, 0)
-        for name in ("vq_seg", "vq_seg_decoder", "vq_img", "gpt", "gpt_pictures"):
+        for name in TRAINED:
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
 
@@ -94,12 +96,15 @@ class AllSettings:
 
     def segs(self) -> tuple[vq.SegSettings, vq.SegSettings]:
         """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
-        stage = partial(self.stage, vq.SegSettings, data=self.scene_shards("train"))
-        whole = self.folder / "vq-seg" / "bundle"
-        return stage("vq_seg", output=whole), stage("vq_seg_decoder", decoder_of=whole)
+        return self._vqs(vq.SegSettings, "vq_seg")
 
-    def img(self) -> vq.ImgSettings:
-        return self.stage(vq.ImgSettings, "vq_img", data=self.scene_shards("train"))
+    def imgs(self) -> tuple[vq.ImgSettings, vq.ImgSettings]:
+        return self._vqs(vq.ImgSettings, "vq_img")
+
+    def _vqs(self, kind: type, name: str) -> tuple:
+        stage = partial(self.stage, kind, data=self.scene_shards("train"))
+        whole = self.folder / name.replace("_", "-") / "bundle"
+        return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
 
     def gpts(self) -> tuple[gpt.GPTSettings, gpt.GPTSettings]:
         """Of the first stage, which has a bundle of its own, and of the second, which starts from
@@ -136,10 +141,8 @@ class Stage:
 
 def stages(s: AllSettings) -> list[Stage]:
     """In the order in which they run. ValueError for settings that are unfit."""
-    (seg, decoder), img, gpts = s.segs(), s.img(), s.gpts()
-    seg_seconds, decoder_seconds, img_seconds = (
-        cache(partial(_vq_seconds, v)) for v in (seg, decoder, img)
-    )
+    (seg, seg_decoder), (img, img_decoder), gpts = s.segs(), s.imgs(), s.gpts()
+    seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
 
     def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
         name = settings.folder.name
@@ -169,8 +172,9 @@ def stages(s: AllSettings) -> list[Stage]:
             lambda: _captions(s),
         ),
         training(seg, seg_seconds, vq.train),
-        training(decoder, decoder_seconds, vq.train),
+        training(seg_decoder, partial(_vq_seconds, seg_decoder), vq.train),
         training(img, img_seconds, vq.train),
+        training(img_decoder, partial(_vq_seconds, img_decoder), vq.train),
         Stage(
             "tokens",
             f"of {scenes:,} scenes",
@@ -281,7 +285,8 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
 def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
     """Of one step, the mean of those with and without pictures."""
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
-    streams += [codes_stream("seg", s.segs()[0].config()), codes_stream("img", s.img().config())]
+    for name, (tokenizer, _) in (("seg", s.segs()), ("img", s.imgs())):
+        streams.append(codes_stream(name, tokenizer.config()))
     config = settings.config(Streams(streams))
     model = GPT.create(config, seed=0)
     loss = gpt.GPTLoss(model, settings)
