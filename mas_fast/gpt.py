@@ -284,7 +284,7 @@ class GPT(nn.Module):
             x_BTD = block(x_BTD, cache and (cache.k[i], cache.v[i]), start)
         return self.norm(x_BTD)
 
-    def _embed(self, tokens: Tensor, start: int, unseen: Tensor | None) -> Tensor:
+    def _embed(self, tokens: Tensor, start: int, unseen: Tensor | None = None) -> Tensor:
         stop, offset, parts = start + tokens.shape[1], 0, []
         for stream in self.streams:
             first, last = max(start, offset), min(stop, offset + stream.length)
