@@ -50,6 +50,7 @@ WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
 SHIPPED = Path(__file__).with_name("assets") / "storybook"
 CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
+VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
 
 

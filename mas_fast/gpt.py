@@ -290,12 +290,10 @@ class GPT(nn.Module):
             first, last = max(start, offset), min(stop, offset + stream.length)
             if first < last:
                 here = slice(first - start, last - start)
-                x_BTD, table = (
-                    self.embed[stream.name](tokens[:, here]),
-                    self.position[stream.name](),
-                )
+                x_BTD = self.embed[stream.name](tokens[:, here])
                 if unseen is not None:
                     x_BTD = x_BTD.masked_fill(unseen[:, here, None], 0.0)
+                table = self.position[stream.name]()
                 parts.append(x_BTD + table[first - offset : last - offset])
             offset += stream.length
         return torch.cat(parts, dim=1)

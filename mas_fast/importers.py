@@ -21,7 +21,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mas_fast.bpe import BPE
-from mas_fast.bundle import BPE_FILE, GPT_FILE, save_bpe, save_gpt, save_vq
+from mas_fast.bundle import BPE_FILE, GPT_FILE, VQ_NAMES, save_bpe, save_gpt, save_vq
 from mas_fast.foreign import check_weights, read_checkpoint, read_yaml, state_dict
 from mas_fast.mindalle import gpt_of, import_gpt, is_gpt
 from mas_fast.scene import LAYOUTS
@@ -65,7 +65,7 @@ def import_bundle(
             vq = _vq_of(source, weights, config, prefix)
     files = []
     if vq is not None:
-        name = "vq_img" if vq.config.input == "image" else "vq_seg"
+        name = VQ_NAMES[vq.config.input]
         save_vq(bundle, name, vq)
         files.append(f"{name}.safetensors")
     if bpe is not None:

@@ -54,12 +54,9 @@ def test_its_figures_hold() -> None:
 
     found = quality.evaluate_storybook(load(SHIPPED, device="cpu"), blind, count=60)
     stored = json.loads(QUALITY.read_bytes())["metrics"]
-    values = {row.name: row.value for row in found.rows}
-    for name, near in {
-        "recall": 0.1,
-        "precision": 0.1,
-        "colours": 0.2,
-        "VQ-SEG mIoU": 0.1,
-        "VQ-IMG PSNR": 1,
-    }.items():
-        assert values[name] == pytest.approx(stored[name]["value"], abs=near), name
+    wider = {"VQ-IMG PSNR": 1.0, "left, right": 0.25}  # 18 captions ask for the latter
+    for row in found.rows:
+        if row.reached is None or row.name.startswith("scene given"):
+            continue
+        near = wider.get(row.name, 0.12)
+        assert row.value == pytest.approx(stored[row.name]["value"], abs=near), row.name

@@ -134,7 +134,7 @@ class GPTSettings(Settings):
         weighted = [replace(s, loss_weight=weights.get(s.name, 0)) for s in streams]
         return replace(base, streams=Streams(weighted), **sizes)
 
-    def seen(self, gpt: GPT) -> tuple[float, float]:
+    def cost(self, gpt: GPT) -> tuple[float, float]:
         """(tokens, floating-point operations) of a sample in training, the mean over the steps with
         and without its last stream."""
         share, whole = 1 / self.picture_every, gpt.streams.length
@@ -313,7 +313,7 @@ def _speed(config: GPTConfig, settings: GPTSettings, trainer: Trainer):
     peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
     half = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     peak = peak or peak_flops(trainer.device, half)
-    length, flops = settings.seen(GPT(config))
+    length, flops = settings.cost(GPT(config))
 
     def speed(rate: float) -> dict[str, float]:
         return {"tokens/s": rate * length, "mfu": rate * flops / (peak * trainer.world)}

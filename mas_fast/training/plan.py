@@ -157,7 +157,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
         "annotate": pairs / (PANOPTIC * machine.count),
         "tokenize": pairs * 2 * ENCODER / (USED * machine.fp32),
         "vq-seg": SEG_SAMPLES * 3 * (ENCODER + DECODER) / (USED * machine.fp32),
-        "gpt": samples * settings.seen(gpt)[1] / (USED * peak),
+        "gpt": samples * settings.cost(gpt)[1] / (USED * peak),
     }
     rows = [
         ["pairs, as img2dataset stores them at 256 pixels", _disk(pairs * PAIR), "the network's"],

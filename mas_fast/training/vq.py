@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import Stored, load_vq, save_vq
+from mas_fast.bundle import VQ_NAMES, Stored, load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
@@ -250,7 +250,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     trainer.run()
     output = settings.output or settings.folder / "bundle"
     if trainer.rank == 0:
-        save_vq(output, _name(config), trainer.averaged("model"), settings.stored)
+        save_vq(output, VQ_NAMES[config.input], trainer.averaged("model"), settings.stored)
     if trainer.world > 1:
         dist.destroy_process_group()
     return output
@@ -261,7 +261,7 @@ def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
     ValueError where that is another model."""
     if settings.decoder_of is None:
         return VQVAE.create(config, seed=settings.seed)
-    model = load_vq(settings.decoder_of, _name(config), dtype=torch.float32)
+    model = load_vq(settings.decoder_of, VQ_NAMES[config.input], dtype=torch.float32)
     if model.config != config:
         raise ValueError(
             f"{settings.decoder_of}: found {model.config}, expected {config} as in the settings"
@@ -270,10 +270,6 @@ def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
     for part in (model.decoder, model.post_quant_conv):
         part.requires_grad_(True)
     return model
-
-
-def _name(config: VQConfig) -> str:
-    return "vq_seg" if config.input == "labels" else "vq_img"
 
 
 def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
