@@ -45,14 +45,14 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     assert streams == {"text": (32, 320), "seg": (64, 16), "img": (64, 16)}
     assert {"house", "dusk"} <= read_words(bundle)
     assert read_sampling(bundle) == settings.sampling != {}
-    assert [line.split()[0] for line in said[:9]] == [stage.name for stage in stages(settings)]
-    assert all("about" in line for line in said[:9])
-    assert "(9 of 9); left in all: about" in said[-1]
+    assert [line.split()[0] for line in said[:10]] == [stage.name for stage in stages(settings)]
+    assert all("about" in line for line in said[:10])
+    assert "(10 of 10); left in all: about" in said[-1]
 
     before = {file.name: file.read_bytes() for file in bundle.iterdir()}
     said.clear()
     run(settings, said.append)  # nothing is left to do
-    assert [line.split()[-1] for line in said[:9]] == ["done"] * 9
+    assert [line.split()[-1] for line in said[:10]] == ["done"] * 10
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
@@ -92,13 +92,15 @@ def test_settings_that_are_unfit(tmp_path) -> None:
 
 def test_the_storybooks_own_settings() -> None:
     settings = read(AllSettings, find("all", "storybook"))
-    segs, imgs, (gpt, pictures) = settings.segs(), settings.imgs(), settings.gpts()
+    segs, imgs, gpts = settings.segs(), settings.imgs(), settings.gpts()
     for codes, (whole, decoder) in ((512, segs), (2048, imgs)):
         assert whole.config() == decoder.config() and whole.config().codes == codes
         assert decoder.decoder_of == whole.output != settings.bundle
         assert decoder.output == settings.bundle
-    assert pictures.output == pictures.bundle == gpt.bundle == settings.bundle
-    assert pictures.start == gpt.output != settings.bundle
-    assert gpt.caption_drop > 0 and pictures.caption_drop > 0 and pictures.unseen > 0
-    assert {part.stored for part in (*segs, *imgs, gpt, pictures)} == {"bf16"}
+    assert [part.folder.name for part in gpts] == ["gpt", "gpt-pictures", "gpt-scenes"]
+    assert [part.start for part in gpts] == [None, gpts[0].output, gpts[1].output]
+    assert len({part.output for part in gpts}) == 3 and gpts[-1].output == settings.bundle
+    assert {part.bundle for part in gpts} == {settings.bundle}
+    assert all(part.caption_drop > 0 for part in gpts) and all(part.unseen for part in gpts[1:])
+    assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
     assert json.dumps(settings.sampling)

@@ -341,7 +341,7 @@ def test_sequences_depend_on_seed_epoch_and_index_alone(shards, bpe) -> None:
 
 
 def test_hidden_tokens(tmp_path, shards) -> None:
-    """Of the picture alone; they do not depend on what else is drawn."""
+    """Of the last stream in sight alone; they do not depend on what else is drawn."""
     tokens = TokenShards(shards)
     data, same = (Sequences(tokens, 3, unseen=0.6) for _ in range(2))
     places = [(epoch, index) for epoch in range(40) for index in range(22)]
@@ -352,8 +352,8 @@ def test_hidden_tokens(tmp_path, shards) -> None:
     bare = plain.collate([plain[place] for place in places])
     assert torch.equal(batch["tokens"], bare["tokens"]) and torch.equal(batch["draw"], bare["draw"])
     assert "unseen" not in bare
-    assert not batch["unseen"][:, :10].any()
-    shares = batch["unseen"][:, 10:].double().mean(1)
+    assert not batch["unseen"][:, :6].any()  # captions
+    shares = batch["unseen"][:, 6:].double().mean(1)
     assert float((shares == 1).double().mean()) == pytest.approx(0.32, abs=0.06)
     assert float((shares > 0).double().mean()) == pytest.approx(0.6, abs=0.06)
     assert float(shares.mean()) == pytest.approx(0.45, abs=0.05)
@@ -362,14 +362,28 @@ def test_hidden_tokens(tmp_path, shards) -> None:
     model = GPT.create(s.config(STREAMS))
     loss = GPTLoss(model, s)
     loss.prepare([batch], 1)
-    found = loss(batch, 1)[1]["img"]
-    assert float(found) == pytest.approx(
-        float(model.loss(batch["tokens"], unseen=batch["unseen"])[1]["img"])
-    )
-    assert float(found) != float(model.loss(batch["tokens"])[1]["img"])
-    assert list(loss(batch, 0)[1]) == ["text", "seg"]  # a step without pictures
+    for step, last, seen in ((1, "img", 10), (0, "seg", 6)):
+        found = loss(batch, step)[1]
+        assert list(found)[-1] == last
+        stop = STREAMS.slice(last).stop
+        tokens, unseen = (batch[name][:, :stop].clone() for name in ("tokens", "unseen"))
+        unseen[:, :seen] = False
+        assert float(found[last]) == pytest.approx(
+            float(model.loss(tokens, unseen=unseen)[1][last])
+        )
+        assert float(found[last]) != float(model.loss(tokens)[1][last])
     train(s)
     assert list(scalars(s.folder, "gpt/img")) == [2, 4, 6]
+
+
+def test_the_first_samples_alone(tmp_path, shards) -> None:
+    tokens = TokenShards(shards)
+    assert [len(Sequences(tokens, 3, samples=n)) for n in (5, 22, 99, None)] == [5, 22, 22, 22]
+    short, whole = (
+        train(settings(shards, tmp_path / str(n), batch=4, samples=n)) for n in (4, None)
+    )
+    weights = (load_gpt(bundle).state_dict()["norm.weight"] for bundle in (short, whole))
+    assert not torch.equal(*weights)
 
 
 def test_dropped_captions(tmp_path, shards) -> None:

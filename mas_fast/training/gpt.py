@@ -50,9 +50,9 @@ SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
 @dataclass(frozen=True, kw_only=True)
 class GPTSettings(Settings):
     """data, validation: folders of token shards; metrics are of `measure` samples of the latter,
-    or else of the former. model: `preset`, and sizes that replace its own; its streams are those of
-    the data. weights: of the streams' losses, 1 : 1 : 7 where not
-    given. start: a bundle whose GPT lends the weights that fit.
+    or else of the former. samples: the first so many of the data, or null for all. model: `preset`,
+    and sizes that replace its own; its streams are those of the data. weights: of the streams'
+    losses, 1 : 1 : 7 where not given. start: a bundle whose GPT lends the weights that fit.
     bundle: the tokenizers that made the tokens; needed for sheets and BPE-dropout.
 
     optimizer: "adamw", or "muon" for the blocks' matrices and AdamW for the rest. lr, betas, decay:
@@ -62,9 +62,9 @@ class GPTSettings(Settings):
     scene, which needs none of it, is the harder thing to learn. caption_drop: the share of
     captions that become padding, for guidance; caption_drop_last: in that many last steps alone.
     bpe_dropout: of the captions' merges. unseen: the share of samples that hide tokens of the last
-    stream from the model, which are predicted all the same: half of them all tokens, the others a
-    random share. What its neighbours do not tell has then to come from the streams before, such as
-    a colour from the caption.
+    stream in sight from the model, which are predicted all the same: half of them all tokens, the
+    others a random share. What its neighbours do not tell has then to come from the streams before,
+    such as a colour from the caption.
 
     recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
     torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,
@@ -79,6 +79,7 @@ class GPTSettings(Settings):
     }
 
     data: Path | None = None
+    samples: int | None = None
     model: dict[str, Any]
     validation: Path | None = None
     start: Path | None = None
@@ -115,7 +116,7 @@ class GPTSettings(Settings):
         for beta in self.betas:
             check("betas", beta, 0, 1)
         check("decay", self.decay, 0)
-        for name in ("drop_at", "caption_drop_last", "peak_tflops"):
+        for name in ("samples", "drop_at", "caption_drop_last", "peak_tflops"):
             if getattr(self, name) is not None:
                 check(name, getattr(self, name), 1e-12)
 
@@ -182,14 +183,17 @@ class GPTLoss(nn.Module):
             batch["shares"] = share
 
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        tokens, shares, unseen = batch["tokens"], batch["shares"], batch.get("unseen")
-        own = [stream.loss_weight for stream in self.model.streams]
+        tokens, shares, streams = batch["tokens"], batch["shares"], list(self.model.streams)
+        own = [stream.loss_weight for stream in streams]
         total, guess = sum(own), 0.0
         if (step + 1) % self.settings.picture_every:
-            last = self.model.streams[-1]
+            last = streams.pop()
             tokens, shares, own = tokens[:, : -last.length], shares[:-1], own[:-1]
-            unseen = None  # of that stream's tokens
             guess = last.loss_weight / total * math.log(last.vocab)
+        unseen = batch.get("unseen")
+        if unseen is not None:
+            unseen = unseen[:, : tokens.shape[1]].clone()
+            unseen[:, : -streams[-1].length] = False
         weights = [weight * share for weight, share in zip(own, shares, strict=True)]
         scale = sum(weights) / total
         loss, losses = self.model.loss(tokens, weights if scale else None, unseen)
@@ -238,7 +242,9 @@ def train(settings: GPTSettings) -> Path:
     bpe = None
     if settings.bpe_dropout and settings.bundle is not None:
         bpe = load_bpe(settings.bundle)
-    data = Sequences(tokens, settings.seed, bpe, settings.bpe_dropout, settings.unseen)
+    data = Sequences(
+        tokens, settings.seed, bpe, settings.bpe_dropout, settings.unseen, settings.samples
+    )
     still = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
     output = settings.output or settings.folder / "bundle"

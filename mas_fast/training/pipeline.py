@@ -8,6 +8,7 @@
     tokens      -> token shards
     gpt         on the tokens
     gpt-pictures     on from there, with an eye on the pictures
+    gpt-scenes       on from there, with an eye on the scenes
 
 Each stage goes on where it was stopped, and one that is finished is left as it is.
 """
@@ -40,7 +41,8 @@ from mas_fast.training.settings import check, find, read
 from mas_fast.vqvae import VQVAE
 
 PER_SHARD = 1000
-TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", "gpt", "gpt_pictures")
+GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
+TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", *GPTS)
 PROBED = 8  # stories that are painted to see how long one takes
 
 
@@ -48,7 +50,7 @@ PROBED = 8  # stories that are painted to see how long one takes
 class AllSettings:
     """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
     painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer. vq_seg .. gpt_pictures: "config", a file or its
+    vocab_size, length: of the caption tokenizer. vq_seg .. gpt_scenes: "config", a file or its
     name in configs/, and settings that replace its own. sampling: what `generate` uses unless told
     otherwise. workers: processes that paint and tokenize."""
 
@@ -65,6 +67,7 @@ class AllSettings:
     vq_img_decoder: dict[str, Any]
     gpt: dict[str, Any]
     gpt_pictures: dict[str, Any]
+    gpt_scenes: dict[str, Any]
     sampling: dict[str, Any] = field(default_factory=dict)
     workers: int = 2
 
@@ -106,14 +109,20 @@ class AllSettings:
         whole = self.folder / name.replace("_", "-") / "bundle"
         return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
 
-    def gpts(self) -> tuple[gpt.GPTSettings, gpt.GPTSettings]:
-        """Of the first stage, which has a bundle of its own, and of the second, which starts from
-        it."""
+    def gpts(self) -> list[gpt.GPTSettings]:
+        """Of the stages, each of which starts from the one before; all but the last have a bundle
+        of their own."""
         splits = {"data": "train", "validation": "validation"}
         paths = {name: self.token_shards(split) for name, split in splits.items()}
-        stage = partial(self.stage, gpt.GPTSettings, bundle=self.bundle, **paths)
-        first = self.folder / "gpt" / "bundle"
-        return stage("gpt", output=first), stage("gpt_pictures", start=first)
+        found: list[gpt.GPTSettings] = []
+        for name in GPTS:
+            if found:
+                paths["start"] = found[-1].output
+            paths["output"] = self.folder / name.replace("_", "-") / "bundle"
+            if name == GPTS[-1]:
+                paths["output"] = self.bundle
+            found.append(self.stage(gpt.GPTSettings, name, bundle=self.bundle, **paths))
+        return found
 
 
 def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -17,8 +17,9 @@ class Sequences(Dataset):
 
     The caption, what dropout leaves out of its merges, "draw" and "unseen" below come from (seed,
     epoch, index). bpe, dropout: the captions' tokenizer, to tokenize them again with BPE-dropout;
-    without one, their stored tokens. unseen: the share of samples that hide tokens of their last
-    stream: half of them all, the others a share of their own, uniform in 0..1.
+    without one, their stored tokens. unseen: the share of samples that hide tokens of their scene
+    and picture: half of them all, the others a share of their own, uniform in 0..1. samples: the
+    first so many of the data, or None for all.
     ValueError for a tokenizer of another length or vocabulary.
     """
 
@@ -29,6 +30,7 @@ class Sequences(Dataset):
         bpe: BPE | None = None,
         dropout: float = 0.0,
         unseen: float = 0.0,
+        samples: int | None = None,
     ) -> None:
         text = tokens.streams["text"]
         if dropout and bpe is None:
@@ -43,9 +45,10 @@ class Sequences(Dataset):
             )
         self.tokens, self.seed, self.bpe = tokens, seed, bpe
         self.dropout, self.unseen = dropout, unseen
+        self.size = len(tokens) if samples is None else min(samples, len(tokens))
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return self.size
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[str, np.ndarray, float, np.ndarray]:
         """(key, int64 [S], a uniform number in [0, 1), bool [S]: hidden) of (epoch, index)."""
@@ -63,7 +66,7 @@ class Sequences(Dataset):
         unseen = np.zeros(len(ids), bool)
         if generator.random() < self.unseen:
             share = min(1.0, 2 * generator.random())
-            unseen[-len(row.img) :] = generator.random(len(row.img)) < share
+            unseen[len(text) :] = generator.random(len(ids) - len(text)) < share
         return self.tokens.key(index), ids, draw, unseen
 
     def collate(self, items: Sequence[tuple[str, np.ndarray, float, np.ndarray]]) -> dict:
