@@ -138,7 +138,7 @@ def test_ceilings_and_tokenizers(model, bundle, truth) -> None:
 
 
 def test_a_model_at_random_reaches_nothing(model, tmp_path) -> None:
-    segment = Segmenter().eval().segment
+    segment = Segmenter(range(133)).eval().segment
     found = evaluate_storybook(model, segment, count=COUNT, seed=1)
     assert not any(row.reached for row in found.rows)
     again = evaluate_storybook(model, segment, count=COUNT, seed=1)
@@ -164,7 +164,9 @@ def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
     folder = tmp_path / "segmenter"
     folder.mkdir()
     entry = {ENTRY: _entry(Recipe())}  # else it would be trained
-    weights = {name: value.contiguous() for name, value in Segmenter().state_dict().items()}
+    weights = {
+        name: value.contiguous() for name, value in Segmenter(range(133)).state_dict().items()
+    }
     save_file(weights, folder / FILE, entry)
     texts, values = [], []
     for name in "ab":
