@@ -41,6 +41,7 @@ def test_its_card_has_every_figure() -> None:
         values = (row[key] for key in ("goal", "value", "ceiling", "floor"))
         texts = [quality._text(np.nan if value is None else value) for value in values]
         assert table[name][:4] == texts, name
+        assert row["goal"] is None or row["value"] >= row["goal"], name
 
 
 @pytest.mark.slow

@@ -50,9 +50,10 @@ PROBED = 8  # stories that are painted to see how long one takes
 class AllSettings:
     """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
     painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer. vq_seg .. gpt_scenes: "config", a file or its
-    name in configs/, and settings that replace its own. sampling: what `generate` uses unless told
-    otherwise. workers: processes that paint and tokenize."""
+    vocab_size, length: of the caption tokenizer, which learns from the captions of the first
+    `captions` stories, or of all. vq_seg .. gpt_scenes: "config", a file or its name in configs/,
+    and settings that replace its own. sampling: what `generate` uses unless told otherwise.
+    workers: processes that paint and tokenize."""
 
     folder: Path
     scenes: int
@@ -61,6 +62,7 @@ class AllSettings:
     seed: int = 0
     vocab_size: int = 1024
     length: int = 32
+    captions: int | None = None
     vq_seg: dict[str, Any]
     vq_seg_decoder: dict[str, Any]
     vq_img: dict[str, Any]
@@ -74,10 +76,17 @@ class AllSettings:
     def __post_init__(self) -> None:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
             check(name, getattr(self, name), 1)
+        if self.captions is not None:
+            check("captions", self.captions, 1)
         check("seed", self.seed, 0)
         for name in TRAINED:
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
+
+    @property
+    def told(self) -> range:
+        """The stories whose captions the tokenizer learns from."""
+        return range(self.scenes)[: self.captions]
 
     @property
     def bundle(self) -> Path:
@@ -177,7 +186,7 @@ def stages(s: AllSettings) -> list[Stage]:
             "captions",
             f"{s.vocab_size:,} tokens",
             lambda: float((s.bundle / BPE_FILE).is_file()),
-            lambda: 2e-4 * s.scenes,
+            lambda: 2e-4 * len(s.told),
             lambda: _captions(s),
         ),
         training(seg, seg_seconds, vq.train),
@@ -255,7 +264,7 @@ def _scenes(s: AllSettings) -> None:
 
 def _captions(s: AllSettings) -> None:
     file = s.folder / "captions.txt"
-    told = (caption for i in range(s.scenes) for caption in captions(story("train", i, s.seed)))
+    told = (caption for i in s.told for caption in captions(story("train", i, s.seed)))
     lines = "".join(f"{caption}\n" for caption in told)
     replace_file(file, lambda temporary: temporary.write_text(lines))
     bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
