@@ -58,23 +58,24 @@ def test_activations_are_those_that_torch_saves(precision, recompute, monkeypatc
     assert found == pytest.approx(promised, rel=0.05)
 
 
-def test_state_is_that_of_the_trainer() -> None:
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_state_is_that_of_the_trainer(kind) -> None:
     model = GPT.create(preset("tiny"))
-    adamw = optimizer(model, SETTINGS)
+    settings = replace(SETTINGS, model={"preset": "tiny"}, optimizer=kind)
+    updates = optimizer(model, settings)
     model.loss(torch.randint(30, (2, 40)))[0].backward()
-    adamw.step()
+    updates.step()
     size = sum(p.nbytes + p.grad.nbytes + p.nbytes for p in model.parameters())  # and the average
-    state = [v for values in adamw.state.values() for v in values.values() if v.ndim]
+    state = [v for values in updates.state.values() for v in values.values() if v.ndim]
     size += sum(value.nbytes for value in state)
-    promised = memory(model.config, replace(SETTINGS, model={"preset": "tiny"}), 1)
-    assert promised["weights, gradients, AdamW, average"] == size
+    assert memory(model.config, settings, 1)["weights, gradients, moments, average"] == size
 
 
 def test_fsdp_shares_the_state() -> None:
     s = read(GPTSettings, find("gpt", "make-a-scene-4b"))
     config = s.config()
     alone, shared = (memory(config, s, count) for count in (1, 8))
-    name = "weights, gradients, AdamW, average"
+    name = "weights, gradients, moments, average"
     assert shared[name] == alone[name] / 8 == 20 * 3_911_480_320 / 8
     assert memory(config, replace(s, parallel="ddp"), 8)[name] == alone[name]
     assert sum(shared.values()) < 0.9 * 80e9 < sum(alone.values())

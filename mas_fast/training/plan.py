@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from mas_fast.gpt import GPT, GPTConfig
 from mas_fast.training.gpt import GPTSettings
 from mas_fast.training.settings import check
@@ -29,7 +31,8 @@ PANOPTIC = 19.0  # images/s of one GPU: Detectron2's panoptic FPN on a V100, one
 # Bytes per pair, measured on COCO at 256 pixels; captions are those of CC3M, 60 characters.
 PAIR, SCENE, CAPTION = 36e3, 50e3, 80
 SEG_SAMPLES = 600_000 * 48  # that Make-A-Scene's scene tokenizer was trained on
-STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW, average
+STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW's two moments, average
+MUON = -4  # of those: one moment in place of two
 # Bytes saved for the backward pass, per token and unit of width: by a block, and of its input.
 BLOCK_STATE, INPUT_STATE = {"bf16": 36, "fp32": 64}, 4
 
@@ -119,7 +122,8 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     of_block = tokens * config.dim * BLOCK_STATE[settings.precision]
     of_inputs = tokens * config.dim * INPUT_STATE * config.layers
     activations = of_inputs + of_block if settings.recompute else of_block * config.layers
-    found = {"weights, gradients, AdamW, average": STATE * count / (devices if shared else 1)}
+    held = state(model, settings) / (devices if shared else 1)
+    found = {"weights, gradients, moments, average": held}
     if shared:
         # Two blocks at a time, as the next one is fetched early, beside the gradient of one; or
         # of all in fp32, which several passes add up before they are shared out.
@@ -129,6 +133,15 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
         found["weights in bf16"] = width * count
     found[f"activations of {share} samples"] = activations
     return found
+
+
+def state(model: GPT, settings: GPTSettings) -> int:
+    """Bytes of all that training keeps of the weights from step to step, and their gradients."""
+    matrices = 0
+    if settings.optimizer == "muon":
+        linear = (m for m in model.blocks.modules() if isinstance(m, nn.Linear))
+        matrices = sum(m.weight.numel() for m in linear)
+    return STATE * model.parameters_count() + MUON * matrices
 
 
 def memory_table(config: GPTConfig, settings: GPTSettings, machine: Machine) -> Table:
@@ -150,7 +163,8 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     """Disk and hours of each step for `pairs` pairs."""
     gpt = GPT(config)
     sample = sum(2 * stream.length for stream in config.streams) + CAPTION
-    checkpoint = settings.keep * (STATE - 4) * gpt.parameters_count()
+    gradients = 4 * gpt.parameters_count()
+    checkpoint = settings.keep * (state(gpt, settings) - gradients)
     samples = settings.steps * settings.batch
     peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
     hours = {

@@ -60,7 +60,7 @@ class Block(nn.Sequential):
 
 
 class Segmenter(nn.Module):
-    """A U-Net that reads 2 x 2 pixels at a time (150M multiplications for 128 pixels). classes: of
+    """A U-Net that reads 2 x 2 pixels at a time (140M multiplications for 128 pixels). classes: of
     COCO's, those that it tells apart: with all 133, softmax is two thirds of a training step."""
 
     def __init__(self, classes: Sequence[int]) -> None:
