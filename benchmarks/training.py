@@ -3,14 +3,15 @@ the same loop around a GPT as nanoGPT writes one, with one head over all vocabul
 for each stream.
 
 On a GPU: mini-270m, bfloat16, every contestant compiled (ours block by block, the peers whole), and
-the goals of tokens per second and of memory. On a CPU: storybook in fp32. The peers start from our
-weights; the one with split heads has to find our loss before anything is timed."""
+the goals of tokens per second and of memory. On a CPU: storybook in fp32, and in bfloat16, as it is
+trained. The peers start from our weights; the one with split heads has to find our loss before
+anything is timed."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -43,17 +44,31 @@ class Plan:
 
 GPU = Plan("mini-270m", 64, torch.bfloat16, "cuda", 5, 10, True)
 # One thread: with more, PyTorch's spin between operations, and a busy machine times their waiting.
-CPU = Plan("storybook", 4, torch.float32, "cpu", 1, 12, False, threads=1)
+FP32 = Plan("storybook", 4, torch.float32, "cpu", 1, 12, False, threads=1)
+CPU = [FP32, replace(FP32, batch=8, dtype=torch.bfloat16)]
 
 
-def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
+def run(plans: Sequence[Plan] | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure and return the record, with its tables. Disagreement when a loss is another."""
-    plan = plan or (GPU if torch.cuda.is_available() else CPU)
-    with on_threads(plan.threads or torch.get_num_threads()):
-        return _run(plan, measure)
+    plans = plans or ([GPU] if torch.cuda.is_available() else CPU)
+    record = {**results.provenance(), "plans": [], "losses": {}, "matches": {}, "peak_bytes": {}}
+    found, tables = [], []
+    for plan in plans:
+        with on_threads(plan.threads or torch.get_num_threads()):
+            first, match, peaks = _run(plan, measure)
+        config, name = preset(plan.preset), str(plan.dtype).removeprefix("torch.")
+        length = plan.batch * config.streams.length
+        record["plans"].append({key: str(value) for key, value in vars(plan).items()})
+        record["losses"][name], record["peak_bytes"][name] = first, peaks
+        record["matches"][name] = match.to_dict()
+        found += goals_of(plan, match, peaks, length)
+        tables.append(times(plan, config, match, peaks, length))
+    tables.append(goals.table(found))
+    return {**record, "goals": [goal.to_dict() for goal in found], "tables": tables}
 
 
-def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
+def _run(plan: Plan, measure: Callable[..., Match]) -> tuple[dict, Match, dict]:
+    """The first losses, the times, and peaks of memory, of each contestant."""
     config = preset(plan.preset)
     batches = [tokens(config, plan.batch, seed).to(plan.device) for seed in range(2)]
     model = GPT.create(config, device=plan.device)
@@ -70,18 +85,7 @@ def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
             raise Disagreement(f"training: found a loss of {found:.6g}, expected {expected:.6g}")
 
     match = measure([contestant(n, loops[n], plan, verify) for n in loops], plan.blocks)
-    peaks = {name: loop.peak_bytes() for name, loop in loops.items()}
-    length = plan.batch * config.streams.length
-    found = goals_of(plan, match, peaks, length)
-    return {
-        **results.provenance(),
-        "plan": {name: str(value) for name, value in vars(plan).items()},
-        "losses": first,
-        "matches": {"step": match.to_dict()},
-        "peak_bytes": peaks,
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [times(plan, config, match, peaks, length), goals.table(found)],
-    }
+    return first, match, {name: loop.peak_bytes() for name, loop in loops.items()}
 
 
 def contestant(name: str, loop: Loop, plan: Plan, verify: Callable[[], None]) -> Contestant:
@@ -191,7 +195,8 @@ def goals_of(plan: Plan, match: Match, peaks: dict, length: int) -> list[Goal]:
 
     if plan.device == "cpu":
         detail = f"{split.verdict}, {split.low:.3f}..{split.high:.3f}"
-        return [Goal(f"{plan.preset}: step over {SPLIT}", split.value, 1.0, detail=detail)]
+        name = f"{plan.preset}, {plan.dtype}: step over {SPLIT}"
+        return [Goal(name, split.value, 1.0, detail=detail)]
     rate = length * plan.units / match.median(OURS)
     found = [Goal("thousand tokens/s (on an H200)", rate / 1e3, 385, at_most=False)]
     for peer, ratio, limit in ((FULL, full, 1.3), (SPLIT, split, 1.15)):

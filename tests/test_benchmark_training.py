@@ -14,15 +14,18 @@ bench.suite()
 from benchmarks import training  # noqa: E402
 from benchmarks.versus import Disagreement  # noqa: E402
 
-TINY = replace(training.CPU, preset="tiny", batch=2, blocks=2, threads=1)
+TINY = replace(training.FP32, preset="tiny", batch=2, blocks=2, threads=1)
 
 
 def test_it_runs_on_a_tiny_model(capsys) -> None:
-    record = training.run(TINY)
+    record = training.run([TINY, replace(TINY, dtype=torch.bfloat16)])
     names = {training.OURS, training.SPLIT, training.FULL}
-    assert set(record["matches"]["step"]["contestants"]) == names
-    assert record["losses"][training.FULL] > record["losses"][training.SPLIT]  # more to choose from
-    assert [goal["limit"] for goal in record["goals"]] == [1.0]
+    assert list(record["matches"]) == list(record["losses"]) == ["float32", "bfloat16"]
+    for dtype, losses in record["losses"].items():
+        assert set(record["matches"][dtype]["contestants"]) == names
+        assert losses[training.FULL] > losses[training.SPLIT]  # more to choose from
+    assert [goal["limit"] for goal in record["goals"]] == [1.0, 1.0]
+    assert len({goal["text"] for goal in record["goals"]}) == 2
     json.dumps(record, allow_nan=False)
     training.results.show(record)
     assert "nanoGPT-style, one head" in capsys.readouterr().out
@@ -53,4 +56,4 @@ def test_another_loss_is_not_timed(monkeypatch) -> None:
 
     monkeypatch.setattr(training.GPTLoss, "forward", wrong)
     with pytest.raises(Disagreement, match="training: found a loss of"):
-        training.run(TINY)
+        training.run([TINY])
