@@ -103,4 +103,7 @@ def test_the_storybooks_own_settings() -> None:
     assert {part.bundle for part in gpts} == {settings.bundle}
     assert all(part.caption_drop > 0 for part in gpts) and all(part.unseen for part in gpts[1:])
     assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
+    assert settings.told == range(80_000)
+    few = ["--captions=null", "--scenes=5"]
+    assert read(AllSettings, find("all", "storybook"), few).told == range(5)
     assert json.dumps(settings.sampling)

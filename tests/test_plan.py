@@ -98,6 +98,8 @@ def test_the_steps_add_up() -> None:
     seen = (flops + s.steps * s.batch * GPT(s.config()).flops_per_sequence(64 + 256)) / 2
     hours = float(plan(early, Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2])
     assert hours == pytest.approx(seen / (0.45 * 8 * 989e12) / 3600, abs=0.06)
+    few = replace(s, steps=15_000, samples=2_000_000)
+    assert "(7.7 epochs;" in plan(few, Machine.parse("8xH200"), 14_000_000)[2].rows[-1][0]
     half = plan(s, Machine.parse("4xH200"), 14_000_000)[2].rows[-1][2]
     assert float(half) == pytest.approx(2 * float(rows["gpt"][2]), abs=0.2)
     single = plan(replace(s, precision="fp32"), Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2]

@@ -45,6 +45,16 @@ def test_what_is_rare_weighs_more() -> None:
     assert weight[0] > 2 * weight[119]  # person, sky
 
 
+def test_a_class_that_was_not_counted_is_left_out(monkeypatch) -> None:
+    monkeypatch.setattr(module, "WEIGHED", 1)
+    source = StorySource(4, 32)
+    counted, others = (module._batch(source, *part)[1].unique() for part in ((0, 1), (0, 4)))
+    assert len(counted) < len(others)
+    found = train(SMALL)
+    assert found.classes.tolist() == counted.tolist()
+    assert all(value.isfinite().all() for value in found.state_dict().values())
+
+
 def test_shapes() -> None:
     model = Segmenter([3, 7, 119]).eval()
     assert model(torch.zeros(2, 3, 64, 32)).shape == (2, 3, 32, 16)

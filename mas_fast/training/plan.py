@@ -166,6 +166,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     gradients = 4 * gpt.parameters_count()
     checkpoint = settings.keep * (state(gpt, settings) - gradients)
     samples = settings.steps * settings.batch
+    epochs = samples / min(pairs, settings.samples or pairs)
     peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
     hours = {
         "annotate": pairs / (PANOPTIC * machine.count),
@@ -179,7 +180,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
         + [_time(hours["annotate"])],
         ["train vq-seg (28.8M samples)", "1 GB", _time(hours["vq-seg"])],
         ["data tokenize", _disk(pairs * sample), _time(hours["tokenize"])],
-        [f"train gpt ({samples / pairs:.2g} epochs; {settings.keep} checkpoints)"]
+        [f"train gpt ({epochs:.2g} epochs; {settings.keep} checkpoints)"]
         + [_disk(checkpoint), _time(hours["gpt"])],
     ]
     title = f"{pairs:,} pairs on {machine}, at {USED:.0%} of the peak of its data sheet"
