@@ -59,5 +59,5 @@ def test_its_figures_hold() -> None:
     for row in found.rows:
         if row.reached is None or row.name.startswith("scene given"):
             continue
-        near = wider.get(row.name, 0.12)
+        near = wider.get(row.name, 0.1)
         assert row.value == pytest.approx(stored[row.name]["value"], abs=near), row.name

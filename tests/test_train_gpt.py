@@ -362,9 +362,10 @@ def test_hidden_tokens(tmp_path, shards) -> None:
     model = GPT.create(s.config(STREAMS))
     loss = GPTLoss(model, s)
     loss.prepare([batch], 1)
-    for step, last, seen in ((1, "img", 10), (0, "seg", 6)):
+    for step, names, seen in ((1, ["text", "seg", "img"], 10), (0, ["text", "seg"], 6)):
         found = loss(batch, step)[1]
-        assert list(found)[-1] == last
+        assert list(found) == names
+        last = names[-1]
         stop = STREAMS.slice(last).stop
         tokens, unseen = (batch[name][:, :stop].clone() for name in ("tokens", "unseen"))
         unseen[:, :seen] = False

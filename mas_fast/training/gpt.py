@@ -212,12 +212,16 @@ def targets(streams: Streams, tokens: Tensor) -> Tensor:
     return torch.stack(counts).double()
 
 
+def matrices_of(module: nn.Module) -> set[nn.Parameter]:
+    """Of its linear layers."""
+    return {m.weight for m in module.modules() if isinstance(m, nn.Linear)}
+
+
 def optimizer(model: GPT, settings: GPTSettings) -> torch.optim.Optimizer:
     """Weight decay on the matrices of linear layers alone; Muon on those in the blocks alone."""
     lr, betas, decay = settings.lr, settings.betas, settings.decay
     muon = settings.optimizer == "muon"
-    part = model.blocks if muon else model
-    linear = {m.weight for m in part.modules() if isinstance(m, nn.Linear)}
+    linear = matrices_of(model.blocks if muon else model)
     matrices = [p for p in model.parameters() if p in linear]
     rest = [p for p in model.parameters() if p not in linear]
     if muon:

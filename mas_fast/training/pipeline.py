@@ -98,13 +98,16 @@ class AllSettings:
     def token_shards(self, split: str) -> Path:
         return self.folder / "tokens" / split
 
+    def folder_of(self, name: str) -> Path:
+        """A training stage's own."""
+        return self.folder / name.replace("_", "-")
+
     def stage(self, kind: type, name: str, **paths: Path) -> Any:
         """The settings of a training stage, in its own folder, with the common bundle."""
         values = dict(getattr(self, name))
-        what = name.replace("_", "-")
-        paths = {"folder": self.folder / what, "output": self.bundle, **paths}
+        paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
         words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
-        return read(kind, find(what, values["config"]), words)
+        return read(kind, find(self.folder_of(name).name, values["config"]), words)
 
     def segs(self) -> tuple[vq.SegSettings, vq.SegSettings]:
         """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
@@ -115,7 +118,7 @@ class AllSettings:
 
     def _vqs(self, kind: type, name: str) -> tuple:
         stage = partial(self.stage, kind, data=self.scene_shards("train"))
-        whole = self.folder / name.replace("_", "-") / "bundle"
+        whole = self.folder_of(name) / "bundle"
         return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
 
     def gpts(self) -> list[gpt.GPTSettings]:
@@ -123,14 +126,11 @@ class AllSettings:
         of their own."""
         splits = {"data": "train", "validation": "validation"}
         paths = {name: self.token_shards(split) for name, split in splits.items()}
-        found: list[gpt.GPTSettings] = []
+        found = []
         for name in GPTS:
-            if found:
-                paths["start"] = found[-1].output
-            paths["output"] = self.folder / name.replace("_", "-") / "bundle"
-            if name == GPTS[-1]:
-                paths["output"] = self.bundle
+            paths["output"] = self.bundle if name == GPTS[-1] else self.folder_of(name) / "bundle"
             found.append(self.stage(gpt.GPTSettings, name, bundle=self.bundle, **paths))
+            paths["start"] = paths["output"]
         return found
 
 

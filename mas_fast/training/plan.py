@@ -12,10 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
 from mas_fast.gpt import GPT, GPTConfig
-from mas_fast.training.gpt import GPTSettings
+from mas_fast.training.gpt import GPTSettings, matrices_of
 from mas_fast.training.settings import check
 
 # name: peak FLOP/s in bf16 and in fp32, bytes of memory; of their data sheets, without sparsity.
@@ -137,11 +135,10 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
 
 def state(model: GPT, settings: GPTSettings) -> int:
     """Bytes of all that training keeps of the weights from step to step, and their gradients."""
-    matrices = 0
+    found = STATE * model.parameters_count()
     if settings.optimizer == "muon":
-        linear = (m for m in model.blocks.modules() if isinstance(m, nn.Linear))
-        matrices = sum(m.weight.numel() for m in linear)
-    return STATE * model.parameters_count() + MUON * matrices
+        found += MUON * sum(p.numel() for p in matrices_of(model.blocks))
+    return found
 
 
 def memory_table(config: GPTConfig, settings: GPTSettings, machine: Machine) -> Table:
