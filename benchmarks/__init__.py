@@ -1,1 +1,9 @@
 """The benchmark suite: every case of ours beside its named peers, in one run. See README.md."""
+
+import os
+from pathlib import Path
+
+# The real data beside the checkout.
+REAL_DATA = Path(
+    os.environ.get("MAS_FAST_REAL_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)

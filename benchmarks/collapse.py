@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from benchmarks import results
+from benchmarks import REAL_DATA, results
 from mas_fast.data.samples import Sample
 from mas_fast.data.sources import open_source
 from mas_fast.evaluate import ConfusionMatrix
@@ -35,7 +35,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
+DATA = REAL_DATA
 SOURCES = ("coco", "cihp")
 BACKGROUND = MAS159.human  # of the human layer, LIP 0
 LABELS = MAS159.edge_channel  # channels that a pixel's label may be, the background among them

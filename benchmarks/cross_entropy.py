@@ -1,6 +1,7 @@
 """Subject "cross_entropy": the heads and the loss of a GPT, forward and backward, at the widths and
 vocabularies of a preset: ops.stream_cross_entropy beside one head over all vocabularies together
-and beside a head per stream, each with F.cross_entropy; on a GPU also Liger's fused kernel, given
+and beside a head per stream, each with F.cross_entropy; the same split with PyTorch's own loss by
+chunks where it has one, F.linear_cross_entropy (2.13 on); on a GPU also Liger's fused kernel, given
 one head and given the same split.
 
 All take turns in one process, on a CPU on one thread, as in first_layer. Memory: the most that a
@@ -24,6 +25,7 @@ from mas_fast import ops, reference_cross_entropy
 from mas_fast.gpt import preset
 
 OURS, SPLIT, WHOLE = "mas_fast", "split heads, F.cross_entropy", "one head, F.cross_entropy"
+FUSED = "split heads, F.linear_cross_entropy"
 LIGER_SPLIT, LIGER_WHOLE = "Liger, split heads", "Liger, one head"
 CHECKED = 4  # positions of each stream, in fp64
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}  # of the largest value
@@ -93,7 +95,8 @@ class Heads:
             return lambda hidden, *heads: ops.stream_cross_entropy(
                 hidden, heads, self.targets, self.lengths, weights=self.weights
             )[0]
-        loss = liger() if name in (LIGER_SPLIT, LIGER_WHOLE) else plain
+        peers = {LIGER_SPLIT: liger, LIGER_WHOLE: liger, FUSED: fused}
+        loss = peers[name]() if name in peers else plain
         if name in (WHOLE, LIGER_WHOLE):
             return lambda hidden, head: loss(hidden, head, self.shifted)
 
@@ -110,6 +113,17 @@ class Heads:
 
 def plain(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(hidden, head).flatten(0, 1), targets.flatten())
+
+
+def fused() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """PyTorch's loss by chunks of rows, whose settings it chooses itself."""
+    try:
+        options = torch.nn.LinearCrossEntropyOptions()
+    except AttributeError as error:
+        raise Unavailable(f"torch {torch.__version__} has none: 2.13 is the first") from error
+    return lambda hidden, head, targets: F.linear_cross_entropy(
+        hidden.flatten(0, 1), head, targets.flatten(), options=options
+    )
 
 
 def liger() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -141,7 +155,9 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
 def _run(
     plan: Plan, dtype: torch.dtype, measure: Callable[..., Match]
 ) -> tuple[Match, dict[str, int | None], list[Goal]]:
-    names = (OURS, SPLIT, WHOLE) + ((LIGER_SPLIT, LIGER_WHOLE) if plan.device == "cuda" else ())
+    names = (OURS, SPLIT, WHOLE, FUSED) + (
+        (LIGER_SPLIT, LIGER_WHOLE) if plan.device == "cuda" else ()
+    )
     heads = Heads(plan, dtype)
     match = measure([contestant(plan, heads, name) for name in names], plan.blocks)
     extra = {name: extra_bytes(plan, dtype, name) for name in match.samples}

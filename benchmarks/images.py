@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import goals, results
+from benchmarks import REAL_DATA, goals, results
 from benchmarks.sampler import counted
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
 from mas_fast.data.images import cut, open_photo
 from mas_fast.data.sources import open_source
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = REAL_DATA
 SIZE = 256
 OURS, PILLOW, RULES = "mas_fast", "Pillow, draft, bicubic", "mas_fast rules"
 REAL, ENLARGED = "real photos", "enlarged 3x, q90"

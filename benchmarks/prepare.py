@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import goals, results
+from benchmarks import REAL_DATA, goals, results
 from benchmarks.goals import Goal
 from benchmarks.versus import Block, Contestant, Disagreement, Match, measure
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco"
+DATA = REAL_DATA / "coco"
 ONE, TWO = "1 worker", "2 workers"
 WORKERS = {ONE: 1, TWO: 2}
 MAIN = "from mas_fast.cli import main; main()"

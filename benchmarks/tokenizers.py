@@ -1,7 +1,7 @@
 """Subject "tokenizers": VQ-SEG and VQ-IMG, trained with their small configs, beside a codebook of
 k-means patches with as many codes at the same f, on the same photos and scenes.
 
-Each trains and is measured on the hundred real photos of shared/data/coco: it shows that training
+Each trains and is measured on a hundred real photos: it shows that training
 works, and nothing of how it generalises. The runs, with their reconstruction sheets, stay in
 runs/tokenizers; a run that was stopped goes on."""
 
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from benchmarks import goals, results
+from benchmarks import REAL_DATA, goals, results
 from benchmarks.goals import Goal
 from mas_fast.bundle import load_vq
 from mas_fast.data.crops import Crops
@@ -31,7 +31,7 @@ from mas_fast.scene import VOID, layout_named
 from mas_fast.vq_config import VQConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data" / "coco"
+DATA = REAL_DATA / "coco"
 THREADS = 1
 MINUTES = 20.0
 

@@ -1,11 +1,23 @@
-"""Shared fixtures, and when slow tests run: with `pytest --slow`, or where CI=true."""
+"""Shared fixtures, and which tests run: slow ones with `pytest --slow` or where CI=true, those that
+are marked interpreted where TRITON_INTERPRET=1."""
 
+import gzip
+import io
+import json
 import os
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Threads that wait leave the processor to others: the tests' own processes, and this one's.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+TESTS = Path(__file__).resolve().parent
+REAL_DATA = Path(os.environ.get("MAS_FAST_REAL_DATA") or TESTS.parents[1] / "shared" / "data")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,6 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        left = [item for item in items if "interpreted" in item.keywords]
+        items[:] = [item for item in items if "interpreted" not in item.keywords]
+        config.hook.pytest_deselected(items=left)
     if config.getoption("--slow") or os.environ.get("CI") == "true":
         return
     for item in items:
@@ -26,6 +42,12 @@ def seeded() -> None:
     import torch
 
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress bars are drawn, as on a terminal."""
+    monkeypatch.setattr("mas_fast.progress.terminal", lambda: True)
 
 
 @pytest.fixture
@@ -46,6 +68,56 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for owner, name in ((torch, "empty"), (torch, "empty_like"), (torch.Tensor, "new_empty")):
         monkeypatch.setattr(owner, name, poisoned(getattr(owner, name)))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """real_data(name): a file or folder of the real data beside the checkout, which may not be
+    published here. The test is skipped where it is not."""
+
+    def find(name: str) -> Path:
+        if not (REAL_DATA / name).exists():
+            pytest.skip(f"no real data {REAL_DATA / name}: MAS_FAST_REAL_DATA names its folder")
+        return REAL_DATA / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def coco() -> Path:
+    """20 real photos with panoptic annotations, 15 of them with captions, in COCO's folders."""
+    return TESTS / "data" / "coco"
+
+
+@pytest.fixture(scope="session")
+def coco_captions(coco) -> Path:
+    """All 25,014 captions of COCO's val2017."""
+    return coco / "annotations" / "captions_val2017.json.gz"
+
+
+@pytest.fixture(scope="session")
+def coco_tar(coco, coco_captions, tmp_path_factory) -> Path:
+    """The 15 photos with captions as a webdataset tar: jpg, txt, json and the panoptic PNG."""
+    table = json.loads((coco / "annotations" / "panoptic_val2017.json").read_bytes())
+    captions: dict[int, list[str]] = {}
+    for row in json.loads(gzip.decompress(coco_captions.read_bytes()))["annotations"]:
+        captions.setdefault(row["image_id"], []).append(row["caption"])
+    file = tmp_path_factory.mktemp("coco") / "coco-val-000000.tar"
+    with tarfile.open(file, "w") as tar:
+        for n, row in enumerate(table["annotations"]):
+            png = coco / "annotations" / "panoptic_val2017" / row["file_name"]
+            said = captions[row["image_id"]]
+            info = {"captions": said, "segments_info": row["segments_info"]}
+            for suffix, content in (
+                ("jpg", (coco / "val2017" / f"{png.stem}.jpg").read_bytes()),
+                ("json", json.dumps(info | {"image_id": row["image_id"]}).encode()),
+                ("seg.png", png.read_bytes()),
+                ("txt", said[0].encode()),
+            ):
+                member = tarfile.TarInfo(f"{n:09}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return file
 
 
 @pytest.fixture
