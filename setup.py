@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 ROOT = Path(__file__).resolve().parent
-TORCH = "torch>=2.11,<2.14"
+TORCH = "torch>=2.11,<2.16"
 
 
 def switch(name: str, default: str) -> str:

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "aligned.h"
 #include "core/label_conv.h"
 
 namespace {
@@ -50,6 +51,8 @@ Tensor label_conv_cpu(Tensor weight, Tensor bias, Tensor labels, std::optional<T
   STD_TORCH_CHECK(bias.dim() == 1 && bias.scalar_type() == ScalarType::Float &&
                       bias.size(0) == weight.size(0) && bias.is_contiguous(),
                   "bias must be a contiguous float32 tensor [O]");
+  weight = mas::aligned(weight);
+  bias = mas::aligned(bias);
   const mas::LabelMaps maps = maps_of(labels, edges, weight.size(1));
   const int outputs = static_cast<int>(weight.size(0));
   const mas::LabelWeights weights{
@@ -76,6 +79,7 @@ std::tuple<Tensor, Tensor> label_conv_backward_cpu(Tensor grad, Tensor labels,
   for (int i = 0; alike && i < 3; ++i) alike = grad.size(i) == labels.size(i);
   STD_TORCH_CHECK(alike && grad.size(3) <= kMost,
                   "grad must be a contiguous float32 tensor [B, H, W, O] like the labels");
+  grad = mas::aligned(grad);
   const int64_t outputs = grad.size(3);
   const mas::Isa isa = mas::active_isa();
   Tensor weight = torch::stable::new_empty(grad, {outputs, channels, 3, 3});

@@ -5,10 +5,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <optional>
 
+#include "core/processors.h"
 #include "core/run.h"
 
 namespace py = pybind11;
@@ -29,11 +31,14 @@ std::string shape_text(const py::array& array) {
   return text + "]";
 }
 
-// A C-contiguous array of exactly this type and rank: a silent conversion would hide a caller's
-// mistake.
+// What the core reads: others' arrays may have any strides, and begin at any byte.
+constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
+// A readable array, copied if need be, of exactly this type and rank: a silent conversion would
+// hide a caller's mistake.
 template <class T>
-py::array_t<T, py::array::c_style> array_of(const py::object& object, const char* name, int rank,
-                                            const char* shape) {
+py::array_t<T, kReadable> array_of(const py::object& object, const char* name, int rank,
+                                   const char* shape) {
   if (!py::isinstance<py::array>(object))
     throw py::type_error(std::string(name) + " must be a numpy array, found " +
                          std::string(py::str(py::type::of(object))));
@@ -44,7 +49,7 @@ py::array_t<T, py::array::c_style> array_of(const py::object& object, const char
   if (array.ndim() != rank)
     throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " +
                           shape);
-  return py::array_t<T, py::array::c_style>::ensure(array);
+  return py::array_t<T, kReadable>::ensure(array);
 }
 
 // An int within [low, high]; where Python's does not even fit, pybind11 would only say that types
@@ -119,7 +124,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
 std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights,
                                     const std::string& dtype, const std::string& kv_dtype,
                                     const py::object& threads, const std::string& isa) {
-  const int size = int(whole(threads, "threads", 0, kMostThreads));
+  const int asked = int(whole(threads, "threads", 0, kMostThreads)), most = available_threads();
+  const int size = asked ? std::min(asked, most) : most;  // more would only wait for each other
   auto engine =
       std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
   for (const auto& item : weights) {
@@ -127,7 +133,7 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
     if (!py::isinstance<py::array>(object))
       throw py::type_error("weight '" + name + "' must be a numpy array, found " +
                            std::string(py::str(py::type::of(object))));
-    const auto array = py::array::ensure(object, py::array::c_style);
+    const auto array = py::array::ensure(object, kReadable);
     const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
     if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
       throw py::value_error("weight '" + name + "' has dtype " +
@@ -261,7 +267,7 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   const auto conditional = array_of<float>(cond, "cond", 2, "[batch, vocab]");
   const py::ssize_t batch = conditional.shape(0), vocab = conditional.shape(1);
   check_vocab(vocab);
-  Floats unconditional;
+  py::array_t<float, kReadable> unconditional;
   if (!uncond.is_none()) {
     unconditional = array_of<float>(uncond, "uncond", 2, "[batch, vocab]");
     if (unconditional.shape(0) != batch || unconditional.shape(1) != vocab)
@@ -340,7 +346,8 @@ PYBIND11_MODULE(_engine, module) {
 
 config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab.
 weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
-dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for all;
+dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for
+available_threads(), which is also the most that are started; while other processes keep them waiting, one does it all;
 isa: '' for MAS_FAST_ISA or the best of this processor.
 Raises ValueError for a bad config, and for weights that are unknown, missing, misshapen or not finite.)")
       .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(),
@@ -348,7 +355,7 @@ Raises ValueError for a bad config, and for weights that are unknown, missing, m
            py::arg("isa") = "")
       .def_property_readonly("weight_bytes",
                              [](Engine& engine) { return engine.weights().bytes(); })
-      .def_property_readonly("threads", [](Engine& engine) { return engine.team().size(); })
+      .def_property_readonly("threads", [](Engine& engine) { return engine.team().most(); })
       .def_property_readonly("isa", [](const Engine& engine) { return isa_name(engine.isa()); })
       .def_property_readonly("dtype",
                              [](const Engine& engine) { return dtype_name(engine.config().dtype); })
@@ -399,6 +406,12 @@ Raises ValueError when a logit is NaN.)")
       .def(py::init<py::object, py::object>(), py::arg("bytes") = 512 << 20, py::arg("threads") = 2)
       .def("read", &Bandwidth::pass, "Bytes per second of one pass.");
   bind_resize(module);
+  module.def("available_threads", &available_threads,
+             "How many threads this process can run at once: by its processors (affinity) and, "
+             "rounded up, by the quotas of its control groups.");
+  module.def("quota_threads", &quota_threads, py::arg("proc") = "/proc",
+             "The least CPU quota of the control groups of this process, v1 and v2, in processors "
+             "rounded up; 0 without one. proc: where the process's files are.");
   module.def("supported_isas", &isa_names);
   module.def("best_isa", [] { return isa_name(best_isa()); });
   module.def("active_isa", [] { return isa_name(active_isa()); });

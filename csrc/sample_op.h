@@ -11,6 +11,7 @@
 #include <optional>
 #include <tuple>
 
+#include "aligned.h"
 #include "core/sampler.h"
 
 namespace mas {
@@ -27,9 +28,13 @@ struct SampleOp {
   const int64_t* position;
   Tensor token, kept;  // int64 [rows], bool [rows, vocab]: not yet written
 
-  SampleOp(const Tensor& logits_, const std::optional<Tensor>& uncond_, const Sampling& sampling_,
-           const Tensor& sample_, const Tensor& position_)
-      : sampling(sampling_) {
+  SampleOp(const Tensor& given, const std::optional<Tensor>& given_uncond,
+           const Sampling& sampling_, const Tensor& given_sample, const Tensor& given_position)
+      : sampling(sampling_),
+        logits_(aligned(given)),
+        uncond_(given_uncond ? std::optional(aligned(*given_uncond)) : std::nullopt),
+        sample_(aligned(given_sample)),
+        position_(aligned(given_position)) {
     STD_TORCH_CHECK(logits_.dim() == 2, "logits must be [batch, vocabulary], found ", logits_.dim(),
                     " dimensions");
     rows = logits_.size(0);
@@ -45,6 +50,10 @@ struct SampleOp {
   }
 
  private:
+  Tensor logits_;
+  std::optional<Tensor> uncond_;
+  Tensor sample_, position_;  // what the pointers point into
+
   static void same_device(const Tensor& tensor, const Tensor& logits, const char* name) {
     STD_TORCH_CHECK(tensor.is_contiguous() && tensor.device() == logits.device(), name,
                     " must be contiguous and on the device of the logits");

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/util/Exception.h>
 
+#include "aligned.h"
 #include "core/vq.h"
 
 namespace {
@@ -21,6 +22,8 @@ const float* matrix(const Tensor& tensor, const char* name) {
 
 // int64 [N]: -1 where a row is not finite, and everywhere when the codebook is not.
 Tensor vq_nearest_cpu(Tensor x, Tensor codebook) {
+  x = mas::aligned(x);
+  codebook = mas::aligned(codebook);
   const float *rows = matrix(x, "x"), *codes = matrix(codebook, "codebook");
   const int64_t channels = codebook.size(1);
   STD_TORCH_CHECK(x.size(1) == channels, "x has ", x.size(1), " channels, the codebook ", channels);

@@ -22,8 +22,9 @@ Progress = Callable[[int, int], object]
 class CppEngine:
     """mas_fast._engine.Engine over packed weights, for any number of runs.
 
-    weights: as bundle.read_weights. dtype: "fp32", "bf16" or "int8", kv_dtype the same; threads 0:
-    all cores; isa "": the best (see mas_fast._engine). ImportError where the engine was not built.
+    weights: as bundle.read_weights. dtype: "fp32", "bf16" or "int8", kv_dtype the same; threads:
+    at most native.engine().available_threads(), what affinity and quotas allow, and 0 for that;
+    isa "": the best (see mas_fast._engine). ImportError where the engine was not built.
     """
 
     def __init__(

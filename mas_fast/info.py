@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import mas_fast
-from mas_fast import native
+from mas_fast import cores, native
 
 # The ladder of csrc/core/isa.h, and what each step speeds up.
 ISAS = {
@@ -61,6 +61,7 @@ def render(facts: dict) -> str:
             ("name", cpu["name"]),
             ("cores", f"{cpu['cores']}, {cpu['available']} available to this process"),
             ("torch threads", str(cpu["torch_threads"] or "-")),
+            ("fp32 on a GPU", _fp32(cpu["fp32"])),
             ("instruction sets", ", ".join(isas) or "unknown"),
         ],
     )
@@ -86,6 +87,14 @@ def render(facts: dict) -> str:
     )
     section("fast paths that are off", [(it["path"], it["why"]) for it in facts["off"]])
     return "\n".join(line.rstrip() for line in lines[1:])
+
+
+def _fp32(convolutions: str | None) -> str:
+    """What fp32 means on a GPU, by torch's setting for convolutions."""
+    if convolutions is None:
+        return "-"
+    training = "TF32 in convolutions" if convolutions == "tf32" else "whole"
+    return f"tokenizers encode and decode in whole fp32; training: {training}"
 
 
 def _versions() -> dict[str, str | None]:
@@ -126,12 +135,12 @@ def _cpu_name() -> str:
 
 def _cpu(engine_problem: str | None) -> tuple[dict, list[dict]]:
     """The processor, and the instruction sets that are not in use."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpu = {
         "name": _cpu_name(),
         "cores": os.cpu_count(),
-        "available": available,
+        "available": cores.available(),
         "torch_threads": None,
+        "fp32": None,
         "isas": [],
         "isa": None,
     }
@@ -139,6 +148,7 @@ def _cpu(engine_problem: str | None) -> tuple[dict, list[dict]]:
         import torch
 
         cpu["torch_threads"] = torch.get_num_threads()
+        cpu["fp32"] = torch.backends.cudnn.conv.fp32_precision
     if engine_problem is not None:
         return cpu, [{"path": "C++ engine", "why": engine_problem}]
     engine, off = native.engine(), []

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 LIBRARIES = ("_engine", "_torch")
-TORCH = "torch>=2.11,<2.14"
+TORCH = "torch>=2.11,<2.16"
 TORCH_LIBRARY = Path(__file__).with_name("_torch.so")
 
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "processors.h"
+
 namespace mas {
 
 namespace {
@@ -66,10 +68,10 @@ void Engine::reserve(int items, int positions) {
   context_ = Buffer(4 * count * dim);
   hidden_ = Buffer(4 * count * config_.mlp);
   rows_ = Buffer(rows_bytes(most_items, widest));
-  private_rows_ = Buffer(team_.size() * rows_bytes(kPrivateRows, widest));
+  private_rows_ = Buffer(team_.most() * rows_bytes(kPrivateRows, widest));
   scratch_floats_ =
       std::max(attention_scratch_floats(config_.head_dim(), most_positions), dim) + 16;
-  scratch_ = Buffer(4 * scratch_floats_ * team_.size());
+  scratch_ = Buffer(4 * scratch_floats_ * team_.most());
   items_ = most_items;
   positions_ = most_positions;
 }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cache.h"
+#include "pace.h"
 #include "team.h"
 #include "weights.h"
 
@@ -34,6 +35,7 @@ class Engine {
   const Config& config() const { return config_; }
   Weights& weights() { return weights_; }
   Team& team() { return team_; }
+  Pace& pace() { return pace_; }
   Isa isa() const { return isa_; }
 
   // Held around reserve(), team().run() and forward(): one caller at a time, others wait. Throws
@@ -85,6 +87,7 @@ class Engine {
   const Kernels& kernels_;
   Weights weights_;
   Team team_;
+  Pace pace_;
   std::mutex mutex_;
   std::atomic<std::thread::id> user_{};
   long process_;  // the threads of the team do not survive a fork

@@ -82,8 +82,8 @@ Run::Run(std::shared_ptr<Engine> engine, Request request)
   cache_ = KvCache(config, rows, request_.stop);
   logits_.resize(size_t(rows) * config.largest_vocab());
   scratch_bytes_ = (sampler_scratch_bytes(config.largest_vocab()) + 63) / 64 * 64;
-  scratch_ = Buffer(scratch_bytes_ * engine_->team().size());
-  errors_.resize(engine_->team().size());
+  scratch_ = Buffer(scratch_bytes_ * engine_->team().most());
+  errors_.resize(engine_->team().most());
   extend();
 }
 
@@ -123,7 +123,8 @@ bool Run::prefill(const std::vector<int>& rows, int first, int last,
     const Step now = pass(rows, first, last);
     engine_->reserve(int(now.items.size()), request_.stop);
     engine_->team().run(
-        [&](int thread) { engine_->forward(thread, cache_, now.items, now.positions > 1, {}); });
+        [&](int thread) { engine_->forward(thread, cache_, now.items, now.positions > 1, {}); },
+        engine_->pace().alone());
     first += now.positions;
     if (step && !step(first, request_.stop)) return false;
   }
@@ -195,7 +196,8 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   plan();
 
   Team& team = engine_->team();
-  bool going = true;
+  Pace& pace = engine_->pace();
+  bool going = true, steady = true;
   std::exception_ptr thrown;
   auto finish = [&] {  // what thread 0 does between two passes
     done_ += step_.positions;
@@ -215,15 +217,21 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
     plan();
     return true;
   };
-  team.run([&](int thread) {
-    while (going) {
+  const auto passes = [&](int thread) {
+    do {
       engine_->forward(thread, cache_, step_.items, step_.positions > 1, step_.predictions);
       if (!step_.predictions.empty()) draw(thread);
       team.barrier(engine_->first_weights(thread));  // before thread 0 changes step_
-      if (thread == 0) going = finish();
+      if (thread == 0) {
+        steady = pace.passed();
+        going = finish();
+        pace.start();
+      }
       team.barrier(engine_->first_weights(thread));
-    }
-  });
+    } while (going && steady);
+  };
+  pace.begin();
+  while (going) team.run(passes, pace.alone());
   if (thrown) std::rethrow_exception(thrown);
   check_errors();
   return known_;
@@ -246,6 +254,7 @@ void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length
   const Engine::Use use(engine);
   engine.reserve(kChunk, length);
   KvCache cache(config, 1, length);
+  engine.pace().begin();
   for (int sequence = 0; sequence < count; ++sequence)
     for (int first = 0; first < length; first += kChunk) {
       const int last = std::min(length, first + kChunk);
@@ -263,8 +272,11 @@ void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length
         }
         ++predictions.back().count;
       }
+      engine.pace().start();
       engine.team().run(
-          [&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); });
+          [&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); },
+          engine.pace().alone());
+      engine.pace().passed();
       if (between) between();
     }
 }

@@ -4,10 +4,6 @@
 #include <string>
 #include <system_error>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 namespace mas {
 
 namespace {
@@ -28,11 +24,11 @@ inline void relax() {
 Team::Team(int threads) : Team() {
   threads_.reserve(threads - 1);
   try {
-    for (; size_ < threads; ++size_)
-      threads_.emplace_back([this, thread = size_] { serve(thread); });
+    for (; most_ < threads; ++most_)
+      threads_.emplace_back([this, thread = most_] { serve(thread); });
   } catch (const std::system_error& error) {
     throw std::runtime_error("threads is " + std::to_string(threads) + ", but only " +
-                             std::to_string(size_) + " can run here (" + error.what() +
+                             std::to_string(most_) + " can run here (" + error.what() +
                              "); ask for fewer, or raise the limits of this process: ulimit -u "
                              "(tasks), ulimit -v (address space)");
   }
@@ -54,7 +50,9 @@ void Team::serve(int thread) {
   }
 }
 
-void Team::run(const std::function<void(int)>& work) {
+void Team::run(const std::function<void(int)>& work, bool alone) {
+  size_ = alone ? 1 : most_;
+  if (size_ == 1) return work(0);
   work_ = &work;
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -63,9 +61,10 @@ void Team::run(const std::function<void(int)>& work) {
 }
 
 void Team::barrier(Ahead ahead) {
-  if (size_ == 1) return;
+  const int size = size_;  // read before it has arrived: afterwards the next run may change it
+  if (size == 1) return;
   const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.fetch_add(1, std::memory_order_release);
     phase_.notify_all();
@@ -83,15 +82,6 @@ void Team::barrier(Ahead ahead) {
     }
   }
   phase_.wait(phase, std::memory_order_acquire);
-}
-
-int available_threads() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  const unsigned count = std::thread::hardware_concurrency();
-  return count ? static_cast<int>(count) : 1;
 }
 
 }  // namespace mas

@@ -2,6 +2,10 @@
 //
 // A decoded token crosses about a hundred barriers, so they spin for some microseconds before they
 // sleep; and because a waiting thread's memory channel would idle, it may prefetch while it spins.
+//
+// Where other processes take the time of the processors, a thread that sleeps at a barrier is woken
+// a time slice late, a hundred times a token; then one thread alone is the faster team. pace.h
+// decides.
 #pragma once
 
 #include <atomic>
@@ -26,11 +30,13 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
+  // The threads that there are, and those that work in the present run.
+  int most() const { return most_; }
   int size() const { return size_; }
 
-  // Calls work(thread) on every thread, the caller being thread 0; returns when all have. `work`
-  // must not throw.
-  void run(const std::function<void(int)>& work);
+  // Calls work(thread) on every thread, the caller being thread 0, or on that one alone; returns
+  // when all have. `work` must not throw.
+  void run(const std::function<void(int)>& work, bool alone = false);
 
   // Waits until every thread of the team has arrived; fetches `ahead` into the cache meanwhile.
   void barrier(Ahead ahead = {});
@@ -39,6 +45,7 @@ class Team {
   Team() = default;
   void serve(int thread);
 
+  int most_ = 1;
   int size_ = 1;
   std::vector<std::thread> threads_;
   const std::function<void(int)>* work_ = nullptr;
@@ -47,8 +54,5 @@ class Team {
   alignas(64) std::atomic<uint32_t> phase_{0};  // a new value opens the barrier
   bool stopping_ = false;
 };
-
-// The threads that this process may run on.
-int available_threads();
 
 }  // namespace mas

@@ -253,8 +253,7 @@ std::tuple<Tensor, Tensor> sample_cuda(Tensor logits, std::optional<Tensor> unco
   Tensor weight =
       torch::stable::new_empty(logits, {top_p ? op.rows : 0, op.vocab}, ScalarType::Double);
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_get_current_cuda_stream(logits.get_device_index(), &stream));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(logits.get_device_index(), &stream));
   const Args args{
       .cond = op.logits,
       .uncond = op.uncond,
