@@ -14,11 +14,16 @@ the products of 768 rows take 119 us. So chunks must not be small; for memory th
 either. 28 MiB are 768 rows (six tiles of 128, which leave 3% of the last wave of 132 processors
 empty); with 8 bits a value beside the gradient that is 46 MB, 1.9% of the 2.49 GB of bf16 logits
 over one vocabulary of 33,792.
+
+A loss scale comes when the gradients are there already, so in fp16 they must not need one: logits
+become their gradient times a power of two that brings its largest near 1 (less where so many rows
+add up that a sum could overflow), and what is kept for the backward pass is fp32.
 """
 
 from __future__ import annotations
 
 import collections
+import math
 import types
 from collections.abc import Iterator, Sequence
 
@@ -45,7 +50,8 @@ def stream_cross_entropy(
     wanted: Sequence[bool],
     triton: bool,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """The loss, that of each stream, and the gradients of the loss: of hidden, and of each head.
+    """The loss, that of each stream, and the gradients of the loss: of hidden, and of each head;
+    fp32 where those are fp16.
 
     dtype: of the products. wanted: whether to form the gradient of hidden and of each head; those
     that are not have no elements. triton: on a GPU, with kernels/cross_entropy.py. All else as in
@@ -72,6 +78,7 @@ def _(hidden, heads, targets, lengths, weights, ignored, dtype, wanted, triton):
 
 def _setup_context(ctx, inputs, output) -> None:
     _, losses, d_hidden, d_heads = output
+    ctx.dtypes = [tensor.dtype for tensor in (inputs[0], *inputs[1])]
     ctx.mark_non_differentiable(losses, d_hidden, *d_heads)
     ctx.set_materialize_grads(False)  # they would be zeros as large as the gradients
     ctx.save_for_backward(d_hidden, *d_heads)
@@ -93,8 +100,8 @@ def _backward(ctx, d_loss, *_):
     # In place, and so without memory. Tracers have tensors of another type, and plan memory.
     scale = torch.Tensor.mul_ if type(d_loss) is torch.Tensor else torch.mul
     d_hidden, *d_heads = (
-        scale(saved, d_loss) if want and d_loss is not None else None
-        for saved, want in zip(ctx.saved_tensors, ctx.wanted, strict=True)
+        scale(saved, d_loss).to(dtype) if want and d_loss is not None else None
+        for saved, want, dtype in zip(ctx.saved_tensors, ctx.wanted, ctx.dtypes, strict=True)
     )
     return (d_hidden, d_heads, *[None] * 7)
 
@@ -125,10 +132,14 @@ def _forward(
         counted = targets[:, start:stop].long() != ignored[i]
         counted = counted.sum(dtype=torch.float64).clamp(min=1)
         scale = (weights[i] / sum(weights) / counted).to(precise)
-        rows = CHUNK_BYTES[device] // (dtype.itemsize * (vocab + 2 * width))
-        chunks = list(_chunks(batch, start, stop, max(1, rows)))
-        weight = head.to(dtype)
-        logits = head.new_empty(min(max(1, rows), batch * length), vocab, dtype=dtype)
+        rows = max(1, CHUNK_BYTES[device] // (dtype.itemsize * (vocab + 2 * width)))
+        chunks = list(_chunks(batch, start, stop, rows))
+        rows = min(rows, batch * length)
+        weight = head.to(dtype).contiguous()
+        logits = head.new_empty(rows, vocab, dtype=dtype)
+        unit = None
+        if dtype == torch.float16:
+            scale, unit = _unit(scale, rows)
         rest = kernels.new_rest(d_head) if wanted[1 + i] and len(chunks) > 1 else None
         nats = torch.zeros((), dtype=torch.float64, device=hidden.device)
         if not chunks:
@@ -140,13 +151,16 @@ def _forward(
             row_nats = softmax_gradient(g, target, scale, ignored[i], any(wanted))
             nats += row_nats.sum(dtype=torch.float64)
             if wanted[0]:
-                d_hidden[b, t] = torch.mm(g, weight).view(-1, t.stop - t.start, width)
+                slope = torch.mm(g, weight).view(-1, t.stop - t.start, width)
+                d_hidden[b, t] = slope if unit is None else slope.to(unit.dtype) * unit
             if wanted[1 + i]:
                 first, last = number == 0, number == len(chunks) - 1
                 if d_head.dtype == dtype and (dtype.itemsize > 2 or rest is None):
                     torch.addmm(d_head, g.T, x, beta=0 if first else 1, out=d_head)
                 else:
                     kernels.add_weight_gradient(d_head, rest, g, x, first, last)
+        if unit is not None and wanted[1 + i]:
+            d_head.mul_(unit)
         losses.append(nats / counted)
     loss = sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
     return loss.to(precise), torch.stack(losses).to(precise), d_hidden, d_heads
@@ -162,8 +176,18 @@ def _chunks(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[slic
             yield slice(b, b + together), slice(t, min(t + rows, stop))
 
 
+def _unit(scale: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """(a, b), a b = scale >= 0, b a power of two and a at most 1, so that `rows` of them stay far
+    below the largest fp16 number, 65504."""
+    a, exponent = torch.frexp(scale)
+    most = min(1.0, 2.0 ** (10 - math.ceil(math.log2(max(1, rows)))))
+    return a * most, torch.ldexp(torch.ones_like(scale), exponent) / most
+
+
 def _gradient(tensor: Tensor, wanted: bool) -> Tensor:
-    return tensor.new_empty(tensor.shape if wanted else 0)
+    """Room for the gradient of a tensor, in fp32 where it is fp16: no loss scale has reached it."""
+    dtype = torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
+    return tensor.new_empty(tensor.shape if wanted else 0, dtype=dtype)
 
 
 def _precise(dtype: torch.dtype) -> torch.dtype:

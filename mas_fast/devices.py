@@ -1,6 +1,9 @@
-"""Which device a computation runs on."""
+"""Which device a computation runs on, and how exactly."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 
@@ -16,3 +19,22 @@ def find_device(name: str | torch.device | None) -> torch.device:
         raise ValueError(
             f"device: found {str(name)!r}, expected one that is here: {reason}"
         ) from error
+
+
+@contextlib.contextmanager
+def whole_fp32() -> Iterator[None]:
+    """Within it, convolutions and products of fp32 on a GPU are of fp32: PyTorch's default for
+    convolutions is TF32, which has 10 bits of 23 and may choose another code of two near ones. A
+    setting of the whole process, which is put back; compilers, which cannot, leave it alone."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    parts = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "ieee"
+        yield
+    finally:
+        for part, was in zip(parts, before, strict=True):
+            part.fp32_precision = was

@@ -25,6 +25,7 @@ from . import (
     reference_attention,
     reference_cross_entropy,
     reference_label_conv,
+    vq,
 )
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
@@ -52,9 +53,9 @@ def sample(
 
     logits, uncond: floating [B, V] on one device; sample, position: int or int64 [B].
     impl: None, "cpp", "cuda" or "reference". Raises ValueError or TypeError for arguments as
-    `reference.check_sampling`, ValueError for NaN logits (on a GPU this waits for the kernel;
-    torch.ops.mas_fast.sample does not, and returns -1 - i where token i is the first NaN), and
-    ImportError, with the command that fixes it, where `impl` is not built.
+    `reference.check_sampling`, ValueError for NaN logits (on a GPU this waits for the kernel; a
+    compiled graph and torch.ops.mas_fast.sample do not: they give -1 - i where token i is the first
+    NaN), and ImportError, with the command that fixes it, where `impl` is not built.
     """
     settings = {
         "uncond": uncond,
@@ -76,8 +77,7 @@ def sample(
     device = "cpu" if impl == "cpp" else "cuda"
     if logits.device.type != device:
         raise ValueError(f"impl={impl!r} needs logits on {device}, found them on {logits.device}")
-    load_library()
-    if not _has_kernel(device):
+    if not _loaded(device, "sample"):
         raise ImportError(
             "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
             "MAS_FAST_CUDA=1 pip install --no-build-isolation -e ."
@@ -93,7 +93,7 @@ def sample(
         sample,
         position,
     )
-    if (token < 0).any():
+    if reference.has_values(token) and (token < 0).any():
         row = int((token < 0).nonzero()[0])
         raise reference.nan_error(row, -1 - int(token[row]))
     return token
@@ -109,23 +109,20 @@ def vq_nearest(
     distances never exist. exact: equal to the argmin of the fp64 distances, ties to the lowest id,
     in every implementation; without it "triton" and "reference" stop at what their fast arithmetic
     finds ("cpp" is exact anyway). impl: None, "triton", "cpp" or "reference". Raises TypeError and
-    ValueError as `reference.check_vq`, ValueError for values that are not finite, and ImportError,
-    with the command that fixes it, where `impl` is missing.
+    ValueError as `reference.check_vq`, ValueError for values that are not finite (a compiled graph
+    of "cpp" does not look, and gives -1 for such rows), and ImportError, with the command that
+    fixes it, where `impl` is missing.
     """
     reference.check_vq(x, codebook)
     impl = _chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
-        from .kernels import vq
-
-        reference.check_finite("x", x)
-        reference.check_finite("codebook", codebook)
-        return vq.nearest(x, codebook, exact=exact)
+        return vq.nearest(x, codebook, exact)
     _require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
     # The kernel returns -1 for values that are not finite; without rows it cannot tell.
-    if not len(codes) or (codes < 0).any():
+    if reference.has_values(codes) and (not len(codes) or (codes < 0).any()):
         reference.check_finite("codebook", codebook)
         reference.check_finite("x", x)
     return codes
@@ -146,8 +143,6 @@ def vq_statistics(
     impl = _chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_statistics(x, codes, codebook_size)
-    from .kernels import vq
-
     return vq.statistics(x, codes, codebook_size)
 
 
@@ -198,6 +193,7 @@ def stream_cross_entropy(
     dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
     if impl == "triton":
         _check_triton("hidden", hidden)
+        _check_products("hidden", dtype)
         if dtype == torch.float64:
             raise ValueError("impl='triton' knows no float64; impl='chunked' does")
     tensors = [hidden, *heads]
@@ -241,7 +237,7 @@ def attention(
     """
     options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
     kind = q.device.type if isinstance(q, Tensor) else "meta"
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if _autocasts(kind) and torch.is_autocast_enabled(kind):
         q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
     reference_attention.check_attention(q, k, v, **options)
     if impl is None:
@@ -268,6 +264,7 @@ def attention(
             "impl='triton' needs float16, bfloat16 or float32 and at most 128 channels, "
             f"found {q.dtype} and {q.shape[3]}"
         )
+    _check_products("q", q.dtype)
     from . import attention as operators
 
     flat = [size for grid in grids for size in grid]
@@ -317,6 +314,7 @@ def label_conv(
     return y.permute(0, 3, 1, 2).to(dtype)
 
 
+@torch.compiler.assume_constant_result
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
     """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
     "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
@@ -324,7 +322,7 @@ def default_impl(device: torch.device | str, op: str = "sample") -> str:
     others = {"attention": "sdpa", "stream_cross_entropy": "chunked", "label_conv": "bag"}
     fallback = others.get(op, "reference")
     if op not in ("sample", "label_conv") and kind == "cuda":
-        return "triton" if importlib.util.find_spec("triton") else fallback
+        return "triton" if _installed("triton") else fallback
     if op in ("attention", "stream_cross_entropy", "vq_statistics"):
         return fallback
     try:
@@ -359,11 +357,18 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
 
 
+@torch.compiler.assume_constant_result
+def _loaded(device: str, op: str) -> bool:
+    """Load the library; whether it has a kernel of that name for a kind of device. Raises
+    ImportError, with the command that fixes it, where there is no library."""
+    load_library()
+    return _has_kernel(device, op)
+
+
 def _require(op: str) -> None:
     """Load the library. Raises ImportError, with the command that fixes it, where it has no CPU
     kernel of that name."""
-    load_library()
-    if not _has_kernel("cpu", op):
+    if not _loaded("cpu", op):
         raise ImportError(
             "the torch operators of mas_fast are older than its Python code. "
             "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
@@ -387,13 +392,42 @@ def _chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name
 def _check_triton(name: str, x: Tensor) -> None:
     """Raises ImportError where Triton is not installed, ValueError for a tensor that it cannot
     reach."""
-    if importlib.util.find_spec("triton") is None:
+    if not _installed("triton"):
         raise ImportError("impl='triton' needs Triton. Run: pip install triton")
-    if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+    if x.device.type != "cuda" and not _interpreted():
         raise ValueError(
             f"impl='triton' needs {name} on cuda, found it on {x.device}; on a CPU its kernels run "
             "under TRITON_INTERPRET=1 alone"
         )
+
+
+def _check_products(name: str, dtype: torch.dtype) -> None:
+    """Raises ValueError for products in bf16 under Triton's interpreter, which returns 8e8 for
+    some of them. (The kernels of VQ load bf16 and multiply it in other dtypes.)"""
+    if dtype == torch.bfloat16 and _interpreted():
+        raise ValueError(
+            f"impl='triton' under TRITON_INTERPRET=1 needs {name} in float32 or float16, found "
+            "torch.bfloat16, which the interpreter multiplies wrongly; unset TRITON_INTERPRET, or "
+            "choose another impl"
+        )
+
+
+# What depends on the installation alone: compilers take its value for a constant instead of
+# looking into importlib and the loader of libraries.
+@torch.compiler.assume_constant_result
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+@torch.compiler.assume_constant_result
+def _interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@torch.compiler.assume_constant_result
+def _autocasts(kind: str) -> bool:
+    """Whether autocast knows this kind of device."""
+    return torch.amp.is_autocast_available(kind)
 
 
 def _vq_nearest_fake(x, codebook) -> Tensor:

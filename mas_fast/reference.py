@@ -27,10 +27,12 @@ import operator
 
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
 
 MAX_VOCAB = 1 << 22  # so that the weights of a row add up in 63 bits
 VQ_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _DISTANCES = 1 << 20  # how many distances vq_nearest holds
+_FP32_LIMIT = float.fromhex("0x1.ffffffp127")  # what is below it rounds to a finite fp32 number
 _ROUND = float.fromhex("0x1.8p52")  # x + _ROUND - _ROUND is rint(x)
 _LN2_HIGH = float.fromhex("0x1.62e42feep-1")
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
@@ -66,7 +68,7 @@ def sample(
     )
     logit = guided_logits(logits, uncond, guidance, temperature)
     nan = logit.isnan()
-    if nan.any():
+    if has_values(nan) and nan.any():
         row, token = nan.nonzero()[0].tolist()
         raise nan_error(row, token)
     kept = kept_mask(logit, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -101,7 +103,7 @@ def vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor,
     order and rounded once, so equal input gives equal bits. Raises as `check_vq_statistics`.
     """
     check_vq_statistics(x, codes, codebook_size)
-    counts = torch.bincount(codes, minlength=codebook_size)
+    counts = codes.new_zeros(codebook_size).index_add_(0, codes, torch.ones_like(codes))
     if not x.numel():
         return counts.float(), x.new_zeros((codebook_size, x.shape[1]), dtype=torch.float32)
     sorted_rows = x.double()[codes.argsort(stable=True)]
@@ -239,12 +241,12 @@ def check_sampling(
         )
     if not 0 <= to_integer("seed", seed) < 1 << 64:
         raise ValueError(f"seed must be in 0..2**64-1, found {seed}")
-    if not math.isfinite(_fp32(to_real("guidance", guidance))):
+    if not abs(to_real("guidance", guidance)) < _FP32_LIMIT:
         raise ValueError(f"guidance must be a finite number within fp32, found {guidance}")
     if uncond is None and guidance != 1:
         raise ValueError(f"guidance={guidance} needs uncond; without it only 1 is allowed")
     t = to_real("temperature", temperature)
-    if not (t >= 0 and math.isfinite(_fp32(t))):
+    if not 0 <= t < _FP32_LIMIT:
         raise ValueError(
             "temperature must be 0 (the largest logit) or a positive finite number within fp32, "
             f"found {temperature}"
@@ -272,7 +274,8 @@ def check_vq(x: Tensor, codebook: Tensor) -> None:
 
 
 def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
-    """Raises TypeError for a wrong type or dtype, else ValueError; looks at every code."""
+    """Raises TypeError for a wrong type or dtype, else ValueError; looks at every
+    code where they have values."""
     _check_matrix("x", x)
     if not isinstance(codes, Tensor) or codes.dtype != torch.int64:
         found = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
@@ -284,7 +287,19 @@ def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
         )
     if to_integer("codebook_size", codebook_size) < 1:
         raise ValueError(f"codebook_size must be at least 1, found {codebook_size}")
-    if codes.numel():
+    check_codes(codes, codebook_size)
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at: they are not there while a graph is made."""
+    return not torch.compiler.is_compiling() and not (
+        tensor.is_meta or isinstance(tensor, FakeTensor)
+    )
+
+
+def check_codes(codes: Tensor, codebook_size: int) -> None:
+    """Raises ValueError for codes that are not in 0..codebook_size - 1, where they have values."""
+    if has_values(codes) and codes.numel():
         least, most = (int(value) for value in codes.aminmax())
         if least < 0 or most >= codebook_size:
             found = least if least < 0 else most
@@ -293,8 +308,10 @@ def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Raises ValueError, naming the first of them, when values of [rows, channels] are NaN or
-    infinite; makes no copy when none is."""
-    if not tensor.numel() or all(math.isfinite(value) for value in tensor.aminmax()):
+    infinite; makes no copy when none is. Looks at nothing where there are no values."""
+    if not has_values(tensor) or not tensor.numel():
+        return
+    if all(math.isfinite(value) for value in tensor.aminmax()):
         return
     row, channel = (~tensor.isfinite()).nonzero()[0].tolist()
     value = tensor[row, channel].item()
@@ -339,7 +356,7 @@ def to_integer(name: str, value: int) -> int:
 
 
 def to_real(name: str, value: float) -> float:
-    if not isinstance(value, numbers.Real):
+    if not isinstance(value, numbers.Real | torch.SymFloat):
         raise TypeError(f"{name} must be a float, found {type(value).__name__}")
     try:
         return float(value)
@@ -355,7 +372,8 @@ def _words(name: str, value: int | Tensor, logits: Tensor) -> Tensor:
             raise TypeError(f"{name} must be an int or an int64 tensor, found {value.dtype}")
         if value.shape != (rows,):
             raise ValueError(f"{name} must be one int or [{rows}], found {list(value.shape)}")
-        least, most = (int(value.min()), int(value.max())) if rows else (0, 0)
+        seen = has_values(value) and rows
+        least, most = (int(value.min()), int(value.max())) if seen else (0, 0)
     else:
         least = most = to_integer(name, value)
     if least < 0 or most >= 1 << 32:
