@@ -19,21 +19,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from mas_fast.captions import captions, check_paths, check_text, read_lines
-from mas_fast.streams import check_int
+from mas_fast.bpe_files import PAD, read_mindalle, read_tokenizer, unknown_id
+from mas_fast.captions import Rejects, captions, check_paths, check_text
+from mas_fast.progress import progress_bar
+from mas_fast.rust import no_panics
+from mas_fast.streams import MOST_LENGTH, MOST_VOCAB, check_int
 
 TOKENIZER_FILE = "tokenizer.json"
 LENGTH = 64
-PAD, UNKNOWN = "[PAD]", "[UNK]"
 PADS = (PAD, "<pad>")  # looked for in a foreign file that does not say how it pads
 MIN_FREQUENCY = 2  # a pair that was seen once is no pattern
+# The longest word, in bytes, whose merges are learned in one: the work is its square. No language
+# without blanks comes near (170 Chinese characters between two marks), but pasted data do.
+LONGEST = 512
+MAYBE_LONG = re.compile(rf"\S{{{LONGEST // 4}}}|\s{{{LONGEST // 4}}}")
+PROBE = "A photo of a house, 2 dogs."
 
 
 class Encoding(NamedTuple):
@@ -48,12 +58,22 @@ class BPE:
     """A tokenizer that gives each caption `length` ids in 0..vocab_size-1. Safe to share between
     threads, and picklable.
 
-    pad_id fills up short captions. The tokenizer given becomes this object's own.
+    pad_id fills up short captions. unknown_id, in some foreign ones, stands for what has no entry;
+    the first text in which it does is told by a warning. The tokenizer given becomes this object's
+    own; `what` is how messages call it.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, pad: str = PAD, length: int = LENGTH) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        pad: str = PAD,
+        length: int = LENGTH,
+        what: str = "tokenizer",
+    ) -> None:
         special = tokenizer.num_special_tokens_to_add(False)  # such as [CLS] and [SEP]
         check_int("length", length, 1 + special)
+        check_int("length", length, 1, MOST_LENGTH)
         vocab = tokenizer.get_vocab(with_added_tokens=True)
         if pad not in vocab:
             raise ValueError(f"pad token: found no {pad!r} among {len(vocab)} entries")
@@ -66,11 +86,30 @@ class BPE:
         tokenizer.encode_special_tokens = True  # read their names as text; to_str leaves this out
         if isinstance(tokenizer.model, models.BPE):
             tokenizer.model.dropout = None
-        self._tokenizer = tokenizer
+        self._tokenizer, self._what = tokenizer, what
         self._merges: _Merges | None = None
+        self.unknown_id, self._told = self._unknown(), False
 
     def __reduce__(self):
-        return _unpickle, (self._tokenizer.to_str(), self._pad, self.length)
+        return _unpickle, (self._tokenizer.to_str(), self._pad, self.length, self._what)
+
+    def _unknown(self) -> int | None:
+        """None too where every text has it, as where one token is unknown, padding and end."""
+        found = unknown_id(self._tokenizer)
+        with self._library():
+            usual = self._tokenizer.encode("").ids
+        return None if found in usual else found
+
+    @contextmanager
+    def _library(self) -> Iterator[None]:
+        """Makes whatever the library raises a ValueError."""
+        try:
+            with no_panics():
+                yield
+        except (MemoryError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # it raises nothing narrower
+            raise ValueError(f"{self._what}: {error!s:.500}") from error
 
     @classmethod
     def train(
@@ -84,20 +123,23 @@ class BPE:
         """Learn `vocab_size` entries from the captions of `files` (see captions): [PAD] is 0, the
         bytes are 1..256, merges follow.
 
-        ValueError where captions cannot be read, there are none, or they have too few pairs that
-        occur twice: a smaller vocabulary than asked for would not fit the GPT's config.
+        Rows that hold no caption are left out, and words of more than LONGEST bytes are learned
+        from in parts; both are told by a warning, with their numbers. ValueError where a file
+        cannot be read, there are no captions, or they have too few pairs that occur twice: a
+        smaller vocabulary than asked for would not fit the GPT's config.
         """
-        from tqdm import tqdm
-
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        check_int("vocab_size", vocab_size, 1 + len(alphabet))
-        check_int("length", length, 1)
+        check_int("vocab_size", vocab_size, 1 + len(alphabet), MOST_VOCAB)
+        check_int("length", length, 1, MOST_LENGTH)
         paths = check_paths(files)
         tokenizer = Tokenizer(models.BPE())
-        tokenizer.normalizer = normalizers.Sequence(
+        normal = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Lowercase(), normalizers.Prepend(" ")]
         )
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.normalizer = normal
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        cut = pre_tokenizers.Split(Regex(f".{{1,{LONGEST}}}"), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, cut])
         tokenizer.decoder = decoders.Sequence(
             [decoders.ByteLevel(), decoders.Strip(" ", left=1, right=0)]
         )
@@ -108,26 +150,39 @@ class BPE:
             initial_alphabet=alphabet,
             show_progress=False,  # it cannot know how much there is to read
         )
-        size, count = sum(path.stat().st_size for path in paths), 0
-        with tqdm(total=size, unit="B", unit_scale=True, disable=not progress) as bar:
+        size, count, long = sum(path.stat().st_size for path in paths), 0, 0
+        rejects = Rejects()
+        with progress_bar(total=size, unit="B", unit_scale=True, show=progress) as bar:
 
             def stream() -> Iterator[str]:
-                nonlocal count
+                nonlocal count, long
                 bar.set_description("reading captions")
-                for caption in captions(paths, bar.update):
+                for caption in captions(paths, bar.update, rejects):
                     count += 1
+                    if MAYBE_LONG.search(caption):
+                        pieces = words.pre_tokenize_str(normal.normalize_str(caption))
+                        long += sum(len(piece) > LONGEST for piece, _ in pieces)
                     yield caption
                 bar.set_description("learning merges")
 
-            tokenizer.train_from_iterator(stream(), trainer)
+            with no_panics():
+                tokenizer.train_from_iterator(stream(), trainer)
+        tokenizer.pre_tokenizer = words
         where = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
         if not count:
-            raise ValueError(f"{where}: found no captions in {len(paths)} files, expected some")
+            found = f"found no captions in {len(paths)} files" + (f": {rejects}" if rejects else "")
+            raise ValueError(f"{where}: {found}; expected some")
+        if rejects:
+            warnings.warn(f"{rejects}; learned from {count} captions", stacklevel=2)
+        if long:
+            cut = f"learned from in parts of that length: {long} words of more than {LONGEST} bytes"
+            warnings.warn(f"{where}: {cut}", stacklevel=2)
         found = tokenizer.get_vocab_size()
         if found < vocab_size:
             raise ValueError(
                 f"{where}: found pairs for {found} entries in {count} captions, expected "
-                f"vocab_size={vocab_size}: train on more captions or with vocab_size <= {found}"
+                f"vocab_size={vocab_size}: train on more captions or with vocab_size <= {found} "
+                f"(--vocab-size {found})"
             )
         return cls(tokenizer, length=length)
 
@@ -142,10 +197,7 @@ class BPE:
         file = _file(path)
         if not file.is_file():
             raise ValueError(f"{file}: found no such file, expected a {TOKENIZER_FILE}")
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises nothing narrower
-            raise ValueError(f"{file}: not a {TOKENIZER_FILE}: {error}") from error
+        tokenizer = read_tokenizer(file)
         padding = tokenizer.padding or {}
         pads = [padding["pad_token"]] if padding else PADS
         pad = next((pad for pad in pads if tokenizer.token_to_id(pad) is not None), None)
@@ -154,10 +206,13 @@ class BPE:
         if padding and padding["pad_id"] != tokenizer.token_to_id(pad):
             found = f"found id {padding['pad_id']} for {pad!r} in its padding"
             raise ValueError(f"{file}: {found}, expected {tokenizer.token_to_id(pad)}")
+        length = length or padding.get("length") or LENGTH
         try:
-            return cls(tokenizer, pad=pad, length=length or padding.get("length") or LENGTH)
+            bpe = cls(tokenizer, pad=pad, length=length, what=str(file))
+            bpe.decode(bpe._encode([PROBE]).ids)  # what a file says is not looked at before
         except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
+            raise ValueError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
+        return bpe
 
     @classmethod
     def load_mindalle(
@@ -170,19 +225,8 @@ class BPE:
         """The tokenizer of minDALL-E, from its bpe-16k-vocab.json and bpe-16k-merges.txt: what the
         library's CharBPETokenizer(unk_token="[UNK]", lowercase=True) computes. ValueError names
         the file, the line and what is wrong with it."""
-        vocab = _read_vocab(Path(vocab_json))
-        merges = _read_merges(Path(merges_txt), vocab)
-        suffix = "</w>"
-        tokenizer = Tokenizer(
-            models.BPE(vocab, merges, unk_token=UNKNOWN, end_of_word_suffix=suffix)
-        )
-        tokenizer.add_special_tokens([UNKNOWN, PAD])
-        tokenizer.normalizer = normalizers.Sequence(
-            [normalizers.BertNormalizer(lowercase=False), normalizers.Lowercase()]
-        )
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tokenizer.decoder = decoders.BPEDecoder(suffix=suffix)
-        return cls(tokenizer, length=length)
+        tokenizer = read_mindalle(Path(vocab_json), Path(merges_txt))
+        return cls(tokenizer, length=length, what=str(vocab_json))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write tokenizer.json: the file `path`, or in the directory `path`. Not in one step: for a
@@ -217,14 +261,37 @@ class BPE:
                 raise TypeError(f"generator: found {found}, expected a numpy.random.Generator")
             if self._merges is None:
                 self._merges = _Merges(self._tokenizer)
-            rows = [self._merges.ids(text, dropout, generator) for text in texts]
+            with self._library():
+                most = self.length + 1  # what lies behind is cut off
+                rows = [self._merges.ids(text, dropout, generator, most) for text in texts]
             ids = np.full((len(rows), self.length), self.pad_id, np.int32)
             for row, found in zip(ids, rows, strict=True):
                 row[: len(found)] = found[: self.length]
             return Encoding(ids, np.array([len(row) > self.length for row in rows], bool))
-        rows = self._tokenizer.encode_batch_fast(texts)
-        ids = np.array([row.ids for row in rows], np.int32).reshape(-1, self.length)
-        return Encoding(ids, np.array([bool(row.overflowing) for row in rows], bool))
+        found = self._encode(texts)
+        if self._told or self.unknown_id is None:
+            return found
+        unknown = (found.ids == self.unknown_id).any(1)
+        if unknown.any():
+            example = texts[int(np.argmax(unknown))]
+            token = self._tokenizer.id_to_token(self.unknown_id)
+            warnings.warn(
+                f"{self._what}: in {sum(unknown)} of {len(texts)} texts something has no entry and "
+                f"is read as {token!r}, as in {example[:80]!r}; not told again",
+                stacklevel=2,
+            )
+            self._told = True
+        return found
+
+    def _encode(self, texts: list[str]) -> Encoding:
+        with self._library():
+            rows = self._tokenizer.encode_batch_fast(texts)
+            ids = np.array([row.ids for row in rows], np.int64).reshape(-1, self.length)
+            truncated = np.array([bool(row.overflowing) for row in rows], bool)
+        if ids.size and ids.max() >= self.vocab_size:
+            found = f"found the id {ids.max()} in an encoded text"
+            raise ValueError(f"{self._what}: {found}, expected 0 to {self.vocab_size - 1}")
+        return Encoding(ids.astype(np.int32), truncated)
 
     def decode(self, ids) -> list[str]:
         """The texts of ids [B, n], a tensor, an array or a list of lists; padding and special
@@ -241,7 +308,8 @@ class BPE:
                 allowed = f"0 to {self.vocab_size - 1}"
                 raise ValueError(f"ids[{b}]: found id {bad[0]}, expected {allowed}")
             rows.append(row[row != self.pad_id].tolist())
-        return self._tokenizer.decode_batch(rows, skip_special_tokens=True)
+        with self._library():
+            return self._tokenizer.decode_batch(rows, skip_special_tokens=True)
 
 
 class _Merges:
@@ -258,17 +326,31 @@ class _Merges:
         self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
         self.suffix, self.unknown = model["end_of_word_suffix"] or "", model["unk_token"]
 
-    def ids(self, text: str, dropout: float, generator: np.random.Generator) -> list[int]:
+    def ids(
+        self, text: str, dropout: float, generator: np.random.Generator, most: int
+    ) -> list[int]:
+        """Of a text, or of its beginning: at least `most` where it has them. Words of more than
+        LONGEST characters are merged in parts."""
         if self.normalizer is not None:
             text = self.normalizer.normalize_str(text)
         words = [(text, None)]
         if self.pre_tokenizer is not None:
             words = self.pre_tokenizer.pre_tokenize_str(text)
-        return [i for word, _ in words for i in self._word(word, dropout, generator)]
+        ids: list[int] = []
+        for word, _ in words:
+            for start in range(0, len(word), LONGEST):
+                part = word[start : start + LONGEST]
+                suffix = self.suffix if start + LONGEST >= len(word) else ""
+                ids += self._word(part, suffix, dropout, generator)
+                if len(ids) >= most:
+                    return ids
+        return ids
 
-    def _word(self, word: str, dropout: float, generator: np.random.Generator) -> Iterator[int]:
+    def _word(
+        self, word: str, suffix: str, dropout: float, generator: np.random.Generator
+    ) -> Iterator[int]:
         """The best of the merges that are not left out, again and again, until none is."""
-        parts = [*word[:-1], word[-1:] + self.suffix]
+        parts = [*word[:-1], word[-1:] + suffix]
         parts = [part if part in self.vocab else self.unknown for part in parts]
         parts = [part for part in parts if part is not None]
         while len(parts) > 1:
@@ -283,38 +365,10 @@ class _Merges:
         return (self.vocab[part] for part in parts)
 
 
-def _unpickle(text: str, pad: str, length: int) -> BPE:
-    return BPE(Tokenizer.from_str(text), pad=pad, length=length)
+def _unpickle(text: str, pad: str, length: int, what: str) -> BPE:
+    return BPE(Tokenizer.from_str(text), pad=pad, length=length, what=what)
 
 
 def _file(path: str | os.PathLike) -> Path:
     path = Path(path)
     return path / TOKENIZER_FILE if path.is_dir() else path
-
-
-def _read_vocab(file: Path) -> dict[str, int]:
-    try:
-        vocab = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: {error}") from error
-    ids = list(vocab.values()) if isinstance(vocab, dict) else []
-    if not ids or any(type(i) is not int for i in ids) or sorted(ids) != list(range(len(ids))):
-        raise ValueError(f"{file}: found no mapping of tokens to the ids 0, 1, 2 ...")
-    for token in (PAD, UNKNOWN):
-        if token not in vocab:
-            raise ValueError(f"{file}: found no {token} among {len(vocab)} entries")
-    return vocab
-
-
-def _read_merges(file: Path, vocab: dict[str, int]) -> list[tuple[str, str]]:
-    merges = []
-    for number, line in read_lines(file):
-        if line.startswith("#version"):
-            continue
-        pair = tuple(line.split(" "))
-        unknown = [token for token in (*pair, "".join(pair)) if token not in vocab]
-        if len(pair) != 2 or unknown:
-            found = f"found {line[:80]!r}, expected two entries of the vocabulary that join to one"
-            raise ValueError(f"{file}: line {number}: {found}")
-        merges.append(pair)
-    return merges

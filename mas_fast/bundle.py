@@ -29,6 +29,7 @@ import numpy as np
 
 from mas_fast.captions import words
 from mas_fast.config import GPTConfig
+from mas_fast.documents import parse_json, read_json, short
 from mas_fast.files import replace_file
 from mas_fast.request import Sampling
 from mas_fast.streams import check_int, exact_keys
@@ -51,6 +52,7 @@ SHIPPED = Path(__file__).with_name("assets") / "storybook"
 CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
+MOST_HEADER = 100_000_000  # as the safetensors library
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
 
 
@@ -107,7 +109,8 @@ def load_bpe(path: str | os.PathLike) -> BPE:
 
     file = Path(path) / BPE_FILE
     if not file.is_file():
-        raise ValueError(f"{file}: found no such file, expected the captions' tokenizer")
+        found = "found no such file, expected the captions' tokenizer"
+        raise ValueError(f"{file}: {found}: {_added_by(path, BPE_FILE)}")
     return BPE.load(file)
 
 
@@ -160,10 +163,7 @@ def read_sampling(path: str | os.PathLike) -> dict[str, object]:
     file = Path(path) / SAMPLING_FILE
     if not file.is_file():
         return {}
-    try:
-        values = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: found broken JSON ({error})") from error
+    values = read_json(file)
     _check_sampling(str(file), values)
     return values
 
@@ -172,7 +172,9 @@ def _check_sampling(where: str, values: object) -> None:
     allowed = [field.name for field in fields(Sampling)]
     if not isinstance(values, dict) or not set(values) <= set(allowed):
         found = sorted(set(values) - set(allowed)) if isinstance(values, dict) else values
-        raise ValueError(f"{where}: found {found!r}, expected a mapping with some of {allowed}")
+        raise ValueError(
+            f"{where}: found {short(found)}, expected a mapping with some of {allowed}"
+        )
 
 
 def read_config(path: str | os.PathLike) -> GPTConfig:
@@ -193,24 +195,49 @@ def models_of(path: str | os.PathLike) -> tuple[str, ...]:
     return tuple(_read(path))
 
 
+def bundle_files(path: str | os.PathLike) -> list[Path]:
+    """The files of the bundle `path` that are there."""
+    names = (CONFIG_FILE, BPE_FILE, WORDS_FILE, SAMPLING_FILE, "*.safetensors", "onnx/*")
+    return sorted(file for name in names for file in Path(path).glob(name))
+
+
 def _read(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
     """The configs of all models that config.json names, at least the needed ones."""
     file = Path(path) / CONFIG_FILE
     if not file.is_file():
+        found = [other.name for other in bundle_files(path)]
+        found = f", only {found}" if found else ""
         raise ValueError(
-            f"{path}: not a bundle: found no {CONFIG_FILE}, expected a directory that has one"
+            f"{path}: not a bundle: found no {CONFIG_FILE}{found}, expected a folder that has one: "
+            + "; ".join(_added_by(path, name) for name in needed or CONFIGS)
         )
+    values = read_json(file)
     try:
-        values = json.loads(file.read_bytes())
-        held = values if isinstance(values, dict) else ()
-        present = [name for name in CONFIGS if name in needed or name in held]
+        present = [name for name in CONFIGS if name in values]
         exact_keys("bundle", values, ("format", "kind", *present))
         for key, expected in (("kind", KIND), ("format", FORMAT)):
             if values[key] != expected:
-                raise ValueError(f"{key}: found {values[key]!r}, expected {expected!r}")
+                raise ValueError(f"{key}: found {short(values[key])}, expected {expected!r}")
+        for name in needed:
+            if name not in values:
+                stray = Path(path) / f"{name}.safetensors"
+                stray = f" ({stray} belongs to another config.json)" if stray.is_file() else ""
+                found = f"found the models {present}, expected {name} too{stray}"
+                raise ValueError(f"{found}: {_added_by(path, name)}")
         return {name: CONFIGS[name].from_dict(values[name]) for name in present}
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+def _added_by(path: str | os.PathLike, part: str) -> str:
+    """The command that puts a part into the bundle."""
+    command = {
+        "gpt": f"mas-fast train gpt CONFIG --data TOKENS --folder RUN --output {path}",
+        "vq_seg": f"mas-fast train vq-seg CONFIG --data DATA --folder RUN --output {path}",
+        "vq_img": f"mas-fast train vq-img CONFIG --data DATA --folder RUN --output {path}",
+        BPE_FILE: f"mas-fast train bpe CAPTIONS -o {path}",
+    }[part]
+    return f"`{command}` adds {part}"
 
 
 def _save(
@@ -326,14 +353,14 @@ def _entries(file: Path) -> dict[str, _Entry]:
         if len(head) < 8 or length > size - 8:
             found = f"found {size} bytes, expected at least {8 + length}"
             raise ValueError(f"{file}: {found}: truncated, or not safetensors")
+        if length > MOST_HEADER:
+            found = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
+            raise ValueError(f"{file}: {found}: not safetensors")
         text = stream.read(length)
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: found a header that is not safetensors ({error!r})") from error
+    header = parse_json(text, f"{file}: header")
     try:
         entries = _read_header(header, 8 + length)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     end = 8 + length
     for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
@@ -347,23 +374,21 @@ def _entries(file: Path) -> dict[str, _Entry]:
     return entries
 
 
-def _read_header(header: object, start: int) -> dict[str, _Entry]:
+def _read_header(header: dict, start: int) -> dict[str, _Entry]:
     """The tensors that a header's JSON names; they begin at byte `start` of the file."""
-    if not isinstance(header, dict):
-        raise ValueError(f"header: found {type(header).__name__}, expected a mapping")
     entries = {}
     for name, value in header.items():
         if name == "__metadata__":
             continue
         exact_keys(name, value, ("dtype", "shape", "data_offsets"))
         if value["dtype"] not in list(DTYPES):
-            found = f"found dtype {value['dtype']}"
+            found = f"found dtype {short(value['dtype'])}"
             raise ValueError(f"{name}: {found}, expected one of {list(DTYPES)}")
         for key, least, most in (("shape", 1, 4), ("data_offsets", 2, 2)):
             numbers = value[key]
             if not isinstance(numbers, list) or not least <= len(numbers) <= most:
                 expected = f"expected a list of {least} to {most} integers"
-                raise ValueError(f"{name}: {key}: found {numbers!r}, {expected}")
+                raise ValueError(f"{name}: {key}: found {short(numbers)}, {expected}")
             for number in numbers:
                 check_int(f"{name}: {key}", number, 0, 2**63 - 1)
         offsets = (start + offset for offset in value["data_offsets"])

@@ -1,7 +1,8 @@
 """Readers of caption files: text, CC3M and CC12M TSV, COCO JSON, each also gzipped. No torch.
 
 They hold one chunk of a file, and the line or the JSON value that they are at: constant memory,
-however large the file is.
+however large the file is. Rows that hold no caption can be left out and counted (Rejects); a file
+that is damaged, or of another format, is an error.
 """
 
 from __future__ import annotations
@@ -18,23 +19,60 @@ from contextlib import nullcontext
 from pathlib import Path
 
 CHUNK = 1 << 20  # bytes read at once, and the longest line or JSON value
+MOST_RATIO = 100  # of unpacked to packed bytes, beyond the first of them: text has 3 to 20
 URL = re.compile(r"https?://", re.IGNORECASE)
+MARKS = {codecs.BOM_UTF16_LE: "UTF-16LE", codecs.BOM_UTF16_BE: "UTF-16BE"}
 Report = Callable[[int], object]
 
 
-def captions(files: Iterable[str | os.PathLike], report: Report = lambda _: None) -> Iterator[str]:
+class Rejects:
+    """Rows that were left out: how many, by reason, and the first of each. Falsy without any; as
+    text, one line of all of them."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, str] = {}
+
+    def add(self, reason: str, message: str) -> None:
+        """message: where it is, and what was found there."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        self.first.setdefault(reason, message)
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    def __str__(self) -> str:
+        rows = sum(self.counts.values())
+        by_reason = [f"{n} {reason} ({self.first[reason]})" for reason, n in self.counts.items()]
+        return f"left out {rows} {'row' if rows == 1 else 'rows'}: {'; '.join(by_reason)}"
+
+
+class _Strict(Rejects):
+    """Raises the first one."""
+
+    def add(self, reason: str, message: str) -> None:
+        raise ValueError(message)
+
+
+def captions(
+    files: Iterable[str | os.PathLike],
+    report: Report = lambda _: None,
+    rejects: Rejects | None = None,
+) -> Iterator[str]:
     """The captions of files in turn, in constant memory; blank ones are left out. By suffix, each
     also with .gz:
 
     .txt, .en: one a line.
     .tsv: two columns, caption and URL (CC3M) or URL and caption (CC12M): the first line shows
-        which, all others are held to it. It may be the header that img2dataset wants.
+        which, all others are held to it. It may be the header that img2dataset wants. Fields may be
+        quoted as in CSV.
     .json: COCO's captions, {"annotations": [{"caption": ...}, ...], ...}; streamed.
 
     report: gets the number of bytes read, again and again; their sum is the size of the files.
-    ValueError names the file, the line, what was found and what is allowed.
+    rejects: is given the rows that hold no caption; None: the first of them is an error. ValueError
+    names the file, the line, what was found and what is allowed.
     """
-    return _captions(check_paths(files), report)
+    return _captions(check_paths(files), report, _Strict() if rejects is None else rejects)
 
 
 def words(caption: str) -> list[str]:
@@ -65,9 +103,9 @@ def _suffix(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
 
 
-def _captions(paths: list[Path], report: Report) -> Iterator[str]:
+def _captions(paths: list[Path], report: Report, rejects: Rejects) -> Iterator[str]:
     for path in paths:
-        for caption in READERS[_suffix(path)](path, report):
+        for caption in READERS[_suffix(path)](path, report, rejects):
             if caption and not caption.isspace():
                 yield caption
 
@@ -75,11 +113,22 @@ def _captions(paths: list[Path], report: Report) -> Iterator[str]:
 def _chunks(file: Path, report: Report) -> Iterator[bytes]:
     """The content of a file, piece by piece; `report` gets the number of bytes read of the file
     itself, so that the sum is its size."""
-    done = 0
+    done = unpacked = 0
     try:
+        most = MOST_RATIO * (file.stat().st_size + CHUNK)
         with open(file, "rb") as raw:
             with gzip.open(raw) if file.suffix == ".gz" else nullcontext(raw) as stream:
                 while chunk := stream.read(CHUNK):
+                    if not unpacked and chunk[:2] in MARKS:
+                        name = MARKS[chunk[:2]]
+                        raise ValueError(
+                            f"{file}: found {name}, expected UTF-8: iconv -f UTF-16 -t UTF-8 "
+                            "converts it"
+                        )
+                    unpacked += len(chunk)
+                    if unpacked > most:
+                        found = f"found {unpacked} bytes unpacked from {raw.tell()}"
+                        raise ValueError(f"{file}: {found}, expected captions")
                     report(raw.tell() - done)
                     done = raw.tell()
                     yield chunk
@@ -87,43 +136,68 @@ def _chunks(file: Path, report: Report) -> Iterator[bytes]:
         raise ValueError(f"{file}: {error}") from error
 
 
-def read_lines(file: Path, report: Report = lambda _: None) -> Iterator[tuple[int, str]]:
-    """Number, from 1, and text of the lines that are not empty."""
-    number, rest = 0, b""
+def read_lines(
+    file: Path, report: Report = lambda _: None, rejects: Rejects | None = None
+) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of the lines that are not empty. rejects: as for `captions`."""
+    rejects = _Strict() if rejects is None else rejects
+    number, rest, long = 0, b"", False
     for chunk in _chunks(file, report):
-        *lines, rest = (rest + chunk).split(b"\n")
+        data = rest + chunk
+        held = b"\r" if data.endswith(b"\r") else b""  # its line feed may come with the next
+        data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        del chunk, data
         for line in lines:
             number += 1
-            if text := _line(file, number, line):
+            if line and not long and (text := _line(file, number, line, rejects)):
                 yield number, text
-        if len(rest) > CHUNK:
-            found = f"found more than {CHUNK} bytes without a line break"
-            raise ValueError(f"{file}: line {number + 1}: {found}, expected one caption a line")
-    if text := _line(file, number + 1, rest):
+            long = False
+        if long:  # the rest of a line that was rejected
+            rest = b""
+        elif len(rest) > CHUNK:
+            found = f"line {number + 1}: found more than {CHUNK} bytes without a line break"
+            rejects.add("too long", f"{file}: {found}, expected one caption a line")
+            rest, long = b"", True
+        rest += held
+    if not long and (text := _line(file, number + 1, rest.removesuffix(b"\r"), rejects)):
         yield number + 1, text
 
 
-def _line(file: Path, number: int, line: bytes) -> str:
+def _line(file: Path, number: int, line: bytes, rejects: Rejects) -> str:
+    """Empty where it was rejected."""
     if number == 1:
         line = line.removeprefix(codecs.BOM_UTF8)
     try:
-        return line.decode().removesuffix("\r")
+        text = line.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: line {number}: {error}; expected UTF-8") from error
+        rejects.add("not in UTF-8", f"{file}: line {number}: {error}; expected UTF-8")
+        return ""
+    if "\0" in text:
+        found = "found a zero byte, as UTF-16 has; expected UTF-8"
+        rejects.add("with zero bytes", f"{file}: line {number}: {found}")
+        return ""
+    return text
 
 
-def _read_text(file: Path, report: Report) -> Iterator[str]:
-    return (line for _, line in read_lines(file, report))
+def _read_text(file: Path, report: Report, rejects: Rejects) -> Iterator[str]:
+    return (line for _, line in read_lines(file, report, rejects))
 
 
-def _read_tsv(file: Path, report: Report) -> Iterator[str]:
-    url = None
-    for number, line in read_lines(file, report):
+def _read_tsv(file: Path, report: Report, rejects: Rejects) -> Iterator[str]:
+    url, quoted = None, False
+    for number, line in read_lines(file, report, rejects):
         fields = line.split("\t")
         where = f"{file}: line {number}:"
         if len(fields) != 2:
             found = f"found {len(fields)} columns in {line[:80]!r}"
-            raise ValueError(f"{where} {found}, expected two: caption and URL in either order")
+            expected = "expected two: caption and URL in either order"
+            rejects.add("not of two columns", f"{where} {found}, {expected}")
+            continue
+        if url is None:  # where every field is quoted, the URL is
+            quoted = any(URL.match(field[1:]) for field in fields if field.startswith('"'))
+            quoted |= set(fields) == {'"caption"', '"url"'}
+        fields = [_unquoted(field, quoted) for field in fields]
         if url is None:
             if set(fields) == {"caption", "url"}:
                 url = fields.index("url")
@@ -131,15 +205,28 @@ def _read_tsv(file: Path, report: Report) -> Iterator[str]:
             urls = [column for column, field in enumerate(fields) if URL.match(field)]
             if len(urls) != 1:
                 found = f"found {len(urls)} URLs in {line[:80]!r}"
-                raise ValueError(f"{where} {found}, expected a caption and a URL in either order")
+                expected = "expected a caption and a URL in either order"
+                rejects.add("without one URL", f"{where} {found}, {expected}")
+                continue
             url = urls[0]
         if not URL.match(fields[url]):
             found = f"found {fields[url][:80]!r} in column {url + 1}"
-            raise ValueError(f"{where} {found}, expected a URL as in the lines before")
+            expected = "expected a URL as in the lines before"
+            rejects.add("without a URL in its column", f"{where} {found}, {expected}")
+            continue
         yield fields[1 - url]
 
 
-def _read_coco(file: Path, report: Report) -> Iterator[str]:
+def _unquoted(field: str, always: bool) -> str:
+    """A field as CSV quotes it; one that merely begins and ends with a quote stays as it is, unless
+    all are quoted."""
+    inner = field[1:-1].replace('""', "")
+    if len(field) < 2 or field[0] != '"' or field[-1] != '"' or '"' in inner:
+        return field
+    return field[1:-1].replace('""', '"') if always or '""' in field[1:-1] else field
+
+
+def _read_coco(file: Path, report: Report, rejects: Rejects) -> Iterator[str]:
     source, keys, found = _Json(file, _chunks(file, report)), [], False
     for key in source.keys():
         keys.append(key)
@@ -149,10 +236,16 @@ def _read_coco(file: Path, report: Report) -> Iterator[str]:
         for i, item in enumerate(source.items()):
             if key != "annotations":
                 continue
+            where = f"{file}: line {source.line_number()}: annotations[{i}]:"
             if not isinstance(item, dict) or not isinstance(item.get("caption"), str):
                 what = f"found {json.dumps(item)[:80]}, expected an object with a 'caption'"
-                raise ValueError(f"{file}: line {source.line_number()}: annotations[{i}]: {what}")
-            check_text(f"{file}: annotations[{i}]", item["caption"])
+                rejects.add("without a caption", f"{where} {what}")
+                continue
+            try:
+                check_text(where.removesuffix(":"), item["caption"])
+            except ValueError as error:
+                rejects.add("not in Unicode", str(error))
+                continue
             yield item["caption"]
         found |= key == "annotations"
     if not found:

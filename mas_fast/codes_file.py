@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mas_fast.documents import short
 from mas_fast.files import replace_file
 from mas_fast.streams import exact_keys
 
@@ -38,7 +39,7 @@ class Codes:
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
-            raise ValueError(f"model: found {self.model!r}, expected one of {list(MODELS)}")
+            raise ValueError(f"model: found {short(self.model)}, expected one of {list(MODELS)}")
         if self.codes.dtype.kind not in "iu" or self.codes.ndim != 3 or not self.codes.size:
             found = f"found {self.codes.dtype} {list(self.codes.shape)}"
             raise ValueError(f"codes: {found}, expected integers [N, h, w]")
@@ -47,7 +48,9 @@ class Codes:
             raise ValueError(f"names: {found}, expected one for each of the codes")
         for name in self.names:
             if name in ("", ".", "..") or set(name) & set("/\\\0"):
-                raise ValueError(f"names: found {name!r}, expected that of a file, in no folder")
+                raise ValueError(
+                    f"names: found {short(name)}, expected that of a file, in no folder"
+                )
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the file, in one step."""
@@ -66,19 +69,29 @@ class Codes:
         nothing in it is ever unpickled."""
         if not os.path.isfile(path):
             raise ValueError(f"{path}: found no such file, expected codes of `mas-fast encode`")
-        if not zipfile.is_zipfile(path):
+        if not _is_zip(path):
             raise ValueError(f"{path}: found no .npz, expected codes of `mas-fast encode`")
         try:
             with np.load(path) as arrays:
                 values = {key: arrays[key] for key in exact_keys("codes", arrays, KEYS)}
             if values["format"] != FORMAT:
-                raise ValueError(f"format: found {values['format']}, expected {FORMAT}")
+                raise ValueError(
+                    f"format: found {short(values['format'].tolist())}, expected {FORMAT}"
+                )
             names = values["names"].tolist()
             return cls(str(values["model"]), str(values["bundle"]), names, values["codes"])
         except MemoryError:
             raise
         except Exception as error:  # zipfile, zlib and numpy raise about everything that there is
-            raise ValueError(f"{path}: {error}; expected codes of `mas-fast encode`") from error
+            expected = "expected codes of `mas-fast encode`"
+            raise ValueError(f"{path}: {error!s:.500}; {expected}") from error
+
+
+def _is_zip(path: str | os.PathLike) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of several disks
+        return False
 
 
 def distinct_names(files: Iterable[str | os.PathLike]) -> list[str]:

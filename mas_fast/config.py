@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from mas_fast.documents import short
 from mas_fast.streams import Stream, Streams, check_int, exact_keys
 
 NORM_EPS = 1e-5  # LayerNorm
@@ -43,10 +44,10 @@ class GPTConfig:
             raise ValueError(f"heads: found {self.heads}, expected a divisor of dim = {self.dim}")
         if self.positions not in POSITIONS:
             raise ValueError(
-                f"positions: found {self.positions!r}, expected one of {list(POSITIONS)}"
+                f"positions: found {short(self.positions)}, expected one of {list(POSITIONS)}"
             )
         if not isinstance(self.qk_norm, bool):
-            raise ValueError(f"qk_norm: found {self.qk_norm!r}, expected True or False")
+            raise ValueError(f"qk_norm: found {short(self.qk_norm)}, expected True or False")
 
     @property
     def head_dim(self) -> int:

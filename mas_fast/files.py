@@ -2,28 +2,91 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import secrets
+import stat
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+
+SCRAP = re.compile(r"\..+\.\d+(\.[0-9a-f]{8})?\.tmp")
+SYSTEM_ERROR = re.compile(r"os error (\d+)")  # how Rust's libraries tell a full disk
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a temporary file `.NAME.PID.tmp` beside `file`, sync it and rename it: a
-    reader, or a crash, meets the old content or the new one and nothing between."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    """Have `write` fill a temporary file `.NAME.PID.RANDOM.tmp` beside `file`, sync it and rename
+    it: a reader, or a crash, meets the old content or the new one and nothing between.
+
+    The temporary file is new, whoever else may write into the folder: no link is followed. Where
+    `file` is a symbolic link, the link is replaced and what it points to stays as it is. What
+    killed processes left in the folder is taken away by the first call of a process. OSError, with
+    the name of `file`, for a disk that is full; nothing is then left behind.
+    """
+    _sweep_once(file.parent.absolute())
+    name = f".{file.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    temporary = file.with_name(name)
     try:
-        with open(temporary, "wb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-        write(temporary)
-        os.chmod(temporary, mode)  # safetensors lets the owner alone read
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o666), "wb") as owner:
+            _try_lock(owner.fileno())  # until it has its name: see sweep
+            mode = os.fstat(owner.fileno()).st_mode
+            write(temporary)
+            os.chmod(temporary, stat.S_IMODE(mode))  # safetensors lets the owner alone read
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, file)
+    except Exception as error:
+        if (reason := _of_the_disk(error, temporary)) is None:
+            raise
+        raise OSError(*reason, str(file)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a directory cannot be synced, nor need be
-        directory = os.open(file.parent, os.O_RDONLY)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def sweep(folder: Path) -> None:
+    """Take away the temporary files of `replace_file` whose writers were killed. A living writer,
+    in whatever container or machine, holds its file's lock."""
+    try:
+        scraps = [entry.path for entry in os.scandir(folder) if SCRAP.fullmatch(entry.name)]
+    except FileNotFoundError:
+        return
+    for scrap in scraps:
         try:
-            os.fsync(directory)
+            descriptor = os.open(scrap, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # a link, somebody else's, or gone
+            continue
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode) and _try_lock(descriptor):
+                Path(scrap).unlink(missing_ok=True)
         finally:
-            os.close(directory)
+            os.close(descriptor)
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or a file system without locks, where nothing is swept
+        return False
+    return True
+
+
+def _of_the_disk(error: Exception, temporary: Path) -> tuple[int, str] | None:
+    """Number and words of the operating system's error behind it, as 28, no space left; None where
+    there is none, or it is another file's."""
+    if isinstance(error, OSError):
+        ours = error.filename in (None, str(temporary))
+        return (error.errno, error.strerror) if ours and error.errno is not None else None
+    found = SYSTEM_ERROR.search(str(error))
+    return (int(found[1]), os.strerror(int(found[1]))) if found else None

@@ -1,113 +1,92 @@
 """Checkpoints of other projects, read without running code.
 
-A checkpoint is a pickle, and a pickle can hold code. So torch reads it with weights_only, and
-where that refuses (Lightning stores its callbacks), `Tensors` does: it builds tensors and plain
-containers, leaves an empty shell for known harmless classes, and refuses every other name without
-importing it.
+    weights = state_dict(path, read_checkpoint(path))     # {"module.encoder.conv_in.weight": ...}
+    prefixes(weights, "encoder.conv_in.weight")           # ["module."]
+
+What surrounds a model's names differs with how it was saved: DataParallel and torch.compile put a
+prefix before all of them, a transformer holds its tokenizers under theirs, and some keep a running
+average of all weights beside them.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
-from collections import OrderedDict
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
-import torch
-import yaml
 from torch import Tensor
 
+from mas_fast.pickles import Shell
+from mas_fast.torch_files import read_torch
+
+UNREAD = re.compile(r"torch\.Tensor|torch\b.*(_rebuild_\w+|Storage)")  # tensors that are not made
 SHOWN = 20  # names in an error
-
-# Globals of a pickle that are built, and packages whose objects become empty shells.
-BUILT = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-}
-BUILT |= {
-    ("builtins", kind.__name__): kind for kind in (bool, dict, float, int, list, set, str, tuple)
-}
-SHELLS = ("argparse", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib")
-SHELLS += ("pytorch_lightning", "taming", "typing")
-
-
-class Shell:
-    """Stands for an object of a foreign class: takes whatever the pickle gives it, keeps
-    nothing."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        pass
-
-    def __setstate__(self, state) -> None:
-        pass
-
-    def __setitem__(self, key, value) -> None:
-        pass
-
-    def append(self, value) -> None:
-        pass
-
-    def extend(self, values) -> None:
-        pass
-
-
-class Tensors(pickle.Unpickler):
-    """Builds what BUILT names, shells for SHELLS, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in BUILT:
-            return BUILT[module, name]
-        if module.split(".")[0] in SHELLS:
-            return Shell
-        raise pickle.UnpicklingError(f"found {module}.{name} in it, which may be code")
+# Where checkpoints hold the state dict: Lightning's, most others', DALLE-pytorch's, DeepSpeed's.
+STATES = ("state_dict", "model_state_dict", "model", "weights", "module")
+AVERAGE = re.compile(r"(?:.*_)?(?:ema|averaged?|shadow|swa)(?:_.*)?")
 
 
 def read_checkpoint(path: str | os.PathLike) -> object:
-    """What `torch.save` stored, on the CPU. ValueError, and nothing run, for a pickle with code
-    and for a file that is not a checkpoint."""
+    """What `torch.save` stored, on the CPU; objects of other classes than tensors and plain values
+    are pickles.Shell. ValueError, and nothing run, for a pickle with code and for a file that is
+    not a checkpoint."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: found no such file, expected a checkpoint")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # broken files raise all sorts of errors
-        if not zipfile.is_zipfile(path):
-            # Not torch's own words: they advise to read the file unsafely.
-            raise ValueError(
-                f"{path}: found {path.stat().st_size} bytes that are truncated, no checkpoint of "
-                "torch.save, or an old one with code in it; expected one of tensors"
-            ) from error
-    reader = SimpleNamespace(Unpickler=Tensors, __name__="mas_fast.foreign")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("constants.pkl") for name in archive.namelist()):
-                raise ValueError("found a TorchScript archive, expected a state dict")
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
-    except Exception as error:
-        raise ValueError(f"{path}: not read: {error}") from error
-
-
-def read_yaml(path: Path) -> dict:
-    """ValueError for what is no YAML file."""
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: found no YAML that can be read ({error})") from error
+        return read_torch(path)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {error}; expected a checkpoint of tensors") from error
 
 
 def state_dict(path: Path, stored: object) -> dict[str, Tensor]:
-    """The state dict: the file's own, or what it has under "state_dict" or "model"."""
-    for key in ("state_dict", "model"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
+    """The state dict: the file's own, or what it has under one of STATES. A warning tells of
+    averaged copies beside it. ValueError where there is none, and for tensors in it that cannot be
+    read, such as quantized ones."""
+    stored = _mapping(stored)
+    for _ in STATES:  # one may be in another
+        keys = [key for key in STATES if isinstance(stored, Mapping) and key in stored]
+        inner = _mapping(stored[keys[0]]) if keys else None
+        if not isinstance(inner, Mapping):
+            break
+        copies = [key for key in stored if isinstance(key, str) and is_average(key)]
+        if copies := [key for key in copies if isinstance(_mapping(stored[key]), Mapping)]:
+            warnings.warn(f"{path}: left out {copies}, averaged copies of weights", stacklevel=3)
+        stored = inner
     if not isinstance(stored, Mapping):
-        raise ValueError(f"{path}: found {type(stored).__name__}, expected a state dict")
-    return {str(name): w for name, w in stored.items() if isinstance(w, Tensor)}
+        what = str(stored.name) if isinstance(stored, Shell) else type(stored).__name__
+        raise ValueError(
+            f"{path}: found {what[:80]}, expected a state dict, as of "
+            "torch.save(model.state_dict(), path)"
+        )
+    for name, weight in stored.items():
+        if isinstance(weight, Shell) and UNREAD.fullmatch(str(weight.name)):
+            found = f"found a tensor of {weight.name}"
+            raise ValueError(f"{path}: {str(name)[:80]}: {found}, expected a plain one")
+    return {n: w for n, w in stored.items() if isinstance(n, str) and isinstance(w, Tensor)}
+
+
+def _mapping(stored: object) -> object:
+    """The items of a mapping of a foreign class."""
+    return stored.items if isinstance(stored, Shell) and stored.items else stored
+
+
+def prefixes(weights: Mapping[str, Tensor], name: str) -> list[str]:
+    """What stands before the name, wherever it is found: "", or prefixes that end in a dot."""
+    found = [other.removesuffix(name) for other in weights if other.endswith(name)]
+    return [prefix for prefix in found if not prefix or prefix.endswith(".")]
+
+
+def is_average(prefix: str) -> bool:
+    """Whether a prefix (or a name) is one of averaged copies, as "model_ema." of "module.ema."."""
+    return any(AVERAGE.fullmatch(part) for part in prefix.split("."))
+
+
+def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """What has the prefix, without it."""
+    return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
 
 
 def check_weights(

@@ -8,27 +8,48 @@ Read are minDALL-E's stage 1 and taming's first stages (VQ and Gumbel; within a 
 checkpoint too), whose names are ours, and the sequential layout of CasualGAN's Make-A-Scene, whose
 layers are counted off and whose BatchNorm is folded into the convolution before it. Losses,
 discriminators and what Lightning adds are left out; anything else that is missing, unexpected or
-of another shape is an error that lists it.
-minDALL-E's stage 2 becomes a GPT of text and img (see mindalle).
+of another shape is an error that lists it. What stands before all names ("module." and the like)
+and averaged copies of the weights are taken off, and told.
+minDALL-E's stage 2 becomes a GPT of text and img (see mindalle), which draws as the original does.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from mas_fast.bpe import BPE
-from mas_fast.bundle import BPE_FILE, GPT_FILE, VQ_NAMES, save_bpe, save_gpt, save_vq
-from mas_fast.foreign import check_weights, read_checkpoint, read_yaml, state_dict
-from mas_fast.mindalle import gpt_of, import_gpt, is_gpt
+from mas_fast.bundle import (
+    BPE_FILE,
+    GPT_FILE,
+    SAMPLING_FILE,
+    VQ_NAMES,
+    save_bpe,
+    save_gpt,
+    save_sampling,
+    save_vq,
+)
+from mas_fast.dalle_pytorch import describe
+from mas_fast.documents import short
+from mas_fast.foreign import (
+    below,
+    check_weights,
+    is_average,
+    prefixes,
+    read_checkpoint,
+    state_dict,
+)
+from mas_fast.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
 from mas_fast.scene import LAYOUTS
 from mas_fast.vq_config import VQConfig, preset
 from mas_fast.vqvae import VQVAE
+from mas_fast.yaml_documents import read_yaml
 
-PREFIXES = ("", "stage1.", "first_stage_model.", "cond_stage_model.")
+ANCHORS = ("encoder.conv_in.weight", "encoder.model.0.weight")  # what every tokenizer has
 LEFT_OUT = ("loss.", "colorize")  # taming's losses, and its random colours of labels
 
 
@@ -42,8 +63,8 @@ def import_bundle(
 
     source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where it is
     there, stage 2 come along; or taming's folder with configs/ and checkpoints/last.ckpt. config
-    and prefix as for `import_vq`; of a folder, config is by default its own. ValueError as for
-    `import_vq` and `import_gpt`, and nothing written.
+    and prefix as for `import_vq`; of a folder, config is by default its own. Warnings and
+    ValueError as for `import_vq` and `import_gpt`; with an error, nothing is written.
     """
     source, bpe, vq, gpt = Path(source), None, None, None
     if source.is_dir():
@@ -56,7 +77,7 @@ def import_bundle(
             bpe = BPE.load_mindalle(vocabulary, vocabulary.with_name("bpe-16k-merges.txt"))
         vq = import_vq(checkpoint, config, prefix)
         if (second := source / "stage2_last.ckpt").is_file():
-            gpt = import_gpt(second, config, pad=bpe.pad_id if bpe else 0)
+            gpt = import_gpt(second, config, bpe.pad_id if bpe else 0)
     else:
         weights = state_dict(source, read_checkpoint(source))
         if is_gpt(weights):
@@ -73,7 +94,8 @@ def import_bundle(
         files.append(BPE_FILE)
     if gpt is not None:
         save_gpt(bundle, gpt)
-        files.append(GPT_FILE)
+        save_sampling(bundle, SAMPLING)
+        files += [GPT_FILE, SAMPLING_FILE]
     return files
 
 
@@ -96,9 +118,10 @@ def import_vq(
     """The tokenizer in a checkpoint, fp32, in evaluation mode.
 
     config: its YAML; without one minDALL-E's published shape. prefix: of the names, for a file that
-    holds several tokenizers; one of PREFIXES, found by itself where only one fits. ValueError for
-    a file that is no checkpoint or has code in it, for a config that cannot be built, and for
-    names or shapes that differ from the config's.
+    holds several tokenizers, or that of averaged weights; found by itself where only one fits.
+    Warnings tell which prefix was taken off, and which copies were left out. ValueError for a file
+    that is no checkpoint or has code in it, for a config that cannot be built, and for names or
+    shapes that differ from the config's.
     """
     path = Path(checkpoint)
     return _vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
@@ -111,13 +134,36 @@ def _vq_of(
     prefix: str | None,
 ) -> VQVAE:
     prefix = _prefix(path, weights, prefix)
-    weights = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
     shape = preset("vq-img-f16") if config is None else read_config(config, prefix)
-    if "encoder.model.0.weight" in weights:
-        weights = _from_sequential(path, weights, shape)
-    weights = {name: w for name, w in weights.items() if not name.startswith(LEFT_OUT)}
-    check_weights(path, weights, shape.weight_shapes())
-    return VQVAE.from_weights(shape, {n: w.float() for n, w in weights.items()}).eval()
+    own = below(weights, prefix)
+    if not any(anchor in own for anchor in ANCHORS):
+        own = _undotted(own, shape)
+    if "encoder.model.0.weight" in own:
+        own = _from_sequential(path, own, shape)
+    copies = {name for name in own if is_average(name.split(".")[0])}
+    own = {n: w for n, w in own.items() if n not in copies and not n.startswith(LEFT_OUT)}
+    check_weights(path, own, shape.weight_shapes())
+    if prefix:
+        rest = f"; left out is {other}" if (other := describe(weights)) else ""
+        taken = f"{path}: took the weights whose names begin with {prefix!r}, without it{rest}"
+        warnings.warn(taken, stacklevel=3)
+    if not is_average(prefix):
+        copies |= {n for n in weights if not n.startswith(prefix) and is_average(n.split(".")[0])}
+        copies = {name for name in copies if "." in name}  # and no counter, as n_averaged
+        heads = sorted({name.split(".")[0] + "." for name in copies})
+        if copies:
+            other = f"--prefix {heads[0]} takes those instead"
+            left = f"{path}: left out {len(copies)} tensors of averaged copies, {heads}; {other}"
+            warnings.warn(left, stacklevel=3)
+    if shape.input == "labels" and shape.layout is None:
+        layouts = [f"{name} ({layout.channels})" for name, layout in LAYOUTS.items()]
+        warnings.warn(
+            f"{path}: found label maps of {shape.channels} channels, which are of none of the "
+            f"layouts of scenes, {layouts}: what its channels mean is not known here, so it cannot "
+            "be used in eval, tokenize or generate",
+            stacklevel=3,
+        )
+    return VQVAE.from_weights(shape, {n: w.float() for n, w in own.items()}).eval()
 
 
 # ---------------------------------------------------------------------- configs
@@ -128,7 +174,7 @@ def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
     (model.params) or CasualGAN's (model). ValueError names what cannot be built."""
     path = Path(path)
     values = read_yaml(path)
-    stage = prefix.replace("_model.", "_config")
+    stage = prefix.removesuffix(".").rpartition(".")[2].replace("_model", "_config")
     try:
         if "stage1" in values:
             part = values["stage1"]
@@ -138,8 +184,13 @@ def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
             part = part[stage]["params"] if stage in part else part
             sizes = part["ddconfig"]
         return _config(part, sizes)
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
         raise ValueError(f"{path}: found no tokenizer in it: missing {error}") from error
+    except (TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"{path}: found no tokenizer in it: {error}; expected stage1.hparams, as minDALL-E's, "
+            "model.params.ddconfig, as taming's, or model.ddconfig"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -147,13 +198,15 @@ def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
 def _config(part: Mapping, sizes: Mapping) -> VQConfig:
     inputs, outputs = sizes["in_channels"], sizes.get("out_ch", sizes.get("out_channels"))
     if inputs != outputs:
-        raise ValueError(f"out_ch: found {outputs}, expected {inputs}, the in_channels")
+        found = f"found {short(outputs)}"
+        raise ValueError(f"out_ch: {found}, expected {short(inputs)}, the in_channels")
     if sizes.get("double_z"):
         raise ValueError("double_z: found True, expected False: this is no VQ model")
     if "channels" in sizes:  # CasualGAN's widths, the first that of conv_in
         ch, *widths = sizes["channels"]
         if any(width % ch for width in widths):
-            raise ValueError(f"channels: found {sizes['channels']}, expected multiples of {ch}")
+            found = f"found {short(sizes['channels'])}"
+            raise ValueError(f"channels: {found}, expected multiples of {short(ch)}")
         mult = [width // ch for width in widths]
     else:
         ch, mult = sizes["ch"], sizes["ch_mult"]
@@ -180,14 +233,37 @@ def _config(part: Mapping, sizes: Mapping) -> VQConfig:
 
 
 def _prefix(path: Path, weights: dict[str, Tensor], prefix: str | None) -> str:
-    if prefix is not None and prefix not in PREFIXES:
-        raise ValueError(f"prefix: found {prefix!r}, expected one of {list(PREFIXES)}")
-    found = [p for p in PREFIXES if any(name.startswith(f"{p}encoder.") for name in weights)]
+    """The prefix of the tokenizer that is meant. prefix: the whole of it, or its end, as
+    "first_stage_model." of "module.first_stage_model."."""
+    plain = [p for anchor in ANCHORS for p in prefixes(weights, anchor)]
+    if not plain and (other := describe(weights)):
+        raise ValueError(
+            f"{path}: found DALLE-pytorch's {other}, expected taming's VQGAN (in a DALLE-pytorch "
+            "checkpoint named vae.model.*): these networks have no counterpart here; "
+            "`mas-fast train vq-img` and `mas-fast train gpt` make others from the same data"
+        )
+    copies = [p for p in plain if is_average(p)]
+    copies += [p for p in prefixes(weights, ANCHORS[0].replace(".", "")) if is_average(p)]
+    found = [p for p in plain if not is_average(p)]
     if prefix is not None:
-        found = [p for p in found if p == prefix]
+        prefix = prefix.removesuffix(".") + "." if prefix else ""
+        wanted = [p for p in (*found, *copies) if p == prefix]
+        wanted = wanted or [p for p in (*found, *copies) if p.endswith(f".{prefix}")]
+        if not wanted:
+            allowed = f"one of {[*found, *copies]}" if found or copies else "none"
+            raise ValueError(f"{path}: prefix: found {prefix!r}, expected {allowed}")
+        found = wanted
+    found = found or copies
     if len(found) > 1:
         raise ValueError(f"{path}: found tokenizers at {found}, expected --prefix to choose one")
-    return found[0] if found else prefix or ""
+    return found[0] if found else ""
+
+
+def _undotted(own: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:
+    """latent-diffusion's averaged copies, whose names have lost their dots."""
+    names = {name.replace(".", ""): name for name in config.weight_shapes()}
+    counters = ("decay", "num_updates")
+    return {names.get(name, name): w for name, w in own.items() if name not in counters}
 
 
 def _from_sequential(path: Path, weights: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,11 +19,22 @@ import torch
 from torch import Tensor
 
 from mas_fast.config import GPTConfig, preset
-from mas_fast.foreign import check_weights, read_checkpoint, read_yaml, state_dict
+from mas_fast.documents import short
+from mas_fast.foreign import (
+    below,
+    check_weights,
+    is_average,
+    prefixes,
+    read_checkpoint,
+    state_dict,
+)
 from mas_fast.gpt import GPT
 from mas_fast.streams import Stream, Streams
+from mas_fast.yaml_documents import read_yaml
 
-PREFIX = "stage2."  # of the names, where a checkpoint holds both stages
+ANCHOR = "tok_emb_img.weight"  # what every second stage has
+# Of its own sampling: one row a token, since it knows no guidance.
+SAMPLING = {"guidance": 1.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 OUTSIDE = {"ln_f": "norm", "tok_emb_txt": "embed.text", "tok_emb_img": "embed.img"}
 OUTSIDE |= {"pos_emb_txt": "position.text", "pos_emb_img": "position.img"}
 OUTSIDE |= {"head_txt": "head.text", "head_img": "head.img"}
@@ -33,13 +45,16 @@ FIXED = {"mlp_bias": True, "attn_bias": True, "gelu_use_approx": False, "use_hea
 
 
 def import_gpt(
-    checkpoint: str | os.PathLike, config: str | os.PathLike | None = None, pad: int = 0
+    checkpoint: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    pad: int = 0,
 ) -> GPT:
     """The GPT in minDALL-E's stage2_last.ckpt, fp32.
 
     config: its YAML; without one, the published shape. pad: the id of [PAD] in the captions'
-    tokenizer. ValueError for a file that is no checkpoint or has code in it, for a config that
-    cannot be built, and for names or shapes that differ from the config's.
+    tokenizer. A warning tells which prefix of the names was taken off. ValueError for a file that
+    is no checkpoint or has code in it, for a config that cannot be built, and for names or shapes
+    that differ from the config's.
     """
     path = Path(checkpoint)
     return gpt_of(path, state_dict(path, read_checkpoint(path)), config, pad)
@@ -47,17 +62,27 @@ def import_gpt(
 
 def is_gpt(weights: Mapping[str, Tensor]) -> bool:
     """Whether a state dict is one of the second stage."""
-    return any(name.removeprefix(PREFIX) == "tok_emb_img.weight" for name in weights)
+    return bool(prefixes(weights, ANCHOR))
 
 
 def gpt_of(
-    path: Path, weights: dict[str, Tensor], config: str | os.PathLike | None = None, pad: int = 0
+    path: Path,
+    weights: dict[str, Tensor],
+    config: str | os.PathLike | None = None,
+    pad: int = 0,
 ) -> GPT:
     """As `import_gpt`, of a state dict; `path` is for messages."""
     shape = preset("mindalle-1.3b") if config is None else read_gpt_config(config, pad)
-    own = {n.removeprefix(PREFIX): w for n, w in weights.items() if not n.startswith("stage1.")}
-    renamed = _renamed(own)
+    found = prefixes(weights, ANCHOR)
+    found = [prefix for prefix in found if not is_average(prefix)] or found
+    if len(found) > 1:
+        raise ValueError(f"{path}: found second stages at {found}, expected one")
+    prefix = found[0] if found else ""
+    renamed = _renamed(below(weights, prefix))
     check_weights(path, renamed, shape.weight_shapes())
+    if prefix:
+        taken = f"{path}: took the weights whose names begin with {prefix!r}, without it"
+        warnings.warn(taken, stacklevel=3)
     model = GPT(shape)
     model.load_state_dict({name: w.float() for name, w in renamed.items()}, assign=True)
     return model
@@ -72,10 +97,10 @@ def read_gpt_config(path: str | os.PathLike, pad: int = 0) -> GPTConfig:
         part = values["stage2"]
         kind, sizes = part.get("type", "transformer1d"), part["hparams"]
         if kind != "transformer1d":
-            raise ValueError(f"stage2.type: found {kind!r}, expected 'transformer1d'")
+            raise ValueError(f"stage2.type: found {short(kind)}, expected 'transformer1d'")
         for name, expected in FIXED.items():
             if sizes.get(name, expected) != expected:
-                raise ValueError(f"{name}: found {sizes[name]}, expected {expected}")
+                raise ValueError(f"{name}: found {short(sizes[name])}, expected {expected}")
         side = math.isqrt(sizes["ctx_len_img"])
         text = Stream("text", sizes["ctx_len_txt"], part["vocab_size_txt"], pad=pad)
         img = Stream(
@@ -83,8 +108,11 @@ def read_gpt_config(path: str | os.PathLike, pad: int = 0) -> GPTConfig:
         )
         dim = sizes["embed_dim"]
         return GPTConfig(Streams([text, img]), dim, sizes["n_layers"], sizes["n_heads"], 4 * dim)
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
         raise ValueError(f"{path}: found no stage 2 in it: missing {error}") from error
+    except (TypeError, AttributeError) as error:
+        expected = "expected stage2.hparams, as minDALL-E's"
+        raise ValueError(f"{path}: found no stage 2 in it: {error}; {expected}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

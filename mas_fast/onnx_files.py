@@ -20,6 +20,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mas_fast.documents import parse_json, short
 from mas_fast.scene import VOID
 from mas_fast.streams import exact_keys
 from mas_fast.vq_config import VQConfig
@@ -59,7 +60,8 @@ class Metadata:
             raise ValueError(f"{self.model}: found the config {self.config!r}, {expected}")
         digits = self.bundle if isinstance(self.bundle, str) else ""
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-            raise ValueError(f"bundle: found {self.bundle!r}, expected a SHA-256 in hexadecimal")
+            found = f"found {short(self.bundle)}"
+            raise ValueError(f"bundle: {found}, expected a SHA-256 in hexadecimal")
 
     @property
     def file_name(self) -> str:
@@ -96,12 +98,9 @@ class Metadata:
                 f"found metadata {sorted(properties)}, expected the key {KEY!r}: "
                 "this graph was not made by `mas-fast export onnx`"
             )
-        try:
-            values = json.loads(properties[KEY])
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{KEY}: found broken JSON ({error})") from error
-        if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
-            raise ValueError(f"format: found {values['format']!r}, expected {FORMAT}")
+        values = parse_json(properties[KEY], KEY)
+        if values.get("format", FORMAT) != FORMAT:
+            raise ValueError(f"format: found {short(values['format'])}, expected {FORMAT}")
         names = [field.name for field in fields(cls)]
         exact_keys(KEY, values, ["format", *names])
         chosen = {name: values[name] for name in names}
@@ -181,7 +180,7 @@ def import_onnxruntime():
 
 def check_choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{what}: found {value!r}, expected one of {list(allowed)}")
+        raise ValueError(f"{what}: found {short(value)}, expected one of {list(allowed)}")
 
 
 def _open(file: Path):

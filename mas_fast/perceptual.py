@@ -12,13 +12,15 @@ of the published files, which stay where they are: nothing is downloaded.
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mas_fast.foreign import read_checkpoint, state_dict
+from mas_fast.rust import no_panics
 
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 VGG_DEPTHS = (2, 2, 3, 3, 3)
@@ -78,14 +80,13 @@ def read_weights(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Te
 
     try:
         if file.suffix == ".safetensors":
-            state = load_file(file)
+            with no_panics():
+                state = load_file(file)
         else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+            state = state_dict(file, read_checkpoint(file))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        reason = str(error).removeprefix(f"{file}: ").partition("\n")[0]
         raise ValueError(f"{file}: found no state dict that is safe to read: {reason}") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"{file}: found a {type(state).__name__}, expected a state dict")
     found = {name: tuple(getattr(state.get(name), "shape", ())) for name in shapes}
     wrong = [name for name in shapes if found[name] != shapes[name]]
     if wrong:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from mas_fast.documents import short
+
 # What the C++ engine takes too (csrc/core/config.cpp). No model comes near; without bounds, a
 # config with a wrong number would keep its reader busy for hours.
 MOST_STREAMS, MOST_LENGTH, MOST_VOCAB = 64, 1 << 20, 1 << 22
@@ -37,7 +39,7 @@ class Stream:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ValueError(
-                f"stream name: found {self.name!r}, expected an identifier such as 'text'"
+                f"stream name: found {short(self.name)}, expected an identifier such as 'text'"
             )
         where = f"stream {self.name!r}:"
         check_int(f"{where} length", self.length, 1, MOST_LENGTH)
@@ -45,7 +47,7 @@ class Stream:
         if self.grid is not None:
             if not isinstance(self.grid, tuple | list) or len(self.grid) != 2:
                 raise ValueError(
-                    f"{where} grid: found {self.grid!r}, expected (height, width) or None"
+                    f"{where} grid: found {short(self.grid)}, expected (height, width) or None"
                 )
             object.__setattr__(self, "grid", tuple(self.grid))
             for size in self.grid:
@@ -73,7 +75,7 @@ class Streams:
         object.__setattr__(self, "items", tuple(items))
         for item in self.items:
             if not isinstance(item, Stream):
-                raise ValueError(f"streams: found {item!r}, expected Stream objects")
+                raise ValueError(f"streams: found {short(item)}, expected Stream objects")
         if len(set(self.names)) != len(self.items):
             raise ValueError(f"streams: found the names {list(self.names)}, expected distinct ones")
         if len(self.items) > MOST_STREAMS:
@@ -164,7 +166,7 @@ def exact_keys(what: str, found: Mapping, expected: Iterable[str]) -> Mapping:
     missing = [key for key in expected if key not in found]
     if unknown or missing:
         raise ValueError(
-            f"{what}: unknown keys {unknown}, missing keys {missing}, expected {expected}"
+            f"{what}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"
         )
     return found
 
@@ -179,7 +181,7 @@ def check_int(what: str, value: object, low: int, high: int | None = None) -> No
         or (high is not None and value > high)
     ):
         allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise ValueError(f"{what}: found {value!r}, expected an integer {allowed}")
+        raise ValueError(f"{what}: found {short(value)}, expected an integer {allowed}")
 
 
 def check_finite(what: str, value: object, low: float = -math.inf) -> None:
@@ -189,4 +191,4 @@ def check_finite(what: str, value: object, low: float = -math.inf) -> None:
     fine = isinstance(value, int | float) and not isinstance(value, bool)
     if not fine or not max(low, -most) <= value <= most:
         allowed = "" if low == -math.inf else f" >= {low}"
-        raise ValueError(f"{what}: found {value!r}, expected a finite number{allowed}")
+        raise ValueError(f"{what}: found {short(value)}, expected a finite number{allowed}")

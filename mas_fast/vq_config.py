@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from mas_fast.documents import short
 from mas_fast.scene import VOID, layout_named
 from mas_fast.streams import MOST_VOCAB, check_finite, check_int, exact_keys
 
@@ -52,7 +53,7 @@ class VQConfig:
     def __post_init__(self) -> None:
         for name, allowed in (("input", INPUTS), ("quantizer", QUANTIZERS)):
             if getattr(self, name) not in allowed:
-                found = f"found {getattr(self, name)!r}"
+                found = f"found {short(getattr(self, name))}"
                 raise ValueError(f"{name}: {found}, expected one of {list(allowed)}")
         for name, most in MOST.items():
             check_int(name, getattr(self, name), 1, most)
@@ -62,7 +63,7 @@ class VQConfig:
             sizes = getattr(self, name)
             if not isinstance(sizes, tuple | list) or not least <= len(sizes) <= MOST_LEVELS:
                 expected = f"expected a list of {least} to {MOST_LEVELS} integers"
-                raise ValueError(f"{name}: found {sizes!r}, {expected}")
+                raise ValueError(f"{name}: found {short(sizes)}, {expected}")
             for size in sizes:
                 check_int(name, size, 1, MOST_CHANNELS)
             object.__setattr__(self, name, tuple(sizes))
@@ -76,7 +77,8 @@ class VQConfig:
             )
         if self.layout is not None:
             if self.input != "labels":
-                raise ValueError(f"layout: found {self.layout!r}, expected None: input is an image")
+                found = f"found {short(self.layout)}"
+                raise ValueError(f"layout: {found}, expected None: input is an image")
             layout = layout_named(self.layout)
             object.__setattr__(self, "layout", layout.name)
             if self.channels != layout.channels:

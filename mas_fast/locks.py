@@ -1,0 +1,46 @@
+"""One writer to a folder at a time. No torch."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+import weakref
+from pathlib import Path
+from typing import BinaryIO
+
+LOCK = ".lock"
+_OPEN: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
+
+
+def lock(folder: str | os.PathLike, busy: str) -> BinaryIO:
+    """An open file whose lock on `folder`, which is made where it is missing, ends when it is
+    closed, and with this process, however that ends. ValueError, with the words `busy`, where
+    another one has it; OSError for a folder that cannot be written to, and for a link in the lock's
+    place, which is not followed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "rb", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(f"{folder}: found another run that writes to it; {busy}") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            file.close()
+            raise
+        print(f"{folder}: its file system has no locks: start no other run in it", file=sys.stderr)
+    _OPEN.add(file)
+    return file
+
+
+def _close_in_child() -> None:
+    """A forked worker that outlives its killed parent must not hold the parent's locks."""
+    for file in list(_OPEN):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

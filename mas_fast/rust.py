@@ -1,0 +1,18 @@
+"""Libraries in Rust, which may panic. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def no_panics() -> Iterator[None]:
+    """Makes a panic a ValueError. pyo3 raises it as a class of its own that is no Exception, so
+    that it would pass by every handler and end the process."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the library gave up: {error}") from error
