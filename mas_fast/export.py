@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import torch
-from tqdm import tqdm
 
 import mas_fast
 from mas_fast import onnx_graphs
@@ -49,6 +49,7 @@ from mas_fast.onnx_files import (
     sha256,
 )
 from mas_fast.parity import Parity, compare, judge, made_up
+from mas_fast.progress import progress_bar
 from mas_fast.vqvae import VQVAE
 
 OPSET = 20
@@ -87,7 +88,7 @@ def export_onnx(
     folder.mkdir(parents=True, exist_ok=True)
     rows, problems = [], []
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as made:
-        bar = tqdm(wanted, "export", unit="graph", disable=not progress)
+        bar = progress_bar(wanted, desc="export", unit="graph", show=progress)
         models = {}
         for name, part, dtype in bar:
             if name not in models:
@@ -139,12 +140,44 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
             verbose=False,
         )
     proto = program.model_proto
+    _take_empty_batches(proto)
     _strip(proto)
     proto.producer_name, proto.producer_version = "mas_fast", mas_fast.__version__
     onnx.helper.set_model_props(proto, metadata.to_properties())
     onnx.save(proto, file)
     onnx.checker.check_model(file, full_check=True)
     read_metadata(file)
+
+
+def _take_empty_batches(proto) -> None:
+    """Say each size of a Reshape in numbers: of a batch of 0, what stands for -1 beside the batch
+    could be anything, and onnxruntime refuses it. The exporter writes norms that way."""
+    onnx = _import("onnx")
+    inferred = onnx.shape_inference.infer_shapes(proto).graph
+    shapes = {
+        value.name: [size.dim_value if size.HasField("dim_value") else 0 for size in sizes.dim]
+        for value in (*inferred.value_info, *inferred.output)
+        if (sizes := value.type.tensor_type.shape)
+    }
+    constants = {
+        value.name: onnx.numpy_helper.to_array(value)
+        for value in proto.graph.initializer
+        if value.data_type == onnx.TensorProto.INT64
+    }
+    for node in proto.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        wanted, found = constants[node.input[1]].tolist(), shapes.get(node.output[0], [])
+        if 0 not in wanted or -1 not in wanted or len(found) != len(wanted):
+            continue
+        sizes = [known if size == -1 else size for size, known in zip(wanted, found, strict=True)]
+        name = f"{node.name}_sizes"
+        array = np.array(sizes, np.int64)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        node.input[1] = name
+    used = {name for node in proto.graph.node for name in node.input}
+    for value in [one for one in proto.graph.initializer if one.name not in used]:
+        proto.graph.initializer.remove(value)  # onnxruntime would warn of it
 
 
 def _strip(proto) -> None:

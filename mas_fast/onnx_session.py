@@ -113,7 +113,10 @@ class Session:
 
 
 def _options(provider: str) -> dict[str, str]:
-    """TensorRT takes minutes to build what it runs, and keeps it if it is told where."""
+    """TensorRT takes minutes to build what it runs, and keeps it if it is told where. On CUDA, TF32
+    is the default, with 10 bits of fp32's 23."""
+    if provider == PROVIDERS["cuda"]:
+        return {"use_tf32": "0"}
     if provider != PROVIDERS["tensorrt"]:
         return {}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

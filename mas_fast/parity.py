@@ -98,8 +98,11 @@ class Parity:
 
 @torch.no_grad()
 def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
-    """The file beside the fp32 tokenizer that it was made from, at each batch size."""
+    """The file beside the fp32 tokenizer that it was made from, at each batch size. ValueError
+    where it does not take a batch of 0, as is left of pictures that a filter took out."""
     fast, plain = (_session(file, optimised) for optimised in (True, False))
+    for session in (fast, plain):
+        _take_none(file, metadata, session)
     rows = []
     for batch in BATCHES:
         inputs = made_up(metadata.config, metadata.part, batch)
@@ -108,9 +111,7 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
         else:
             expected = model.encode(inputs[0] if metadata.model == "vq_img" else _pair(*inputs))
         for session in (fast, plain) if batch == UNOPTIMISED else (fast,):
-            names = [value.name for value in metadata.inputs]
-            feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
-            found = torch.from_numpy(session.run(None, feed)[0])
+            found = torch.from_numpy(session.run(None, _feed(metadata, inputs))[0])
             if metadata.part == "decoder":
                 measured = _of_values(expected, found, metadata.config)
                 if metadata.dtype == "fp32" and not measured["error"] <= MOST_ERROR:
@@ -121,6 +122,22 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
                 measured = _of_codes(model, inputs, expected, found)
             rows.append(Row(metadata.file_name, batch, session is fast, **measured))
     return rows
+
+
+def _feed(metadata: Metadata, inputs: tuple[Tensor, ...]) -> dict:
+    names = [value.name for value in metadata.inputs]
+    return {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+
+
+def _take_none(file: Path, metadata: Metadata, session) -> None:
+    empty = tuple(value[:0] for value in made_up(metadata.config, metadata.part, 1))
+    expected = [0, *metadata.outputs[0].shape[1:]]
+    try:
+        found = list(session.run(None, _feed(metadata, empty))[0].shape)
+    except Exception as error:  # its own classes share no base but this
+        found = str(error)
+    if found != expected:
+        raise ValueError(f"{file.name}: a batch of 0: found {found}, expected the shape {expected}")
 
 
 def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
