@@ -17,16 +17,22 @@ import re
 import shutil
 import subprocess
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mas_fast.captions import URL
-from mas_fast.data.samples import Reject, clean_captions, printable
+from mas_fast.data import rejects
+from mas_fast.data.names import printable
+from mas_fast.data.samples import Reject, clean_captions
+from mas_fast.documents import read_json
+from mas_fast.files import replace_file
 
 TOOL = "img2dataset"
 LINKS = "links.csv"  # what img2dataset reads, in the output folder
 LOOK = 1000  # rows, more than half of which tell the order of the columns
 LONGEST = 1 << 20  # bytes of a line
+STATS = "*_stats.json"  # that img2dataset writes beside each tar
 SHARD = 10_000  # samples
 
 
@@ -50,9 +56,11 @@ def write_links(tsv: str | os.PathLike, output: str | os.PathLike) -> tuple[Path
     tsv, output = Path(tsv), Path(output)
     column = url_column(tsv)
     output.mkdir(parents=True, exist_ok=True)
-    path, rejects = output / LINKS, []
-    temporary = path.with_name(f".{LINKS}.{os.getpid()}.tmp")
-    try:
+    path, left_out = output / LINKS, []
+    if path.exists() and path.samefile(tsv):
+        raise ValueError(f"{tsv}: found the TSV in the place of the output {path}; move it away")
+
+    def write(temporary: Path) -> None:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["url", "caption"])
@@ -62,11 +70,10 @@ def write_links(tsv: str | os.PathLike, output: str | os.PathLike) -> tuple[Path
                 try:
                     writer.writerow(_checked(row, column))
                 except ValueError as error:
-                    rejects.append(Reject(f"{tsv.name}:{number}", printable(str(error))))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path, rejects
+                    left_out.append(Reject(f"{tsv.name}:{number}", printable(str(error))))
+
+    replace_file(path, write)
+    return path, left_out
 
 
 def command(
@@ -107,17 +114,33 @@ def command(
 
 def run(tsv: str | os.PathLike, output: str | os.PathLike, **options: int) -> list[Reject]:
     """Download the pictures of a TSV, .tsv or .tsv.gz, into tars in `output`; the rows that are
-    left out. options: those of `command`.
+    left out, which rejects.tsv there lists. options: those of `command`.
 
     ImportError where img2dataset is not installed; ValueError for a file that is no such TSV;
     RuntimeError when img2dataset fails.
     """
     _tool()  # before the long copy
-    links, rejects = write_links(tsv, output)
+    links, left_out = write_links(tsv, output)
+    listed = "".join(rejects.line(reject.key, reject.reason) for reject in left_out)
+    replace_file(Path(output) / rejects.FILE, lambda file: file.write_text(listed, "utf-8"))
     done = subprocess.run(command(links, output, **options), check=False)
     if done.returncode:
         raise RuntimeError(f"{TOOL}: ended with status {done.returncode}, see its output above")
-    return rejects
+    return left_out
+
+
+def failures(output: str | os.PathLike) -> Counter[str]:
+    """How many pictures img2dataset did not get, by its reasons: they are in no tar."""
+    total: Counter[str] = Counter()
+    for file in Path(output).glob(STATS):
+        try:
+            found = read_json(file).get("status_dict")
+        except ValueError:  # half written
+            continue
+        for reason, number in found.items() if isinstance(found, dict) else ():
+            if reason != "success" and isinstance(number, int):
+                total[reason] += number
+    return total
 
 
 def _tool() -> str:

@@ -9,6 +9,8 @@ the resolution of each tokenizer. A sample keeps all its captions, as strings an
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,19 +19,23 @@ from pathlib import Path
 import numpy as np
 
 from mas_fast.bundle import BPE_FILE, load_bpe, load_vq, read_vq_config
+from mas_fast.data import rejects
 from mas_fast.data.samples import Reject, Sample
 from mas_fast.data.shards import (
+    MANIFEST,
     SCENES,
     TOKENS,
     ShardFolder,
     check_vocab,
+    read_json,
     read_manifest,
     sha256,
     token_batch,
     write_tokens,
 )
-from mas_fast.data.sources import TarSource
+from mas_fast.data.tars import TarSource
 from mas_fast.data.workers import Job, run_job
+from mas_fast.outputs import check_apart
 from mas_fast.streams import Stream, Streams, check_int
 from mas_fast.vq_config import VQConfig
 
@@ -55,17 +61,24 @@ def tokenize(
     "parquet" for others. batch: pictures that a tokenizer sees at once, never of two shards;
     device: "cpu" or "cuda". The last bits of a sum may depend on both, so they are among the
     options that a run is continued with. workers, ray: as workers.run_job. ValueError for unfit
-    arguments, a bundle that lacks a tokenizer, and a folder that is unfinished or another run's.
+    arguments, a bundle that lacks a tokenizer, scenes without a sample, and a folder that is
+    unfinished or another run's: of other scenes or tokenizers, wherever they lie.
     """
     if format not in FORMATS:
         raise ValueError(f"format: found {format!r}, expected one of {list(FORMATS)}")
     check_int("batch", batch, 1)
     scenes, bundle = Path(scenes), Path(bundle)
+    check_apart(output, scenes)
     shards = read_manifest(scenes, SCENES)["shards"]
+    if not any(shard["samples"] for shard in shards):
+        raise ValueError(
+            f"{scenes}: found 0 samples, expected some to tokenize: {scenes / rejects.FILE} says "
+            "why there are none"
+        )
     streams = streams_of(bundle)
     options = {
         "format": format,
-        "scenes": sha256(scenes / "manifest.json"),
+        "scenes": _checksum(shards),
         "tokenizers": {
             name: sha256(bundle / name)
             for name in (BPE_FILE, "vq_seg.safetensors", "vq_img.safetensors")
@@ -74,6 +87,7 @@ def tokenize(
         "batch": batch,
         "device": device,
     }
+    _check_scenes(Path(output), scenes, options["scenes"])
     folder = ShardFolder(output, TOKENS, format, options, len(shards))
     left = folder.begin()
     images = [shard["samples"] for shard in shards]
@@ -89,6 +103,29 @@ def tokenize(
         progress=progress,
     )
     return folder.finish()
+
+
+def _check_scenes(output: Path, scenes: Path, checksum: str) -> None:
+    """ValueError for a folder of tokens of other scenes, wherever they were."""
+    if not any(file.name != MANIFEST for file in output.glob("*.json")):
+        return
+    made = read_manifest(output, TOKENS, whole=False)["options"].get("scenes")
+    if made != checksum:
+        raise ValueError(
+            f"{output}: found tokens of other scenes than {scenes} has now: give the scenes that "
+            "they were made from to go on, or another folder with --output to begin anew"
+        )
+
+
+def caption_counts(output: str | os.PathLike) -> tuple[int, int]:
+    """(captions, those that were longer than the tokenizer takes) in a folder of token shards."""
+    cars = [read_json(file) for file in Path(output).glob("*.json") if file.name != MANIFEST]
+    return sum(car.get("captions", 0) for car in cars), sum(car.get("truncated", 0) for car in cars)
+
+
+def _checksum(shards: list[dict]) -> str:
+    """Of all that the scene shards hold."""
+    return hashlib.sha256(json.dumps([shard["sha256"] for shard in shards]).encode()).hexdigest()
 
 
 def streams_of(bundle: Path) -> Streams:

@@ -1,241 +1,253 @@
-"""Folders of images, with what lies beside them: captions, scenes, label PNGs."""
+"""Folders of images, with what lies beside them: captions, scenes."""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 
-import numpy as np
-
-from mas_fast.data.samples import (
+from mas_fast.data.names import (
+    BESIDE,
     IMAGES,
-    SUFFIXES,
-    Reject,
-    Sample,
-    Source,
-    assemble,
     check_name,
-    clean_captions,
-    parse_json,
+    is_picture,
+    normal,
     printable,
+    read_head,
+    split,
+    split_unknown,
 )
-from mas_fast.scene import ADE20K, COCO_STUFF, PERSON, VOID, Layers, read_label_png
-from mas_fast.scene.labels import LIP_NAMES
+from mas_fast.data.samples import Reject, Sample, Source, assemble
+from mas_fast.data.tables import is_table, read_table
+from mas_fast.data.walk import Walk, walk
 
-TABLES = ("captions.jsonl", "captions.csv", "metadata.jsonl", "metadata.csv")
-TORSO_SKIN = 10  # CIHP's label where LIP has jumpsuits; the others are the same
+UNASKED = re.compile(r"(?:.*/)?captions_[^/]*\.json(?:\.gz)?")  # COCO's, of any folder
+
+
+def unasked(name: str) -> Reject:
+    """Of COCO's captions that lie in a folder."""
+    reason = f"found captions that are not read: --captions {name} takes them"
+    return Reject(printable(name), printable(reason))
 
 
 class FolderSource(Source):
-    """The images of a folder and its subfolders, each with the files of its own name beside it
-    (see samples). Hidden files and folders are left out.
+    """The pictures of a folder and of all below it, each with the files of its own name beside it
+    (see samples). Links are followed. Hidden files and folders, and those of names.left_out, are
+    left out, and so are folders of mas_fast's own shards.
 
-    captions: a table in the folder itself, one of TABLES, or given: JSON lines or CSV with a
-    header, "file_name" (relative to the folder) and "caption", "captions" or "text"; any number of
-    rows for one file. They take the place of the captions in other files. ValueError for a folder
-    without images, or with two tables.
+    captions: a table (see tables). Without it, each folder may have one: captions.* or metadata.*,
+    as Hugging Face has it, with names that are relative to it. Where none of its names is one of a
+    file, they are looked for further down, and found where but one ends so. Captions of tables take
+    the place of those in other files. ValueError for a folder without pictures, for two tables in
+    one folder or below one another, and for a table of which no row finds its file.
+
+    What is in the folder and neither a picture nor read beside one is counted in a reject for each
+    suffix, rows of files that are not there in one for each table. without: files that are none
+    of a sample's. found: what is in the folder, if that is known.
     """
 
-    def __init__(self, path: str | os.PathLike, captions: str | os.PathLike | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        captions: str | os.PathLike | None = None,
+        without: frozenset[Path] = frozenset(),
+        found: Walk | None = None,
+    ) -> None:
         self.path = Path(path)
-        tables = [self.path / name for name in TABLES if (self.path / name).is_file()]
-        tables = tables if captions is None else [Path(captions)]
-        if len(tables) > 1:
-            found = ", ".join(table.name for table in tables)
-            raise ValueError(f"{self.path}: found {found}, expected one table of captions")
-        self.files: dict[str, list[str]] = {}  # suffixes, as they are written, by key
-        for folder, names in _walk(self.path):
-            for name in names:
-                stem, suffix = _split(name)
-                if suffix and folder / name not in tables:
-                    key = (folder / stem).relative_to(self.path).as_posix()
-                    self.files.setdefault(key, []).append(name[len(stem) + 1 :])
-        if not any(suffix.lower() in IMAGES for group in self.files.values() for suffix in group):
-            raise ValueError(
-                f"{self.path}: found no images, tars or panoptic JSON, expected some: "
-                f"files that end in {', '.join(IMAGES)}, *.tar or panoptic_*.json"
-            )
+        found = found or walk(self.path)
+        self.rejects: list[Reject] = list(found.rejects)
+        tables = [name for name in found.files if is_table(name)] if captions is None else []
+        _check_tables(self.path, tables)
+        given = captions and _inside(self.path.resolve(), Path(captions).resolve())
+        skipped = {*tables, given, *(_inside(self.path, file) for file in without)}
+        self.files: dict[str, list[str]] = {}  # names on the disk by key
+        others: dict[str, list[str]] = {}
+        pictures = False
+        for name in found.files:
+            if name in skipped:
+                continue
+            if UNASKED.fullmatch(name):
+                self.rejects.append(unasked(name))
+                continue
+            key, suffix = self._split(name)
+            if key is None:
+                others.setdefault(suffix, []).append(name)
+                continue
+            pictures |= suffix not in BESIDE
+            self.files.setdefault(normal(key), []).append(name)
+        if not pictures:
+            raise ValueError(_nothing(self.path, found, others))
+        for suffix, names in others.items():
+            reason = f"found {len(names)} files that are no pictures, such as {names[0]!r}"
+            self.rejects.append(Reject(f"*.{suffix}" if suffix else "*", printable(reason)))
         self.keys = list(self.files)
         self.captions: dict[str, list[str]] = {}
-        self.rejects: list[Reject] = []
-        for table in tables:
-            self._read_table(table)
+        if tables or captions:
+            finder = _Finder(self.path, self.files)
+            for table in tables:
+                self._read_table(self.path / table, finder, (table.rpartition("/")[0],))
+            if captions:
+                folder = (given or "").rpartition("/")[0]
+                self._read_table(Path(captions), finder, ("", folder))
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.rejects)
 
     def key(self, index: int) -> str:
+        if index >= len(self.keys):
+            return self.rejects[index - len(self.keys)].key
         return printable(self.keys[index])
 
     def read(self, index: int) -> Sample | Reject:
         if index >= len(self.keys):
             return self.rejects[index - len(self.keys)]
         key = self.keys[index]
-        files = [(suffix.lower(), self.path / f"{key}.{suffix}") for suffix in self.files[key]]
+        files = [(_suffix(name), self.path / name) for name in self.files[key]]
         return assemble(key, files, self.captions.get(key, ()))
 
-    def _read_table(self, table: Path) -> None:
-        rows = _csv_rows(table) if table.suffix == ".csv" else _json_rows(table)
-        for line, row in rows:
+    def _split(self, name: str) -> tuple[str | None, str]:
+        """(key, suffix) of a file; no key for one that is none of a sample's."""
+        key, suffix = split(name)
+        if suffix:
+            return key, suffix
+        try:
+            picture = is_picture(name, read_head(self.path / name))
+        except OSError as error:
+            self.rejects.append(Reject(printable(name), printable(str(error))))
+            picture = False
+        key, suffix = split_unknown(name)
+        return (key if picture else None), suffix
+
+    def _read_table(self, table: Path, finder: _Finder, folders: tuple[str, ...]) -> None:
+        met, lost, waiting, rejects = 0, [], [], []
+        for n, (where, row) in enumerate(read_table(table)):
             try:
                 if isinstance(row, ValueError):
                     raise row
-                name, captions = _row(row)
-                key, suffix = _split(PurePosixPath(name).as_posix())
-                if suffix not in [written.lower() for written in self.files.get(key, ())]:
-                    raise ValueError(f"found {name!r}, expected a file in {self.path}")
-                self.captions.setdefault(key, []).extend(captions)
+                name, captions = row
+                check_name(name)
+                if (key := finder.find(name, folders)) is None:
+                    waiting.append((n, where, row))
+                else:
+                    self.captions.setdefault(key, []).extend(captions)
+                    met += 1
             except ValueError as error:
-                self.rejects.append(Reject(f"{table.name}:{line}", printable(str(error))))
-
-
-@dataclass(frozen=True)
-class LabelFolders:
-    """Where a data set has its images and label PNGs. marks: what is in its folder, and in no
-    other's. images, labels: names of the two folders. read: the layers of a PNG."""
-
-    name: str
-    marks: tuple[str, ...]
-    images: tuple[str, ...]
-    labels: tuple[str, ...]
-    read: Callable[[Path], Layers]
-
-
-def _read_cihp(png: Path) -> Layers:
-    """Human parts, and a person where there is one. CIHP's torso skin is person and no part of
-    LIP's."""
-    human = read_label_png(png, len(LIP_NAMES))
-    if (human == VOID).any():
-        raise ValueError(f"{png}: found {VOID}, expected 0..{len(LIP_NAMES) - 1}")
-    panoptic = np.where(human > 0, np.uint8(PERSON), np.uint8(VOID))
-    return Layers(panoptic, human=np.where(human == TORSO_SKIN, np.uint8(0), human))
-
-
-LABEL_FOLDERS = (
-    LabelFolders(
-        "ADE20K",
-        ("objectInfo150.txt",),
-        ("images",),
-        ("annotations", "segmentations"),
-        lambda png: Layers(ADE20K.read(png)),
-    ),
-    LabelFolders(
-        "COCO-Stuff",
-        ("stuffthingmaps",),
-        ("images",),
-        ("stuffthingmaps",),
-        lambda png: Layers(COCO_STUFF.read(png)),
-    ),
-    LabelFolders(
-        "CIHP",
-        ("Category_ids", "labels_rev"),
-        ("Images", "images"),
-        ("Category_ids", "labels"),
-        _read_cihp,
-    ),
-)
-
-
-class LabelFolderSource(FolderSource):
-    """A folder of images, and a folder of label PNGs with the same names: ADE20K, COCO-Stuff, CIHP
-    (see LABEL_FOLDERS), whose layers are the samples' annotation."""
-
-    def __init__(
-        self,
-        images: str | os.PathLike,
-        labels: str | os.PathLike,
-        read: Callable[[Path], Layers],
-        captions: str | os.PathLike | None = None,
-    ) -> None:
-        super().__init__(images, captions)
-        self.labels, self.read_labels = Path(labels), read
-
-    def read(self, index: int) -> Sample | Reject:
-        sample = super().read(index)
-        if isinstance(sample, Reject):
-            return sample
-        return replace(sample, annotation=self.read_labels(self.labels / f"{sample.key}.png"))
-
-
-def find_label_folders(path: Path) -> LabelFolders | None:
-    """The data set that the folder holds, if it is one of LABEL_FOLDERS."""
-    for known in LABEL_FOLDERS:
-        if any((path / mark).exists() for mark in known.marks):
-            return known
-    return None
-
-
-def open_label_folders(
-    path: Path, known: LabelFolders, captions: str | os.PathLike | None = None
-) -> LabelFolderSource:
-    """Its samples. ValueError where a folder is missing."""
-    found = []
-    for names in (known.images, known.labels):
-        folders = [path / name for name in names if (path / name).is_dir()]
-        if not folders:
-            expected = " or ".join(str(path / name) for name in names)
-            raise ValueError(f"{path}: found no such folder of {known.name}, expected {expected}")
-        found.append(folders[0])
-    return LabelFolderSource(*found, known.read, captions)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """(key, suffix) in a folder, where names may have dots: the suffix, in lower case, is one of
-    SUFFIXES, or empty."""
-    for suffix in SUFFIXES:
-        if name.lower().endswith(f".{suffix}") and len(name) > len(suffix) + 1:
-            return name[: -len(suffix) - 1], suffix
-    return name, ""
-
-
-def _walk(path: Path) -> Iterator[tuple[Path, list[str]]]:
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(folder), sorted(name for name in names if not name.startswith("."))
-
-
-def _json_rows(table: Path) -> Iterator[tuple[int, object]]:
-    with open(table, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield number, parse_json(line, "row", dict)
-                except ValueError as error:
-                    yield number, error
-
-
-def _csv_rows(table: Path) -> Iterator[tuple[int, object]]:
-    # surrogateescape: bytes that are no UTF-8 spoil their own row only
-    with open(table, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
-        if "file_name" not in (rows.fieldnames or ()):
-            raise ValueError(f"{table}: found columns {rows.fieldnames}, expected 'file_name'")
-        while True:
+                rejects.append((n, where, str(error)))
+        deeper = not met
+        for n, where, (name, captions) in waiting:
             try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield rows.line_num, ValueError(f"found a broken row ({error})")
-                continue
-            if None in row:
-                yield rows.line_num, ValueError(f"found {len(row[None])} fields too many")
-            else:
-                yield rows.line_num, row
+                if (key := finder.find_like(name, folders, deeper)) is None:
+                    lost.append((n, where, name))
+                else:
+                    self.captions.setdefault(key, []).extend(captions)
+                    met += 1
+            except ValueError as error:
+                rejects.append((n, where, str(error)))
+        told = ""
+        if lost:
+            told = f"found {len(lost)} rows of files that are not there, such as {lost[0][2]!r}"
+            rejects.append((*lost[0][:2], f"{told}, expected a file in {self.path}"))
+        if not met:
+            found = f"{told}, and" if told else "found"
+            found = f"{table}: {found} none of a file in {self.path}"
+            for _, where, reason in sorted(rejects)[:1] if not lost else ():
+                found += f"; {table.name}:{where}: {reason}"
+            raise ValueError(printable(found))
+        for _, where, reason in sorted(rejects):
+            self.rejects.append(Reject(f"{table.name}:{where}", printable(reason)))
 
 
-def _row(row: dict) -> tuple[str, list[str]]:
-    """(file name, captions) of a row."""
-    name = row.get("file_name")
-    if not isinstance(name, str):
-        raise ValueError(f"file_name: found {name!r}, expected a string")
-    check_name(name)
-    if row.get("captions") is not None:
-        return name, clean_captions(row["captions"])
-    for column in ("caption", "text"):
-        if row.get(column) is not None:
-            return name, clean_captions([row[column]])
-    raise ValueError("found no caption, expected one of caption, captions, text")
+class _Finder:
+    """Finds the sample of the file that a row names. folders: what its name is relative to."""
+
+    def __init__(self, root: Path, files: dict[str, list[str]]) -> None:
+        self.root, self.files = root.resolve().parts[1:], files
+        self._by_base: dict[str, list[tuple[str, str]]] | None = None
+
+    def find(self, name: str, folders: tuple[str, ...]) -> str | None:
+        """Its key, where the file is called so, or so with the last folders above the root in
+        front of it."""
+        name = normal(name)
+        for whole in _joined(folders, name):
+            if (key := self._exact(whole)) is not None:
+                return key
+        parts = name.split("/")
+        for n in range(1, len(parts)):
+            if tuple(parts[:n]) == self.root[-n:]:
+                return self._exact("/".join(parts[n:]))
+        return None
+
+    def find_like(self, name: str, folders: tuple[str, ...], deeper: bool) -> str | None:
+        """Its key, whatever the case; deeper: also of a file below one of the folders whose name
+        ends so. ValueError where several may be meant."""
+        name = normal(name)
+        for folder, whole in zip(folders, _joined(folders, name), strict=True):
+            if found := self._like(whole, name, normal(folder), deeper):
+                return found
+        return None
+
+    def _exact(self, name: str) -> str | None:
+        key, suffix = split(name)
+        key, suffix = (key, suffix) if suffix else split_unknown(name)
+        written = (_suffix(file) for file in self.files.get(key, ()))
+        return key if suffix.lower() in written else None
+
+    def _like(self, whole: str, name: str, folder: str, deeper: bool) -> str | None:
+        if self._by_base is None:
+            self._by_base = {}
+            for key, files in self.files.items():
+                for file in map(normal, files):
+                    base = file.rpartition("/")[2].casefold()
+                    self._by_base.setdefault(base, []).append((file.casefold(), key))
+        files = self._by_base.get(name.rpartition("/")[2].casefold(), ())
+        found = {key for file, key in files if file == whole.casefold()}
+        if deeper and not found:
+            below = f"{folder}/".casefold() if folder else ""
+            tail = f"/{name}".casefold()
+            found = {key for file, key in files if file.startswith(below) and file.endswith(tail)}
+        if len(found) > 1:
+            some = ", ".join(sorted(found)[:3])
+            raise ValueError(f"found {len(found)} files {name!r} ({some}), expected one")
+        return next(iter(found), None)
+
+
+def _joined(folders: tuple[str, ...], name: str) -> list[str]:
+    return [f"{folder}/{name}" if folder else name for folder in map(normal, folders)]
+
+
+def _suffix(name: str) -> str:
+    return split(name)[1] or split_unknown(name)[1].lower()
+
+
+def _inside(root: Path, file: Path) -> str | None:
+    """The name of a file relative to root; None for one elsewhere."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
+
+
+def _check_tables(root: Path, tables: list[str]) -> None:
+    """ValueError unless each file can have but one of them."""
+    for n, table in enumerate(tables):
+        folder = table.rpartition("/")[0]
+        for other in tables[n + 1 :]:
+            if not folder or f"{other.rpartition('/')[0]}/".startswith(f"{folder}/"):
+                raise ValueError(
+                    f"{root}: found {table}, {other}, expected one table of captions for a folder "
+                    "and all below it; --captions says which"
+                )
+
+
+def _nothing(path: Path, found: Walk, others: dict[str, list[str]]) -> str:
+    """Why there is nothing to read, with what there is instead."""
+    beside = [f"{len(names)} *.{suffix}" for suffix, names in others.items()][:8]
+    beside += [f"{name}: shards of mas_fast" for name in found.shards][:8]
+    beside = f" ({', '.join(beside)})" if beside else ""
+    return printable(
+        f"{path}: found no images, tars or panoptic JSON{beside}, expected some: files that end in "
+        f"{', '.join(IMAGES)}, *.tar or panoptic_*.json"
+        + (
+            "; pictures inside of parquet or arrow files are not read: write them as webdataset "
+            "tars"
+            if {"parquet", "arrow"} & set(others)
+            else ""
+        )
+    )

@@ -13,11 +13,14 @@ cleaning rules make a scene of that. A shard is a webdataset tar; of a sample it
     KEY.seg.png, KEY.edge.png                                    # scene.Scene.to_pngs
 
 and KEY is the shard's number and the sample's place in the input. What cannot be used is listed
-with its reason in rejects.tsv. The same input and options give the same bytes, whoever makes them.
+with its reason in rejects.tsv, also when a run is stopped. The same input and options give the same
+bytes, whoever makes them. What a run was made from is remembered (see digest), and another input is
+refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -27,75 +30,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from mas_fast.data import rejects
+from mas_fast.data.images import is_plain_jpeg
+from mas_fast.data.inputs import Inputs
+from mas_fast.data.names import printable
 from mas_fast.data.recipes import Recipe
-from mas_fast.data.samples import Reject, Sample, Source, printable
+from mas_fast.data.samples import Reject, Sample, Source
 from mas_fast.data.segmenters.base import Segmenter
-from mas_fast.data.shards import SCENES, ShardFolder
-from mas_fast.data.sources import TarSource, open_source
+from mas_fast.data.shards import MANIFEST, SCENES, ShardFolder, read_sidecar
 from mas_fast.data.statistics import Statistics
 from mas_fast.data.workers import Job, run_job
 from mas_fast.files import replace_file
+from mas_fast.outputs import check_apart
 from mas_fast.scene import PERSON, Scene, layout_named
 from mas_fast.streams import check_int
 
-REJECTS = "rejects.tsv"
 CHUNK = 64  # pictures that the annotators get at once, to form batches of
 QUALITY = 95  # of a JPEG that is written anew
 JPEG_SIDE = 65500  # the longest that libjpeg writes
-ORIENTATION = 0x0112  # of EXIF; 1 is upright
 KEPT = ("image_id", "license", "url")  # of what the source says about a sample
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What becomes one shard each: the tars at `path`, or the other source there in runs of
-    `per_shard` samples."""
-
-    path: Path
-    captions: Path | None
-    per_shard: int
-    tars: tuple[Path, ...]
-    samples: int | None  # None: not known without reading all tars
-
-    @classmethod
-    def find(cls, path: Path, captions: Path | None, per_shard: int) -> Inputs:
-        tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
-        if captions is None and path.exists() and tars and tars[0].suffix == ".tar":
-            return cls(path, None, per_shard, tuple(tars), None)
-        return cls(path, captions, per_shard, (), len(open_source(path, captions)))
-
-    def __len__(self) -> int:
-        return len(self.tars) if self.samples is None else -(-self.samples // self.per_shard)
-
-    def describe(self) -> dict:
-        """For the manifest: a run is not continued with other inputs."""
-        values = {"source": str(self.path.resolve())}
-        if self.samples is None:
-            return values | {"tars": [[tar.name, tar.stat().st_size] for tar in self.tars]}
-        captions = self.captions and str(self.captions.resolve())
-        return values | {
-            "captions": captions,
-            "samples": self.samples,
-            "per_shard": self.per_shard,
-        }
-
-    def open(self) -> Callable[[int], tuple[Source, range]]:
-        """shard -> its source, and which items of it."""
-        if self.samples is None:
-            return lambda number: _all(TarSource([self.tars[number]]))
-        source = open_source(self.path, self.captions)
-
-        def run(number: int) -> tuple[Source, range]:
-            start = number * self.per_shard
-            return source, range(start, min(start + self.per_shard, self.samples))
-
-        return run
-
-
-def _all(source: Source) -> tuple[Source, range]:
-    return source, range(len(source))
 
 
 @dataclass(frozen=True)
@@ -118,26 +72,38 @@ def prepare(
     output: str | os.PathLike,
     *,
     captions: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
+    landmarks: str | os.PathLike | None = None,
     rules: Rules | None = None,
     segmenters: Sequence[str] = (),
     per_shard: int = 1000,
     workers: int = 1,
     ray: str | None = None,
+    verify: bool = False,
     progress: bool = True,
 ) -> dict:
     """Make the folder `output` of scene shards from `source` (see data.sources.open_source), or
     continue it, and return its manifest.
 
-    segmenters: recipes of annotators, in order (see data.recipes); without any, the
+    captions, labels: as open_source. landmarks: annotated faces (see data.landmarks), which become
+    face parts. segmenters: recipes of annotators, in order (see data.recipes); without any, the
     annotations of the source are used. per_shard: samples, where the source has no tars. workers,
-    ray: as workers.run_job. ValueError for unfit arguments, and for a folder that is another run's.
+    ray: as workers.run_job. verify: remember every byte of the input, or compare with every byte
+    that is remembered; without it, names and sizes are compared, and where times of change differ,
+    bytes up to digest.LIMIT. ValueError for unfit arguments, for an output in the source or around
+    it, for a folder that is another run's, and for another input than its shards were made from.
     """
     check_int("per_shard", per_shard, 1)
+    check_apart(output, source)
     rules = rules or Rules()
     recipes = tuple(Recipe.parse(text) for text in segmenters)
-    inputs = Inputs.find(Path(source), None if captions is None else Path(captions), per_shard)
+    labels = None if labels is None else os.fspath(labels)
+    captions = None if captions is None else Path(captions)
+    landmarks = None if landmarks is None else Path(landmarks)
+    inputs = Inputs.find(Path(source), captions, per_shard, labels, landmarks)
     options = {
         **inputs.describe(),
+        **inputs.remember(Path(output), verify),
         **vars(rules),
         "quality": QUALITY,
         "segmenters": [recipe.describe() for recipe in recipes],
@@ -145,21 +111,39 @@ def prepare(
     folder = ShardFolder(output, SCENES, "tar", options, len(inputs))
     left = folder.begin()
     finished = map(folder.read_sidecar, sorted(set(range(len(inputs))) - set(left)))
-    run_job(
-        Preparation(folder, inputs, rules, recipes),
-        left,
-        workers=workers,
-        ray=ray,
-        done=sum(car["samples"] + len(car["rejects"]) for car in finished),
-        images=inputs.samples,
-        progress=progress,
-    )
-    sidecars = (folder.read_sidecar(number) for number in range(len(inputs)))
-    lines = [
-        "\t".join([car["file"], *reject]) + "\n" for car in sidecars for reject in car["rejects"]
-    ]
-    replace_file(folder.path / REJECTS, lambda file: file.write_text("".join(lines), "utf-8"))
+    try:
+        run_job(
+            Preparation(folder, inputs, rules, recipes),
+            left,
+            workers=workers,
+            ray=ray,
+            done=sum(car["samples"] + len(car["rejects"]) for car in finished),
+            images=inputs.samples,
+            progress=progress,
+        )
+    except BaseException:  # also Ctrl-C
+        with contextlib.suppress(OSError, ValueError):
+            _list_rejects(folder, len(inputs))
+        raise
+    _list_rejects(folder, len(inputs))
     return folder.finish()
+
+
+def uncaptioned(output: str | os.PathLike) -> int:
+    """How many samples in a folder of scene shards have no caption."""
+    files = [file for file in Path(output).glob("*.json") if file.name != MANIFEST]
+    counts = (read_sidecar(file, SCENES)["statistics"]["captions"] for file in files)
+    return sum(count.get("0", 0) for count in counts)
+
+
+def _list_rejects(folder: ShardFolder, count: int) -> None:
+    """Write rejects.tsv, of the shards that are finished, if any."""
+    numbers = [number for number in range(count) if folder.sidecar(number).is_file()]
+    cars = map(folder.read_sidecar, numbers)
+    lines = [rejects.line(car["file"], *reject) for car in cars for reject in car["rejects"]]
+    if numbers:
+        file = folder.path / rejects.FILE
+        replace_file(file, lambda temporary: temporary.write_text("".join(lines), "utf-8"))
 
 
 @dataclass(frozen=True)
@@ -319,14 +303,12 @@ def _has_person(scene: Scene) -> bool:
 
 
 def jpeg(sample: Sample) -> bytes:
-    """The file of the source where it is an upright JPEG of this size, else a new one."""
+    """The file of the source where it is an upright JPEG of this size that means the same to any
+    reader (in sRGB, above all), else a new one, in sRGB and without a profile."""
     if sample.file is not None:
         content = sample.file if isinstance(sample.file, bytes) else sample.file.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            upright = image.getexif().get(ORIENTATION, 1) == 1
-            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            if plain and upright and image.size == (sample.width, sample.height):
-                return content
+        if is_plain_jpeg(content, sample.height, sample.width):
+            return content
     file = io.BytesIO()
     sample.image.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()

@@ -7,12 +7,12 @@ Recipe.parse("my_package.mine:MySegmenter threshold=0.5 crops=true").make()
 from __future__ import annotations
 
 import importlib
-import json
 import shlex
 from dataclasses import dataclass
 
 from mas_fast.data import segmenters
 from mas_fast.data.segmenters.base import Segmenter
+from mas_fast.documents import parse_json
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ class Recipe:
 
 def _value(text: str) -> object:
     try:
-        return json.loads(text)
+        return parse_json(text, "value", object)
     except ValueError:
         return text

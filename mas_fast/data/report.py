@@ -14,7 +14,6 @@ import base64
 import html
 import io
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,11 +23,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mas_fast.data import rejects
 from mas_fast.data.prepare import jpeg
 from mas_fast.data.samples import Sample
-from mas_fast.data.shards import MANIFEST, SCENES, read_json, read_manifest
-from mas_fast.data.sources import TarSource
+from mas_fast.data.shards import MANIFEST, SCENES, read_manifest, read_sidecar
 from mas_fast.data.statistics import Statistics, add_up, mean, quantile
+from mas_fast.data.tars import TarSource
 from mas_fast.files import replace_file
 from mas_fast.scene import VOID, Layout, layout_named
 
@@ -51,8 +51,8 @@ class Content:
 
 @dataclass(frozen=True)
 class Report:
-    """tars: the shards that are there, each with its number of samples. rejects: how many, by their
-    reason without its particulars. finished: whether the run has come to its end."""
+    """tars: the shards that are there, each with its number of samples. rejects: how many, by kind
+    (see data.rejects). finished: whether the run has come to its end."""
 
     folder: Path
     tars: dict[Path, int]
@@ -70,13 +70,13 @@ class Report:
         files = sorted(file for file in folder.glob("*.json") if file.name != MANIFEST)
         if not files:
             raise ValueError(f"{folder}: found no shard yet, expected one at least")
-        sidecars = [read_json(file) for file in files]
+        sidecars = {file: read_sidecar(file, SCENES) for file in files}
         return cls(
             folder,
-            {folder / sidecar["file"]: sidecar["samples"] for sidecar in sidecars},
-            layout_named(manifest["options"]["layout"]),
-            add_up(Statistics.from_dict(sidecar["statistics"]) for sidecar in sidecars),
-            Counter(_kind(reason) for car in sidecars for _, reason in car["rejects"]),
+            {folder / sidecar["file"]: sidecar["samples"] for sidecar in sidecars.values()},
+            _layout(folder / MANIFEST, manifest["options"]),
+            add_up(_statistics(file, sidecar) for file, sidecar in sidecars.items()),
+            rejects.count(reason for car in sidecars.values() for _, reason in car["rejects"]),
             manifest["shards"] is not None,
         )
 
@@ -96,7 +96,10 @@ class Report:
             console.print(table)
 
     def write_html(self, file: str | os.PathLike) -> None:
-        """Write the page: all tables, and pictures beside their scenes, spread over the shards."""
+        """Write the page: all tables, and pictures beside their scenes, spread over the shards.
+        ValueError where the file is not called so, since it takes the place of what is there."""
+        if Path(file).suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{file}: found no name of a page, expected one that ends in .html")
         parts = [_html_table(content) for content in self.contents()]
         parts += [_html_sample(sample) for sample in self.pictures()]
         page = _PAGE.format(title=html.escape(str(self.folder)), body="\n".join(parts))
@@ -191,11 +194,18 @@ class Report:
         return _ratio(self.statistics.pixels[label], self.statistics.pixels.total())
 
 
-def _kind(reason: str) -> str:
-    """A reason without what differs from sample to sample: names, paths and numbers."""
-    reason = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", reason)
-    reason = re.sub(r"\S*[/\\]\S*[^\s:]", "...", reason)
-    return re.sub(r"\d[\d.]*", "N", reason)
+def _layout(file: Path, options: dict) -> Layout:
+    try:
+        return layout_named(options.get("layout"))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _statistics(file: Path, sidecar: dict) -> Statistics:
+    try:
+        return Statistics.from_dict(sidecar["statistics"])
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -1,33 +1,43 @@
 """One sample: picture, captions, annotation; one reject: why there is none; and a list of both.
 
-The files of a sample share a key and differ in their suffix: an image (jpg, jpeg, png, webp, bmp);
-`txt`, one caption a line; `json`, whose "captions" or else "caption" take the place of the txt, and
-whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture; and
-the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw layers are COCO's
-panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset whose "status" is
-not "success" makes a reject.
+The files of a sample share a key and differ in their suffix: an image (names.IMAGES, or another
+suffix or none and the first bytes of one; of an animation or several pages the first);
+`txt`, one caption a line; `json`, whose "captions" or else "caption", unless it is empty, take the
+place of the txt, and whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the
+upright picture; and the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw
+layers are COCO's panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset
+whose "status" is not "success" makes a reject.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from mas_fast import documents
 from mas_fast.data.boxes import Boxes
 from mas_fast.data.images import Jpeg, Photo, cut, open_photo
+from mas_fast.data.names import (
+    HEAD,
+    IMAGES,
+    SUFFIXES,
+    UNREAD,
+    check_name,
+    encodable,
+    is_picture,
+    kind_of,
+    printable,
+    read_head,
+)
 from mas_fast.scene import Layers, Scene, read_coco_panoptic
 from mas_fast.streams import check_int
-
-IMAGES = ("jpg", "jpeg", "png", "webp", "bmp")
-SUFFIXES = ("seg.png", "edge.png", "txt", "json", *IMAGES)
 
 
 @dataclass(frozen=True)
@@ -226,36 +236,59 @@ class _Part(Source):
 def assemble(
     key: str, files: Iterable[tuple[str, Path | bytes]], captions: Iterable[str] = ()
 ) -> Sample:
-    """The sample of (suffix, path or content) pairs; other suffixes are ignored. captions: taken
-    if there are any, before those of the files. ValueError says what is wrong with them."""
+    """The sample of (suffix, path or content) pairs. Of other suffixes, and of none, it takes a
+    picture where there is no other, and nothing else. captions: taken if there are any, before
+    those of the files. ValueError says what is wrong with them."""
     parts: dict[str, Path | bytes] = {}
     for suffix, content in files:
-        if suffix in SUFFIXES:
-            if suffix in parts:
-                raise ValueError(f"found two files with the suffix {suffix}")
-            parts[suffix] = content
+        if suffix in parts:
+            raise ValueError(f"found two files with the suffix {suffix}")
+        parts[suffix] = content
     check_name(key)
     info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
     if isinstance(info.get("status"), str) and info["status"] != "success":  # img2dataset's
         reason = f" ({info['error_message']})" if info.get("error_message") else ""
         raise ValueError(f"json: found status {info['status']!r}{reason}, expected 'success'")
-    images = [suffix for suffix in IMAGES if suffix in parts]
-    if len(images) != 1:
-        expected = f"expected one of {', '.join(IMAGES)}"
-        raise ValueError(f"found {' and '.join(images) or 'no image'}, {expected}")
-    file = parts[images[0]]
-    photo = open_photo(file, images[0])
+    suffix = _image(parts)
+    file = parts[suffix]
+    try:
+        photo = open_photo(file, suffix)
+    except ValueError as error:
+        kind = None if isinstance(file, Path) and not file.is_file() else kind_of(_head(file))
+        if kind not in UNREAD:
+            raise
+        found = f"found a {kind} picture, which is not read"
+        raise ValueError(f"{found}; convert it to JPEG or PNG") from error
     found = captions or _captions(parts, info)
     annotation = _annotation(parts, info)
     boxes = Boxes.of(info)
     return Sample(key, photo, clean_captions(found), annotation, info, boxes, file)
 
 
+def _image(parts: Mapping[str, Path | bytes]) -> str:
+    """The suffix of the one picture."""
+    images = [suffix for suffix in IMAGES if suffix in parts]
+    others = {suffix: file for suffix, file in parts.items() if suffix not in SUFFIXES}
+    if not images:
+        images = [suffix for suffix, file in others.items() if is_picture(suffix, _head(file))]
+    if len(images) == 1:
+        return images[0]
+    if images:
+        found = " and ".join(suffix or "one without a suffix" for suffix in images)
+        raise ValueError(f"found {found}, expected one image")
+    beside = f" but {', '.join(parts)}" if others else ""
+    raise ValueError(f"found no image{beside}, expected one of {', '.join(IMAGES)}")
+
+
+def _head(file: Path | bytes) -> bytes:
+    return file[:HEAD] if isinstance(file, bytes) else read_head(file)
+
+
 def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
-    if info.get("captions") is not None:
-        return info["captions"]
-    if info.get("caption") is not None:
-        return [info["caption"]]
+    one = info.get("caption")
+    for found in (info.get("captions"), None if one is None else [one]):
+        if found is not None and (captions := clean_captions(found)):
+            return captions
     if "txt" not in parts:
         return []
     try:
@@ -285,44 +318,15 @@ def clean_captions(captions: object) -> list[str]:
     for caption in captions:
         if not isinstance(caption, str):
             raise ValueError(f"caption: found {type(caption).__name__}, expected a string")
-        if not _encodable(caption):
+        if not encodable(caption):
             raise ValueError(f"caption: found {caption[:50]!r}, expected valid Unicode")
     return [stripped for caption in captions if (stripped := caption.strip())]
 
 
-def check_name(name: str) -> None:
-    """ValueError unless the name of a file is relative and stays below its folder."""
-    path = PurePosixPath(name)
-    odd = "\\" in name or "\0" in name or name.endswith("/") or not path.name
-    if odd or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"found the name {name!r}, expected a relative path without ..")
-    if not _encodable(name):
-        raise ValueError(f"found the name {name!r}, expected valid UTF-8")
-
-
-def printable(name: str) -> str:
-    """The name as it can be written to a report."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def parse_json(content: bytes | str, what: str, kind: type) -> object:
-    """The value of a JSON text. ValueError if it is broken or not of that kind."""
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:  # deep nesting
-        raise ValueError(f"{what}: found broken JSON ({error})") from error
-    if not isinstance(value, kind):
-        raise ValueError(f"{what}: found {type(value).__name__}, expected {kind.__name__}")
-    return value
+    """The value of a JSON text of others'. ValueError if it is broken or not of that kind."""
+    return documents.parse_json(content, what, kind, strict=False)
 
 
 def _content(file: Path | bytes) -> bytes:
     return file if isinstance(file, bytes) else file.read_bytes()
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    return True

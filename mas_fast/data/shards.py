@@ -1,9 +1,4 @@
-"""Folders of shards: how they are written, resumed and checked; and token shards.
-
-A folder holds, for each shard, the shard itself and a sidecar NAME.json beside it (bytes, sha256,
-samples, and what else its maker counted), and `manifest.json` with the options of the run. A shard
-is written under another name, synced and renamed; then its sidecar is. So what has a sidecar is
-whole, and a run that was stopped makes the others. At the end the manifest lists the shards.
+"""Token shards: their columns, how they are written, and read without copies.
 
 A token shard is one Arrow IPC file, uncompressed, one record batch, a row a sample:
 
@@ -16,187 +11,47 @@ A token shard is one Arrow IPC file, uncompressed, one record batch, a row a sam
     tokens = TokenShards("tokens")                       # maps the files, decodes nothing
     text, seg, img = tokens[7]                           # uint16 [captions, 64], [256], [256]
     tokens.streams["img"].vocab                          # what a GPT's config must agree with
+
+A file that is mapped is memory that others wrote. So its layout is checked in full whenever it is
+opened, before anything follows an offset in it; and its checksum and all of its ids are checked
+once, the first time that the folder is opened. What was found sound then is kept beside the shards,
+by size, time of change and checksum, where the folder can be written to.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
+import mmap
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mas_fast.files import replace_file
+from mas_fast.data.shard_folder import (
+    MANIFEST,
+    SCENES,
+    TOKENS,
+    ShardFolder,
+    read_manifest,
+    read_sidecar,
+    sha256,
+    write_json,
+)
+from mas_fast.documents import read_json, short
 from mas_fast.streams import Stream, Streams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MANIFEST = "manifest.json"
-FORMAT = 1
-SCENES, TOKENS = "mas_fast scene shards", "mas_fast token shards"
+# Of folders too, so that who writes or reads shards needs this module alone.
+__all__ = ["MANIFEST", "SCENES", "TOKENS", "ShardFolder", "TokenShards", "Tokens"]
+__all__ += ["check_vocab", "read_manifest", "read_sidecar", "sha256"]
+__all__ += ["token_batch", "token_schema", "write_tokens"]
 
-
-class ShardFolder:
-    """The output of a run that makes one shard of each of its inputs.
-
-    `begin` checks or starts the folder, `commit` puts one shard and its sidecar in place, in any
-    process, and `finish` lists them in the manifest. `kind`: SCENES or TOKENS; `suffix`: of the
-    shards' names; `options`: plain values, all that the content depends on; `count`: of shards.
-    """
-
-    def __init__(self, path: str | os.PathLike, kind: str, suffix: str, options: dict, count: int):
-        self.path, self.kind, self.suffix = Path(path), kind, suffix
-        self.options, self.count = json.loads(json.dumps(options)), count
-        self._lock = None  # an open file, in the process that began the run
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_lock": None}
-
-    def shard(self, number: int) -> Path:
-        return self.path / f"{number:05}.{self.suffix}"
-
-    def sidecar(self, number: int) -> Path:
-        return self.path / f"{number:05}.json"
-
-    def begin(self) -> list[int]:
-        """The shards that are still to be made. ValueError for a folder that another run is writing
-        to, that has shards of a run with other options, or that holds something else."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
-        found = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
-        options = None
-        if MANIFEST in found:
-            options = read_manifest(self.path, self.kind, whole=False)["options"]
-        elif found:
-            raise ValueError(f"{self.path}: found {found[0]!r}, expected a folder that is empty")
-        if found not in ([], [MANIFEST]):
-            self._check(options)
-        elif options != self.options:  # of a run, if any, that failed before its first shard
-            self._write_manifest()
-        self._sweep()
-        return [number for number in range(self.count) if not self._has(number)]
-
-    def commit(self, number: int, write: Callable[[Path], Mapping]) -> None:
-        """Have `write` fill the file of shard `number`; the facts that it returns, at least
-        "samples", go to the sidecar."""
-        file, values = self.shard(number), {}
-
-        def measured(temporary: Path) -> None:
-            facts = write(temporary)
-            size = temporary.stat().st_size
-            values.update(file=file.name, bytes=size, sha256=sha256(temporary), **facts)
-
-        replace_file(file, measured)
-        write_json(self.sidecar(number), values)
-
-    def finish(self) -> dict:
-        """Write the manifest with its list of shards, and return it; ValueError if one is not
-        there."""
-        missing = [number for number in range(self.count) if not self._has(number)]
-        if missing:
-            name = self.shard(missing[0]).name
-            raise ValueError(f"{self.path}: found no {name} of the size in its sidecar")
-        self._sweep()
-        names = ("file", "bytes", "sha256", "samples")
-        sidecars = map(self.read_sidecar, range(self.count))
-        return self._write_manifest([{name: car[name] for name in names} for car in sidecars])
-
-    def read_sidecar(self, number: int) -> dict:
-        return read_json(self.sidecar(number))
-
-    def _sweep(self) -> None:
-        """Take away what killed workers were writing."""
-        for scrap in self.path.glob(".*.tmp"):
-            scrap.unlink(missing_ok=True)
-
-    def _has(self, number: int) -> bool:
-        shard, sidecar = self.shard(number), self.sidecar(number)
-        if not (shard.is_file() and sidecar.is_file()):
-            return False
-        try:
-            return read_json(sidecar).get("bytes") == shard.stat().st_size
-        except ValueError:  # a damaged sidecar: its shard is made again
-            return False
-
-    def _check(self, found: dict) -> None:
-        for name in sorted({*found, *self.options}):
-            if (old := found.get(name)) != (new := self.options.get(name)):
-                raise ValueError(
-                    f"{self.path}: found shards made with {name} = {_short(old)}, now it is "
-                    f"{_short(new)}: give the same options, or another folder"
-                )
-
-    def _write_manifest(self, shards: list[dict] | None = None) -> dict:
-        values = {"kind": self.kind, "format": FORMAT, "options": self.options, "shards": shards}
-        write_json(self.path / MANIFEST, values)
-        return values
-
-
-def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dict:
-    """The manifest of a folder: {"kind", "format", "options", "shards"}. ValueError if it is none
-    of this kind, or, where a `whole` one is asked for, its run has not come to its end."""
-    file = Path(path) / MANIFEST
-    if not file.is_file():
-        raise ValueError(f"{path}: found no {MANIFEST}, expected a folder of {kind}")
-    values = read_json(file)
-    found = values.get("kind"), values.get("format")
-    if found != (kind, FORMAT) or not isinstance(values.get("options"), dict):
-        raise ValueError(
-            f"{file}: found {found[0]!r}, format {found[1]!r}, expected {kind!r}, format {FORMAT}"
-        )
-    if whole and not isinstance(values.get("shards"), list):
-        raise ValueError(
-            f"{path}: found a run that has not come to its end; the command that began it goes on"
-        )
-    return values
-
-
-def sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_json(file: Path, values: object) -> None:
-    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-    replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
-
-
-def read_json(file: Path) -> dict:
-    """The object in a JSON file. ValueError names the file."""
-    try:
-        values = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{file}: found {type(values).__name__}, expected an object")
-    return values
-
-
-def _lock(path: Path):
-    """An open file whose lock ends with this process."""
-    file = open(path / ".lock", "w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ValueError(f"{path}: found another run that writes to it") from None
-    return file
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# ---------------------------------------------------------------------------- token shards
+CHECKED = ".checked.json"
+NAMES = ("text", "seg", "img")
 
 
 class Tokens(NamedTuple):
@@ -287,7 +142,9 @@ class TokenShards:
     Files are mapped into memory when they are first asked for, and nothing is copied or decoded;
     pickled, as for workers, it opens them again. `streams`: text, seg and img, with their lengths,
     vocabularies and, of the text, the pad id. ValueError for a folder that is unfinished, was
-    written for exchange, or does not hold what its manifest says.
+    written for exchange, or does not hold what its manifest says: see `verify`, which runs once for
+    each shard that is new or changed. ValueError too, when a row is read, for a shard that is no
+    token shard, or is no longer as long as it was.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -295,23 +152,33 @@ class TokenShards:
         manifest = read_manifest(self.path, TOKENS)
         self.options: dict = manifest["options"]
         if self.options.get("format") != "arrow":
-            found = self.options.get("format")
-            raise ValueError(f"{path}: found shards of format {found!r}, expected 'arrow'")
-        self.streams = Streams.from_list(self.options["streams"])
+            found = short(self.options.get("format"))
+            raise ValueError(f"{path}: found shards of format {found}, expected 'arrow'")
+        self.streams = _read_streams(self.path / MANIFEST, self.options)
         self.shards: list[dict] = manifest["shards"]
-        for shard in self.shards:
-            _check_file(self.path / shard["file"], shard)
-        self._first = np.cumsum([0, *(shard["samples"] for shard in self.shards)])
+        self._first = np.cumsum([0, *(shard["samples"] for shard in self.shards)], dtype=np.int64)
         self._open: dict[int, _Shard] = {}
+        marks = [self._mark(number) for number in range(len(self.shards))]
+        known = self._read_checked()
+        new = [n for n, shard in enumerate(self.shards) if known.get(shard["file"]) != marks[n]]
+        if new:
+            self._check(new)
+            files = [shard["file"] for shard in self.shards]
+            values = {
+                "streams": self.streams.to_list(),
+                "files": dict(zip(files, marks, strict=True)),
+            }
+            try:
+                write_json(self.path / CHECKED, values)
+            except OSError:  # a folder that is only read: it is checked each time
+                pass
 
     def __len__(self) -> int:
         return int(self._first[-1])
 
     def __getitem__(self, index: int) -> Tokens:
         shard, row = self._place(index)
-        return Tokens(
-            shard.text[shard.rows[row] : shard.rows[row + 1]], shard.seg[row], shard.img[row]
-        )
+        return shard.tokens(row)
 
     def __iter__(self) -> Iterator[Tokens]:
         return (self[index] for index in range(len(self)))
@@ -327,28 +194,60 @@ class TokenShards:
 
     def verify(self) -> None:
         """Read everything. ValueError names the first file with another checksum than the
-        manifest's, or with ids that are not in its vocabulary."""
-        for number, shard in enumerate(self.shards):
-            file = self.path / shard["file"]
-            if (found := sha256(file)) != shard["sha256"]:
-                raise ValueError(f"{file}: found sha256 {found}, expected {shard['sha256']}")
-            opened = self._shard(number)
-            for stream in self.streams:
-                ids = getattr(opened, stream.name)
-                if ids.size and ids.max() >= stream.vocab:
-                    raise ValueError(
-                        f"{file}: {stream.name}: found id {ids.max()}, "
-                        f"expected 0..{stream.vocab - 1}"
-                    )
+        manifest's, or with ids that are not in its vocabulary, and the row."""
+        self._check(range(len(self.shards)))
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_open": {}}
+
+    def _check(self, numbers: Iterable[int]) -> None:
+        from tqdm import tqdm
+
+        def check(number: int) -> int:
+            shard = self.shards[number]
+            file = self.path / shard["file"]
+            if (found := sha256(file)) != shard["sha256"]:
+                raise ValueError(
+                    f"{file}: found sha256 {found}, expected {shard['sha256']}: it was changed or "
+                    "damaged; remove it, and the command that made it makes it again"
+                )
+            self._shard(number).check_ids()
+            return shard["bytes"]
+
+        numbers = list(numbers)
+        size = sum(self.shards[number]["bytes"] for number in numbers)
+        bar = tqdm(total=size, unit="B", unit_scale=True, desc="checksums", disable=None, delay=2)
+        with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for done in pool.map(check, numbers):
+                bar.update(done)
+
+    def _mark(self, number: int) -> list:
+        """What tells that a shard is the one that was checked. ValueError for another size than
+        the manifest's."""
+        shard = self.shards[number]
+        file = self.path / shard["file"]
+        status = file.stat() if file.is_file() else None
+        if (found := status and status.st_size) != shard["bytes"]:
+            raise ValueError(f"{file}: found {found} bytes, expected {shard['bytes']}")
+        return [status.st_size, status.st_mtime_ns, shard["sha256"]]
+
+    def _read_checked(self) -> dict:
+        """file -> mark, of the shards that were sound."""
+        try:
+            values = read_json(self.path / CHECKED)
+        except ValueError:  # none, or damaged: all are checked
+            return {}
+        files = values.get("files")
+        same = values.get("streams") == self.streams.to_list()
+        return files if same and isinstance(files, dict) else {}
 
     def _place(self, index: int) -> tuple[_Shard, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"tokens: found index {index}, expected 0..{len(self) - 1}")
         number = int(np.searchsorted(self._first, index, side="right")) - 1
-        return self._shard(number), int(index - self._first[number])
+        shard = self._shard(number)
+        shard.check_size()
+        return shard, int(index - self._first[number])
 
     def _shard(self, number: int) -> _Shard:
         if number not in self._open:
@@ -364,28 +263,103 @@ class _Shard:
     def __init__(self, file: Path, streams: Streams, rows: int) -> None:
         import pyarrow as pa
 
+        self.file, self.streams = file, streams
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(file)))
+            with open(file, "rb") as stream:
+                self.map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self.size = len(self.map)
+            reader = pa.ipc.open_file(pa.py_buffer(self.map))
             batches, schema = reader.num_record_batches, reader.schema
-            self.batch = reader.get_batch(0) if batches == 1 else None
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{file}: {error}") from error
-        if batches != 1 or self.batch.num_rows != rows or not schema.equals(token_schema(streams)):
-            raise ValueError(
-                f"{file}: found {batches} batches, {self.batch and self.batch.num_rows} rows of "
-                f"{schema.names}, expected one of {rows} rows of a token shard"
-            )
+            if batches != 1 or not schema.equals(token_schema(streams)):
+                found = f"found {batches} batches of {short(str(schema))}"
+                raise ValueError(f"{found}, expected one of the columns of a token shard")
+            self.batch = reader.get_batch(0)
+            self.batch.validate(full=True)
+            if (found := self.batch.num_rows) != rows:
+                raise ValueError(f"found {found} rows, expected {rows}")
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ValueError(f"{file}: {str(error)[:500]}") from error
+        self._check_columns()
         text = self.batch["text"]
         self.rows = text.offsets.to_numpy()
         self.text = _tokens(text.values, streams["text"])
         self.seg, self.img = (_tokens(self.batch[name], streams[name]) for name in ("seg", "img"))
+        self._check_captions()
+
+    def tokens(self, row: int) -> Tokens:
+        """ValueError for an id that is not in its vocabulary."""
+        text = self.text[self.rows[row] : self.rows[row + 1]]
+        found = Tokens(text, self.seg[row], self.img[row])
+        for stream, ids in zip(self.streams, found, strict=True):
+            if ids.max() >= stream.vocab:
+                self._refuse(stream, ids, row)
+        return found
+
+    def check_size(self) -> None:
+        """ValueError where the file has become shorter, since a map beyond its end ends the
+        process."""
+        if (found := self.map.size()) < self.size:
+            raise ValueError(f"{self.file}: found {found} bytes, expected {self.size}, as before")
+
+    def check_ids(self) -> None:
+        """ValueError, naming the first row, for ids that are not in their vocabulary."""
+        for stream in self.streams:
+            ids = getattr(self, stream.name)
+            if ids.size and ids.max() >= stream.vocab:
+                place = int(np.argmax((ids >= stream.vocab).any(axis=1)))
+                row = place
+                if stream.name == "text":
+                    row = int(np.searchsorted(self.rows, place, side="right")) - 1
+                self._refuse(stream, ids[place], row)
+
+    def _refuse(self, stream: Stream, ids: np.ndarray, row: int) -> None:
+        raise ValueError(
+            f"{self.file}: {stream.name}: found id {ids.max()}, expected 0..{stream.vocab - 1}, "
+            f"in row {row} (key {short(self.batch['key'][row].as_py())})"
+        )
+
+    def _check_columns(self) -> None:
+        """Neither nulls nor columns outside the file, as compressed ones are: numpy would read
+        over the former, and a few bytes of the latter can stand for any number."""
+        import pyarrow as pa
+
+        start = pa.py_buffer(self.map).address
+        for name in self.batch.schema.names:
+            column, waiting = self.batch[name], [self.batch[name]]
+            while waiting:
+                part = waiting.pop()
+                if part.null_count or part.offset:
+                    found = f"found {part.null_count} nulls, offset {part.offset}"
+                    raise ValueError(f"{self.file}: {name}: {found}, expected none")
+                if isinstance(part, pa.ListArray | pa.FixedSizeListArray):
+                    waiting.append(part.values)
+            for buffer in column.buffers():
+                if buffer and not start <= buffer.address <= start + self.size - buffer.size:
+                    raise ValueError(f"{self.file}: {name}: found it compressed, expected it plain")
+
+    def _check_captions(self) -> None:
+        """A row of text for each caption, or one for none."""
+        captions = np.diff(self.batch["captions"].offsets.to_numpy())
+        wrong = np.flatnonzero(np.diff(self.rows) != np.maximum(captions, 1))
+        if wrong.size:
+            row = int(wrong[0])
+            raise ValueError(
+                f"{self.file}: text: found {self.rows[row + 1] - self.rows[row]} rows of tokens "
+                f"for {captions[row]} captions in row {row}, expected {max(captions[row], 1)}"
+            )
 
 
 def _tokens(column: pa.FixedSizeListArray, stream: Stream) -> np.ndarray:
     return column.values.to_numpy(zero_copy_only=True).reshape(-1, stream.length)
 
 
-def _check_file(file: Path, shard: dict) -> None:
-    found = file.stat().st_size if file.is_file() else None
-    if found != shard["bytes"]:
-        raise ValueError(f"{file}: found {found} bytes, expected {shard['bytes']}")
+def _read_streams(file: Path, options: dict) -> Streams:
+    try:
+        streams = Streams.from_list(options.get("streams"))
+        if streams.names != NAMES:
+            raise ValueError(f"streams: found {list(streams.names)}, expected {list(NAMES)}")
+        for stream in streams:
+            check_vocab(stream)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return streams

@@ -1,4 +1,4 @@
-"""Where samples come from: image folders, webdataset tars, COCO, ADE20K, COCO-Stuff, CIHP.
+"""Where samples come from: image folders, webdataset tars, COCO, folders of label maps.
 
     source = open_source("shards/")                 # or a .tar, a COCO folder, a folder of photos
     for item in source.shard(rank, world):          # Sample or Reject
@@ -10,153 +10,142 @@ once; what is broken in one sample, row or tar is a Reject in its place, and the
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mas_fast.data.coco import CocoSource, is_panoptic, panoptic_files
-from mas_fast.data.folders import FolderSource, find_label_folders, open_label_folders
-from mas_fast.data.samples import Reject, Sample, Source, assemble, check_name, printable
+from mas_fast.data.folders import FolderSource
+from mas_fast.data.label_folders import check_no_label_maps, known_space, open_label_folders
+from mas_fast.data.names import IMAGES, split
+from mas_fast.data.samples import Source
+from mas_fast.data.shards import MANIFEST, SCENES, read_manifest
 from mas_fast.data.storybook.source import FILE as STORYBOOK
 from mas_fast.data.storybook.source import StorySource
+from mas_fast.data.tars import COMPRESSED, TarSource
+from mas_fast.data.walk import Walk, walk
+from mas_fast.documents import read_json
 
-MAX_SAMPLE = 2**28  # bytes of all files of a sample in a tar
+_COMPRESSED = "found a compressed tar, whose parts cannot be read; expected a plain one: unpack it"
 
 
-def open_source(path: str | os.PathLike, captions: str | os.PathLike | None = None) -> Source:
-    """The source at `path`: a .tar or a folder of them, a COCO panoptic .json or a folder with
-    some (see CocoSource), a folder of `write_storybook`, one of ADE20K, COCO-Stuff or CIHP (see
-    LABEL_FOLDERS), else a folder of images (see FolderSource), in this order.
+def open_source(
+    path: str | os.PathLike,
+    captions: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
+) -> Source:
+    """The source at `path`, the first of these that it is:
 
-    captions: a table for folders of images, a captions JSON for COCO; by default what lies in the
-    usual place. ValueError if there is nothing to read.
+    * a folder of `write_storybook`
+    * webdataset tars (see TarSource): a .tar, or a folder with some, at any depth; a folder of
+      scene shards has to be whole, as its manifest says
+    * COCO's panoptic maps (see CocoSource): a .json, or a folder with panoptic_*.json
+    * ADE20K, COCO-Stuff or CIHP (see label_folders.MARKS)
+    * a folder of pictures (see FolderSource)
+
+    captions: a table for folders of pictures (see tables), COCO's captions JSON for its panoptic
+    maps; by default what lies in the usual place: captions.* or metadata.* in any folder, and
+    captions_SPLIT.json beside panoptic_SPLIT.json.
+
+    labels: the label space of label maps that lie beside photos (scene.SPACES, or a file: see
+    scene.spaces); the folder is then read as photos with those, whatever else is in it. Label maps
+    without it are an error: they would count as photos.
+
+    ValueError if there is nothing to read, where several kinds lie in one folder, for compressed
+    tars, and for captions that are not of this source.
     """
     path = Path(path)
     if captions is not None and not Path(captions).is_file():
         raise ValueError(f"{captions}: found no such file, expected captions")
-    if path.is_dir():
-        tars = sorted(path.glob("*.tar"))
-        annotations = [] if tars else [file for file in panoptic_files(path) if is_panoptic(file)]
-    elif path.is_file() and path.suffix in (".tar", ".json"):
-        tars, annotations = ([path], []) if path.suffix == ".tar" else ([], [path])
-    else:
-        raise ValueError(f"{path}: found no such folder, .tar or .json")
-    if tars and captions is not None:
+    if labels is not None:
+        if not path.is_dir() or any(path.glob("*.tar")):
+            raise ValueError(f"labels: found {labels} for {path}, expected a folder of label maps")
+        return _some(open_label_folders(path, labels, captions), path)
+    found = _look(path)
+    if found.tars and captions is not None:
         raise ValueError(f"{captions}: found captions for tars, which have their own")
-    if tars:
-        source: Source = TarSource(tars)
-    elif annotations:
-        source = CocoSource(annotations, captions)
-    elif (path / STORYBOOK).is_file():
+    if found.tars:
+        source: Source = TarSource(found.tars)
+    elif found.panoptic:
+        source = CocoSource(found.panoptic, captions)
+    elif found.storybook:
         if captions is not None:
             raise ValueError(f"{captions}: found captions for a storybook, which has its own")
         source = StorySource.open(path)
-    elif known := find_label_folders(path):
+    elif known := known_space(path):
         source = open_label_folders(path, known, captions)
     else:
-        source = FolderSource(path, captions)
+        check_no_label_maps(path, found.walk.files)
+        source = FolderSource(path, captions, found=found.walk)
+    return _some(source, path)
+
+
+def _some(source: Source, path: Path) -> Source:
     if not len(source):
         raise ValueError(f"{path}: found no samples, expected some")
     return source
 
 
-class TarSource(Source):
-    """Webdataset tars, as img2dataset writes them: the files of a sample follow one another, and
-    the key is all of the name before the first dot of its last part.
-
-    A tar is indexed by its headers alone (16 bytes a sample are kept) and never unpacked.
-    ValueError only if there are none.
-    """
-
-    def __init__(self, paths: list[str | os.PathLike]) -> None:
-        self.paths = [Path(path) for path in paths]
-        if not self.paths:
-            raise ValueError("tars: found none, expected at least one")
-        self.rejects: list[Reject] = []
-        spans = [self._index(path) for path in self.paths]
-        self.first = np.cumsum([0, *map(len, spans)])  # number of the first sample of each tar
-        self.spans = np.concatenate(spans)
-
-    def __len__(self) -> int:
-        return len(self.spans) + len(self.rejects)
-
-    def key(self, index: int) -> str:
-        path, start, _ = self._place(index)
-        return f"{path.name} at byte {start}"
-
-    def read(self, index: int) -> Sample | Reject:
-        if index >= len(self.spans):
-            return self.rejects[index - len(self.spans)]
-        path, start, stop = self._place(index)
-        if stop - start > MAX_SAMPLE:
-            raise ValueError(f"found {stop - start} bytes, expected at most {MAX_SAMPLE}")
-        with open(path, "rb") as file:
-            file.seek(start)
-            content = file.read(stop - start)
-        if len(content) < stop - start:
-            raise ValueError(f"found {len(content)} bytes, expected {stop - start}")
-        key, files = _members(content)
-        try:
-            return assemble(key, files)
-        except ValueError as error:
-            return Reject(printable(key), printable(str(error)))
-
-    def _place(self, index: int) -> tuple[Path, int, int]:
-        number = int(np.searchsorted(self.first, index, side="right")) - 1
-        return self.paths[number], *map(int, self.spans[index])
-
-    def _index(self, path: Path) -> np.ndarray:
-        """int64 [samples, 2]: the bytes start..stop of each; what is wrong with the tar goes to the
-        rejects."""
-        spans: dict[str, list[int]] = {}
-        key = again = None
-        try:
-            with tarfile.open(path, "r:") as tar:
-                while (member := tar.next()) is not None:
-                    last, key = key, None if member.isdir() else _split_first(member.name)[0]
-                    if key is None:
-                        continue
-                    if key != last:
-                        again = key in spans
-                        if again:
-                            reason = f"found the key again at byte {member.offset} of {path.name}"
-                            self.rejects.append(Reject(printable(key), reason))
-                        else:
-                            spans[key] = [member.offset, 0]
-                    if not again:
-                        spans[key][1] = tar.offset  # where the member ends
-                tar.fileobj.seek(tar.offset)
-                if any(tar.fileobj.read(tarfile.BLOCKSIZE)):  # tarfile ends quietly at a bad header
-                    raise ValueError(f"found no tar header at byte {tar.offset}")
-        except Exception as error:  # on a broken header, tarfile raises about everything there is
-            if key is not None and not again:
-                spans.pop(key)  # more of its files may follow, or the last is cut off
-            where = "at its beginning" if key is None else f"in or after {key!r}"
-            self.rejects.append(Reject(path.name, printable(f"broken {where}: {error}")))
-        return np.array(list(spans.values()), np.int64).reshape(-1, 2)
+def find_tars(path: str | os.PathLike) -> list[Path]:
+    """The tars that `open_source` would read; none: another kind of source. ValueError as there."""
+    return _look(Path(path)).tars
 
 
-def _members(content: bytes) -> tuple[str, list[tuple[str, bytes]]]:
-    """The key of one sample's part of a tar, and the suffix and content of each file."""
-    files, key = [], ""
+@dataclass
+class _Found:
+    """What is at a path: tars, panoptic JSON, a storybook, or else the files of the folder."""
+
+    tars: list[Path] = field(default_factory=list)
+    panoptic: list[Path] = field(default_factory=list)
+    storybook: bool = False
+    walk: Walk | None = None
+
+
+def _look(path: Path) -> _Found:
+    if path.is_file() and path.suffix.lower() == ".tar":
+        return _Found(tars=[path])
+    if path.is_file() and path.suffix.lower() == ".json":
+        return _Found(panoptic=[path])
+    if path.name.lower().endswith(COMPRESSED):
+        raise ValueError(f"{path}: {_COMPRESSED}")
+    if not path.is_dir():
+        raise ValueError(f"{path}: found no such folder, .tar or .json")
+    if (path / STORYBOOK).is_file():
+        return _Found(storybook=True)
+    if tars := _own_shards(path):
+        return _Found(tars=tars)
+    found = _Found(walk=walk(path))
+    names = found.walk.files
+    found.tars = [path / name for name in names if name.lower().endswith(".tar")]
+    found.panoptic = [file for file in panoptic_files(path) if is_panoptic(file)]
+    pictures = [name for name in names if split(name)[1] in IMAGES]
+    packed = [name for name in names if name.lower().endswith(COMPRESSED)]
+    if packed and not (pictures or found.panoptic):
+        raise ValueError(f"{path / packed[0]}: {_COMPRESSED}")
+    for kind, other in (("panoptic JSON", found.panoptic), ("pictures", pictures)):
+        if found.tars and other:
+            tars = f"{len(found.tars)} tars such as {found.tars[0].relative_to(path)}"
+            beside = f"{len(other)} {kind} such as {Path(other[0]).name}"
+            raise ValueError(
+                f"{path}: found {tars} and {beside}, expected one kind of source: give the folder "
+                "of one, or move the other away"
+            )
+    return found
+
+
+def _own_shards(folder: Path) -> list[Path]:
+    """The tars of a folder that `prepare` made, as its manifest says. ValueError where it is not
+    whole."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-            for member in tar:
-                check_name(member.name)
-                if not member.isreg() or member.issparse():
-                    raise ValueError(f"found {member.name!r}, expected a plain file")
-                key, suffix = _split_first(member.name)
-                files.append((suffix.lower(), tar.extractfile(member).read()))
-    except (tarfile.TarError, OverflowError, EOFError) as error:
-        raise ValueError(f"found a broken tar header ({error})") from error
-    return key, files
-
-
-def _split_first(name: str) -> tuple[str, str]:
-    """(key, suffix) in a tar: parted at the first dot of the last part."""
-    folder, slash, base = name.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    return folder + slash + stem, suffix
+        kind = read_json(folder / MANIFEST).get("kind") if (folder / MANIFEST).is_file() else None
+    except ValueError:  # somebody else's
+        kind = None
+    if kind != SCENES:
+        return []
+    tars = []
+    for shard in read_manifest(folder, SCENES)["shards"]:
+        tars.append(tar := folder / shard["file"])
+        found = tar.stat().st_size if tar.is_file() else None
+        if found != shard["bytes"]:
+            raise ValueError(f"{tar}: found {found} bytes, expected {shard['bytes']}")
+    return tars

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from mas_fast.documents import short
 from mas_fast.scene import Scene
+from mas_fast.streams import check_int, exact_keys
 
+MOST = 1 << 50
 COUNTERS = ("pixels", "pictures", "characters", "words", "captions")
 
 
@@ -59,11 +62,23 @@ class Statistics:
 
     @classmethod
     def from_dict(cls, values: Mapping) -> Statistics:
-        counters = {
-            name: Counter({int(key): int(n) for key, n in values[name].items()})
-            for name in COUNTERS
-        }
-        return cls(**{**values, **counters})
+        """The inverse of `to_dict`. ValueError for what is none."""
+        exact_keys("statistics", values, [field_.name for field_ in fields(cls)])
+        found = dict(values)
+        for name in COUNTERS:
+            if not isinstance(values[name], Mapping):
+                kind = type(values[name]).__name__
+                raise ValueError(f"statistics: {name}: found {kind}, expected counts")
+            found[name] = Counter()
+            for key, count in values[name].items():
+                if not (key.isascii() and key.isdecimal() and len(key) < 10):
+                    found_key = f"found the key {short(key)}"
+                    raise ValueError(f"statistics: {name}: {found_key}, expected a number")
+                check_int(f"statistics: {name}: {key}", count, 0, MOST)
+                found[name][int(key)] += count
+        for name in set(found) - set(COUNTERS):
+            check_int(f"statistics: {name}", found[name], 0, MOST)
+        return cls(**found)
 
 
 def quantile(histogram: Mapping[int, int], share: float) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import struct
 import threading
 from abc import ABC, abstractmethod
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from mas_fast.progress import progress_bar
 from mas_fast.streams import check_int
 
 TRIES = 3  # of a pool that finishes nothing before one of its workers is killed
@@ -50,12 +52,10 @@ class Progress:
     the shards that are done, unless `images` says it."""
 
     def __init__(self, shards: int, done: int, images: int | None, show: bool) -> None:
-        from tqdm import tqdm
-
         self.shards, self.finished, self.images = shards, 0, 0
         self.partial: Counter[int] = Counter()
         self.known = images
-        self.bar = tqdm(total=images, initial=done, unit="image", disable=not show, smoothing=0.05)
+        self.bar = progress_bar(total=images, initial=done, unit="image", show=show, smoothing=0.05)
         self.initial = done
         self._show()
 
@@ -117,11 +117,17 @@ def run_job(
                 _here(job, shards, bar)
             else:
                 _in_pool(job, shards, workers, bar)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_left(shards, bar)) from None
     except OSError as error:
         if error.errno is None:
             raise
-        text = f"{error.strerror} ({len(shards) - bar.finished} shards are left, and the same "
-        raise OSError(error.errno, f"{text}command goes on with them)", error.filename) from error
+        text = f"{error.strerror} ({_left(shards, bar)})"
+        raise OSError(error.errno, text, error.filename) from error
+
+
+def _left(shards: Sequence[int], bar: Progress) -> str:
+    return f"{len(shards) - bar.finished} shards are left, and the same command goes on with them"
 
 
 def _here(job: Job, shards: Sequence[int], bar: Progress) -> None:
@@ -157,6 +163,7 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
     context = multiprocessing.get_context("spawn")  # threads of PyTorch do not survive a fork
     reader, writer = context.Pipe(duplex=False)
     left, running = deque(waiting), {}
+    others = set(multiprocessing.active_children())
     with (
         reader,
         writer,
@@ -166,13 +173,18 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
             while left or running:
                 while left and len(running) < 2 * workers:
                     shard = left.popleft()
-                    running[pool.submit(_make, shard)] = shard
+                    with _no_interrupt():  # a submission may start a process
+                        running[pool.submit(_make, shard)] = shard
                 finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
                 while reader.poll():
                     bar.tick(*MESSAGE.unpack(reader.recv_bytes()))
                 for future in finished:
                     bar.done(running[future], future.result())
                     waiting.remove(running.pop(future))
+        except KeyboardInterrupt:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # a shard that is half made begins anew next time
+            raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             # The others finish their shards; nobody waits for what they have to tell.
@@ -181,6 +193,17 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
                 while reader.poll():
                     reader.recv_bytes()
             raise
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Processes that start in here do not get Ctrl-C, which the terminal sends to all of them: who
+    feeds them gets it, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass

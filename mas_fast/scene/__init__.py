@@ -15,8 +15,9 @@ _HOME = {
     "scene": ("Scene",),
     "layers": ("Layers",),
     "rules": ("clean", "find_edges", "merge"),
-    "semantic": ("ADE20K", "COCO_STUFF", "COCO_STUFF_IDS", "LabelSet"),
-    "open": ("open_scene", "square"),
+    "semantic": ("ADE20K", "CIHP", "COCO_STUFF", "COCO_STUFF_IDS", "SPACES", "LabelSpace"),
+    "spaces": ("space_named",),
+    "open": ("open_scene", "read_scene", "square"),
     "words": ("label_named", "scene_from_regions"),
     "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
 }

@@ -18,6 +18,8 @@ from functools import cached_property
 
 import numpy as np
 
+from mas_fast.documents import short
+
 VOID = 255
 PERSON = 0  # the panoptic label that admits human and face parts
 
@@ -165,5 +167,5 @@ def layout_named(name: str | Layout) -> Layout:
     if isinstance(name, Layout):
         return name
     if not isinstance(name, str) or name not in LAYOUTS:
-        raise ValueError(f"layout: found {name!r}, expected one of {list(LAYOUTS)}")
+        raise ValueError(f"layout: found {short(name)}, expected one of {list(LAYOUTS)}")
     return LAYOUTS[name]

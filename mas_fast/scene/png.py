@@ -23,6 +23,8 @@ def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Im
     try:
         image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         with image:
+            if image.format == "EPS":  # a program, which Pillow hands to Ghostscript
+                raise ValueError("found PostScript, expected a picture")
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(

@@ -32,7 +32,10 @@ def coco_labels(categories: Iterable[Mapping] | None) -> dict[int, int]:
                     f"category {category['id']}: found {category['name']!r}, "
                     "expected the name of one of COCO's 133 panoptic classes"
                 )
-            labels[int(category["id"])] = COCO_NAMES.index(category["name"])
+            number, label = int(category["id"]), COCO_NAMES.index(category["name"])
+            if labels.setdefault(number, label) != label:
+                found = f"found {category['name']!r} and {COCO_NAMES[labels[number]]!r}"
+                raise ValueError(f"category {number}: {found}, expected one name for each id")
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"categories: expected a list of {{id, name}} ({error!r})") from error
     return labels

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from mas_fast.scene import render
 from mas_fast.scene.labels import MINI158, Layout, layout_named
-from mas_fast.scene.png import png_array
+from mas_fast.scene.png import open_image, png_array
 
 FORMAT = 1
 TEXT_KEY = "mas_fast"
@@ -108,6 +108,13 @@ class Scene:
         """uint8 [H, W, 3]: the labels in the layout's colours, nothing else."""
         return self.layout.colors[self.labels]
 
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """(class, share of the pixels), most first; void is called so."""
+        labels, counts = np.unique(self.labels, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        names = (render.label_name(self.layout, int(label)) for label in labels[order])
+        return tuple(zip(names, (counts[order] / self.labels.size).tolist(), strict=True))
+
     def render(self, scale: int = 2) -> Image.Image:
         """The scene enlarged by a whole number, with edges, names and a legend."""
         if scale < 1:
@@ -149,9 +156,34 @@ class Scene:
     ) -> Scene:
         """The inverse of to_pngs, from paths or bytes. ValueError for any other file."""
         what = "labels" if isinstance(labels, bytes) else str(labels)
-        indices, text = png_array(labels, ("P",), "labels")
+        indices, layout = read_labels(labels)
         bits, _ = png_array(edges, ("1",), "edges")
-        return _made(what, indices, bits, _layout("labels", text, what))
+        return _made(what, indices, bits, layout)
+
+
+def read_labels(file: str | os.PathLike | bytes) -> tuple[np.ndarray, Layout]:
+    """(labels uint8 [H, W], layout) of the first of to_pngs. ValueError for any other file, and for
+    one whose palette is not the layout's: an editor that writes a palette anew changes numbers."""
+    what = "labels" if isinstance(file, bytes) else str(file)
+    image = open_image(file, "labels")
+    if image.format != "PNG" or image.mode != "P":
+        raise ValueError(
+            f"{what}: found {image.format} of mode {image.mode}, expected PNG of mode P"
+        )
+    layout = _layout("labels", image.text, what)
+    indices = np.array(image)
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if not np.array_equal(palette, layout.colors):
+        used = np.unique(indices)
+        wrong = [n for n in used if n >= len(palette) or (palette[n] != layout.colors[n]).any()]
+        if wrong:
+            color = palette[wrong[0]].tolist() if wrong[0] < len(palette) else "no colour"
+            raise ValueError(
+                f"{what}: found {color} as number {wrong[0]} of the palette, expected "
+                f"{layout.colors[wrong[0]].tolist()}, {layout.name}'s: an editor has changed the "
+                "palette, and perhaps the numbers"
+            )
+    return indices, layout
 
 
 def _made(what: str, labels: np.ndarray, edges: np.ndarray, layout: Layout) -> Scene:

@@ -1,7 +1,10 @@
-"""Label PNGs of ADE20K and COCO-Stuff as COCO's 133 panoptic labels, by class name.
+"""Others' label maps as ours: which class each pixel value stands for, and which of ours that is.
 
-A class goes to the COCO class of its name ("sky" to "sky-other-merged"), else to the one that the
-tables below name, else to void. Of 30 validation photos of ADE20K, 6.1% of the pixels are void,
+    layers = ADE20K.read("ADE_val_00000001.png")
+    SPACES["cityscapes"].read("aachen_000000_000019_gtFine_labelIds.png")
+
+A class goes to the class of ours with its name ("sky" to "sky-other-merged"), else to the one that
+label_tables names, else to void. Of 30 validation photos of ADE20K, 6.1% of the pixels are void,
 2.6% because ADE20K has no class for them itself.
 
 Semantic labels do not tell two people who touch apart, nor do we: they give no instances. Connected
@@ -10,172 +13,336 @@ components would change no edge, since neighbours of one label belong to one com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from mas_fast.scene.labels import COCO_NAMES, VOID
-from mas_fast.scene.png import png_array
+from mas_fast.scene import label_tables as tables
+from mas_fast.scene.labels import (
+    COCO_IDS,
+    COCO_NAMES,
+    LIP_NAMES,
+    MAS159,
+    MINI158,
+    PERSON,
+    VOID,
+    Layout,
+)
+from mas_fast.scene.layers import Layers
+from mas_fast.scene.png import open_image
 from mas_fast.scene.readers import File
 
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.replace("\n", " ").split(","))
-
-
-def _table(text: str) -> dict[str, str]:
-    """{class: COCO class} of lines "COCO class: class, class, ..."."""
-    lines = (line.split(":") for line in text.strip().splitlines())
-    return {name: coco.strip() for coco, names in lines for name in _list(names)}
+LABELS = {name: label for label, name in enumerate(MINI158.names[:-1])}  # without the edge
+OTHER = "other"  # pixels without a class
+LOSSLESS = ("PNG", "BMP", "GIF", "TIFF")
 
 
-ADE20K_NAMES = _list(
+@dataclass(frozen=True, eq=False)
+class LabelSpace:
+    """How somebody's label maps read. about: its numbers, for people. values: the class of each
+    pixel value. targets: the class of ours (of mini158) of classes that we call differently.
+    colors: the classes of each colour, as 0xrrggbb, of its colour maps.
+
+    A map is a PNG (or BMP, GIF, TIFF): 8-bit grey, a palette, or RGB (or opaque RGBA) in the
+    space's colours.
     """
-wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person,
-earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea,
-mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion,
-base, box, column, signboard, chest of drawers, counter, sand, sink, skyscraper, fireplace,
-refrigerator, grandstand, path, stairs, runway, case, pool table, pillow, screen door, stairway,
-river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill, bench, countertop, stove,
-palm, kitchen island, computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel, light,
-truck, tower, chandelier, awning, streetlight, booth, television, airplane, dirt track, apparel,
-pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain,
-conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent,
-bag, minibike, cradle, oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle,
-lake, dishwasher, screen, blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan,
-pier, crt screen, plate, monitor, bulletin board, shower, radiator, glass, clock, flag
-"""
-)
-ADE20K_TO_COCO = _table(
-    """
-banner: flag
-boat: ship
-building-other-merged: skyscraper, tower
-cabinet-merged: wardrobe, chest of drawers, buffet
-car: van
-cardboard: box
-chair: armchair, seat, swivel chair, stool
-couch: sofa
-counter: countertop, kitchen island, bar
-cup: glass
-dirt-merged: earth, dirt track, land
-door-stuff: door, screen door
-fence-merged: railing, bannister
-grass-merged: field
-house: hovel
-light: lamp, chandelier, streetlight, sconce
-mirror-stuff: mirror
-motorcycle: minibike
-mountain-merged: hill
-oven: stove
-paper-merged: poster
-pavement-merged: sidewalk, path
-pillow: cushion
-platform: stage
-road: runway
-shelf: bookcase
-sports ball: ball
-stairs: stairway, escalator, step
-table-merged: desk, pool table, coffee table
-tree-merged: plant, palm
-tv: television, crt screen, monitor
-water-other: water, swimming pool, waterfall, lake, fountain
-window-blind: blind
-window-other: windowpane
-"""
-)
-
-COCO_STUFF_NAMES = _list(
-    """
-person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
-street sign, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
-zebra, giraffe, hat, backpack, umbrella, shoe, eye glasses, handbag, tie, suitcase, frisbee, skis,
-snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket,
-bottle, plate, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli,
-carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, mirror, dining table, window,
-desk, toilet, door, tv, laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink,
-refrigerator, blender, book, clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush,
-banner, blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet,
-ceiling-other, ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain, desk-stuff, dirt,
-door-stuff, fence, floor-marble, floor-other, floor-stone, floor-tile, floor-wood, flower, fog,
-food-other, fruit, furniture-other, grass, gravel, ground-other, hill, house, leaves, light, mat,
-metal, mirror-stuff, moss, mountain, mud, napkin, net, paper, pavement, pillow, plant-other,
-plastic, platform, playingfield, railing, railroad, river, road, rock, roof, rug, salad, sand, sea,
-shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw, structural-other, table,
-tent, textile-other, towel, tree, vegetable, wall-brick, wall-concrete, wall-other, wall-panel,
-wall-stone, wall-tile, wall-wood, water-other, waterdrops, window-blind, window-other, wood
-"""
-)
-COCO_STUFF_TO_COCO = _table(
-    """
-building-other-merged: skyscraper
-cabinet-merged: cupboard
-ceiling-merged: ceiling-other, ceiling-tile
-dirt-merged: mud, ground-other
-fence-merged: cage, railing
-floor-other-merged: floor-marble, floor-stone, floor-tile
-food-other-merged: salad, vegetable
-grass-merged: moss, straw
-mountain-merged: hill
-paper-merged: napkin
-rock-merged: stone
-rug-merged: carpet, mat
-sky-other-merged: clouds, fog
-table-merged: desk-stuff
-tree-merged: branch, bush, leaves, plant-other
-wall-other-merged: wall-concrete, wall-panel
-"""
-)
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """How somebody's label PNGs read. names: of the pixel values first, first + 1, ... other: the
-    value of pixels without a class. to_coco: the COCO class of classes that COCO calls
-    differently."""
 
     name: str
-    names: tuple[str, ...]
-    to_coco: dict[str, str]
-    first: int
-    other: int
+    about: str
+    values: Mapping[int, str]
+    targets: Mapping[str, str] = field(default_factory=dict)
+    colors: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
-    def coco(self, name: str) -> str | None:
-        """The COCO class of a class, None if it has none."""
-        names = (name, f"{name}-merged", f"{name}-other-merged", self.to_coco.get(name))
-        return next((found for found in names if found in COCO_NAMES), None)
+    def target(self, name: str) -> str | None:
+        """The class of ours of a class, None if it has none."""
+        names = (name, f"{name}-merged", f"{name}-other-merged")
+        return self.targets.get(name, next((found for found in names if found in COCO_NAMES), None))
 
     @property
     def unmapped(self) -> tuple[str, ...]:
         """The classes that become void."""
-        return tuple(name for name in self.names if self.coco(name) is None)
+        names = dict.fromkeys(self.values.values())
+        return tuple(name for name in names if self.target(name) is None)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All classes, those that only colours have too; several of one colour are one."""
+        colored = map(" or ".join, self.colors.values())
+        return tuple(dict.fromkeys([*self.values.values(), *colored]))
 
     @cached_property
     def table(self) -> np.ndarray:
-        """int16 [256]: the panoptic label of each pixel value, 255 void, -1 not allowed."""
+        """int16 [256]: the class of each pixel value, as its place in `classes`; -1 not allowed."""
         table = np.full(256, -1, np.int16)
-        table[self.other] = VOID
-        for value, name in enumerate(self.names, self.first):
-            coco = self.coco(name)
-            table[value] = VOID if coco is None else COCO_NAMES.index(coco)
+        for value, name in self.values.items():
+            table[value] = self.classes.index(name)
         return table
 
-    def read(self, png: File) -> np.ndarray:
-        """The panoptic map uint8 [H, W], 0..132 or 255, of a grey or palette PNG. ValueError names
-        values without a class."""
-        values, _ = png_array(png, ("L", "P"), f"{self.name} PNG")
-        panoptic = self.table[values]
-        if (panoptic < 0).any():
-            found = np.unique(values[panoptic < 0])[:5].tolist()
-            last = self.first + len(self.names) - 1
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """uint8: the label of ours (mini158, 255 void) of each of `classes`."""
+        found = []
+        for name in self.classes:  # of one colour: void unless they are one class of ours
+            targets = {self.target(part) for part in name.split(" or ")}
+            found.append(LABELS.get(targets.pop(), VOID) if len(targets) == 1 else VOID)
+        return np.array(found, np.uint8)
+
+    def read(self, png: File, what: str = "label map") -> Layers:
+        """The layers of a label map. ValueError names a value or colour that the space has not, and
+        where it is."""
+        labels = self.labels[self.indices(png, what)]
+        if not (self.labels[self.labels != VOID] >= len(COCO_NAMES)).any():
+            return Layers(labels)
+        human = np.where(_within(labels, MINI158.human_channels), labels - MINI158.human, 0)
+        face = np.where(_within(labels, MINI158.face_channels), labels - MINI158.face, 0)
+        parts = (labels >= len(COCO_NAMES)) & (labels != VOID)
+        panoptic = np.where(parts, np.uint8(PERSON), labels)
+        return Layers(panoptic, human=human.astype(np.uint8), face=face.astype(np.uint8))
+
+    def indices(self, png: File, what: str = "label map") -> np.ndarray:
+        """int16 [H, W]: the class of each pixel, as its place in `classes`. ValueError as read."""
+        image = open_image(png, what)
+        what = what if isinstance(png, bytes) else str(png)
+        few = image.format == "PNG" and image.mode == "L" and _png_depth(png) < 8
+        if image.format not in LOSSLESS or image.mode not in ("L", "P", "RGB", "RGBA") or few:
+            bits = " (16 bits: instances or depth?)" if image.mode.startswith("I") else ""
+            if few:
+                bits = f" of {_png_depth(png)} bits, which some read as numbers, some as shades"
             raise ValueError(
-                f"{self.name} PNG: found {found}, expected {self.first}..{last} or {self.other}"
+                f"{what}: found {image.format} of mode {image.mode}{bits}, expected a label map of "
+                f"{self.name}: an 8-bit PNG in grey or a palette, or in the colours of the space"
             )
-        return panoptic.astype(np.uint8)
+        if image.mode == "L":
+            return self._of_values(np.asarray(image), what)
+        if image.mode == "P":
+            values = np.asarray(image)
+            colors = self._of_palette(values, image.getpalette("RGB"), what)
+            return self._of_values(values, what) if colors is None else colors[values]
+        pixels = np.asarray(image).astype(np.int32)
+        if image.mode == "RGBA" and (pixels[..., 3] != 255).any():
+            raise ValueError(f"{what}: found transparent pixels, expected a label map")
+        if not self.colors:
+            raise ValueError(
+                f"{what}: found a colour map ({image.mode}), expected numbers: {self.name} is read "
+                "from 8-bit grey or palettes"
+            )
+        return self._of_colors(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], what)
+
+    def _of_values(self, values: np.ndarray, what: str) -> np.ndarray:
+        indices = self.table[values]
+        if (indices < 0).any():
+            others = fitting(values)
+            hint = f"; spaces with all of its values: {', '.join(others)}" if others else ""
+            self._refuse(values, indices < 0, what, f"{self.about}{hint}", str)
+        return indices
+
+    def _of_colors(self, colors: np.ndarray, what: str) -> np.ndarray:
+        keys, indices = self._sorted_colors
+        place = np.searchsorted(keys, colors).clip(max=len(keys) - 1)
+        wrong = keys[place] != colors
+        if wrong.any():
+            self._refuse(colors, wrong, what, f"the {len(keys)} colours of {self.name}", _rgb)
+        return indices[place]
+
+    @cached_property
+    def _sorted_colors(self) -> tuple[np.ndarray, np.ndarray]:
+        keys = sorted(self.colors)
+        names = (" or ".join(self.colors[key]) for key in keys)
+        return np.array(keys), np.array([self.classes.index(name) for name in names], np.int16)
+
+    def _of_palette(self, values: np.ndarray, palette: list[int], what: str) -> np.ndarray | None:
+        """int16 [256]: the class of each index by its colour, where the palette is the space's own
+        in another order; None where the indices are values. ValueError where it is neither."""
+        entries = np.array(palette, np.int32).reshape(-1, 3)
+        used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+        used = used[used < len(entries)]
+        if (entries[used] == used[:, None]).all():  # the greys of the numbers
+            return None
+        keys = (entries[used] << np.array([16, 8, 0])).sum(1).tolist()
+        known = [self.colors.get(key) for key in keys]
+        other = [
+            names is not None and self.values.get(value) not in names
+            for value, names in zip(used.tolist(), known, strict=True)
+        ]
+        if not any(other):
+            return None
+        if all(known):
+            table = np.full(256, -1, np.int16)
+            table[used] = [self.classes.index(" or ".join(names)) for names in known]
+            return table
+        n = other.index(True)
+        raise ValueError(
+            f"{what}: found the colour {_rgb(keys[n])} ({' or '.join(known[n])}) at index "
+            f"{used[n]} of the palette, which {self.name} calls "
+            f"{self.values.get(int(used[n]), 'nothing')}: an editor has changed the palette"
+        )
+
+    def _refuse(self, values, wrong: np.ndarray, what: str, expected: str, show) -> None:
+        found = ", ".join(show(value) for value in np.unique(values[wrong])[:5].tolist())
+        row, column = (int(where[0]) for where in np.nonzero(wrong))
+        raise ValueError(
+            f"{what}: {self.name}: found [{found}] (first at row {row}, column {column}; "
+            f"{wrong.mean():.1%} of the pixels), expected {expected}"
+        )
 
 
-ADE20K = LabelSet("ADE20K", ADE20K_NAMES, ADE20K_TO_COCO, first=1, other=0)
-# COCO-Stuff comes in two numberings: stuffthingmaps count from 0, its label list from 1.
-COCO_STUFF = LabelSet("COCO-Stuff", COCO_STUFF_NAMES, COCO_STUFF_TO_COCO, first=0, other=255)
-COCO_STUFF_IDS = LabelSet("COCO-Stuff ids", COCO_STUFF_NAMES, COCO_STUFF_TO_COCO, 1, other=0)
+def fitting(values: np.ndarray) -> list[str]:
+    """The spaces that have all of these pixel values."""
+    used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+    return [space.name for space in SPACES.values() if (space.table[used] >= 0).all()]
+
+
+def _png_depth(png: File) -> int:
+    """Bits of a channel of a PNG that was opened before."""
+    if isinstance(png, bytes):
+        return png[24]
+    with open(png, "rb") as file:
+        return file.read(25)[24]
+
+
+def _within(labels: np.ndarray, channels: slice) -> np.ndarray:
+    return (labels >= channels.start) & (labels < channels.stop)
+
+
+def _rgb(color: int) -> str:
+    return f"#{color:06x}"
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.replace("\n", " ").split(","))
+
+
+def _targets(text: str) -> dict[str, str]:
+    lines = (line.split(":") for line in text.strip().splitlines())
+    return {name: ours.strip() for ours, names in lines for name in split_names(names)}
+
+
+def _colors(names: tuple[str, ...], text: str) -> dict[int, tuple[str, ...]]:
+    colors: dict[int, tuple[str, ...]] = {}
+    for name, color in zip(names, text.split(), strict=True):
+        colors[int(color, 16)] = (*colors.get(int(color, 16), ()), name)
+    return colors
+
+
+def _numbered(names: tuple[str, ...], first: int, *other: int) -> dict[int, str]:
+    return dict(enumerate(names, first)) | dict.fromkeys(other, OTHER)
+
+
+def _ours(layout: Layout) -> LabelSpace:
+    names = dict(zip(layout.label_channels.tolist(), MINI158.names, strict=False))
+    colors = {}
+    for label, name in names.items():
+        red, green, blue = layout.colors[label].tolist()
+        colors[red << 16 | green << 8 | blue] = (name,)
+    about = f"0..{layout.edge_channel - 1} as they are numbered there, or 255 (void)"
+    own = {name: name for name in LABELS}
+    return LabelSpace(layout.name, about, names | {VOID: OTHER}, own, {0: (OTHER,)} | colors)
+
+
+_ADE, _STUFF = split_names(tables.ADE20K_NAMES), split_names(tables.COCO_STUFF_NAMES)
+_ADE_TARGETS, _STUFF_TARGETS = map(_targets, (tables.ADE20K_TARGETS, tables.COCO_STUFF_TARGETS))
+_ADE_COLORS = _colors(_ADE, tables.ADE20K_COLORS) | {0: (OTHER,)}
+_CITY, _CITY_TRAIN = map(split_names, (tables.CITYSCAPES_NAMES, tables.CITYSCAPES_TRAIN_NAMES))
+_CITY_TARGETS = _targets(tables.CITYSCAPES_TARGETS)
+_CITY_COLORS = _colors(_CITY, tables.CITYSCAPES_COLORS)
+_VOC, _CONTEXT = split_names(tables.VOC_NAMES), split_names(tables.PASCAL_CONTEXT_NAMES)
+_CAMVID, _CAMVID32 = split_names(tables.CAMVID_NAMES), split_names(tables.CAMVID32_NAMES)
+_CAMVID_TARGETS = _targets(tables.CAMVID_TARGETS)
+_CAMVID_COLORS = _colors(_CAMVID32, tables.CAMVID32_COLORS)
+_THINGS = [(number, name) for number, name in zip(COCO_IDS, COCO_NAMES, strict=True)]
+_LIP = {name: name for name in LIP_NAMES[1:]}
+_CIHP = tuple("torso-skin" if name == "jumpsuits" else name for name in LIP_NAMES)
+
+ADE20K = LabelSpace(
+    "ade20k", "1..150, or 0 (other)", _numbered(_ADE, 1, 0), _ADE_TARGETS, _ADE_COLORS
+)
+COCO_STUFF = LabelSpace(
+    "coco-stuff", "0..181 as in stuffthingmaps, or 255", _numbered(_STUFF, 0, 255), _STUFF_TARGETS
+)
+COCO_STUFF_IDS = LabelSpace(
+    "coco-stuff-ids", "1..182, or 0, 183, 255", _numbered(_STUFF, 1, 0, 183, 255), _STUFF_TARGETS
+)
+CIHP = LabelSpace("cihp", "0..19", dict(enumerate(_CIHP)), _LIP | {"torso-skin": "person"})
+SPACES = {
+    space.name: space
+    for space in (
+        _ours(MINI158),
+        _ours(MAS159),
+        LabelSpace(
+            "coco-panoptic",
+            "COCO's category ids, 1..200, or 0, 255 (void); 0..132 is mini158",
+            dict(_THINGS) | {0: OTHER, 255: OTHER},
+        ),
+        LabelSpace(
+            "coco-things",
+            "COCO's category ids, 1..91, or 0, 255 (no thing)",
+            _numbered(_STUFF[:91], 1, 0, 255),
+        ),
+        LabelSpace(
+            "coco-things-80",
+            "1..80 in the order of COCO's ids, or 0, 255 (no thing)",
+            _numbered(COCO_NAMES[:80], 1, 0, 255),
+        ),
+        COCO_STUFF,
+        COCO_STUFF_IDS,
+        ADE20K,
+        LabelSpace(
+            "ade20k-from-0",
+            "0..149, or 255 (other)",
+            _numbered(_ADE, 0, 255),
+            _ADE_TARGETS,
+            _ADE_COLORS,
+        ),
+        LabelSpace(
+            "cityscapes",
+            "labelIds, 0..33, or 255",
+            _numbered(_CITY, 0, 255),
+            _CITY_TARGETS,
+            _CITY_COLORS,
+        ),
+        LabelSpace(
+            "cityscapes-train",
+            "trainIds, 0..18, or 255",
+            _numbered(_CITY_TRAIN, 0, 255),
+            _CITY_TARGETS,
+            _CITY_COLORS,
+        ),
+        LabelSpace(
+            "voc",
+            "0..20, or 255 (border)",
+            _numbered(_VOC, 0, 255),
+            _targets(tables.VOC_TARGETS),
+            _colors(_VOC, tables.VOC_COLORS) | {int(tables.VOC_BORDER, 16): (OTHER,)},
+        ),
+        LabelSpace(
+            "pascal-context",
+            "0..59 (0 background), or 255",
+            _numbered(_CONTEXT, 0, 255),
+            _targets(tables.PASCAL_CONTEXT_TARGETS),
+        ),
+        LabelSpace(
+            "camvid",
+            "0..10 as in SegNet, or 11, 255 (void)",
+            _numbered(_CAMVID, 0, 255),
+            _CAMVID_TARGETS,
+            _CAMVID_COLORS,
+        ),
+        LabelSpace(
+            "camvid-32",
+            "0..31 in the order of their names, or 255",
+            _numbered(_CAMVID32, 0, 255),
+            _CAMVID_TARGETS,
+            _CAMVID_COLORS,
+        ),
+        LabelSpace("lip", "0..19, or 255", _numbered(LIP_NAMES, 0, 255), _LIP),
+        CIHP,
+        LabelSpace(
+            "celebamask",
+            "0..18",
+            _numbered(split_names(tables.CELEBAMASK_NAMES), 0),
+            _targets(tables.CELEBAMASK_TARGETS),
+        ),
+    )
+}

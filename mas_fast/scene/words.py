@@ -31,7 +31,7 @@ def label_named(name: str, layout: Layout | str = MINI158) -> int:
         if word + ending in names:
             return names[word + ending]
     short = {known.removesuffix(end): known for known in names for end in ENDINGS[:0:-1]}
-    synonyms = [known.coco(word) for known in (ADE20K, COCO_STUFF)]
+    synonyms = [known.target(word) for known in (ADE20K, COCO_STUFF)]
     alike = [found for found in synonyms if found]
     alike += difflib.get_close_matches(str(name), [*names, *short], n=5, cutoff=0.6)
     alike += [known for known in names if str(name) in known.split("-") + known.split()]

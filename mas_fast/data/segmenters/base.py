@@ -125,8 +125,8 @@ def check_channels(
 
     call: takes a picture of one colour the whole way to `network`, a torch module, which does not
     run. order: RGB or BGR; mean and std: three each, in that order, of values 0..255. ValueError
-    unless the middle of the first input (or of pixel_values) is (colour - mean) / std to half a
-    grey level.
+    unless the middle of the picture in the first input (or in pixel_values), which may be padded,
+    is (colour - mean) / std to half a grey level.
     """
     picture = np.empty((PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
     picture[:] = PROBE_COLOR
@@ -143,7 +143,7 @@ def check_channels(
         raise ValueError(f"{who}: the channel-order test did not reach the network")
     finally:
         hook.remove()
-    middle = values[0, :, values.shape[2] // 2, values.shape[3] // 2].float().cpu().numpy()
+    middle = _middle(values[0].float().cpu().numpy())
     color = np.array(PROBE_COLOR if order == "RGB" else PROBE_COLOR[::-1])
     found = middle * np.array(std) + np.array(mean) if middle.shape == (3,) else middle
     if found.shape != (3,) or not np.abs(found - color).max() <= 0.5:
@@ -152,6 +152,19 @@ def check_channels(
             f"{np.round(found, 1).tolist()}, expected {color.tolist()}: {order}, "
             f"normalised by mean {list(mean)} and deviation {list(std)}"
         )
+
+
+def _middle(values: np.ndarray) -> np.ndarray:
+    """Of the picture in [C, H, W]: padding, wherever it is, has the value of the last corner, as
+    the picture has where there is none."""
+    picture = (values != values[:, -1:, -1:]).any(0)
+    sizes = values.shape[1:]
+    places = [np.flatnonzero(picture.any(1 - axis)) for axis in (0, 1)]
+    row, column = (
+        int(found[0] + found[-1]) // 2 if len(found) else size // 2
+        for found, size in zip(places, sizes, strict=True)
+    )
+    return values[:, row, column]
 
 
 def check_order(who: str, order: str, mean: Sequence[float]) -> None:

@@ -10,7 +10,6 @@ pictures of one size at once: DefaultPredictor takes one, and always BGR.
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +29,11 @@ from mas_fast.data.segmenters.base import (
     segment_layers,
     with_panoptic,
 )
+from mas_fast.documents import short
+from mas_fast.pickles import array, read_pickle
 from mas_fast.scene import COCO_IDS, COCO_NAMES, Layers
 from mas_fast.scene.labels import COCO_THINGS
+from mas_fast.torch_files import read_torch
 
 INSTALL = (
     "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2 "
@@ -44,13 +46,6 @@ MODELS = (
 STUFF_OFFSETS = {"standard": 0, "separated": 79}  # from a stuff category to its label
 BANNER = 92  # the first stuff class, as COCO numbers it
 
-# What a pickle of numpy arrays needs, and all that is built.
-_ARRAYS = {
-    (package + module, name)
-    for package in ("numpy.core.", "numpy._core.")
-    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"))
-} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-_ARRAYS |= {("collections", "OrderedDict")}
 # Buffers that older versions saved and newer ones compute.
 _COMPUTED = re.compile(r"(pixel_mean|pixel_std|num_batches_tracked|cell_anchors\.\d+)$")
 
@@ -234,13 +229,16 @@ def metadata_form(name: str, metadata) -> str:
     )
 
 
-def read_config(path: str | os.PathLike) -> dict:
+MOST_BASES = 16  # files, each the _BASE_ of the one before
+
+
+def read_config(path: str | os.PathLike, above: tuple[Path, ...] = ()) -> dict:
     """The values of a YAML file of Detectron2 over those of its _BASE_; a name that is no file is
     looked up in the model zoo. Python expressions, which some training options are, are left
     out and never evaluated. ValueError for a file that is missing or broken."""
-    import yaml
+    from mas_fast.yaml_documents import PlainLoader, read_yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(PlainLoader):
         pass
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: None)
@@ -255,31 +253,27 @@ def read_config(path: str | os.PathLike) -> dict:
                 f"{path}: found no such file, nor a config of that name in the model zoo. "
                 f"Configs are in {MODELS}"
             ) from None
-    try:
-        values = yaml.load(path.read_text(), Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: found broken YAML: {error}") from error
+    values = read_yaml(path, Loader)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: found {type(values).__name__}, expected a config of Detectron2")
     base = values.pop("_BASE_", None)
-    return _over(read_config(path.parent / base) if base else {}, values)
+    if base is None:
+        return _over({}, values)
+    if not isinstance(base, str) or len(above) == MOST_BASES:
+        found = f"found {short(base)} below {len(above)} others"
+        raise ValueError(f"{path}: _BASE_: {found}, expected a file, at most {MOST_BASES} deep")
+    return _over(read_config(path.parent / base, (*above, path)), values)
 
 
 def _over(base: dict, values: dict) -> dict:
     merged = dict(base)
     for key, value in values.items():
         if isinstance(value, dict):
-            merged[key] = _over(base.get(key) or {}, value)
+            under = base.get(key)
+            merged[key] = _over(under if isinstance(under, dict) else {}, value)
         elif value is not None:
             merged[key] = value
     return merged
-
-
-class _Arrays(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in _ARRAYS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"found {module}.{name} in it, which may be code")
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, torch.Tensor]:
@@ -291,14 +285,26 @@ def read_weights(path: str | os.PathLike) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".pkl":
             with open(path, "rb") as file:
-                content = _Arrays(file, encoding="latin1").load()
+                content = read_pickle(file)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = read_torch(path)
+        if not isinstance(content, dict):
+            raise ValueError(f"found {type(content).__name__}, expected a dict with a model")
         state = content.get("model", content)
-        return {name: torch.as_tensor(value) for name, value in state.items()}
-    except Exception as error:  # broken files raise all sorts of errors
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path}: found no weights that are safe to read: {reason}") from error
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise ValueError("found a model without names, expected a dict of arrays")
+        return {name: _tensor(name, value) for name, value in state.items()}
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: found no weights that are safe to read: {error}") from error
+
+
+def _tensor(name: str, value: object) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        return value
+    values = array(value)
+    if values is None:
+        raise ValueError(f"{name[:80]}: found neither an array nor a tensor")
+    return torch.from_numpy(values)
 
 
 def _fill(model: nn.Module, state: dict[str, torch.Tensor], path: str | os.PathLike) -> None:

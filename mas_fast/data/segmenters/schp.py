@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mas_fast.data.segmenters.base import Segmenter, check_channels, check_pictures
 from mas_fast.data.segmenters.schp_network import SCHP
+from mas_fast.foreign import read_checkpoint, state_dict
 from mas_fast.scene import LIP_NAMES, PERSON, Layers
 
 SIDE = 473
@@ -176,15 +177,13 @@ def load_network(weights: str | os.PathLike) -> SCHP:
     if not path.is_file():
         raise ValueError(f"{path}: found no such weights of SCHP. They are at {SOURCE}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state = content["state_dict"]
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    except Exception as error:  # broken files raise all sorts of errors
-        reason = str(error).partition("\n")[0]
+        state = state_dict(path, read_checkpoint(path))
+    except ValueError as error:
         raise ValueError(
-            f"{path}: found no checkpoint of SCHP that is safe to read ({reason}), expected "
+            f"{error}; found no checkpoint of SCHP that is safe to read, expected "
             f"{{'state_dict': {{'module.*'}}}} from {SOURCE}"
         ) from error
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     with torch.device("meta"):
         network = SCHP(len(LIP_NAMES))
     try:

@@ -63,30 +63,37 @@ def with_landmarks(layers: Layers, landmarks: np.ndarray) -> Layers:
 
 def read_dlib(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """float64 [n, 68, 2] by the name of the picture, of an XML file as dlib's imglab writes it:
-    images with boxes with parts 00..67. ValueError for a file that is not, or a face that has not
-    all of them."""
+    images with boxes with parts 00..67. An image that comes again adds its faces. ValueError for a
+    file that is not, or a face that has not each part once."""
     content = Path(path).read_bytes()
     if b"<!DOCTYPE" in content:  # entities, which imglab has not, can blow a parser up
         raise ValueError(f"{path}: found a DOCTYPE, expected the XML of dlib's imglab")
-    faces = {}
+    faces: dict[str, list] = {}
     try:
         for image in ElementTree.fromstring(content).iter("image"):
             name = image.attrib["file"]
             check_name(name)
-            boxes = [list(box.iter("part")) for box in image.iter("box")]
-            faces[name] = _stack([dict(map(_part, parts)) for parts in boxes], name)
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+            found = faces.setdefault(name, [])
+            for box in image.iter("box"):
+                parts = list(map(_part, box.iter("part")))
+                if len(dict(parts)) < len(parts):
+                    raise ValueError(f"{name}: found a part twice, expected 0..{POINTS - 1}")
+                found.append(dict(parts))
+        return {name: _stack(found, name) for name, found in faces.items()}
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # of an encoding, too
         raise ValueError(f"{path}: not read as the XML of dlib's imglab: {error!r}") from error
-    return faces
 
 
 def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """float64 [n, 68, 2] by the name of the picture, of COCO-WholeBody's JSON: the faces of those
     people whose face_valid is true. A picture without any has [0, 68, 2]. ValueError for a file
-    that is not."""
+    that is not, and where an id is not one picture's."""
     values = parse_json(Path(path).read_bytes(), str(path), dict)
     try:
-        names = {image["id"]: image["file_name"] for image in values["images"]}
+        pairs = {(image["id"], image["file_name"]) for image in values["images"]}
+        names = dict(pairs)
+        if len(names) < len(pairs) or len(set(names.values())) < len(pairs):
+            raise ValueError("found an id of two images, or an image of two ids")
         points: dict[int, list] = {number: [] for number in names}
         for person in values["annotations"]:
             if person["face_valid"]:
@@ -95,7 +102,7 @@ def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
         for name in names.values():
             check_name(name)
         return {name: _stack(points[number], name) for number, name in names.items()}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: not read as COCO-WholeBody's JSON: {error!r}") from error
 
 

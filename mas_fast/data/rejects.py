@@ -1,0 +1,89 @@
+"""What did not come through, counted by kind.
+
+print(summary(reasons, "scenes/rejects.tsv"))
+# 12 left out: 8 no annotation, 4 damaged JPEG: scenes/rejects.tsv
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from mas_fast.data.names import printable
+
+FILE = "rejects.tsv"
+SHOWN = 8  # kinds
+LONGEST = 80  # characters of a kind
+# The kinds that have a name, in the order in which they are tried; any other reason is one without
+# its particulars. A number in front says how many files or rows the one reject stands for.
+KINDS = tuple(
+    (re.compile(pattern, re.DOTALL), kind)
+    for pattern, kind in (
+        (r"found (\d+) files that are no pictures", "files that are no pictures"),
+        (r"found (\d+) rows of files that are not there", "rows of files that are not there"),
+        (r"found faces of (\d+) pictures that are not", "annotated pictures that are not there"),
+        (r"found (\d+) pictures such as .* beside the one", "further pictures of a sample"),
+        (r"found (\d+) samples whose files do not follow", "samples of a broken tar"),
+        (r"found no annotation|found no scene|found no label map", "no annotation"),
+        (r"found a label map without a photo", "label maps without a photo"),
+        (r"found no image", "no image"),
+        (r"truncated or damaged JPEG", "damaged JPEG"),
+        (r"found data that is no image|cannot identify image", "no picture in the file"),
+        (r"found no such file|No such file or directory", "no such file"),
+        (r"found a .* picture, which is not read", "a format that is not read"),
+        (r"found the key again", "a key that comes again"),
+        (r"^broken (?:at|in) ", "a broken tar"),
+        (r"found the image id .* expected one id for each", "image ids that are not one file's"),
+        (r"found captions of .* for the id", "captions of another file"),
+        (r"found status .* expected 'success'", "not downloaded"),
+    )
+)
+
+
+def kind_of(reason: str) -> tuple[str, int]:
+    """What kind of reject it is, and for how many it stands."""
+    for pattern, kind in KINDS:
+        if found := pattern.search(reason):
+            return kind, int(found[1]) if pattern.groups else 1
+    return _general(reason), 1
+
+
+def count(reasons: Iterable[str]) -> Counter[str]:
+    """How many there are of each kind."""
+    total: Counter[str] = Counter()
+    for reason in reasons:
+        kind, number = kind_of(reason)
+        total[kind] += number
+    return total
+
+
+def summary(kinds: Counter[str], where: str | os.PathLike) -> str:
+    """In one line how many were left out, by kind, and where they are listed."""
+    parts = [f"{number} {kind}" for kind, number in kinds.most_common(SHOWN)]
+    if len(kinds) > SHOWN:
+        parts.append(f"{kinds.total() - sum(n for _, n in kinds.most_common(SHOWN))} for others")
+    return printable(f"{kinds.total()} left out: {', '.join(parts)}: {where}")
+
+
+def read(file: str | os.PathLike) -> Counter[str]:
+    """The kinds in a list of rejects, whose last column is the reason; none if there is no file."""
+    if not Path(file).is_file():
+        return Counter()
+    with open(file, encoding="utf-8", errors="replace") as lines:
+        return count(line.rstrip("\n").rpartition("\t")[2] for line in lines)
+
+
+def line(*columns: str) -> str:
+    """One of a list of rejects: columns parted by tabs, each in one line."""
+    return "\t".join(" ".join(printable(text).split()) for text in columns) + "\n"
+
+
+def _general(reason: str) -> str:
+    """A reason without what differs from sample to sample: names, paths and numbers."""
+    reason = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", reason)
+    reason = re.sub(r"\S*[/\\]\S*[^\s:]", "...", reason)
+    reason = " ".join(re.sub(r"\d[\d.]*", "N", reason).split())
+    return reason if len(reason) <= LONGEST else f"{reason[: LONGEST - 3]}..."

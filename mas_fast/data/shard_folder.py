@@ -1,0 +1,200 @@
+"""Folders of shards: how they are written, resumed and checked.
+
+A folder holds, for each shard, the shard itself and a sidecar NAME.json beside it (bytes, sha256,
+samples, and what else its maker counted), and `manifest.json` with the options of the run. A shard
+is written under another name, synced and renamed; then its sidecar is. So what has a sidecar is
+whole, and a run that was stopped makes the others. At the end the manifest lists the shards.
+
+What a folder says of itself is checked whenever it is read: names stay in it, numbers are counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mas_fast.documents import read_json, short
+from mas_fast.files import replace_file, sweep
+from mas_fast.locks import lock
+from mas_fast.streams import check_int
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+SCENES, TOKENS = "mas_fast scene shards", "mas_fast token shards"
+SUFFIXES = ("tar", "arrow", "parquet")
+ENTRY = ("file", "bytes", "sha256", "samples")  # what the manifest and a sidecar say of a shard
+SHA256 = re.compile("[0-9a-f]{64}")
+MOST = 1 << 50  # bytes, or samples
+
+
+class ShardFolder:
+    """The output of a run that makes one shard of each of its inputs.
+
+    `begin` checks or starts the folder, `commit` puts one shard and its sidecar in place, in any
+    process, and `finish` lists them in the manifest. `kind`: SCENES or TOKENS; `suffix`: of the
+    shards' names; `options`: plain values, all that the content depends on; `count`: of shards.
+    """
+
+    def __init__(self, path: str | os.PathLike, kind: str, suffix: str, options: dict, count: int):
+        self.path, self.kind, self.suffix = Path(path), kind, suffix
+        self.options, self.count = json.loads(json.dumps(options)), count
+        self._lock = None  # an open file, in the process that began the run
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_lock": None}
+
+    def shard(self, number: int) -> Path:
+        return self.path / f"{number:05}.{self.suffix}"
+
+    def sidecar(self, number: int) -> Path:
+        return self.path / f"{number:05}.json"
+
+    def begin(self) -> list[int]:
+        """The shards that are still to be made. ValueError for a folder that another run is writing
+        to, that has shards of a run with other options, or that holds something else."""
+        self._lock = lock(self.path, "wait for it, or give another folder")
+        found = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+        options = None
+        if MANIFEST in found:
+            options = read_manifest(self.path, self.kind, whole=False)["options"]
+        elif found:
+            raise ValueError(f"{self.path}: found {found[0]!r}, expected a folder that is empty")
+        if found not in ([], [MANIFEST]):
+            self._check(options)
+        elif options != self.options:  # of a run, if any, that failed before its first shard
+            self._write_manifest()
+        sweep(self.path)
+        return [number for number in range(self.count) if not self._has(number)]
+
+    def commit(self, number: int, write: Callable[[Path], Mapping]) -> None:
+        """Have `write` fill the file of shard `number`; the facts that it returns, at least
+        "samples", go to the sidecar."""
+        file, values = self.shard(number), {}
+
+        def measured(temporary: Path) -> None:
+            facts = write(temporary)
+            size = temporary.stat().st_size
+            values.update(file=file.name, bytes=size, sha256=sha256(temporary), **facts)
+
+        replace_file(file, measured)
+        write_json(self.sidecar(number), values)
+
+    def finish(self) -> dict:
+        """Write the manifest with its list of shards, and return it; ValueError if one is not
+        there."""
+        missing = [number for number in range(self.count) if not self._has(number)]
+        if missing:
+            name = self.shard(missing[0]).name
+            raise ValueError(f"{self.path}: found no {name} of the size in its sidecar")
+        sweep(self.path)  # what killed workers were writing
+        sidecars = map(self.read_sidecar, range(self.count))
+        return self._write_manifest([{name: car[name] for name in ENTRY} for car in sidecars])
+
+    def read_sidecar(self, number: int) -> dict:
+        return read_sidecar(self.sidecar(number), self.kind)
+
+    def _has(self, number: int) -> bool:
+        shard, sidecar = self.shard(number), self.sidecar(number)
+        if not (shard.is_file() and sidecar.is_file()):
+            return False
+        try:
+            values = read_sidecar(sidecar, self.kind)
+            return (values["file"], values["bytes"]) == (shard.name, shard.stat().st_size)
+        except ValueError:  # a damaged sidecar: its shard is made again
+            return False
+
+    def _check(self, found: dict) -> None:
+        for name in sorted({*found, *self.options}):
+            if (old := found.get(name)) != (new := self.options.get(name)):
+                raise ValueError(
+                    f"{self.path}: found shards made with {name} = {_short(old)}, now it is "
+                    f"{_short(new)}: give the same options, or another folder"
+                )
+
+    def _write_manifest(self, shards: list[dict] | None = None) -> dict:
+        values = {"kind": self.kind, "format": FORMAT, "options": self.options, "shards": shards}
+        write_json(self.path / MANIFEST, values)
+        return values
+
+
+def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dict:
+    """The manifest of a folder: {"kind", "format", "options", "shards"}. ValueError if it is none
+    of this kind, or, where a `whole` one is asked for, its run has not come to its end."""
+    file = Path(path) / MANIFEST
+    if not file.is_file():
+        raise ValueError(f"{path}: found no {MANIFEST}, expected a folder of {kind}")
+    values = read_json(file)
+    found = values.get("kind"), values.get("format")
+    if found != (kind, FORMAT) or not isinstance(values.get("options"), dict):
+        is_kind = f"found {short(found[0])}, format {short(found[1])}"
+        raise ValueError(f"{file}: {is_kind}, expected {kind!r}, format {FORMAT}")
+    shards = values.get("shards")
+    if whole and shards is None:
+        raise ValueError(
+            f"{path}: found a run that has not come to its end; the command that began it goes on"
+        )
+    if not isinstance(shards, list | None):
+        raise ValueError(f"{file}: shards: found {type(shards).__name__}, expected a list")
+    for number, shard in enumerate(shards or ()):
+        _check_entry(f"{file}: shard {number}", f"{number:05}", shard)
+    return {**values, "shards": shards}
+
+
+def read_sidecar(file: Path, kind: str) -> dict:
+    """What a sidecar says of its shard: {"file", "bytes", "sha256", "samples"} and what its maker
+    counted; of scenes "statistics" and "rejects", a list of [key, reason]. ValueError for what is
+    no such sidecar."""
+    values = read_json(file)
+    _check_entry(str(file), file.stem, values)
+    if kind != SCENES:
+        return values
+    if missing := {"statistics", "rejects"} - set(values):
+        raise ValueError(f"{file}: found no {sorted(missing)}, expected those of a scene shard")
+    rejects = values["rejects"]
+    if not isinstance(rejects, list):
+        raise ValueError(f"{file}: rejects: found {short(rejects)}, expected a list")
+    for reject in rejects:
+        pair = isinstance(reject, list) and len(reject) == 2
+        if not pair or not all(isinstance(text, str) for text in reject):
+            raise ValueError(f"{file}: rejects: found {short(reject)}, expected [key, reason]")
+    return values
+
+
+def _check_entry(where: str, stem: str, values: object) -> None:
+    """ValueError unless it is of the shard that is called `stem`, in this folder."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: found {short(values)}, expected an object")
+    if missing := [key for key in ENTRY if key not in values]:
+        raise ValueError(f"{where}: found the keys {short(list(values))}, missing {missing}")
+    names = [f"{stem}.{suffix}" for suffix in SUFFIXES]
+    if values["file"] not in names:
+        expected = f"expected {' or '.join(names)}"
+        raise ValueError(f"{where}: file: found {short(values['file'])}, {expected}")
+    for name in ("bytes", "samples"):
+        check_int(f"{where}: {name}", values[name], 0, MOST)
+    digits = values["sha256"]
+    if not isinstance(digits, str) or not SHA256.fullmatch(digits):
+        found = f"found {short(digits)}"
+        raise ValueError(f"{where}: sha256: {found}, expected 64 hexadecimal digits")
+
+
+def sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_json(file: Path, values: object) -> None:
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
