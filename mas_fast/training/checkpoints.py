@@ -3,144 +3,240 @@
 A checkpoint is a folder step-00000500/ with the tensors, each process having written its own share,
 and values.json with the plain values. It is filled under another name, synced and renamed. So a
 process that is killed leaves the checkpoint before, and another number of processes, or another way
-to share the weights between them, can continue from it.
+to share the weights between them, can continue from it. What was damaged later, on the disk or in a
+copy, is found before anything is read into a model: every byte of the tensors has a checksum.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
-import pickle
+import re
 import shutil
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
-from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.tensor import DTensor
 
+from mas_fast.training import distcp
+from mas_fast.training.parallel import first, gather
+
 VALUES = "values.json"
+NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
+LARGEST = 1 << 26  # bytes of the plain values
+# What opening says of a file that is not there, or is a link to itself or a socket.
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 class Checkpoints:
-    """The folders step-00000500, step-00001000, ... of `folder`, of which the last `keep` stay.
-    `save` and `read` are for all processes at once."""
+    """The folders step-00000500, step-00001000, ... of `folder`, of which the last `keep` stay;
+    other names in it are left alone. `save`, `newest` and `read` are for all processes at once."""
 
     def __init__(self, folder: str | os.PathLike, keep: int) -> None:
         self.folder, self.keep = Path(folder), keep
 
     def all(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self.folder.glob("step-*"), key=lambda path: int(path.name[5:]))
+        """Oldest first, whatever is in them."""
+        found = [path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name)]
+        return sorted(found, key=_step)
 
     def latest(self) -> Path | None:
         return next(reversed(self.all()), None)
 
+    def newest(
+        self, check: Callable[[dict], None] = lambda values: None
+    ) -> tuple[Path, dict] | None:
+        """The newest checkpoint that is whole, with its values; None where there is none at all.
+
+        check: raises ValueError or KeyError for values that are not as they should be. Damaged ones
+        are said on stderr and renamed to *.damaged, so that they count no more. ValueError where
+        all are damaged: a run does not begin anew in their place."""
+        bad: dict[Path, str] = {}
+        for path in reversed(first(self.all)):
+            reasons = [reason for reason in gather(_damage(path, check)) if reason]
+            if reasons:
+                bad[path] = reasons[0]
+                continue
+            first(partial(self._set_aside, bad, path))
+            return path, self.values(path)
+        if bad:
+            found = "; ".join(f"{path.name}: {reason}" for path, reason in bad.items())
+            raise ValueError(
+                f"{self.folder}: found {len(bad)} damaged checkpoints and no whole one ({found}); "
+                "copy them here again, or remove them to begin anew"
+            )
+        return None
+
+    def sweep(self) -> None:
+        """Remove those beyond the last `keep`, and what a killed process left half-written."""
+        for scrap in self.folder.glob(".step-*.tmp"):
+            shutil.rmtree(scrap)
+        for old in self.all()[: -self.keep]:
+            scrap = old.with_name(f".{old.name}.tmp")  # so that no half of it has its name
+            os.rename(old, scrap)
+            shutil.rmtree(scrap)
+
     def save(self, step: int, values: dict, tensors: dict[str, Tensor]) -> None:
-        """Write the checkpoint of `step`, then remove those beyond the last `keep` and what a
-        killed process left half-written. values: for JSON. Of tensors that are not shared out, the
-        first process' are written: a buffer can differ elsewhere. OSError for a disk that is
-        full."""
-        final, first = self.folder / f"step-{step:08d}", not _group() or dist.get_rank() == 0
+        """Write the checkpoint of `step`, then sweep. values: for JSON. Of tensors that are not
+        shared out, the first process' are written: a buffer can differ elsewhere. OSError with what
+        the disk said; then, as for Ctrl-C, the checkpoint before is unharmed."""
+        final = self.folder / f"step-{step:08d}"
         temporary = final.with_name(f".{final.name}.tmp")
-        if first:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for scrap in self.folder.glob(".step-*.tmp"):
-                shutil.rmtree(scrap)
-        else:
-            tensors = {name: t for name, t in tensors.items() if isinstance(t, DTensor)}
-        _wait()
-        writer = dcp.FileSystemWriter(temporary, sync_files=True)
+        main, needed = not _group() or dist.get_rank() == 0, _bytes(tensors)
         try:
-            with _quiet():
-                dcp.save(tensors, storage_writer=writer, no_dist=not _group())
-        except dcp.CheckpointException as error:  # of torch; it is no Exception
-            raise OSError(f"{final}: not written ({_last_line(error)})") from error
-        if first:
-            with open(temporary / VALUES, "w", encoding="utf-8") as file:
-                json.dump({"step": step, **values}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            _sync(temporary)
-            os.rename(temporary, final)
-            _sync(self.folder)
-            for old in self.all()[: -self.keep]:
-                scrap = old.with_name(f".{old.name}.tmp")  # so that no half of it has its name
-                os.rename(old, scrap)
-                shutil.rmtree(scrap)
-        _wait()
+            first(self._begin)
+            if not main:
+                tensors = {name: t for name, t in tensors.items() if isinstance(t, DTensor)}
+            # By name: those of an optimizer that was filled from a checkpoint have another order.
+            _write(temporary, dict(sorted(tensors.items())))
+            first(lambda: self._finish(temporary, final, {"step": step, **values}))
+        except BaseException as error:
+            if main:
+                shutil.rmtree(temporary, ignore_errors=True)  # a full disk gets its room back
+            if isinstance(error, OSError):
+                raise _not_written(final, error, needed) from error
+            raise
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for scrap in self.folder.glob(".step-*.tmp"):
+            shutil.rmtree(scrap)
+
+    def _finish(self, temporary: Path, final: Path, values: dict) -> None:
+        index = hashlib.sha256((temporary / distcp.INDEX).read_bytes()).hexdigest()
+        with open(temporary / VALUES, "w", encoding="utf-8") as file:
+            json.dump({**values, "index": index}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(temporary)
+        os.rename(temporary, final)
+        _sync(self.folder)
+        self.sweep()
 
     def values(self, path: Path) -> dict:
         """The plain values, and "step". ValueError for a checkpoint that is damaged."""
         try:
-            found = json.loads((path / VALUES).read_bytes())
-            if type(found["step"]) is not int:
-                raise ValueError(f"step: found {found['step']!r}")
-            return found
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return _values(path)
+        except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
     def names(self, path: Path) -> list[str]:
         """Of the tensors. ValueError for a checkpoint that is damaged."""
         try:
-            return list(_Reader(path).read_metadata().state_dict_metadata)
-        except (OSError, EOFError, pickle.UnpicklingError, AttributeError) as error:
+            return list(distcp.read_index(path).state_dict_metadata)
+        except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
     def read(self, path: Path, tensors: dict[str, Tensor]) -> None:
-        """Fill the tensors in place. ValueError where one is not in it or has another shape, and
-        for a checkpoint that is damaged."""
+        """Fill the tensors in place. ValueError where one is not in it or has another shape or
+        dtype, and for a checkpoint that is damaged."""
+        self.names(path)  # of an index that is damaged, torch logs a traceback before it says so
         try:
             with _quiet():
-                dcp.load(tensors, storage_reader=_Reader(path), no_dist=not _group())
-        except (Exception, dcp.CheckpointException) as error:  # the latter is none of the former
-            raise _damaged(path, error) from error
+                dcp.load(tensors, storage_reader=distcp.Reader(path), no_dist=not _group())
+        except dcp.CheckpointException as error:  # of torch; it is no Exception
+            cause = _cause(error)
+            if not isinstance(cause, Exception) or isinstance(cause, MemoryError):
+                raise cause from error
+            raise ValueError(
+                f"{path}: found other tensors than this model's, or damaged ones "
+                f"({_last_line(cause)})"
+            ) from error
+
+    def _set_aside(self, bad: dict[Path, str], whole: Path) -> None:
+        for path, reason in bad.items():
+            aside, n = path.with_name(f"{path.name}.damaged"), 1
+            while os.path.lexists(aside):
+                aside, n = path.with_name(f"{path.name}.damaged-{n + 1}"), n + 1
+            os.rename(path, aside)
+            print(f"{path}: damaged ({reason}), now {aside.name}", file=sys.stderr)
+        if bad:
+            print(f"{whole}: continued from this one", file=sys.stderr)
 
 
-class _Reader(dcp.FileSystemReader):
-    """Reads the index of the files, which torch pickles, without running code."""
+def _damage(path: Path, check: Callable[[dict], None]) -> str | None:
+    """Why a checkpoint cannot be used; each process looks at its share of the tensors."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if _group() else (0, 1)
+    try:
+        check(_values(path))
+        distcp.check_pieces(path, slice(rank, None, world))
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        return f"{Path(error.filename).name}: {error.strerror}"
+    except KeyError as error:
+        return f"{VALUES}: found no {error}"
+    except ValueError as error:
+        return _last_line(error)
+    return None
 
-    def read_metadata(self, *args, **kwargs) -> Metadata:
-        with open(Path(self.path) / ".metadata", "rb") as file:
-            metadata = _Metadata(file).load()
-        metadata.storage_meta.load_id = self.load_id
-        return metadata
+
+def _values(path: Path) -> dict:
+    """ValueError, besides OSError, for what `save` did not write."""
+    with distcp.open_plain(path / VALUES) as file:
+        content = file.read(LARGEST + 1)
+    try:
+        if len(content) > LARGEST:
+            raise ValueError(f"found more than {LARGEST} bytes")
+        found = json.loads(content)
+        step = found.get("step") if isinstance(found, dict) else None
+        if type(step) is not int or path.name != f"step-{step:08d}":
+            raise ValueError(f"step: found {str(step)[:40]}, expected that of {path.name}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{VALUES}: {_last_line(error)}") from error
+    index = found.pop("index", None)  # of checkpoints of before there is none
+    with distcp.open_plain(path / distcp.INDEX) as file:
+        if index not in (None, hashlib.sha256(file.read(distcp.LARGEST)).hexdigest()):
+            raise ValueError(f"{distcp.INDEX}: found another checksum than {VALUES} has")
+    return found
 
 
-class _Metadata(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        torch_value = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if torch_value or module in (
-            "torch.distributed.checkpoint.metadata",
-            "torch.distributed.checkpoint.filesystem",
-        ):
-            return super().find_class(module, name)
-        if (module, name) in (
-            ("torch", "Size"),
-            ("torch.serialization", "_get_layout"),
-            ("pathlib", "PosixPath"),
-            ("pathlib", "WindowsPath"),
-            ("pathlib._local", "PosixPath"),  # its name in Python 3.13
-            ("pathlib._local", "WindowsPath"),
-        ):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"found {module}.{name} in it, which may be code")
+def _write(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """By all processes. What happens in one is raised in all, as itself."""
+    try:
+        with _quiet():
+            dcp.save(tensors, storage_writer=distcp.Writer(folder), no_dist=not _group())
+    except dcp.CheckpointException as error:
+        raise _cause(error) from error
+
+
+def _cause(error: dcp.CheckpointException) -> BaseException:
+    """What went wrong, in whichever process: Ctrl-C before anything else."""
+    causes = [cause for cause, _ in error.failures.values()]
+    return next((c for c in causes if not isinstance(c, Exception)), causes[0])
+
+
+def _not_written(final: Path, error: OSError, needed: int) -> OSError:
+    text = f"{final}: not written: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = shutil.disk_usage(final.parent).free
+        text += f" ({needed} bytes needed, {free} free); make room, and the same command continues"
+    return OSError(error.errno, text) if error.errno else OSError(text)
+
+
+def _bytes(tensors: dict[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _damaged(path: Path, error: BaseException) -> ValueError:
-    return ValueError(
-        f"{path}: found a damaged checkpoint ({_last_line(error)}); remove it to continue from the "
-        "one before"
-    )
+    return ValueError(f"{path}: found a damaged checkpoint ({_last_line(error)})")
 
 
 def _last_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
 
 
 @contextlib.contextmanager
@@ -153,11 +249,6 @@ def _quiet() -> Iterator[None]:
 
 def _group() -> bool:
     return dist.is_available() and dist.is_initialized()
-
-
-def _wait() -> None:
-    if _group():
-        dist.barrier()
 
 
 def _sync(folder: Path) -> None:

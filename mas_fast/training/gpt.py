@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mas_fast.bundle import (
     BPE_FILE,
+    GPT_FILE,
     VQ_INPUTS,
     Stored,
     load_bpe,
@@ -36,7 +37,7 @@ from mas_fast.gpt import GPT
 from mas_fast.streams import Streams
 from mas_fast.training.muon import MuonAdamW
 from mas_fast.training.parallel import parallelize
-from mas_fast.training.settings import Settings, check
+from mas_fast.training.settings import Settings, check, check_positive
 from mas_fast.training.sheets import Sheets
 from mas_fast.training.speed import peak_flops
 from mas_fast.training.tokens import Sequences, spread
@@ -108,17 +109,24 @@ class GPTSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("lr", "sheet_every", "measure"):
-            check(name, getattr(self, name), 1e-12)
-        check("picture_every", self.picture_every, 1)
+        check_positive("lr", self.lr)
+        for name in ("sheet_every", "measure", "picture_every"):
+            check(name, getattr(self, name), 1)
         for name in ("caption_drop", "bpe_dropout", "unseen"):
             check(name, getattr(self, name), 0, 1)
         for beta in self.betas:
             check("betas", beta, 0, 1)
         check("decay", self.decay, 0)
-        for name in ("samples", "drop_at", "caption_drop_last", "peak_tflops"):
+        for name in ("samples", "drop_at", "caption_drop_last"):
             if getattr(self, name) is not None:
-                check(name, getattr(self, name), 1e-12)
+                check(name, getattr(self, name), 1)
+        if self.peak_tflops is not None:
+            check_positive("peak_tflops", self.peak_tflops)
+
+    def made_from(self) -> dict[str, Path | None]:
+        start = self.start and Path(self.start) / GPT_FILE
+        retold = self.bundle if self.bpe_dropout else None
+        return {"data": self.data, "start": start, "bundle": retold and Path(retold) / BPE_FILE}
 
     def config(self, streams: Streams | None = None) -> GPTConfig:
         """The model's config over `streams`, by default the preset's own. ValueError for an unknown
@@ -241,6 +249,10 @@ def train(settings: GPTSettings) -> Path:
     that the GPT was saved to. ValueError for settings, data or losses that are unfit."""
     if settings.data is None:
         raise ValueError("data: found nothing, expected a folder of token shards (--data FOLDER)")
+    output = settings.output or settings.folder / "bundle"
+    if settings.start is not None and output.resolve() == settings.start.resolve():
+        found = f"found the bundle {output}, which `start` reads"
+        raise ValueError(f"output: {found}, expected another: it would be replaced")
     tokens = TokenShards(settings.data)
     config = settings.config(tokens.streams)
     bpe = None
@@ -251,7 +263,6 @@ def train(settings: GPTSettings) -> Path:
     )
     still = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
-    output = settings.output or settings.folder / "bundle"
     sheets = None
     if trainer.rank == 0 and settings.bundle is not None:
         sheets = Sheets(settings.bundle, still, trainer.device)

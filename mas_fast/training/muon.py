@@ -11,6 +11,7 @@ one learning rate and one decay serve both.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
@@ -30,14 +31,33 @@ class MuonAdamW(Optimizer):
         decay: float,
     ) -> None:
         matrices, rest = list(matrices), list(rest)
-        super().__init__([{"params": matrices}, {"params": rest}], {"lr": lr, "fused": True})
-        self.both = (
+        defaults = {"lr": lr, "fused": True}
+        super().__init__([{"params": matrices}, {"params": rest}], defaults)
+        both = (
             Muon(matrices, lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
             AdamW(rest, lr, betas=betas, weight_decay=0.0, fused=True),
         )
-        self.param_groups = [group for one in self.both for group in one.param_groups]
-        for one in self.both:
-            one.state = self.state
+        self.param_groups = [group for one in both for group in one.param_groups]
+        self._share()
+
+    def _share(self) -> None:
+        """Two optimizers that step by the groups and the state of this one, and have none of their
+        own."""
+        matrices, rest = self.param_groups
+        self.both = Muon(matrices["params"]), AdamW(rest["params"], fused=True)
+        for one, group in zip(self.both, self.param_groups, strict=True):
+            one.param_groups, one.state = [group], self.state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Also of `load_state_dict`: groups and state are other objects afterwards."""
+        super().__setstate__(state)
+        self._share()
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """ValueError: the two sets are given at once."""
+        if hasattr(self, "both"):
+            raise ValueError("param_group: found a third one, expected two, matrices and the rest")
+        super().add_param_group(param_group)
 
     def step(self, closure: None = None) -> None:
         """Update both sets."""

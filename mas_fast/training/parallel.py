@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -93,3 +93,20 @@ def gather(value: object) -> list:
     found: list = [None] * dist.get_world_size()
     dist.all_gather_object(found, value)
     return found
+
+
+def first(call: Callable[[], object]) -> object:
+    """What `call` gives in the first process, in all of them; so too the ValueError or OSError that
+    it raises there."""
+    if not dist.is_initialized():
+        return call()
+    result = error = None
+    if dist.get_rank() == 0:
+        try:
+            result = call()
+        except (ValueError, OSError) as raised:
+            error = raised
+    result, error = gather((result, error))[0]
+    if error is not None:
+        raise error
+    return result

@@ -34,6 +34,7 @@ from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.story import story
 from mas_fast.files import replace_file
 from mas_fast.gpt import GPT
+from mas_fast.locks import lock
 from mas_fast.streams import Stream, Streams
 from mas_fast.training import gpt, vq
 from mas_fast.training.checkpoints import Checkpoints
@@ -107,7 +108,10 @@ class AllSettings:
         values = dict(getattr(self, name))
         paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
         words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
-        return read(kind, find(self.folder_of(name).name, values["config"]), words)
+        try:
+            return read(kind, find(self.folder_of(name).name, values["config"]), words)
+        except ValueError as error:  # of the stage's part of the file, or of --STAGE.KEY
+            raise ValueError(f"{name}: {error}") from error
 
     def segs(self) -> tuple[vq.SegSettings, vq.SegSettings]:
         """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
@@ -211,7 +215,13 @@ def stages(s: AllSettings) -> list[Stage]:
 
 def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
     """Run what is left of all stages and return the bundle. `say` gets the plan, and before each
-    stage the time that is left, by the speed measured at the start."""
+    stage the time that is left, by the speed measured at the start. ValueError for a folder that
+    another run is writing to."""
+    with lock(s.folder, "wait for it, or give another folder (--folder)"):
+        return _run(s, say)
+
+
+def _run(s: AllSettings, say: Callable[[str], object]) -> Path:
     all_stages = stages(s)
     left = {stage.name: (1 - stage.done()) for stage in all_stages}
     seconds = {x.name: x.seconds() * left[x.name] if left[x.name] else 0.0 for x in all_stages}

@@ -24,11 +24,12 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.faithfulness import class_map
 from mas_fast.files import replace_file
+from mas_fast.locks import lock
+from mas_fast.progress import progress_bar
 from mas_fast.scene.labels import COCO_NAMES
 
 FILE, ENTRY = "segmenter.safetensors", "mas_fast"
@@ -107,15 +108,15 @@ def load_segmenter(
 ) -> Segmenter:
     """The segmenter of that recipe: what `folder` holds, if it was made by it of stories that look
     as they do now; else it is trained and written there. ValueError for a file that is no
-    segmenter's."""
+    segmenter's, and for a folder where another process is training one."""
     recipe, file = recipe or Recipe(), Path(folder) / FILE
     entry = _entry(recipe)
     weights = _read(file, entry)
     if weights is None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        made = train(recipe, progress=progress).state_dict()
-        weights = {name: value.contiguous() for name, value in made.items()}
-        replace_file(file, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
+        with lock(file.parent, "wait until it has trained the segmenter there"):
+            made = train(recipe, progress=progress).state_dict()
+            weights = {name: value.contiguous() for name, value in made.items()}
+            replace_file(file, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
     try:
         model = Segmenter(weights["classes"].tolist())
         model.load_state_dict(weights)
@@ -161,9 +162,7 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.lr, total_steps=recipe.steps + 1, pct_start=0.15
     )
-    for step in tqdm(
-        range(recipe.steps), "segmenter", unit="step", disable=not progress, dynamic_ncols=True
-    ):
+    for step in progress_bar(range(recipe.steps), desc="segmenter", unit="step", show=progress):
         pictures, labels = _batch(source, step * recipe.batch, recipe.batch)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(pictures).permute(0, 2, 3, 1)  # contiguous: channels are last

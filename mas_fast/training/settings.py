@@ -20,7 +20,8 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-import yaml
+from mas_fast.documents import DEPTH, short
+from mas_fast.yaml_documents import parse_yaml, read_yaml
 
 T = TypeVar("T")
 
@@ -33,14 +34,15 @@ class Settings:
     of the gradients. warmup: steps in which the learning rate rises from 0; it ends at lr_end times
     its base, along half a cosine. average: decay of the averaged weights. spike: a loss above this
     many times the largest of the last 100 is bad, as is one that is not finite. skips: bad steps
-    that are left out before one ends the run. keep: checkpoints that are kept. ValueError for a
-    value outside its range.
+    that are left out before one ends the run. keep: checkpoints that are kept. verify: read all
+    that the run is made from, to see whether it changed; else sizes, times and, where those differ,
+    some bytes tell, see data.digest. ValueError for a value outside its range.
     """
 
     # What may differ between a run and its continuation: it does not change what a step learns.
     FREE: ClassVar[frozenset[str]] = frozenset(
         ("folder", "log_every", "checkpoint_every", "keep", "workers", "spike", "skips")
-        + ("accumulate",)
+        + ("accumulate", "verify")
     )
 
     folder: Path
@@ -59,6 +61,7 @@ class Settings:
     checkpoint_every: int = 500
     keep: int = 2
     workers: int = 0
+    verify: bool = False
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every", "keep"):
@@ -66,12 +69,17 @@ class Settings:
         for name in ("seed", "warmup", "workers", "lr_end", "skips"):
             check(name, getattr(self, name), 0)
         check("average", self.average, 0, 1)
-        check("clip", self.clip, 1e-9)
+        check_positive("clip", self.clip)
         check("spike", self.spike, 1)
 
     def free(self) -> set[str]:
         """FREE; and, as a constant learning rate lets a finished run be prolonged, then `steps`."""
         return self.FREE | ({"steps"} if self.lr_end == 1 else set())
+
+    def made_from(self) -> dict[str, Path | None]:
+        """What a run must find unchanged to be continued, wherever it lies then: files or folders,
+        None for none, by the setting that leads there, or SETTING/MORE where it leads to two."""
+        return {}
 
     def rate(self, step: int) -> float:
         """What the learning rates are multiplied by at `step`, counted from 0."""
@@ -79,6 +87,12 @@ class Settings:
             return (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr_end + (1 - self.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def check_positive(name: str, value: float) -> None:
+    """ValueError, naming the value, unless it is above 0."""
+    if not value > 0:
+        raise ValueError(f"{name}: found {value}, expected a value > 0")
 
 
 def check(name: str, value: float, low: float, high: float = math.inf) -> None:
@@ -92,14 +106,20 @@ def check(name: str, value: float, low: float, high: float = math.inf) -> None:
 FOLDERS = [Path(__file__).resolve().parents[up] / "configs" for up in (2, 1)]
 
 
+def configs(kind: str) -> dict[str, Path]:
+    """The files that configs/ has for a `kind` of training, by their names."""
+    known = {}
+    for folder in FOLDERS:
+        known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
+    return known
+
+
 def find(kind: str, name: str | os.PathLike) -> Path:
     """The YAML file at the path `name`, or else the one called `kind`-`name` in configs/.
     ValueError, with the names that there are, where it is neither."""
     if Path(name).is_file():
         return Path(name)
-    known = {}
-    for folder in FOLDERS:
-        known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
+    known = configs(kind)
     if str(name) not in known:
         raise ValueError(f"{name}: found no such file, expected one or a name of {list(known)}")
     return known[str(name)]
@@ -111,15 +131,33 @@ def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str]
     value is YAML too. ValueError for an unknown key, a wrong type or a missing value."""
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ValueError(f"{file}: not a readable YAML file: {error}") from error
+        values = read_yaml(file)
+        values = {} if values is None else values
         if not isinstance(values, dict):
             raise ValueError(f"{file}: found {type(values).__name__}, expected `key: value` lines")
-    for key, value in _overrides(overrides):
+    where = str(file) if file is not None else "settings"
+    typed, names = _overrides(overrides), sorted(field.name for field in fields(kind))
+    for key, value in typed:
+        if key.split(".")[0] not in names:
+            expected = ["--" + name.replace("_", "-") for name in names]
+            raise ValueError(f"{_option(key)}: found no such setting, expected one of {expected}")
         _put(values, key, value)
-    return build(kind, values, str(file) if file is not None else "settings")
+    try:
+        return build(kind, values, where)
+    except ValueError as error:  # about what was typed, and not about the file
+        for key, _ in typed:
+            top = key.split(".")[0]
+            for name in (key.replace(".", ": "), top):
+                rest = str(error).removeprefix(f"{where}: {name}")
+                if rest != str(error) and rest[:1] in (":", "["):
+                    option = _option(key if name != top else top)
+                    raise ValueError(f"{option}{rest}") from error
+        raise
+
+
+def _option(key: str) -> str:
+    """As it is typed."""
+    return "--" + key.replace("_", "-")
 
 
 def build(kind: type[T], values: Mapping, where: str) -> T:
@@ -127,14 +165,16 @@ def build(kind: type[T], values: Mapping, where: str) -> T:
     hints = typing.get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     if unknown := [key for key in values if key not in names]:
-        raise ValueError(f"{where}: found the unknown keys {unknown}, expected {sorted(names)}")
+        found = f"found the unknown keys {short(unknown)}"
+        raise ValueError(f"{where}: {found}, expected {sorted(names)}")
     required = [
         field.name
         for field in fields(kind)
         if field.default is MISSING and field.default_factory is MISSING
     ]
     if missing := [name for name in required if name not in values]:
-        raise ValueError(f"{where}: the keys {missing} are missing")
+        typed = " ".join(f"{_option(name)} ..." for name in missing)
+        raise ValueError(f"{where}: the keys {missing} are missing; as options: {typed}")
     converted = {
         key: _convert(f"{where}: {key}", hints[key], value) for key, value in values.items()
     }
@@ -168,19 +208,20 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
             if not rest:
                 raise ValueError(f"found no value after {name}, expected `{name} value`")
             value = rest.pop(0)
-        try:
-            found.append((name[2:].replace("-", "_"), yaml.safe_load(value)))
-        except yaml.YAMLError as error:
-            raise ValueError(f"{name}: found {value!r}, which is not YAML") from error
+        found.append((name[2:].replace("-", "_"), parse_yaml(value, name)))
     return found
 
 
 def _put(values: dict, key: str, value: Any) -> None:
     *path, last = key.split(".")
+    if len(path) >= DEPTH:
+        raise ValueError(f"{_option(key[:40])}...: found values nested deeper than {DEPTH}")
     for name in path:
-        values = values.setdefault(name, {})
-        if not isinstance(values, dict):
-            raise ValueError(f"--{key}: {name} is {values!r}, not a mapping")
+        inner = values.get(name, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{_option(key)}: {name} is {short(inner)}, not a mapping")
+        values[name] = dict(inner)  # an alias (*a) of the file leads to the same one
+        values = values[name]
     values[last] = value
 
 
@@ -194,7 +235,7 @@ def _convert(where: str, kind: Any, value: Any) -> Any:
         return _convert(where, kind, value)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{where}: found {value!r}, expected one of {list(arguments)}")
+            raise ValueError(f"{where}: found {short(value)}, expected one of {list(arguments)}")
         return value
     if is_dataclass(kind) and isinstance(value, Mapping):
         return build(kind, value, where)
@@ -206,11 +247,11 @@ def _convert(where: str, kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-4, without a dot, as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif origin is dict and isinstance(value, dict):
         return value
     elif origin is None and type(value) is kind:
         return value
     name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise ValueError(f"{where}: found {value!r}, expected {name}")
+    raise ValueError(f"{where}: found {short(value)}, expected {name}")

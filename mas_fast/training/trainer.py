@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -29,12 +30,16 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
+from mas_fast.locks import lock
+from mas_fast.outputs import check_apart
+from mas_fast.progress import progress_bar
 from mas_fast.training.averages import Average
 from mas_fast.training.checkpoints import Checkpoints
+from mas_fast.training.interrupts import interruptible
 from mas_fast.training.order import Order
-from mas_fast.training.parallel import accumulating, gather, parallelize, place
+from mas_fast.training.origin import check_values, origin
+from mas_fast.training.parallel import accumulating, first, gather, parallelize, place
 from mas_fast.training.records import Records
 from mas_fast.training.settings import Settings, plain
 
@@ -74,6 +79,10 @@ class Trainer:
     the last one, with the number of steps done; named scalars that it returns on the first one are
     logged. wrap(loss, device): what is called in place of a loss, see parallel.parallelize.
     speed: from samples per second to named scalars, for the bar and the log.
+
+    The settings' folder is locked until `run` ends, so that no other trainer writes to it.
+    ValueError where another one does; where a checkpoint cannot be continued with these settings,
+    or with data that changed meanwhile; and where all checkpoints are damaged.
     """
 
     def __init__(
@@ -88,6 +97,8 @@ class Trainer:
     ) -> None:
         if not len(data):
             raise ValueError("data: found no samples, expected at least one")
+        if source := settings.made_from().get("data"):  # its sheets would become samples
+            check_apart(settings.folder, source, around=True)
         self.parts, self.data, self.settings, self.hooks = list(parts), data, settings, hooks
         self.speed = speed
         self.rank, self.world, self.device = place()
@@ -112,7 +123,14 @@ class Trainer:
         self.checkpoints = Checkpoints(settings.folder / "checkpoints", settings.keep)
         self.rejects = Records(settings.folder / "rejects.tsv")
         self.left_out = Records(settings.folder / "skipped.tsv")
-        self._resume()
+        self._lock: BinaryIO | None = None  # of the first process
+        self.made_from: dict[str, dict] = {}  # digests
+        first(self._hold)
+        try:
+            self._resume()
+        except BaseException:
+            self._release()
+            raise
 
     def averaged(self, name: str) -> nn.Module:
         """The model with averaged weights of the part `name`, in evaluation mode: a call for all
@@ -121,7 +139,15 @@ class Trainer:
 
     def run(self) -> None:
         """Train until `settings.steps` are done. ValueError for one bad step too many: the step and
-        the samples are named, and the weights of the last checkpoint are unharmed."""
+        the samples are named, and the weights of the last checkpoint are unharmed, as they are for
+        a full disk (OSError), Ctrl-C and SIGTERM, which say how to go on."""
+        try:
+            with interruptible(self._how_to_go_on, self.rank == 0):
+                self._run()
+        finally:
+            self._release()
+
+    def _run(self) -> None:
         s = self.settings
         self.order.steps = range(self.step, s.steps)
         loader = DataLoader(
@@ -133,9 +159,7 @@ class Trainer:
             generator=torch.Generator(),  # else it would draw from the global generator
         )
         first = self.rank == 0
-        bar = tqdm(
-            total=s.steps, initial=self.step, unit="step", disable=not first, dynamic_ncols=True
-        )
+        bar = progress_bar(total=s.steps, initial=self.step, unit="step", show=first)
         with contextlib.closing(bar), self._board() as board:
             batches = iter(loader)
             while self.step < s.steps:
@@ -149,10 +173,15 @@ class Trainer:
                 if self._due(s.checkpoint_every):
                     self._save()
 
+    def _how_to_go_on(self) -> str:
+        last = self.checkpoints.latest()
+        kept = f"the last checkpoint is {last}" if last else "there is no checkpoint yet"
+        return f"at step {self.step}; {kept}; the same command continues"
+
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.settings.steps
 
-    def _report(self, logs: dict[str, float], bar: tqdm, board) -> None:
+    def _report(self, logs: dict[str, float], bar, board) -> None:
         """Show and write down the step's scalars and those of the hooks that are due."""
         if logs:
             logs |= self.speed(self.settings.batch * self.timed / self.seconds)
@@ -300,18 +329,21 @@ class Trainer:
             "world": self.world,
             "recent": list(self.recent),
             "skipped": self.skipped,
+            "made_from": self.made_from,
             "averaged": {name: average.count for name, average in self.averages.items()},
         }
         self.checkpoints.save(self.step, values, tensors)
 
     def _resume(self) -> None:
-        """Continue from the newest checkpoint, where there is one."""
-        path = self.checkpoints.latest()
+        """Continue from the newest checkpoint that is whole, where there is one."""
+        found = self.checkpoints.newest(check_values)
+        path, values = found or (None, None)
+        if values is not None:
+            self._check(values["settings"])
+        self.made_from = first(lambda: origin(self.settings, values))
         if path is None:
             return
-        values = self.checkpoints.values(path)
-        self._check(values["settings"])
-        tensors, stored = self._tensors(), set(self.checkpoints.names(path))
+        tensors, stored = self._tensors(), sorted(self.checkpoints.names(path))
         for part in self.parts:
             for name, parameter in part.named_parameters():
                 start = f"{part.name}/optimizer/{name}/"
@@ -321,19 +353,32 @@ class Trainer:
                         fused = part.optimizer.defaults.get("fused")
                         value = torch.zeros((), device=parameter.device if fused else "cpu")
                     part.optimizer.state[parameter][key] = tensors[start + key] = value
+        if others := [name for name in stored if name not in tensors]:
+            raise ValueError(f"{path}: found {others[:4]}, which this model does not have")
         self.checkpoints.read(path, tensors)
         self.step, self.skipped = values["step"], values["skipped"]
         self.recent.extend(values["recent"])
         for name, average in self.averages.items():
             average.count = values["averaged"][name]
+        first(self.checkpoints.sweep)
+
+    def _hold(self) -> None:
+        words = "wait for it, or train in another folder (--folder)"
+        self._lock = lock(self.settings.folder, words)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def _check(self, then: dict) -> None:
         """ValueError where a run with the settings `then` cannot be continued with those of now."""
-        now = plain(self.settings)
+        now, paths = plain(self.settings), self.settings.made_from()
         changed = {
             name: (then.get(name), now.get(name))
             for name in sorted({*then, *now} - self.settings.free())
             if then.get(name) != now.get(name)
+            # A path may be another; what lies there is compared.
+            and (name not in paths or then.get(name) is None or now.get(name) is None)
         }
         if changed:
             raise ValueError(

@@ -24,9 +24,16 @@ from mas_fast.data.sources import open_source
 from mas_fast.discriminator import Discriminator
 from mas_fast.files import replace_file
 from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
-from mas_fast.perceptual import LPIPS, FaceDistance
+from mas_fast.perceptual import (
+    FACE_FILE,
+    LPIPS,
+    LPIPS_FILE,
+    VGG16_FILE,
+    FaceDistance,
+    find_weights,
+)
 from mas_fast.reconstruction import inputs, reconstruct, spread
-from mas_fast.training.settings import Settings, check
+from mas_fast.training.settings import Settings, check, check_positive
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.vq_config import VQConfig, preset
 from mas_fast.vqvae import VQVAE
@@ -38,7 +45,8 @@ LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
 class VQSettings(Settings):
     """Common to both tokenizers.
 
-    data: a source, as data.sources takes it; samples: the first so many of it, or null for all.
+    data: a source, as data.sources takes it, with the label space of its label maps; samples: the
+    first so many of it, or null for all.
     model: `preset`, and fields of VQConfig that replace its own. decoder_of: a bundle whose
     tokenizer learns on, but in its decoder alone, so that tokens made with it keep their meaning.
     lr, betas: of Adam.
@@ -50,6 +58,7 @@ class VQSettings(Settings):
     FREE = Settings.FREE | {"sheet_every", "measure", "output", "stored"}
 
     data: Path
+    labels: str | None = None
     samples: int | None = None
     model: dict[str, Any]
     decoder_of: Path | None = None
@@ -64,12 +73,19 @@ class VQSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("lr", "quantizer_weight", "sheet_every", "measure"):
-            check(name, getattr(self, name), 0 if name == "quantizer_weight" else 1e-12)
+        check_positive("lr", self.lr)
+        check("quantizer_weight", self.quantizer_weight, 0)
+        for name in ("sheet_every", "measure"):
+            check(name, getattr(self, name), 1)
         for beta in self.betas:
             check("betas", beta, 0, 1)
         if self.samples is not None:
             check("samples", self.samples, 1)
+
+    def made_from(self) -> dict[str, Path | None]:
+        tokenizer = f"{VQ_NAMES[self.config().input]}.safetensors"
+        decoder_of = self.decoder_of and Path(self.decoder_of) / tokenizer
+        return {"data": self.data, "decoder_of": decoder_of}
 
     def free(self) -> set[str]:
         """Of the Gumbel quantizer not `steps`, over which it cools down."""
@@ -128,6 +144,15 @@ class ImgSettings(VQSettings):
                 f"object_weight: found {self.object_weight} without `perceptual`, the folder with "
                 "the weights of LPIPS that the object loss needs; expected both, or 0"
             )
+
+    def made_from(self) -> dict[str, Path | None]:
+        found = super().made_from()
+        if self.perceptual is not None:
+            files = find_weights(self.perceptual, VGG16_FILE, LPIPS_FILE)
+            found |= dict(zip(("perceptual/vgg16", "perceptual"), files, strict=True))
+        if self.face is not None:
+            (found["face"],) = find_weights(self.face, FACE_FILE)
+        return found
 
     def boxes(self) -> list[str]:
         """The names of the boxes that the losses look at."""
@@ -234,7 +259,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
     if config.input != expected:
         raise ValueError(f"model: found input {config.input!r}, expected {expected!r}")
     boxes = settings.boxes() if config.input == "image" else ()
-    source = open_source(settings.data)
+    source = open_source(settings.data, labels=settings.labels)
     if settings.samples is not None:
         source = source.head(settings.samples)
     data = Crops(source, config, settings.seed, settings.augment, boxes)

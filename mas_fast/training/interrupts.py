@@ -1,0 +1,34 @@
+"""How a run that is told to stop ends: with the words how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+TERMINATED = 128 + signal.SIGTERM  # the exit status, as a shell has it
+
+
+@contextlib.contextmanager
+def interruptible(words: Callable[[], str], spoken: bool = True) -> Iterator[None]:
+    """Within it, SIGTERM ends the process with the status 143 and a line with `words` (unless it is
+    not to be `spoken`); the KeyboardInterrupt of Ctrl-C carries them."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _stop) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(words()) from None
+    except SystemExit as stop:
+        if stop.code == TERMINATED and spoken:
+            print(f"terminated: {words()}", file=sys.stderr)
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_) -> None:
+    raise SystemExit(TERMINATED)
