@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+from mas_fast.outputs import check_outputs
+
 SUBJECTS = (
     *("attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"),
     *("images", "onnx", "prepare", "sampler", "tokenizers", "training", "vq"),
@@ -45,6 +47,8 @@ def run(subject: str, json_path: str | os.PathLike | None = None) -> int:
     this machine cannot run, with the reason."""
     if subject not in SUBJECTS:
         raise ValueError(f"subject: found {subject!r}, expected one of {list(SUBJECTS)}")
+    if json_path is not None:
+        check_outputs({"--json": json_path})
     suite()
     results = importlib.import_module("benchmarks.results")
     unavailable = importlib.import_module("benchmarks.versus").Unavailable

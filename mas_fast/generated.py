@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mas_fast.files import replace_file
+from mas_fast.outputs import check_outputs
 from mas_fast.scene import Scene
 from mas_fast.sheet import sheet
 
 
 @dataclass
 class Generation:
-    """N pictures: picture n of caption b is b * num_images + n.
+    """N pictures: picture n of caption b is b * num_images + n. While they are painted (see
+    Painter.paint), those that are finished, the first ones.
 
     images: RGB. scenes: the decoded seg tokens, at their own size; none where the model has no
-    scenes. captions: that of each picture. tokens: int64 [N, S], all streams. unknown_words: those
-    of the captions that the model has not learned, each once, in order. truncated: of each caption
-    that was too long, what the model read of it.
+    scenes. captions: that of each picture, also of those to come. tokens: int64 [N, S], all
+    streams. unknown_words: those of the captions that the model has not learned, each once, in
+    order. truncated: of each caption that was too long, what the model read of it.
     """
 
     images: list[Image.Image]
@@ -36,7 +40,8 @@ class Generation:
         """All pictures, those of one caption in a row above it."""
         pixels = [np.asarray(image) for image in self.images]
         rows = [pixels[n : n + self.num_images] for n in range(0, len(pixels), self.num_images)]
-        return sheet(rows, self.captions[:: self.num_images], max(self.images[0].size))
+        captions = self.captions[: len(pixels) : self.num_images]
+        return sheet(rows, captions, max(self.images[0].size))
 
     def save(self, path: str | os.PathLike) -> list[Path]:
         """Write the picture and its scene -> the files, the picture first.
@@ -47,34 +52,57 @@ class Generation:
         check_output.
         """
         path = check_output(path)
-        if len(self.images) == 1:
-            return self._write(path, 0)
-        self.sheet().save(path)
-        numbers = range(len(self.images))
-        files = [self._write(path.with_stem(f"{path.stem}-{n + 1}"), n) for n in numbers]
-        return [path, *(file for part in files for file in part)]
+        files = [file for n in range(len(self.images)) for file in self.save_picture(path, n)]
+        return [*self.save_sheet(path), *files]
 
-    def _write(self, path: Path, n: int) -> list[Path]:
-        self.images[n].save(path)
-        if not self.scenes:
-            return [path]
-        scene, legend = (path.with_name(f"{path.stem}.{kind}.png") for kind in ("scene", "legend"))
-        self.scenes[n].save(scene)
-        self.scenes[n].render().save(legend)
-        return [path, scene, legend]
+    def save_picture(self, path: str | os.PathLike, n: int) -> list[Path]:
+        """Write picture n, and its scene, as `save` does."""
+        files = files_of(path, n, len(self.captions))[: 3 if self.scenes else 1]
+        _save(self.images[n], files[0])
+        if self.scenes:
+            replace_file(files[1], self.scenes[n].save)
+            _save(self.scenes[n].render(), files[2])
+        return files
+
+    def save_sheet(self, path: str | os.PathLike) -> list[Path]:
+        """Write the contact sheet of what is finished, where there are several pictures."""
+        if len(self.captions) == 1:
+            return []
+        _save(self.sheet(), Path(path))
+        return [Path(path)]
+
+
+def files_of(path: str | os.PathLike, n: int, count: int) -> list[Path]:
+    """Of picture n of `count`: itself, its scene, and that to look at."""
+    path = Path(path)
+    if count > 1:
+        path = path.with_stem(f"{path.stem}-{n + 1}")
+    return [path, *(path.with_name(f"{path.stem}.{kind}.png") for kind in ("scene", "legend"))]
 
 
 def check_output(path: str | os.PathLike) -> Path:
     """The path, if a picture can be written there. ValueError for a folder that is not there and
-    for a suffix that is no picture's."""
+    for a suffix that is no picture's, or of a kind that Pillow cannot write here."""
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: found no folder {path.parent}, expected one that is there")
-    Image.init()
-    if Image.EXTENSION.get(path.suffix.lower()) not in Image.SAVE:
-        raise ValueError(
-            f"{path}: found the suffix {path.suffix!r}, expected that of a picture, such as .png"
-        )
-    if path.is_dir():
-        raise ValueError(f"{path}: found a folder, expected the name of a file")
+    check_outputs({"": path})
+    if _format(path) not in Image.SAVE:
+        reason = f"expected that of a picture, such as {', '.join(COMMON)}"
+        raise ValueError(f"{path}: found the suffix {path.suffix!r}, {reason}")
+    try:
+        Image.new("RGB", (16, 16)).save(io.BytesIO(), _format(path))
+    except (OSError, ValueError, KeyError) as error:
+        found = f"found the suffix {path.suffix!r}, which Pillow cannot write here ({error})"
+        raise ValueError(f"{path}: {found}, expected such as {', '.join(COMMON)}") from error
     return path
+
+
+COMMON = (".png", ".jpg", ".webp")
+
+
+def _format(path: Path) -> str | None:
+    Image.init()
+    return Image.EXTENSION.get(path.suffix.lower())
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    replace_file(path, lambda file: image.save(file, _format(path)))

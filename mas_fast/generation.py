@@ -29,6 +29,7 @@ from mas_fast import cpp_engine, ops
 from mas_fast.bundle import load_gpt, read_config, read_weights
 from mas_fast.cpp_engine import Progress
 from mas_fast.gpt import GPT
+from mas_fast.progress import progress_bar
 from mas_fast.request import Request, request
 from mas_fast.streams import Streams, check_int
 
@@ -234,7 +235,5 @@ def _reporter(progress: bool | Progress | None, run: Run) -> Iterator[Progress |
     if progress is not True:
         yield progress or None
         return
-    from tqdm import tqdm
-
-    with tqdm(total=run.stop, initial=run.position, unit="token") as bar:
+    with progress_bar(total=run.stop, initial=run.position, unit="token") as bar:
         yield lambda position, _: bar.update(position - bar.n)

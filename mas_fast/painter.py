@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mas_fast.bundle import SAMPLING_FILE, load_bpe, read_sampling, read_words
 from mas_fast.captions import check_captions, words
 from mas_fast.codec import Codec
 from mas_fast.generated import Generation
+from mas_fast.progress import progress_bar
 from mas_fast.request import request
 from mas_fast.scene import Scene, open_scene, square
 from mas_fast.streams import Streams, check_int
@@ -77,6 +77,7 @@ class Painter(ABC):
         *,
         num_images: int = 1,
         scene: Scene | str | os.PathLike | list[Scene | str | os.PathLike] | None = None,
+        scene_labels: str | os.PathLike | None = None,
         seed: int = 0,
         guidance: float | Mapping[str, float] | None = None,
         temperature: float | Mapping[str, float] | None = None,
@@ -89,6 +90,7 @@ class Painter(ABC):
         scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
         each. Its middle square is brought to the model's size; VQ-SEG's codes of it are the seg
         tokens, and image tokens alone are drawn. The result's scenes are what VQ-SEG makes of them.
+        scene_labels: the label space of files that do not say theirs, as open_scene's labels.
         guidance, temperature, top_k, top_p: see request.Sampling. None: the model's own `sampling`,
         which the bundle may set (else 3.0, 1.0, 256, none). {"seg": ..., "img": ...} sets streams
         apart; one that is left out keeps the model's own, and None in it turns top_k or top_p off.
@@ -96,6 +98,36 @@ class Painter(ABC):
 
         ValueError names what was found and what is allowed.
         """
+        *_, out = self.paint(
+            captions,
+            num_images=num_images,
+            scene=scene,
+            scene_labels=scene_labels,
+            seed=seed,
+            guidance=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            progress=progress,
+        )
+        return out
+
+    def paint(
+        self,
+        captions: str | Sequence[str],
+        *,
+        num_images: int = 1,
+        scene: Scene | str | os.PathLike | list[Scene | str | os.PathLike] | None = None,
+        scene_labels: str | os.PathLike | None = None,
+        seed: int = 0,
+        guidance: float | Mapping[str, float] | None = None,
+        temperature: float | Mapping[str, float] | None = None,
+        top_k: int | Mapping[str, int | None] | None = None,
+        top_p: float | Mapping[str, float | None] | None = None,
+        progress: bool = False,
+    ) -> Iterator[Generation]:
+        """As `generate`, but the Generation is there after each picture, with those that are
+        finished; so they can be kept where the rest comes to nothing."""
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
         check_int("num_images", num_images, 1)
@@ -103,24 +135,29 @@ class Painter(ABC):
         given = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p)
         options = self._options(given)
         forced = np.full((len(captions), self.streams.length), -1, np.int64)
+        if scene is None and scene_labels is not None:
+            raise ValueError(f"scene_labels: found {scene_labels}, expected a scene with it")
         if scene is not None:
-            codes = self._codes(scene, len(captions))
+            codes = self._codes(scene, scene_labels, len(captions))
             forced[:, self.streams.slice("seg")] = codes
-        tokens = self._draw(text, forced, num_images, progress, seed=seed, **options)
         asked = dict.fromkeys(word for caption in captions for word in words(caption))
-        unknown = [] if self.words is None else [w for w in asked if w not in self.words]
-        pixels = self.img.decode(self._grids(tokens, "img"))
-        scenes = self.seg.decode(self._grids(tokens, "seg")) if self.seg else []
-        return Generation(
-            images=[Image.fromarray(array) for array in pixels],
-            scenes=scenes,
+        out = Generation(
+            images=[],
+            scenes=[],
             captions=[caption for caption in captions for _ in range(num_images)],
-            tokens=tokens,
+            tokens=np.empty((0, self.streams.length), np.int64),
             seed=seed,
             num_images=num_images,
-            unknown_words=unknown,
+            unknown_words=[] if self.words is None else [w for w in asked if w not in self.words],
             truncated=self.bpe.decode(text[cut]),
         )
+        for tokens in self._draw(text, forced, num_images, progress, seed=seed, **options):
+            out.tokens = np.concatenate([out.tokens, tokens])
+            for row in tokens:
+                if self.seg:
+                    out.scenes += self.seg.decode(self._grid(row, "seg"))
+                out.images += map(Image.fromarray, self.img.decode(self._grid(row, "img")))
+                yield out
 
     def _fitting(self, name: str) -> Codec | None:
         """The tokenizer of a stream; None where the GPT has no such stream."""
@@ -141,10 +178,13 @@ class Painter(ABC):
                 options[name] = own if value is None else dict.fromkeys(own, value)
         return options
 
-    def _codes(self, scene, count: int) -> np.ndarray:
+    def _codes(self, scene, labels: str | os.PathLike | None, count: int) -> np.ndarray:
         """int64 [1 or count, length of seg]: the seg tokens of one scene or of one a caption."""
         if self.seg is None:
-            raise ValueError(f"scene: found one, expected None: {self.path} has no scenes")
+            raise ValueError(
+                f"scene: found one, expected None: {self.path} has no scenes, it draws pictures "
+                "from captions alone"
+            )
         several = isinstance(scene, list | tuple)
         scenes = list(scene) if several else [scene]
         if several and len(scenes) != count:
@@ -153,7 +193,7 @@ class Painter(ABC):
             if isinstance(item, Scene):
                 scenes[n] = square(item, self.size)
             elif isinstance(item, str | os.PathLike):
-                scenes[n] = open_scene(item, size=self.size)
+                scenes[n] = open_scene(item, labels=labels, size=self.size)
             else:
                 name = type(item).__name__
                 raise ValueError(f"scene: found {name}, expected a Scene or the path of one")
@@ -161,32 +201,28 @@ class Painter(ABC):
 
     def _draw(
         self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options
-    ) -> np.ndarray:
-        """int64 [B * count, S], from at most ROWS rows at a time."""
+    ) -> Iterator[np.ndarray]:
+        """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
         some = max(1, ROWS // count)
         blocks = [(b, n) for b in range(0, len(text), some) for n in range(0, count, ROWS)]
         length = self.streams.length
-        tokens = np.empty((len(text), count, length), np.int64)
         first = int((forced[0, self.streams[0].length :] < 0).argmax()) + self.streams[0].length
         steps = length - first
-        with tqdm(total=len(blocks) * steps, unit="token", disable=not progress) as bar:
+        with progress_bar(total=len(blocks) * steps, unit="token", show=progress) as bar:
             for done, (b, n) in enumerate(blocks):
 
                 def report(position: int, _: int, before: int = done * steps) -> None:
                     bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
 
-                part = np.s_[b : b + some, n : n + ROWS]
-                shape = tokens[part].shape
-                found = self._tokens(
+                yield self._tokens(
                     text[b : b + some],
                     report,
                     forced=forced[b : b + some],
-                    num_samples=shape[1],
+                    num_samples=min(ROWS, count - n),
                     first_sample=n,
                     **options,
                 )
-                tokens[part] = found.reshape(shape)
-        return tokens.reshape(-1, length)
 
-    def _grids(self, tokens: np.ndarray, name: str) -> np.ndarray:
-        return tokens[:, self.streams.slice(name)].reshape(-1, *self.streams[name].grid)
+    def _grid(self, row: np.ndarray, name: str) -> np.ndarray:
+        """int64 [1, h, w]: a stream's part of the row."""
+        return row[self.streams.slice(name)].reshape(1, *self.streams[name].grid)

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from mas_fast.bundle import load_vq
 from mas_fast.codes import TorchCodec
@@ -32,6 +31,7 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix, ImageQuality
 from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.model import Model
+from mas_fast.progress import progress_bar
 from mas_fast.reconstruction import spread
 from mas_fast.scene import MINI158, Scene, square
 from mas_fast.sheet import sheet
@@ -163,7 +163,7 @@ def evaluate_storybook(
     source = StorySource(count, size, "test")
 
     def bar(items: Sequence, what: str):
-        return tqdm(items, what, disable=not progress, dynamic_ncols=True)
+        return progress_bar(items, desc=what, show=progress)
 
     truth = Drawn([], [], [])
     for index in bar(range(count), "stories"):

@@ -20,7 +20,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from mas_fast.bundle import load_vq
 from mas_fast.codes import pictures
@@ -30,7 +29,8 @@ from mas_fast.data.sources import open_source
 from mas_fast.devices import find_device
 from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
 from mas_fast.perceptual import LPIPS
-from mas_fast.scene import Layout, layout_named
+from mas_fast.progress import progress_bar
+from mas_fast.scene import LAYOUTS, Layout, layout_named
 from mas_fast.vqvae import VQVAE
 
 SHOWN = 8  # samples on a sheet
@@ -89,10 +89,12 @@ def evaluate(
     batch: int = 8,
     workers: int = 0,
     device: str | None = None,
+    labels: str | os.PathLike | None = None,
     lpips: str | os.PathLike | None = None,
     features: str | os.PathLike | None = None,
 ) -> Reconstruction:
-    """Of the tokenizer `name` (vq_seg, vq_img) of a bundle, on a source as data.sources takes it.
+    """Of the tokenizer `name` (vq_seg, vq_img) of a bundle, on a source as data.sources takes it,
+    with the label space of its label maps.
 
     samples: so many, evenly spread over the data; None: all. device: None is a GPU where there is
     one. lpips: the folder with its weights; features: a file as evaluate.FeatureExtractor takes it,
@@ -103,7 +105,15 @@ def evaluate(
             raise ValueError(f"{what}: found {value}, expected a value >= 1")
     device = find_device(device)
     model = load_vq(bundle, name, device, torch.float32)
-    crops = Crops(open_source(data), model.config)
+    if model.config.input == "labels" and model.config.layout is None:
+        layouts = [f"{layout} ({one.channels} channels)" for layout, one in LAYOUTS.items()]
+        raise ValueError(
+            f"{bundle}: {name}: found a tokenizer of {model.config.channels} channels without a "
+            f"layout, expected one of the layouts {layouts}: which class each of its channels is, "
+            "is not known, so it cannot be measured on scenes; `mas-fast train vq-seg` makes one "
+            "that can"
+        )
+    crops = Crops(open_source(data, labels=labels), model.config)
     numbers = spread(len(crops), samples or len(crops))
     quality = ImageQuality(
         lpips=None if lpips is None else LPIPS(lpips).to(device),
@@ -143,7 +153,7 @@ def reconstruct(
         collate_fn=once.collate,
         generator=torch.Generator(),  # else it would draw from the global generator
     )
-    with tqdm(total=len(numbers), unit="sample", disable=not progress, dynamic_ncols=True) as bar:
+    with progress_bar(total=len(numbers), unit="sample", show=progress) as bar:
         for found in loader:
             bar.update(len(found["places"]) + len(found["rejects"]))
             rejects += found["rejects"]

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mas_fast import ops
+from mas_fast.devices import whole_fp32
 from mas_fast.quantizer import Quantizer, make_quantizer
 from mas_fast.scene import VOID
 from mas_fast.unfilled import to_empty
@@ -297,7 +298,7 @@ class VQVAE(nn.Module):
         """x: image [B, 3, H, W] in [-1, 1], or (labels uint8 [B, H, W], edges bool [B, H, W]; None
         for a layout without) -> codes int64 [B, H / f, W / f]. ValueError for another shape or
         dtype, and, on a CPU, for a label that has no channel."""
-        with torch.no_grad():
+        with torch.no_grad(), whole_fp32():
             return self.quantize.encode(self._features(x))
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -307,7 +308,8 @@ class VQVAE(nn.Module):
         if codes.dtype != torch.int64 or codes.ndim != 3:
             found = f"found {codes.dtype} {list(codes.shape)}"
             raise ValueError(f"codes: {found}, expected torch.int64 [B, h, w]")
-        return self.decoder(self.post_quant_conv(self.quantize.lookup(codes)))
+        with whole_fp32():
+            return self.decoder(self.post_quant_conv(self.quantize.lookup(codes)))
 
     def forward(self, x: Input) -> Output:
         """x as in `encode`. In training mode the codebook also learns and counts. ValueError to

@@ -21,16 +21,34 @@ def import_(
     ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option(help="Of the names, where a file holds several, as `first_stage_model.`"),
+        typer.Option(
+            help="Of the names, where a file holds several tokenizers, as `first_stage_model.`; "
+            "or that of averaged weights, as `model_ema.`"
+        ),
     ] = None,
 ) -> None:
     """Put the tokenizers of another project into a bundle.
 
-    Reads minDALL-E (stage 1 and captions), taming-transformers (VQ and Gumbel) and CasualGAN's
-    Make-A-Scene. No code in a checkpoint is ever run.
+    Reads minDALL-E (both stages and captions), taming-transformers (VQ and Gumbel; also inside
+    DALLE-pytorch) and CasualGAN's Make-A-Scene. No code in a checkpoint is ever run.
 
     Example: mas-fast import 1.3B -o my-bundle
     """
+    from mas_fast.bundle import BPE_FILE, CONFIG_FILE
+    from mas_fast.outputs import check_outputs
+
+    if not source.exists():
+        raise ValueError(
+            f"{source}: found no such file, expected a checkpoint or a folder with one"
+        )
+    if source.is_dir() and output.resolve() == source.resolve():
+        raise ValueError(f"--output: found the input {output}, expected another folder")
+    files = [
+        CONFIG_FILE,
+        BPE_FILE,
+        *(f"{name}.safetensors" for name in ("gpt", "vq_seg", "vq_img")),
+    ]
+    check_outputs({"--output": [output / name for name in files]}, [source, config], folder=output)
     from mas_fast.importers import import_bundle
 
     for name in import_bundle(source, output, config, prefix):
@@ -61,6 +79,13 @@ def export_onnx(
 
     Example: mas-fast export onnx my-bundle -o deployed --part decoder
     """
+    from mas_fast.bundle import models_of
+    from mas_fast.onnx_files import DTYPES, PARTS, check_choice
+
+    models_of(bundle)  # before torch is imported
+    for option, values, allowed in (("--part", part, PARTS), ("--dtype", dtype, DTYPES)):
+        for value in values:
+            check_choice(option, value, allowed)
     from rich.console import Console
 
     from mas_fast.export import export_onnx

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mas_fast.cli.runtime import Provider, Runtime, check_runtime, load_torch
+from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
+from mas_fast.cores import check_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 Model = Annotated[
     Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
 ]
-Threads = Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")]
 
 
 def encode(
@@ -30,6 +31,9 @@ def encode(
     scenes: Annotated[
         bool, typer.Option("--scenes", help="Read scenes, as `mas-fast generate --scene` does.")
     ] = False,
+    scene_labels: Annotated[
+        str | None, typer.Option(help="The label space of scenes, as `mas-fast generate` has it.")
+    ] = None,
     model: Model = None,
     runtime: Runtime = "torch",
     provider: Provider = None,
@@ -47,21 +51,40 @@ def encode(
     mas-fast encode --scenes out.scene.png -o scene.npz --runtime onnx
     """
     import numpy as np
-    from tqdm import tqdm
 
+    from mas_fast.bundle import bundle_files, shipped
     from mas_fast.codes_file import Codes, check_output, distinct_names
-    from mas_fast.scene import open_scene
+    from mas_fast.outputs import check_outputs
+    from mas_fast.progress import progress_bar
+    from mas_fast.scene import read_scene, space_named
 
     check_output(output)
+    if scene_labels is not None and not scenes:
+        raise ValueError(f"--scene-labels: found {scene_labels}, expected --scenes with it")
+    space = None if scene_labels is None else space_named(scene_labels)
+    model = shipped() if model is None else model
+    check_outputs({"--output": output}, [*files, *bundle_files(model)])
+    for file in files:  # before any is encoded
+        if not file.is_file():
+            raise ValueError(f"{file}: found no such file, expected a picture")
     name = "vq_seg" if scenes else "vq_img"
     codec, bundle = _open(name, "encoder", model, runtime, provider, threads)
-    codes = []
-    for file in tqdm(files, unit="file"):
-        size = codec.config.resolution
-        item = open_scene(file, size=size) if scenes else _picture(file, size)
-        codes.append(codec.encode([item]))
-    Codes(name, bundle, distinct_names(files), np.concatenate(codes)).save(output)
-    typer.echo(f"written: {output}")
+    size, codes = codec.config.resolution, []
+    try:
+        with progress_bar(files, unit="file") as bar:
+            for file in bar:
+                if scenes:
+                    found = read_scene(file, labels=space, size=size)
+                    bar.write(f"{file}: {found.describe()}", sys.stderr)
+                codes.append(codec.encode([found.scene if scenes else _picture(file, size)]))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{len(codes)} of {len(files)} files are encoded") from None
+    finally:
+        if codes:
+            names = distinct_names(files)[: len(codes)]
+            Codes(name, bundle, names, np.concatenate(codes)).save(output)
+            part = f" ({len(codes)} of {len(files)} files)" if len(codes) < len(files) else ""
+            typer.echo(f"written: {output}{part}")
 
 
 def decode(
@@ -81,46 +104,60 @@ def decode(
 
     Example: mas-fast decode tokens.npz -o decoded
     """
+    import numpy as np
     from PIL import Image
-    from tqdm import tqdm
 
+    from mas_fast.bundle import bundle_files, shipped
     from mas_fast.codes_file import Codes
+    from mas_fast.files import replace_file
+    from mas_fast.outputs import check_outputs
+    from mas_fast.progress import progress_bar
     from mas_fast.scene import Scene
 
     given = Codes.load(file)
+    model = shipped() if model is None else model
+    kinds = ("", ".legend") if given.model == "vq_seg" else ("",)
+    places = [output / f"{name}{kind}.png" for name in given.names for kind in kinds]
+    check_outputs({"--output": places}, [file, *bundle_files(model)], folder=output)
     codec, bundle = _open(given.model, "decoder", model, runtime, provider, threads)
     if bundle != given.bundle:
         found = f"found codes of another {given.model}, whose weights have the SHA-256"
         raise ValueError(f"{file}: {found} {given.bundle}, expected {bundle}")
-    written = []
-    for name, codes in zip(tqdm(given.names, unit="file"), given.codes, strict=True):
-        (item,) = codec.decode(codes[None])
-        output.mkdir(parents=True, exist_ok=True)  # not before a mistake in the codes is found
-        path = output / f"{name}.png"
-        written.append(path)
-        if isinstance(item, Scene):
-            item.save(path)
-            written.append(output / f"{name}.legend.png")
-            item.render().save(written[-1])
-        else:
-            Image.fromarray(item).save(path)
-    for path in written:
-        typer.echo(f"written: {path}")
+    finished = 0
+    try:
+        for name, codes in zip(progress_bar(given.names, unit="file"), given.codes, strict=True):
+            (item,) = codec.decode(codes[None])
+            output.mkdir(parents=True, exist_ok=True)  # not before a mistake in the codes is found
+            if isinstance(item, Scene):
+                replace_file(output / f"{name}.png", item.save)
+                item = np.asarray(item.render())
+            look = Image.fromarray(item)
+            replace_file(
+                output / f"{name}{kinds[-1]}.png", lambda to, look=look: look.save(to, "PNG")
+            )
+            finished += 1
+    except KeyboardInterrupt:
+        count = f"{finished} of {len(given.names)}"
+        raise KeyboardInterrupt(f"{count} are decoded") from None
+    finally:
+        for place in places[: finished * len(kinds)]:
+            typer.echo(f"written: {place}")
 
 
 def _open(
     name: str,
     part: str,
-    model: Path | None,
+    path: Path,
     runtime: str,
     provider: list[str] | None,
     threads: int,
 ) -> tuple[Codec, str]:
-    """The tokenizer, and the SHA-256 of its weights."""
-    from mas_fast.bundle import shipped
+    """The tokenizer of the bundle `path`, and the SHA-256 of its weights."""
+    from mas_fast.bundle import read_vq_config
 
+    read_vq_config(path, name)  # without torch
     check_runtime(runtime, onnx={"provider": provider or None})
-    path = shipped() if model is None else model
+    check_threads(threads, "--threads")
     if runtime == "onnx":
         from mas_fast.onnx_codec import OnnxCodec
 
@@ -141,15 +178,7 @@ def _open(
 
 def _picture(file: Path, size: int) -> np.ndarray:
     """uint8 [size, size, 3]: the middle square of a photo."""
-    from PIL import Image
-
     from mas_fast.data.images import open_photo
     from mas_fast.data.samples import Sample
-    from mas_fast.scene.scene import TEXT_KEY
 
-    photo = open_photo(file)
-    with Image.open(file) as image:
-        if TEXT_KEY in image.info:
-            found = "found a scene that mas_fast saved"
-            raise ValueError(f"{file}: {found}, expected a picture; --scenes reads scenes")
-    return Sample(file.stem, photo).square(size).pixels
+    return Sample(file.stem, open_photo(file)).square(size).pixels

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mas_fast import cores
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -37,7 +38,24 @@ def data_prepare(
     ],
     captions: Annotated[
         Path | None,
-        typer.Option(help="Captions that lie elsewhere: COCO JSON, or a CSV or JSONL table."),
+        typer.Option(
+            help="Captions that lie elsewhere: COCO JSON, or a CSV, JSON, JSONL or Parquet table."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="The label space of label maps beside the photos: mini158, mas159, coco-panoptic, "
+            "coco-stuff, ade20k, cityscapes, voc, camvid, ... (a wrong name lists all), or a file "
+            "with a line for each class: its name, a tab, its value."
+        ),
+    ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Annotated faces, which become face parts: the XML of dlib's imglab, the JSON of "
+            "COCO-WholeBody, a list of WFLW, or a folder of 300-W's .pts."
+        ),
     ] = None,
     tsv: Annotated[
         Path | None,
@@ -64,6 +82,13 @@ def data_prepare(
     per_shard: Annotated[
         int, typer.Option(help="Samples in a shard, where the source has no tars.")
     ] = 1000,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Remember every byte of the source, or compare with what is remembered.",
+        ),
+    ] = False,
     workers: Workers = None,
     ray_address: RayAddress = None,
 ) -> None:
@@ -71,34 +96,49 @@ def data_prepare(
 
     Each tar of the source, or each run of its samples, becomes one webdataset tar: jpg, txt, json,
     seg.png and edge.png of each sample. Pictures that cannot be used are in rejects.tsv, with the
-    reason. The same command again continues a run that was stopped, with the same result, byte for
-    byte, whatever the number of workers.
+    reason, and the last line counts them. The same command again continues a run that was stopped,
+    with the same result, byte for byte, whatever the number of workers; if the source has changed
+    since, it is refused.
+
+    Label maps are found by their names, in whatever folders: images/a.jpg and annotations/a.png,
+    leftImg8bit/ and gtFine/, a.jpg and a_L.png. Those of ADE20K, COCO-Stuff and CIHP are known by
+    what is in their folders; of others --labels says which classes the numbers are.
 
     A COCO folder has `panoptic_*.json`, its PNGs and photos, and maybe `captions_*.json`; it is
-    recognised, so no option names the kind of a source.
+    recognised, so no option names the kind of a source. A folder of images may have captions.* or
+    metadata.* (csv, jsonl, parquet) in any folder, with the columns file_name and text.
 
     Examples:
 
     mas-fast data prepare coco --captions captions_val2017.json.gz -o scenes
 
+    mas-fast data prepare VOC2012 --labels voc -o scenes
+
     mas-fast data prepare cc3m --tsv Train_GCC-training.tsv -o scenes --segmenter "transformers
     model=NAME device=cuda" --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
     """
-    from mas_fast.data.prepare import Rules, prepare
+    from mas_fast.data.prepare import Rules, prepare, uncaptioned
+    from mas_fast.outputs import check_apart
 
+    check_apart(output, source)
     if tsv is not None:
         _download(tsv, source, size)
     manifest = prepare(
         source,
         output,
         captions=captions,
+        labels=labels,
+        landmarks=landmarks,
         rules=Rules(size, layout, min_person_px, restrict_to_person),
         segmenters=segmenter or (),
         per_shard=per_shard,
-        workers=_cores() if workers is None else workers,
+        verify=verify,
+        workers=cores.available() if workers is None else workers,
         ray=ray_address,
     )
-    _finished(output, manifest)
+    _finished(output, manifest, uncaptioned(output))
+    _left_out(output)
+    _check_used(output, manifest)
 
 
 @commands.command("tokenize")
@@ -126,7 +166,7 @@ def data_tokenize(
 
     Example: mas-fast data tokenize scenes --bundle my-bundle -o tokens
     """
-    from mas_fast.data.encode import tokenize
+    from mas_fast.data.encode import caption_counts, tokenize
 
     manifest = tokenize(
         scenes,
@@ -135,10 +175,14 @@ def data_tokenize(
         format=format,
         batch=batch,
         device=device,
-        workers=_cores() if workers is None else workers,
+        workers=cores.available() if workers is None else workers,
         ray=ray_address,
     )
     _finished(output, manifest)
+    captions, cut = caption_counts(output)
+    if cut:
+        typer.echo(f"{cut} of {captions} captions are longer than the tokenizer's length, and cut")
+    _check_used(output, manifest)
 
 
 @commands.command("report")
@@ -157,32 +201,53 @@ def data_report(
 
     Example: mas-fast data report scenes
     """
+    from mas_fast.data.rejects import FILE, summary
     from mas_fast.data.report import Report
+    from mas_fast.outputs import check_outputs
 
+    page = html or scenes / "report.html"
+    if scenes.is_dir():  # of it, only a page may be replaced
+        kept = [file for file in scenes.iterdir() if file.suffix != ".html"]
+        check_outputs({"--html": page}, kept)
     report = Report.read(scenes)
     report.show()
-    page = html or scenes / "report.html"
     report.write_html(page)
     typer.echo(f"written: {page}")
+    if report.rejects:
+        typer.echo(summary(report.rejects, scenes / FILE))
+    if not report.statistics.samples:
+        raise ValueError(f"{scenes}: found 0 samples, expected some")
 
 
 def _download(tsv: Path, folder: Path, size: int) -> None:
-    from mas_fast.data.download import run
+    from mas_fast.data.download import STATS, failures, run
+    from mas_fast.data.rejects import FILE, count, summary
 
     try:
-        rejects = run(tsv, folder, size=size)
+        left_out = run(tsv, folder, size=size)
     except RuntimeError as error:
         raise ValueError(error) from error
-    for reject in rejects[:10]:
-        typer.echo(f"left out: {reject.key}: {reject.reason}", err=True)
-    if len(rejects) > 10:
-        typer.echo(f"left out: {len(rejects) - 10} more rows", err=True)
+    if left_out:
+        typer.echo(summary(count(reject.reason for reject in left_out), folder / FILE), err=True)
+    if missing := failures(folder):
+        typer.echo(summary(missing, folder / STATS), err=True)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _finished(output: Path, manifest: dict) -> None:
+def _finished(output: Path, manifest: dict, uncaptioned: int = 0) -> None:
     samples = sum(shard["samples"] for shard in manifest["shards"])
-    typer.echo(f"{output}: {samples} samples in {len(manifest['shards'])} shards")
+    without = f", {uncaptioned} without a caption" if uncaptioned else ""
+    typer.echo(f"{output}: {samples} samples in {len(manifest['shards'])} shards{without}")
+
+
+def _left_out(output: Path) -> None:
+    """Count what did not come through."""
+    from mas_fast.data.rejects import FILE, read, summary
+
+    if kinds := read(output / FILE):
+        typer.echo(summary(kinds, output / FILE))
+
+
+def _check_used(output: Path, manifest: dict) -> None:
+    """A run that used nothing ends with an error, so that no script goes on with it."""
+    if not any(shard["samples"] for shard in manifest["shards"]):
+        raise ValueError(f"{output}: found 0 samples that can be used, expected some")

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from mas_fast.cli.runtime import Threads
+from mas_fast.cores import check_threads
+
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 Bundle = Annotated[Path, typer.Argument(help="A folder that `train` or `import` wrote.")]
 Data = Annotated[
     Path, typer.Option(help="A COCO folder, webdataset tars, or a folder of images and scenes.")
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="The label space of label maps beside photos, as `data prepare` has it."),
 ]
 Samples = Annotated[int | None, typer.Option(help="So many, evenly spread; without it, all.")]
 Batch = Annotated[int, typer.Option(help="Pictures at a time.")]
@@ -25,6 +32,7 @@ JsonFile = Annotated[Path | None, typer.Option(help="Write the results to this f
 def eval_vq_seg(
     bundle: Bundle,
     data: Data,
+    labels: Labels = None,
     samples: Samples = None,
     batch: Batch = 8,
     workers: Readers = 0,
@@ -38,10 +46,11 @@ def eval_vq_seg(
 
     Example: mas-fast eval vq-seg my-bundle --data coco --sheet seg.png
     """
+    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    _check(bundle, "vq_seg", data, options, sheet, json)
     from mas_fast.reconstruction import evaluate
 
-    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
-    _show(evaluate(bundle, "vq_seg", data, **options), sheet, json)
+    _show(evaluate(bundle, "vq_seg", data, labels=labels, **options), sheet, json)
 
 
 @commands.command("vq-img")
@@ -59,6 +68,7 @@ def eval_vq_img(
             "program: take it from whom you trust."
         ),
     ] = None,
+    labels: Labels = None,
     samples: Samples = None,
     batch: Batch = 8,
     workers: Readers = 0,
@@ -72,10 +82,13 @@ def eval_vq_img(
 
     Example: mas-fast eval vq-img my-bundle --data photos --lpips weights --json img.json
     """
+    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    _check(bundle, "vq_img", data, options, sheet, json)
     from mas_fast.reconstruction import evaluate
 
-    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
-    found = evaluate(bundle, "vq_img", data, lpips=lpips, features=features, **options)
+    found = evaluate(
+        bundle, "vq_img", data, labels=labels, lpips=lpips, features=features, **options
+    )
     _show(found, sheet, json)
 
 
@@ -90,7 +103,7 @@ def eval_storybook(
         Path, typer.Option(help="Where the segmenter is, or goes: six minutes of a core.")
     ] = Path("runs/storybook-segmenter"),
     device: Device = None,
-    threads: Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")] = 0,
+    threads: Threads = 0,
     keep: Annotated[
         Path | None,
         typer.Option(help="Write its captions, pictures and scenes to this folder."),
@@ -111,12 +124,21 @@ def eval_storybook(
 
     Example: mas-fast eval storybook --captions 100 --sheet sheet.png --json quality.json
     """
-    from json import dumps
+    from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.outputs import check_outputs
+    from mas_fast.streams import check_int
 
+    bundle = shipped() if bundle is None else bundle
+    check_int("captions", captions, 2)
+    check_int("seed", seed, 0, 2**64 - 1)
+    check_threads(threads, "--threads")
+    read_config(bundle)
+    check_outputs({"--sheet": sheet, "--json": json}, bundle_files(bundle))
+    if keep is not None:
+        check_outputs({"--keep": keep / "captions.txt"}, bundle_files(bundle), folder=keep)
     import torch
     from rich.console import Console
 
-    from mas_fast.bundle import shipped
     from mas_fast.model import load
 
     try:
@@ -126,26 +148,53 @@ def eval_storybook(
         raise ImportError(f'{error}: pip install "mas_fast[storybook]"') from error
     if threads > 0:
         torch.set_num_threads(threads)
-    model = load(shipped() if bundle is None else bundle, device=device, threads=threads)
+    model = load(bundle, device=device, threads=threads)
     segment = load_segmenter(segmenter, progress=True).segment
     found = evaluate_storybook(model, segment, count=captions, seed=seed, progress=True)
     Console().print(found.table())
     if keep is not None:
         found.save(keep)
-    if sheet is not None:
-        found.sheet().save(sheet, "PNG")
-    if json is not None:
-        json.write_text(dumps(found.to_dict(), indent=2) + "\n")
+    _write(found, sheet, json)
+
+
+def _check(
+    bundle: Path, name: str, data: Path, options: dict, sheet: Path | None, json: Path | None
+) -> None:
+    """What can be wrong without torch, which takes a second to import."""
+    from mas_fast.bundle import bundle_files, read_vq_config
+    from mas_fast.outputs import check_outputs
+    from mas_fast.streams import check_int
+
+    for option, least in (("samples", 1), ("batch", 1), ("workers", 0)):
+        if options[option] is not None:
+            check_int(option, options[option], least, 2**31 - 1)
+    read_vq_config(bundle, name)
+    check_outputs({"--sheet": sheet, "--json": json}, [data, *bundle_files(bundle)])
 
 
 def _show(found, sheet: Path | None, json: Path | None) -> None:
     """Print a Reconstruction, and write what was asked for."""
-    from json import dumps
-
     from rich.console import Console
 
+    from mas_fast.data.rejects import count, summary
+
     Console().print(*found.tables())
+    if found.rejects:
+        kinds = count(reason for _, reason in found.rejects)
+        typer.echo(summary(kinds, json or "--json FILE lists them"))
+    _write(found, sheet, json)
+
+
+def _write(found, sheet: Path | None, json: Path | None) -> None:
+    from json import dumps
+
+    from mas_fast.files import replace_file
+
     if sheet is not None:
-        found.sheet().save(sheet, "PNG")
+        picture = found.sheet()
+        replace_file(sheet, lambda file: picture.save(file, "PNG"))
+        typer.echo(f"written: {sheet}")
     if json is not None:
-        json.write_text(dumps(found.to_dict(), indent=2) + "\n")
+        text = dumps(found.to_dict(), indent=2) + "\n"
+        replace_file(json, lambda file: file.write_text(text))
+        typer.echo(f"written: {json}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mas_fast.cli.runtime import Provider, Runtime, check_runtime, load_torch
+from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
+from mas_fast.cores import check_threads
 
 if TYPE_CHECKING:
     from PIL import Image
     from rich.console import Console
 
+    from mas_fast.generated import Generation
     from mas_fast.painter import Painter
 
 WIDTH = 64  # columns of the preview, at most
+MOST = 10_000  # pictures of one command
 
 
 def generate(
@@ -29,7 +34,15 @@ def generate(
         Path | None,
         typer.Option(
             help="Paint this scene: a PNG that mas-fast saved, as out.scene.png, a COCO panoptic "
-            "PNG, or labels in 8-bit grey or palette (0 person, 1 bicycle, and so on; 255 void)."
+            "PNG, or a label map with --scene-labels."
+        ),
+    ] = None,
+    scene_labels: Annotated[
+        str | None,
+        typer.Option(
+            help="The label space of a label map that mas-fast did not write: mini158, mas159, "
+            "coco-panoptic, coco-stuff, ade20k, cityscapes, voc, camvid, ... (a wrong name lists "
+            "all), or a file with a line for each class: its name, a tab, its value."
         ),
     ] = None,
     scene_json: Annotated[
@@ -74,7 +87,7 @@ def generate(
     graphs: Annotated[
         str | None, typer.Option(help="With onnx: fp32 or fp16, the files that run. [fp32]")
     ] = None,
-    threads: Annotated[int, typer.Option(help="On a CPU; 0 is all cores.")] = 0,
+    threads: Threads = 0,
     preview: Annotated[
         bool, typer.Option(help="Show it in the terminal too, where that has 24-bit colours.")
     ] = True,
@@ -92,48 +105,92 @@ def generate(
 
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
     """
-    from rich.console import Console
-
-    from mas_fast.bundle import read_vq_config, shipped
+    from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
     from mas_fast.captions import check_captions
-    from mas_fast.generated import check_output
+    from mas_fast.generated import check_output, files_of
+    from mas_fast.outputs import check_outputs
     from mas_fast.request import Sampling
-    from mas_fast.scene import open_scene
+    from mas_fast.scene import read_scene
+    from mas_fast.streams import check_int
 
     # Whatever can be wrong without torch, which takes a second to import.
     check_captions(captions)
-    check_output(output)
-    model = shipped() if model is None else model
+    if any(_one_word(a) and _one_word(b) for a, b in itertools.pairwise(captions)):
+        quoted = f'mas-fast generate "{" ".join(captions)}"'
+        typer.echo(f"{len(captions)} captions; if that is one, in quotes: {quoted}", err=True)
+    check_int("seed", seed, 0, 2**64 - 1)
+    check_int("num_images", num_images, 1, MOST // len(captions))
+    check_threads(threads, "--threads")
     drawing = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     drawing = {name: value for name, value in drawing.items() if value is not None}
     Sampling(**drawing)
     if seg_guidance is not None:
         Sampling(guidance=seg_guidance)
+        if scene is not None:
+            found = f"found {seg_guidance} with --scene {scene}, whose scene is not drawn"
+            raise ValueError(f"--seg-guidance: {found}, expected one of them")
         both = {"seg": seg_guidance, "img": guidance}
         drawing["guidance"] = {name: value for name, value in both.items() if value is not None}
-    if scene is not None:
-        scene = open_scene(scene, scene_json, size=read_vq_config(model, "vq_seg").resolution)
-    elif scene_json is not None:
+    if scene is None and scene_labels is not None:
+        raise ValueError(f"--scene-labels: found {scene_labels}, expected --scene with it")
+    if scene is None and scene_json is not None:
         raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
-
     torch_only = {"engine": engine, "device": device}
     onnx_only = {"provider": provider or None, "graphs": graphs}
     check_runtime(runtime, torch=torch_only, onnx=onnx_only)
+    model = shipped() if model is None else model
+    streams = read_config(model).streams.names
+    count = len(captions) * num_images
+    check_output(output)
+    sheets = [output] if count > 1 else []
+    pictures = itertools.chain.from_iterable(files_of(output, n, count) for n in range(count))
+    inputs = [scene, scene_json, *bundle_files(model)]
+    check_outputs({"--output": [*sheets, *pictures]}, inputs)
+    if scene is not None:
+        if "seg" not in streams:
+            raise ValueError(
+                f"--scene: found {scene}, expected none: the GPT of {model} has the streams "
+                f"{list(streams)}, so it draws pictures from captions alone. Leave --scene out, or "
+                "take a model with scenes, such as the one that is used without --model"
+            )
+        size = read_vq_config(model, "vq_seg").resolution
+        found = read_scene(scene, scene_json, labels=scene_labels, size=size)
+        typer.echo(f"{scene}: {found.describe()}", err=True)
+        scene = found.scene
+
     options = torch_only if runtime == "torch" else onnx_only
     painter = _load(runtime, model, dtype=dtype, threads=threads, **options)
-    out = painter.generate(
+    painting = painter.paint(
         captions, num_images=num_images, scene=scene, seed=seed, progress=True, **drawing
     )
-    files = out.save(output)
+    out = _write(painting, output, count)
     for read in out.truncated:
         typer.echo(f"too long, the model read no more than: {read}", err=True)
     if out.unknown_words:
         typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
-    console = Console()
-    if preview and console.is_terminal and console.color_system == "truecolor":
-        show(out.images[0] if len(out.images) == 1 else out.sheet(), console)
-    for file in files:
-        typer.echo(f"written: {file}")
+    if preview:
+        _preview(out)
+
+
+def _one_word(caption: str) -> bool:
+    return len(caption.split()) == 1
+
+
+def _write(painting: Iterator[Generation], output: Path, count: int) -> Generation:
+    """Write each picture when it is finished, and the contact sheet of those that there are,
+    whatever ends it."""
+    files, finished = [], 0
+    try:
+        for out in painting:
+            files += out.save_picture(output, finished)
+            finished += 1
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{finished} of {count} pictures are finished") from None
+    finally:
+        if files:
+            for file in [*out.save_sheet(output), *files]:
+                typer.echo(f"written: {file}")
+    return out
 
 
 def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> Painter:
@@ -148,6 +205,14 @@ def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> P
     from mas_fast.model import load
 
     return load(path, dtype=dtype, threads=threads, **options)
+
+
+def _preview(out: Generation) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if console.is_terminal and console.color_system == "truecolor":
+        show(out.images[0] if len(out.images) == 1 else out.sheet(), console)
 
 
 def show(image: Image.Image, console: Console) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mas_fast.cores import check_threads
+
 RUNTIMES = ("torch", "onnx")
 Runtime = Annotated[
     str, typer.Option(help="`torch`, or `onnx`: the bundle's ONNX files, without torch.")
@@ -14,6 +16,8 @@ Provider = Annotated[
     list[str] | None,
     typer.Option(help="With onnx: tensorrt, cuda, cpu; may come twice. By default what is here."),
 ]
+
+Threads = Annotated[int, typer.Option(help="On a CPU; 0 is all cores, and no more can be had.")]
 
 
 def check_runtime(runtime: str, **only: dict[str, object]) -> None:
@@ -30,6 +34,7 @@ def check_runtime(runtime: str, **only: dict[str, object]) -> None:
 
 def load_torch(threads: int) -> None:
     """Import torch, for as many threads; 0: all cores. ImportError says what does without it."""
+    check_threads(threads, "--threads")
     try:
         import torch
     except ModuleNotFoundError as error:

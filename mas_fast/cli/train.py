@@ -11,6 +11,7 @@ import typer
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
+MACHINE, PAIRS = "8xH200", 14_000_000  # of a plan, unless it is told otherwise
 FREE_FORM = {"allow_extra_args": True, "ignore_unknown_options": True}
 ConfigName = Annotated[
     str | None,
@@ -21,21 +22,34 @@ ConfigOption = Annotated[
 ]
 
 
-def _settings(what: str, kind: type, context: typer.Context, name: str | None, option: str | None):
-    """The settings of `train WHAT CONFIG --key value ...`."""
-    from mas_fast.training.settings import find, read
+def _chosen(
+    what: str, context: typer.Context, name: str | None, option: str | None
+) -> tuple[Path, list[str]]:
+    """The file and the settings that replace its own, of `train WHAT CONFIG --key value ...`; found
+    without torch, which takes a second or more to import."""
+    from mas_fast.training.settings import configs, find
 
     overrides = context.args
     if name is not None and name.startswith("--"):  # an override, where CONFIG is an option
         name, overrides = None, [name, *overrides]
-    if (name is None) == (option is None):
+    if name is not None and option is not None:
         raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
-    return read(kind, find(what, name or option), overrides)
+    if name is None and option is None:
+        known = list(configs(what))
+        expected = f"expected a YAML file, or the name of one: {', '.join(known)}"
+        command = f"mas-fast train {what} {min(known, key=len)}"  # small, tiny
+        raise ValueError(f"train {what}: found no CONFIG, {expected}; for example `{command}`")
+    return find(what, name or option), overrides
 
 
-def _finish(bundle: Path) -> None:
-    """Say where the bundle is, and end. In one of several processes without the interpreter's
-    exit: gloo's threads abort it now and then (torch 2.13), when all is done and written."""
+def _finish(bundle: Path, folder: Path | None = None) -> None:
+    """Say what the run in `folder` left out and where the bundle is, and end. In one of several
+    processes without the interpreter's exit: gloo's threads abort it now and then (torch 2.13),
+    when all is done and written."""
+    from mas_fast.data.rejects import FILE, read, summary
+
+    if folder is not None and (kinds := read(folder / FILE)):
+        typer.echo(summary(kinds, folder / FILE))
     typer.echo(bundle)
     if "WORLD_SIZE" in os.environ:
         sys.stdout.flush()
@@ -61,7 +75,9 @@ def train_bpe(
     """
     from mas_fast.bpe import BPE
     from mas_fast.bundle import BPE_FILE, save_bpe
+    from mas_fast.outputs import check_outputs
 
+    check_outputs({"--output": output / BPE_FILE}, files, folder=output)
     save_bpe(output, BPE.train(files, vocab_size=vocab_size, length=length))
     typer.echo(output / BPE_FILE)
 
@@ -80,9 +96,12 @@ def train_vq_seg(
 
     Example: mas-fast train vq-seg small --data DATA --folder runs/seg
     """
+    chosen = _chosen("vq-seg", context, name, config)
+    from mas_fast.training.settings import read
     from mas_fast.training.vq import SegSettings, train
 
-    _finish(train(_settings("vq-seg", SegSettings, context, name, config)))
+    settings = read(SegSettings, *chosen)
+    _finish(train(settings), settings.folder)
 
 
 @commands.command("vq-img", context_settings=FREE_FORM)
@@ -99,9 +118,12 @@ def train_vq_img(
 
     Example: mas-fast train vq-img small --data DATA --folder runs/img
     """
+    chosen = _chosen("vq-img", context, name, config)
+    from mas_fast.training.settings import read
     from mas_fast.training.vq import ImgSettings, train
 
-    _finish(train(_settings("vq-img", ImgSettings, context, name, config)))
+    settings = read(ImgSettings, *chosen)
+    _finish(train(settings), settings.folder)
 
 
 @commands.command("gpt", context_settings=FREE_FORM)
@@ -113,9 +135,11 @@ def train_gpt(
         bool, typer.Option("--plan", help="Print memory, hours and disk, and do nothing.")
     ] = False,
     machine: Annotated[
-        str, typer.Option(help="Of the plan: COUNTxGPU, such as 1xRTX4090.")
-    ] = "8xH200",
-    pairs: Annotated[int, typer.Option(help="Of the plan: pictures with captions.")] = 14_000_000,
+        str | None, typer.Option(help="Of the plan: COUNTxGPU, such as 1xRTX4090. [8xH200]")
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(help="Of the plan: pictures with captions. [14000000]")
+    ] = None,
 ) -> None:
     """Train the GPT on token shards, which `mas-fast data tokenize` makes.
 
@@ -127,9 +151,16 @@ def train_gpt(
 
     Example: mas-fast train gpt tiny --data TOKENS --folder runs/tiny
     """
+    chosen = _chosen("gpt", context, name, config)
+    for option, value in (("--machine", machine), ("--pairs", pairs)):
+        if value is not None and not plan:
+            raise ValueError(
+                f"{option}: found {value} without --plan, expected it with --plan only"
+            )
     from mas_fast.training.gpt import GPTSettings, train
+    from mas_fast.training.settings import read
 
-    settings = _settings("gpt", GPTSettings, context, name, config)
+    settings = read(GPTSettings, *chosen)
     if not plan:
         _finish(train(settings))
         return
@@ -139,7 +170,9 @@ def train_gpt(
     from mas_fast.training.plan import Machine
     from mas_fast.training.plan import plan as plan_of
 
-    for content in plan_of(settings, Machine.parse(machine), pairs):
+    for content in plan_of(
+        settings, Machine.parse(machine or MACHINE), PAIRS if pairs is None else pairs
+    ):
         table = Table()
         for number, column in enumerate(content.columns):
             table.add_column(column, justify="right" if number else "left")
@@ -158,6 +191,8 @@ def train_all(context: typer.Context, name: ConfigName = None, config: ConfigOpt
 
     Example: mas-fast train all --config storybook --folder runs/storybook
     """
+    chosen = _chosen("all", context, name, config)
     from mas_fast.training.pipeline import AllSettings, run
+    from mas_fast.training.settings import read
 
-    typer.echo(run(_settings("all", AllSettings, context, name, config)))
+    typer.echo(run(read(AllSettings, *chosen)))

@@ -1,0 +1,42 @@
+"""Progress on stderr: a bar on a terminal; elsewhere, as in a log, a plain line each minute. No
+torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+EVERY = 60.0  # seconds between two lines where nobody sees a bar move; shorter work writes none
+
+
+def progress_bar(items: Iterable | None = None, *, show: bool = True, **options) -> tqdm:
+    """tqdm over `items`, or one that is moved by hand, with tqdm's options."""
+    if not show or terminal():
+        return tqdm(items, disable=not show, dynamic_ncols=True, **options)
+    plain = {"file": _Lines(), "ncols": 100, "ascii": True, "delay": EVERY, "mininterval": EVERY}
+    return _Rare(items, **plain, **options)
+
+
+class _Rare(tqdm):
+    """Draws when it is time, and not whenever a description changes."""
+
+    def refresh(self, *arguments, **options):
+        if self._time() - self.last_print_t >= self.mininterval:
+            return super().refresh(*arguments, **options)
+
+
+def terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+class _Lines:
+    """What tqdm draws, one line under the other."""
+
+    def write(self, text: str) -> None:
+        if text := text.strip():
+            sys.stderr.write(f"{text}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
