@@ -441,3 +441,33 @@ except KeyboardInterrupt:
     out, _ = process.communicate(timeout=20)
     assert out.startswith("stopped") and 1 <= int(out.split()[1]) < 20000
     assert process.returncode == 0 and time.monotonic() - start < 3
+
+
+def misaligned(array: np.ndarray) -> np.ndarray:
+    """The same values in memory that begins at an odd byte."""
+    memory = np.empty(array.nbytes + 1, np.uint8)
+    found = memory[1:].view(array.dtype).reshape(array.shape)
+    found[:] = array
+    assert not found.flags.aligned
+    return found
+
+
+def test_misaligned_arrays_are_copied() -> None:
+    """A build under UBSan would stop at the first number; here the results are those of copies."""
+    logits = RNG.standard_normal((3, 50)).astype(np.float32)
+    settings = {"uncond": logits[::-1].copy(), "seed": 1, "guidance": 2.0, "top_p": 0.9}
+    want = native.sample(logits, **settings)
+    settings["uncond"] = misaligned(settings["uncond"])
+    for one, other in zip(native.sample(misaligned(logits), **settings), want, strict=True):
+        np.testing.assert_array_equal(one, other)
+    plain = native.Engine(CONFIG, WEIGHTS.items(), threads=1)
+    odd = native.Engine(CONFIG, [(n, misaligned(w)) for n, w in WEIGHTS.items()], threads=1)
+    tokens = np.ones((2, 7), np.int32)
+    for name, values in plain.logits(tokens).items():
+        np.testing.assert_array_equal(odd.logits(misaligned(tokens))[name], values)
+    runs = [
+        plain.start(convert(FORCED), convert(NULL), **SETTINGS) for convert in (np.copy, misaligned)
+    ]
+    for run in runs:
+        run.advance()
+    np.testing.assert_array_equal(runs[0].tokens, runs[1].tokens)

@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,6 @@ from mas_fast.bpe import BPE
 from mas_fast.captions import captions
 
 ROOT = Path(__file__).resolve().parents[1]
-CAPTIONS = Path(__file__).resolve().parents[2] / "shared" / "data" / "captions"
-CC3M = CAPTIONS / "cc3m_validation.tsv.gz"
-COCO = CAPTIONS / "coco_captions_val2017.json.gz"
-MULTI30K = sorted((CAPTIONS / "multi30k").glob("*.en.gz"))
-real = pytest.mark.skipif(not CAPTIONS.is_dir(), reason=f"needs the real captions in {CAPTIONS}")
 
 WORDS = [
     "a",
@@ -208,9 +205,9 @@ def test_wrong_ids_are_named(bpe, ids, message):
 # ---------------------------------------------------------------------- training
 
 
-@real
-def test_real_captions_give_the_whole_vocabulary():
-    files = [*MULTI30K, CC3M, COCO]
+def test_real_captions_give_the_whole_vocabulary(coco_captions, real_data):
+    files = sorted(real_data("captions/multi30k").glob("*.en.gz"))
+    files += [real_data("captions/cc3m_validation.tsv.gz"), coco_captions]
     bpe = BPE.train(files, progress=False)  # 4 s
     assert bpe.vocab_size == 16384 and bpe.pad_id == 0
     texts = list(captions(files))
@@ -233,8 +230,7 @@ BPE.train(sys.argv[2:], vocab_size=4000, progress=False).save(sys.argv[1])
 """
 
 
-@real
-def test_training_depends_on_nothing_but_the_captions(tmp_path):
+def test_training_depends_on_nothing_but_the_captions(tmp_path, coco_captions):
     def train(name: str, threads: int, files: list[Path]) -> str:
         file = tmp_path / name
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAYON_NUM_THREADS": str(threads)}
@@ -242,7 +238,10 @@ def test_training_depends_on_nothing_but_the_captions(tmp_path):
         subprocess.run(command, env=environment, check=True)
         return file.read_text(encoding="utf-8")
 
-    files = [CC3M, MULTI30K[4]]
+    texts = list(captions([coco_captions]))
+    files = [tmp_path / "more.txt", tmp_path / "less.txt"]
+    for file, part in zip(files, (texts[:15_000], texts[15_000:]), strict=True):
+        file.write_text("\n".join(text.replace("\n", " ") for text in part), encoding="utf-8")
     first = train("first.json", 1, files)
     assert first == train("second.json", 4, files)
     assert first == train("third.json", 2, files[::-1])
@@ -255,7 +254,7 @@ def test_pad_is_first_and_bytes_follow(bpe):
     assert [i for _, i in vocab] == list(range(300))
 
 
-def test_progress_counts_the_bytes_of_the_files(text_file, tmp_path, capsys):
+def test_progress_counts_the_bytes_of_the_files(text_file, tmp_path, capsys, terminal):
     BPE.train([text_file], vocab_size=260)
     shown = capsys.readouterr().err
     assert "learning merges: 100%" in shown
@@ -277,18 +276,78 @@ def test_too_small_a_corpus_is_named(tmp_path, text_file):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=r"blank\.txt: found no captions in 1 files"):
             BPE.train([file], progress=False)
-    for size in (256, "16384", True):
+    for size in (256, "16384", True, 1 << 40):  # of the last, the library would end the process
         with pytest.raises(ValueError, match=f"vocab_size: found {size!r}, expected an integer"):
             BPE.train([text_file], vocab_size=size)
-    with pytest.raises(ValueError, match="length: found 0, expected an integer >= 1"):
+    with pytest.raises(ValueError, match=r"length: found 0, expected an integer in 1\.\.1048576"):
         BPE.train([text_file], vocab_size=300, length=0)
 
 
-def test_an_error_in_a_file_stops_the_training(tmp_path, text_file):
+def test_bad_rows_are_left_out_and_told(tmp_path, text_file):
+    rows = "".join(f"a photo of thing {i}\thttp://x/{i}\n" for i in range(500)).encode()
+    bad = b"a\tb\thttp://x\nhttp://x\tb\ncaf\xe9\thttp://x\ngone\t\n"
     file = tmp_path / "bad.tsv"
-    file.write_text("a\thttp://x\nhttp://x\tb\n")
-    with pytest.raises(ValueError, match=r"bad\.tsv: line 2: found 'b' in column 2"):
-        BPE.train([text_file, file], vocab_size=300, progress=False)
+    file.write_bytes(rows + bad + rows)
+    told = (
+        r"left out 4 rows: 1 not of two columns \(.*bad\.tsv: line 501: found 3 columns.*"
+        r"2 without a URL in its column \(.*bad\.tsv: line 502: found 'b' in column 2.*"
+        r"1 not in UTF-8 \(.*bad\.tsv: line 503: .*; learned from 1000 captions"
+    )
+    with pytest.warns(UserWarning, match=told):
+        bpe = BPE.train([file], vocab_size=290, progress=False)
+    good = tmp_path / "good.tsv"
+    good.write_bytes(rows + rows)
+    same = BPE.train([good], vocab_size=290, progress=False)
+    assert bpe._tokenizer.to_str() == same._tokenizer.to_str()
+    file.write_bytes(bad.replace(b"http://x\tb\n", b""))
+    with pytest.raises(ValueError, match=r"found no captions in 1 files: left out 3 rows: .*exp"):
+        BPE.train([file], vocab_size=290, progress=False)
+    file.write_bytes(b"")  # a damaged file is an error all the same
+    cut = tmp_path / "cut.txt.gz"
+    cut.write_bytes(gzip.compress(text_file.read_bytes())[:-20])
+    with pytest.raises(ValueError, match=r"cut\.txt\.gz: "):
+        BPE.train([text_file, cut], vocab_size=290, progress=False)
+
+
+LONG = {
+    "one letter": "z" * 300_000,
+    "blanks": "a" + " " * 300_000 + "b",
+    "just under a chunk": "z" * ((1 << 20) - 1),
+    "letters": "".join(chr(97 + (i * i // 7 + i // 3) % 26) for i in range(200_000)),
+    "many": "\n".join("xyz"[i % 3] * (9000 + i) for i in range(50)),
+    "chinese": "红色的房子在湖边" * 20_000,
+    "emoji": "🏠🐘🚣" * 40_000,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_training_is_linear_in_the_length_of_a_word(tmp_path, name):
+    """Longer ones took minutes: their square."""
+    file = tmp_path / "captions.txt"
+    file.write_text("\n".join([*LINES, LONG[name]]), encoding="utf-8")
+    start = time.process_time()
+    with pytest.warns(UserWarning, match=r"parts of that length: \d+ words of more than 512 bytes"):
+        bpe = BPE.train([file], vocab_size=300, progress=False)
+    assert time.process_time() - start < 10
+    assert bpe.decode(bpe.encode(["a red house", LONG[name][:30]]).ids)[0] == "a red house"
+    start = time.process_time()
+    texts = [LONG[name]] * 2
+    for dropout in (0.0, 0.1):
+        found = bpe.encode(texts, dropout=dropout, generator=np.random.default_rng(0))
+        assert found.truncated.all()
+    assert time.process_time() - start < 10
+
+
+def test_long_captions_without_blanks_are_learned_whole(tmp_path):
+    """As Chinese ones are: nothing is cut at their length, and nothing is told."""
+    captions = ["红色的房子在湖边" * 20 + str(i) for i in range(300)]
+    file = tmp_path / "captions.txt"
+    file.write_text("\n".join(captions), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bpe = BPE.train([file], vocab_size=300, progress=False, length=512)
+    assert (bpe.encode(["红色的房子在湖边" * 20]).ids > 0).sum() < 30
+    assert bpe.decode(bpe.encode(captions[:3]).ids) == captions[:3]
 
 
 # ---------------------------------------------------------------------- files

@@ -11,8 +11,6 @@ from tokenizers.implementations import CharBPETokenizer
 from mas_fast.bpe import BPE
 from mas_fast.captions import captions
 
-CAPTIONS = Path(__file__).resolve().parents[2] / "shared" / "data" / "captions"
-real = pytest.mark.skipif(not CAPTIONS.is_dir(), reason=f"needs the real captions in {CAPTIONS}")
 WORDS = ["a", "red", "house", "Elephant", "walks", "빨간", "집", "🏠", "Ça", "слон"]
 LINES = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS]
 
@@ -62,9 +60,8 @@ def test_minDALLE_is_the_library_on_any_text(mindalle_pair, texts):
     assert (again.ids == ids).all() and (again.truncated == truncated).all()
 
 
-@real
-def test_minDALLE_is_the_library_on_real_captions(tmp_path):
-    texts = list(captions([CAPTIONS / "cc3m_validation.tsv.gz"]))
+def test_minDALLE_is_the_library_on_real_captions(tmp_path, coco_captions):
+    texts = list(captions([coco_captions]))
     files = mindalle(tmp_path, texts, 4000)
     ours, theirs = BPE.load_mindalle(*files), by_the_library(*files)
     assert ours.vocab_size == 4000 and ours.pad_id == theirs.token_to_id("[PAD]")

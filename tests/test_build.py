@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from mas_fast import native
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = """
@@ -152,3 +155,18 @@ def test_package_from_sdist(wheels: dict[str, Path], tmp_path: Path) -> None:
     scripts = install(wheels["1"], tmp_path / "env")
     succeed(scripts / "python", "-c", SMOKE + SMOKE_TORCH, cwd=tmp_path)
     assert "sample on cpu  cpp" in succeed(scripts / "mas-fast", "info", cwd=tmp_path)
+
+
+def test_sources_use_no_macro_that_the_lowest_torch_lacks() -> None:
+    """Without nvcc and the headers of 2.11 nothing else here would tell: 2.13 has more macros."""
+    known = {"STABLE_TORCH_LIBRARY", "STABLE_TORCH_LIBRARY_FRAGMENT", "STABLE_TORCH_LIBRARY_IMPL"}
+    known |= {"STD_CUDA_KERNEL_LAUNCH_CHECK", "STD_TORCH_CHECK", "TORCH_BOX"}
+    known |= {"TORCH_ERROR_CODE_CHECK"}
+    used = set()
+    for file in [*ROOT.glob("csrc/*.*"), *ROOT.glob("csrc/cuda/*")]:
+        used |= set(
+            re.findall(r"\b(?:STABLE_TORCH|STD_TORCH|STD_CUDA|TORCH)_\w+", file.read_text())
+        )
+    assert "STD_TORCH_CHECK" in used and used <= known
+    promised = [(ROOT / name).read_text() for name in ("setup.py", "mas_fast/native.py")]
+    assert all(f'TORCH = "{native.TORCH}"' in text for text in promised)

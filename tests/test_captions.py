@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from mas_fast import captions as module
 from mas_fast.captions import CHUNK, captions, check_captions, words
 
-CAPTIONS = Path(__file__).resolve().parents[2] / "shared" / "data" / "captions"
-real = pytest.mark.skipif(not CAPTIONS.is_dir(), reason=f"needs the real captions in {CAPTIONS}")
 EXPECTED = ["A red house", "빨간 집 🏠", 'a "quoted" one']
 ROWS = [{"id": i, "image_id": 7, "caption": caption} for i, caption in enumerate(EXPECTED)]
 URLS = [f"{scheme}://x.org/{i}" for i, scheme in enumerate(["http", "https", "HTTP"])]
@@ -35,6 +33,13 @@ GOOD = {
     "cc12m_crlf.tsv": tsv(URLS, EXPECTED).replace("\n", "\r\n") + "\r\n",
     "header3.tsv": "caption\turl\n" + tsv(EXPECTED, URLS),
     "header12.tsv": "url\tcaption\n" + tsv(URLS, EXPECTED),
+    "old_mac.txt": "\r".join(EXPECTED),
+    "blank_lines.txt": "\r\n\r\n\n\n\r\r".join(EXPECTED) + "\r",
+    "quoted.tsv": "".join(
+        '"{}"\t"{}"\r\n'.format(caption.replace('"', '""'), url)
+        for caption, url in zip(["caption", *EXPECTED], ["url", *URLS], strict=True)
+    ),
+    "quoted_by_need.tsv": tsv([*EXPECTED[:2], '"a ""quoted"" one"'], URLS),
     "coco.json": coco(annotations=ROWS),
     "ascii.json": json.dumps({"annotations": ROWS}, ensure_ascii=True),
     "pretty.json": "\ufeff \n" + json.dumps({"n": 1.5, "annotations": ROWS, "z": None}, indent=2),
@@ -95,23 +100,68 @@ def test_json_is_read_as_by_the_library(tmp_path_factory, others, texts, indent,
             list(captions([file]))
 
 
-@real
-def test_the_real_files():
-    cc3m = list(captions([CAPTIONS / "cc3m_validation.tsv.gz"]))
-    assert len(cc3m) == 15_833
-    assert cc3m[1] == "an angler fishes river on a snowy day ."
-    file = CAPTIONS / "coco_captions_val2017.json.gz"
-    with gzip.open(file) as stream:
+def test_real_captions(coco_captions):
+    with gzip.open(coco_captions) as stream:
         expected = [row["caption"] for row in json.load(stream)["annotations"]]
-    assert list(captions([str(file)])) == expected and len(expected) == 25_014
-    with pytest.raises(ValueError, match=r"PartiPrompts\.tsv: line 1: found 4 columns in 'Prompt"):
-        list(captions([CAPTIONS / "PartiPrompts.tsv"]))
+    assert list(captions([str(coco_captions)])) == expected and len(expected) == 25_014
+
+
+def test_a_table_of_prompts_is_named(tmp_path):
+    """PartiPrompts' columns."""
+    columns = "Prompt\tCategory\tChallenge\tNote\n"
+    file = write(tmp_path / "Prompts.tsv", columns + "bond\tAbstract\tBasic\t\n")
+    with pytest.raises(ValueError, match=r"Prompts\.tsv: line 1: found 4 columns in 'Prompt"):
+        list(captions([file]))
 
 
 def test_a_caption_may_look_like_a_url(tmp_path):
     """After a line that shows which column is which."""
     file = write(tmp_path / "a.tsv", tsv(["a house", "http://b"], URLS[:2]))
     assert list(captions([file])) == ["a house", "http://b"]
+
+
+def test_quotes_that_are_none_of_csv_stay(tmp_path):
+    texts = ['"a house"', '"a" and "b"', '"', '""', 'a "b"']
+    assert list(captions([write(tmp_path / "a.tsv", tsv(texts, URLS[:1] * 5))])) == texts
+
+
+def test_bad_rows_are_counted_by_reason(tmp_path):
+    rows = [b"a\thttp://x", b"b", b"c\td\te", b"f\tg", b"caf\xe9\thttp://x", b"\0\thttp://x"]
+    rows += [b"x" * (3 * CHUNK), b"h\thttp://x", b"y" * (2 * CHUNK) + b"\r", b"i\thttp://x"]
+    for end in (b"\n", b"\r\n", b"\r"):
+        rejects = module.Rejects()
+        file = write(tmp_path / "a.tsv", end.join(rows))
+        assert list(captions([file], rejects=rejects)) == ["a", "h", "i"]
+        assert rejects.counts == {
+            "not of two columns": 2,
+            "without a URL in its column": 1,
+            "not in UTF-8": 1,
+            "with zero bytes": 1,
+            "too long": 2,
+        }
+        assert str(rejects).startswith(f"left out 7 rows: 2 not of two columns ({file}: line 2: ")
+        assert "line 7: found more than 1048576 bytes" in rejects.first["too long"]
+    annotations = [ROWS[0], {"bbox": [1]}, 3, {"caption": None}, {"caption": "\ud83c"}, ROWS[1]]
+    file, rejects = write(tmp_path / "a.json", coco(annotations=annotations)), module.Rejects()
+    assert list(captions([file], rejects=rejects)) == EXPECTED[:2]
+    assert rejects.counts == {"without a caption": 3, "not in Unicode": 1}
+    assert not module.Rejects()
+
+
+def test_a_damaged_file_is_an_error_all_the_same(tmp_path):
+    for name, content in (("a.json", coco(annotations=ROWS)[:-9]), ("b.txt", b"\xff\xfea\0")):
+        with pytest.raises(ValueError, match=f"{name}: "):
+            list(captions([write(tmp_path / name, content)], rejects=module.Rejects()))
+
+
+def test_a_flood_of_gzip_is_refused(tmp_path):
+    """130 kB that unpack to 136 MB."""
+    file = tmp_path / "a.txt.gz"
+    with gzip.open(file, "wb", compresslevel=9) as stream:
+        for _ in range(130):
+            stream.write(b"a" * CHUNK)
+    with pytest.raises(ValueError, match=r"a\.txt\.gz: found \d+ bytes unpacked from \d+, exp"):
+        list(captions([file], rejects=module.Rejects()))
 
 
 DEEP = '{"annotations": [' + "[" * 200_000
@@ -129,7 +179,13 @@ BAD = {
     ),
     "header.tsv": ("url\tcaption\na\thttp://x\n", "line 2: found 'a' in column 1, expected a URL"),
     "bytes.txt": (b"a\nb\xff\n", "line 2: 'utf-8' codec can't decode byte 0xff .* expected UTF-8"),
-    "utf16.txt": ("a house".encode("utf-16"), "line 1: 'utf-8' codec"),
+    "utf16.txt": ("a house".encode("utf-16"), "found UTF-16LE, expected UTF-8: iconv -f UTF-16"),
+    "utf16.tsv": (
+        b"\xfe\xff" + "a\thttp://x\n".encode("utf-16-be"),
+        "found UTF-16BE, expected UTF-8",
+    ),
+    "utf16.json": (coco(annotations=ROWS).encode("utf-16"), "found UTF-16LE, expected UTF-8"),
+    "unmarked.txt": ("a house".encode("utf-16-le"), "line 1: found a zero byte, as UTF-16 has"),
     "long.txt": (b"a\n" + b"b" * (2 * CHUNK), "line 2: found more than 1048576 bytes without a"),
     "empty.json": ("", "line 1: broken JSON: found '', expected '{'"),
     "list.json": ("\n[]", r"line 2: broken JSON: found '\[', expected '{'"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from mas_fast import cli  # noqa: E402
 from mas_fast.bundle import load_vq  # noqa: E402
+from mas_fast.cli.ending import Interrupted  # noqa: E402
 from mas_fast.cli.runtime import check_runtime  # noqa: E402
 from mas_fast.codes import TorchCodec  # noqa: E402
 from mas_fast.codes_file import Codes  # noqa: E402
@@ -67,7 +69,8 @@ def test_pictures_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
 def test_runtimes_agree(run, pictures) -> None:
     for runtime in ("onnx", "torch"):
         run("encode", "a.png", "-o", f"{runtime}.npz", runtime=runtime)
-        run("encode", "--scenes", "labels.png", "-o", f"{runtime}-scene.npz", runtime=runtime)
+        words = ["--scenes", "labels.png", "--scene-labels", "mini158"]
+        run("encode", *words, "-o", f"{runtime}-scene.npz", runtime=runtime)
     for kind in ("", "-scene"):
         one, other = (Codes.load(f"{runtime}{kind}.npz") for runtime in ("onnx", "torch"))
         assert np.array_equal(one.codes, other.codes) and vars(one).keys() == vars(other).keys()
@@ -84,11 +87,15 @@ def test_runtimes_agree(run, pictures) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 def test_scenes_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
-    assert run("encode", "--scenes", "labels.png", runtime=runtime).exit_code == 0
+    result = run("encode", "--scenes", "labels.png", "--scene-labels", "mini158", runtime=runtime)
+    assert result.exit_code == 0
+    assert "labels.png: read as mini158: person 25.0%, dog 25.0%, sky-other-merged" in result.stderr
     found = Codes.load("tokens.npz")
     codec = TorchCodec("", load_vq(tiny_bundle, "vq_seg"))
     assert found.model == "vq_seg" and found.names == ["labels"]
-    assert np.array_equal(found.codes, codec.encode([open_scene("labels.png", size=16)]))
+    assert np.array_equal(
+        found.codes, codec.encode([open_scene("labels.png", labels="mini158", size=16)])
+    )
     result = run("decode", "tokens.npz", runtime=runtime)
     files = ["decoded/labels.png", "decoded/labels.legend.png"]
     assert result.stdout.splitlines() == [f"written: {file}" for file in files]
@@ -105,6 +112,8 @@ def test_scenes_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
         ("encode a.png -o a.png", "a.png: found the suffix '.png', expected the name of"),
         ("encode a.png -o no/x.npz", "no/x.npz: found no folder no"),
         ("encode saved.png", "saved.png: found a scene that mas_fast saved, expected a picture"),
+        ("encode a.png --scene-labels voc", "--scene-labels: found voc, expected --scenes with it"),
+        ("encode --scenes a.png --scene-labels vo", "labels: found 'vo', expected one of mini158"),
         ("encode --scenes a.png", "a.png: found RGB without the text entry"),
         ("decode a.png", "a.png: found no .npz, expected codes of `mas-fast encode`"),
         ("decode none.npz", "none.npz: found no such file"),
@@ -135,6 +144,72 @@ def test_mistakes_end_in_one_line(
     start = f"mas-fast: {message.format(model=deployed)}"
     assert str(end.value.code).startswith(start) and "\n" not in end.value.code
     assert sorted(tmp_path.iterdir()) == before
+
+
+def interrupt(monkeypatch, method: str, at: int) -> None:
+    """The codec is interrupted at the item `at`, counted from 1."""
+    from mas_fast.onnx_codec import OnnxCodec
+
+    real, calls = getattr(OnnxCodec, method), []
+
+    def stopped(self, *arguments):
+        calls.append(None)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    monkeypatch.setattr(OnnxCodec, method, stopped)
+
+
+def test_an_interrupt_keeps_what_is_encoded_and_decoded(run, pictures, monkeypatch, capsys) -> None:
+    files = ["a.png", "b/a.jpg", "a.png"]
+    run("encode", *files, "-o", "whole.npz")
+    run("decode", "whole.npz", "-o", "whole")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_encode", 3)
+        with pytest.raises(Interrupted, match="^2 of 3 files are encoded$"):
+            run("encode", *files, "-o", "part.npz")
+    part, whole = Codes.load("part.npz"), Codes.load("whole.npz")
+    assert part.names == ["a", "a-2"] and np.array_equal(part.codes, whole.codes[:2])
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_decode", 3)
+        with pytest.raises(Interrupted, match="^2 of 3 are decoded$"):
+            run("decode", "whole.npz", "-o", "part")
+    assert sorted(file.name for file in Path("part").iterdir()) == ["a-2.png", "a.png"]
+    assert Path("part/a-2.png").read_bytes() == Path("whole/a-2.png").read_bytes()
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_encode", 1)
+        with pytest.raises(Interrupted, match="^0 of 3 files are encoded$"):
+            run("encode", *files, "-o", "none.npz")
+    assert not Path("none.npz").exists()
+
+
+def test_a_bad_picture_among_good_ones_loses_none(run, pictures) -> None:
+    """A file that is not there is found first, one that is broken inside when it is its turn."""
+    whole = Path("b/a.jpg").read_bytes()
+    Path("cut.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(ValueError, match="cut.jpg: "):
+        run("encode", "a.png", "cut.jpg", "b/a.jpg")
+    assert Codes.load("tokens.npz").names == ["a"]
+    with pytest.raises(ValueError, match="absent.png: found no such file"):
+        run("encode", "a.png", "absent.png", "-o", "x.npz")
+    assert not Path("x.npz").exists()
+
+
+def test_codes_and_pictures_replace_no_input(run, pictures, deployed) -> None:
+    run("encode", "a.png")
+    Path("decoded").mkdir()
+    Path("decoded/a.png").write_bytes(Path("tokens.npz").read_bytes())
+    Path("pictures.npz").write_bytes(Path("a.png").read_bytes())
+    before = {file: file.read_bytes() for file in Path().rglob("*") if file.is_file()}
+    for words in (
+        ["decode", "decoded/a.png"],
+        ["encode", "pictures.npz", "-o", "pictures.npz"],
+        ["encode", "a.png", "pictures.npz", "-o", "./pictures.npz"],
+    ):
+        with pytest.raises(ValueError, match="--output: .*found an input of this command"):
+            run(*words)
+    assert {file: file.read_bytes() for file in Path().rglob("*") if file.is_file()} == before
 
 
 def _bundle(folder) -> str:

@@ -1,5 +1,6 @@
 """`mas-fast generate`: what it writes, what it says, and how mistakes end."""
 
+import json
 import os
 import pty
 import subprocess
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 import mas_fast
 from mas_fast import bundle as bundles
 from mas_fast import cli
+from mas_fast.cli.ending import Interrupted
 from mas_fast.cli.generate import show
 from mas_fast.scene import Scene
 
@@ -34,7 +36,7 @@ def run(tiny_bundle, tmp_path, monkeypatch):
     return command
 
 
-def test_one_caption(run, tiny_bundle, tmp_path) -> None:
+def test_one_caption(run, tiny_bundle, tmp_path, terminal) -> None:
     result = run(CAPTION, "--seed", 3)
     assert result.exit_code == 0
     files = ["out.png", "out.scene.png", "out.legend.png"]
@@ -44,6 +46,21 @@ def test_one_caption(run, tiny_bundle, tmp_path) -> None:
     assert Image.open("out.png").tobytes() == out.images[0].tobytes()
     assert Scene.load("out.scene.png") == out.scenes[0]
     assert "32/32" in result.stderr  # the bar
+
+
+def test_a_scene_for_a_model_without_scenes(run, tmp_path) -> None:
+    """As an imported minDALL-E is."""
+    from mas_fast.bundle import save_gpt
+    from mas_fast.config import GPTConfig, preset
+    from mas_fast.gpt import GPT
+    from mas_fast.streams import Streams
+
+    streams = preset("tiny").streams
+    config = GPTConfig(Streams([streams["text"], streams["img"]]), 32, 1, 4, 64)
+    save_gpt(tmp_path / "bundle", GPT.create(config))
+    message = r"--scene: found a\.png, expected none: .*bundle has the streams \['text', 'img'\]"
+    with pytest.raises(ValueError, match=message):
+        run(CAPTION, "--scene", "a.png", model=tmp_path / "bundle")
 
 
 def test_several(run, tmp_path) -> None:
@@ -57,7 +74,7 @@ def test_several(run, tmp_path) -> None:
 def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
     calls = []
     monkeypatch.setattr(
-        "mas_fast.model.Model.generate", lambda self, captions, **how: calls.append(how) or 1 / 0
+        "mas_fast.model.Model.paint", lambda self, captions, **how: calls.append(how) or 1 / 0
     )
     monkeypatch.setattr("torch.set_num_threads", calls.append)
     numbers = "--guidance 4 --seg-guidance 2 --top-k 9 --top-p 0.5 --temperature 0.8 --seed 5"
@@ -93,13 +110,17 @@ def test_words_and_length_are_reported(run) -> None:
     assert "learned from" not in run(CAPTION).stderr
 
 
-def test_a_painted_scene(run, tiny_bundle) -> None:
+def test_a_painted_scene(run, tiny_bundle, terminal) -> None:
     labels = np.full((20, 30), 119, np.uint8)
     labels[10:, 5:] = 16
     Image.fromarray(labels).save("painted.png")
-    result = run(CAPTION, "--scene", "painted.png")
+    with pytest.raises(ValueError, match="painted.png: found labels of mode L and nothing that"):
+        run(CAPTION, "--scene", "painted.png")
+    result = run(CAPTION, "--scene", "painted.png", "--scene-labels", "mini158")
     assert result.exit_code == 0
-    expected = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, scene="painted.png")
+    assert "painted.png: read as mini158: dog 50.0%, sky-other-merged 50.0%\n" in result.stderr
+    model = mas_fast.load(tiny_bundle, device="cpu")
+    expected = model.generate(CAPTION, scene="painted.png", scene_labels="mini158")
     assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
     assert "16/16" in result.stderr
 
@@ -110,15 +131,26 @@ def test_a_painted_scene(run, tiny_bundle) -> None:
         ([" "], "caption 1: found ' ', expected some words"),
         ([CAPTION, "-o", "none/out.png"], "none/out.png: found no folder none, expected one"),
         ([CAPTION, "-o", "out.txt"], "out.txt: found the suffix '.txt'"),
-        ([CAPTION, "--guidance", "nan"], "guidance: found nan, expected a finite number"),
+        ([CAPTION, "--guidance", "nan"], "--guidance: found nan, expected a finite number"),
         ([CAPTION, "--seg-guidance", "inf"], "guidance: found inf, expected a finite number"),
-        ([CAPTION, "--top-k", "0"], "top_k: found 0, expected an integer >= 1"),
+        ([CAPTION, "--top-k", "0"], "--top-k: found 0, expected an integer >= 1"),
         ([CAPTION, "--scene", "none.png"], "none.png: found no such file"),
+        ([CAPTION, "--scene-labels", "voc"], "--scene-labels: found voc, expected --scene with it"),
+        (
+            [CAPTION, "--scene", "a.png", "--scene-labels", "x"],
+            "labels: found 'x', expected one of",
+        ),
         ([CAPTION, "--scene-json", "a.json"], "--scene-json: found a.json, expected --scene with"),
         ([CAPTION, "--model", "nowhere"], "nowhere: not a bundle: found no config.json"),
-        ([CAPTION, "--num-images", "0"], "num_images: found 0"),
-        ([CAPTION, "--engine", "onnx"], "engine: found 'onnx', expected 'cpp' or 'eager'"),
-        ([CAPTION, "--dtype", "fp8"], "dtype: found 'fp8', expected one of"),
+        ([CAPTION, "--num-images", "0"], "--num-images: found 0"),
+        ([CAPTION, "--seed", "-1"], "--seed: found -1, expected an integer in 0.."),
+        ([CAPTION, "--seed", str(2**64)], "--seed: found 18446744073709551616, expected"),
+        ([CAPTION, "--threads", "1000"], "--threads: found 1000, expected 0 (all) to "),
+        ([CAPTION, "--threads", "-1"], "--threads: found -1, expected 0 (all) to "),
+        ([CAPTION, "-n", "10001"], "--num-images: found 10001, expected an integer in 1..10000"),
+        ([CAPTION, "-o", "a" * 250 + ".png"], "a" * 250 + ".png: found a name of 254 bytes"),
+        ([CAPTION, "--engine", "onnx"], "--engine: found 'onnx', expected 'cpp' or 'eager'"),
+        ([CAPTION, "--dtype", "fp8"], "--dtype: found 'fp8', expected one of"),
     ],
 )
 def test_mistakes_end_in_one_line(tiny_bundle, tmp_path, monkeypatch, words, message) -> None:
@@ -129,6 +161,107 @@ def test_mistakes_end_in_one_line(tiny_bundle, tmp_path, monkeypatch, words, mes
         cli.main()
     assert str(end.value.code).startswith(f"mas-fast: {message}") and "\n" not in end.value.code
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (["out.scene.png"], "--scene out.scene.png -o out.png"),
+        (["a.png"], "--scene a.png -o a.png"),
+        (["a.png"], "--scene ./a.png -o a.png"),
+        (["x-2.legend.png"], "--scene x-2.legend.png -n 2 -o x.png"),
+        (["x.png"], "--scene x.png -n 2 -o x.png"),
+        (["link.png"], "--scene link.png -o linked.png"),
+        (["a.png", "out.png"], "--scene a.png --scene-json out.png"),
+    ],
+)
+def test_what_is_read_is_not_overwritten(tiny_bundle, tmp_path, monkeypatch, inputs, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in inputs:
+        Scene(np.full((16, 16), 119, np.uint8), np.zeros((16, 16), bool)).save(name)
+    if "link" in words:
+        os.link("link.png", "linked.png")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    words = [CAPTION, *words.split(), "--model", str(tiny_bundle)]
+    monkeypatch.setattr(sys, "argv", ["mas-fast", "generate", *words])
+    with pytest.raises(SystemExit, match="--output: .*: found an input of this command, which"):
+        cli.main()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_bundle_is_not_overwritten(tiny_bundle, tmp_path, monkeypatch) -> None:
+    """Nor through a link to one of its files."""
+    (tmp_path / "config.png").symlink_to(tiny_bundle / "config.json")
+    words = [CAPTION, "-o", str(tmp_path / "config.png"), "--model", str(tiny_bundle)]
+    monkeypatch.setattr(sys, "argv", ["mas-fast", "generate", *words])
+    with pytest.raises(SystemExit, match="found an input of this command"):
+        cli.main()
+
+
+def test_the_guidance_of_a_scene_that_is_given(run) -> None:
+    Image.fromarray(np.full((20, 30), 119, np.uint8)).save("painted.png")
+    with pytest.raises(ValueError, match="--seg-guidance: found 2.0 with --scene painted.png"):
+        run(CAPTION, "--scene", "painted.png", "--seg-guidance", 2)
+
+
+def test_a_model_without_scenes_takes_none(run, tiny_bundle, tmp_path) -> None:
+    config = json.loads((tiny_bundle / "config.json").read_text())
+    config["gpt"]["streams"] = [s for s in config["gpt"]["streams"] if s["name"] != "seg"]
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "config.json").write_text(json.dumps(config))
+    Image.fromarray(np.full((20, 30), 119, np.uint8)).save("painted.png")
+    with pytest.raises(ValueError, match="--scene: found painted.png, expected none: the GPT of"):
+        run(CAPTION, "--scene", "painted.png", model=tmp_path / "plain")
+
+
+def test_words_without_quotes_get_a_hint(run) -> None:
+    hint = 'if that is one, in quotes: mas-fast generate "a red house"\n'
+    assert hint in run("a", "red", "house").stderr
+    assert "in quotes" not in run("a red house", "dogs").stderr
+
+
+def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> None:
+    from mas_fast.model import Model
+
+    draw, calls = Model._tokens, []
+
+    def interrupted(self, *arguments, **options):
+        calls.append(options["first_sample"])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return draw(self, *arguments, **options)
+
+    monkeypatch.setattr(Model, "_tokens", interrupted)
+    with pytest.raises(Interrupted, match="^32 of 40 pictures are finished$"):
+        run(CAPTION, "-n", 40, "--seed", 3)
+    assert calls == [0, 16, 32]
+    for n in (1, 16, 32):
+        assert Scene.load(f"out-{n}.scene.png") and Image.open(f"out-{n}.legend.png")
+    assert not Path("out-33.png").exists()
+    monkeypatch.setattr(Model, "_tokens", draw)
+    whole = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, num_images=32, seed=3)
+    assert Image.open("out-32.png").tobytes() == whole.images[31].tobytes()
+    assert Image.open("out.png").tobytes() == whole.sheet().tobytes()
+
+
+def test_a_failure_keeps_what_is_finished(run, monkeypatch) -> None:
+    monkeypatch.setattr("mas_fast.painter.ROWS", 1)
+    save = Image.Image.save
+
+    def full(self, file, *arguments, **options):
+        if "out-2.png" in str(file):
+            raise OSError(28, "No space left on device")
+        return save(self, file, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(CAPTION, "-n", 3)
+    assert sorted(p.name for p in Path().glob("*.png")) == [
+        "out-1.legend.png",
+        "out-1.png",
+        "out-1.scene.png",
+        "out.png",
+    ]
 
 
 def test_without_a_shipped_model(run, monkeypatch, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """codes_file.py: files of codes, and what is refused."""
 
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -86,3 +87,15 @@ def test_outputs_that_cannot_be_written(tmp_path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             GIVEN.save(tmp_path / name)
+
+
+def test_an_archive_of_several_disks_is_no_npz(tmp_path):
+    """zipfile.is_zipfile raises for it."""
+    file = tmp_path / "codes.npz"
+    Codes("vq_img", "0" * 64, ["a"], np.zeros((1, 2, 2), int)).save(file)
+    content = file.read_bytes()
+    end = content.rindex(b"PK\5\6")
+    locator = b"PK\6\7" + struct.pack("<IQI", 3, 0, 7)
+    file.write_bytes(content[:end] + locator + content[end:])
+    with pytest.raises(ValueError, match="codes.npz: .*expected codes of `mas-fast encode`"):
+        Codes.load(file)

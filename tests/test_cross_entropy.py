@@ -17,7 +17,7 @@ from mas_fast import cross_entropy, ops, reference_cross_entropy
 from mas_fast.gpt import GPT, preset
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-needs_interpreter = pytest.mark.skipif(not INTERPRETED, reason="runs with TRITON_INTERPRET=1")
+needs_interpreter = pytest.mark.interpreted
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed"
 )
@@ -183,6 +183,45 @@ def test_the_upstream_gradient_scales(upstream, impl):
 
 
 @pytest.mark.parametrize("impl", FAST)
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("power", [0, 8, 16])
+def test_fp16_needs_no_loss_scale(power, autocast, impl, monkeypatch):
+    """As accurate as PyTorch under the same loss scale, also where no logit's gradient is a normal
+    number of fp16 without one (2^-14): most are 2^-9 / 4096 = 2^-21 here."""
+    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 200 * 2 * (4096 + 32))
+    g = torch.Generator().manual_seed(0)
+    hidden, head = torch.randn(2, 256, 16, generator=g), torch.randn(4096, 16, generator=g) / 4
+    targets = torch.randint(4096, (2, 256), generator=g)
+    exact = [x.half().double().requires_grad_() for x in (hidden, head)]
+    half = [x.detach().to(torch.float32 if autocast else torch.float16) for x in exact]
+    half = [x.requires_grad_() for x in half]
+
+    def gradients(tensors, impl):
+        with torch.autocast("cpu", torch.float16, enabled=autocast and impl is not None):
+            loss, _ = ops.stream_cross_entropy(
+                tensors[0], tensors[1:], targets, [256], impl=impl or "reference"
+            )
+        return torch.autograd.grad(loss * 2**power, tensors)
+
+    want = gradients(exact, None)
+    for ours, theirs, true in zip(
+        gradients(half, impl), gradients(half, "reference"), want, strict=True
+    ):
+        error, usual = ((x.double() - true).norm() / true.norm() for x in (ours, theirs))
+        assert error <= 1.5 * usual
+        assert error < 1e-3 or (power < 16 and not autocast)  # what fp16 cannot hold is lost
+
+
+def test_fp16_sums_of_many_equal_rows_are_finite():
+    hidden = torch.full((1, 9000, 4), 30.0, dtype=torch.float16, requires_grad=True)
+    head = torch.tensor([[0.1], [-0.1]]).expand(2, 4).half().requires_grad_()
+    targets = torch.ones(1, 9000, dtype=torch.int64)
+    loss, _ = ops.stream_cross_entropy(hidden, [head], targets, [9000], impl="chunked")
+    loss.backward()
+    torch.testing.assert_close(head.grad, torch.tensor([[30.0], [-30.0]]).expand(2, 4).half())
+
+
+@pytest.mark.parametrize("impl", FAST)
 def test_only_what_is_wanted(impl):
     case = Case("three streams", torch.float32)
     loss, _, *whole = case.run(impl)
@@ -322,6 +361,18 @@ def test_what_cannot_be_asked(impl):
     with pytest.raises(RuntimeError, match="earlier backward pass.*retain_graph=True"):
         torch.autograd.grad(2 * loss, case.hidden)
     assert torch.equal(first, kept)
+
+
+@needs_triton
+@needs_interpreter
+def test_bf16_is_refused_under_the_interpreter():
+    case = Case("small", torch.bfloat16)
+    words = "under TRITON_INTERPRET=1 needs hidden in float32 or float16, found torch.bfloat16"
+    with pytest.raises(ValueError, match=words):
+        call(case, "triton")
+    case = Case("small", torch.float32)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(ValueError, match=words):
+        call(case, "triton")
 
 
 @pytest.mark.skipif(INTERPRETED, reason="of PyTorch alone")
@@ -471,6 +522,7 @@ def test_implementation_is_chosen_visibly(monkeypatch):
 
 
 @needs_triton
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is the pytest that it starts")
 def test_triton_kernels_under_the_interpreter(run_interpreted):
     run_interpreted(__file__)

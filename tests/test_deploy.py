@@ -194,6 +194,8 @@ def test_bad_items_and_codes_are_named(pipeline, scene, tmp_path) -> None:
         pipeline.decode("img", np.full((1, 4, 4), 64))
     Image.fromarray(np.full((16, 16), 200, np.uint8)).save(tmp_path / "labels.png")
     with pytest.raises(ValueError, match=r"labels.png: .*200"):
+        pipeline.generate(HOUSE, scene=tmp_path / "labels.png", scene_labels="mini158")
+    with pytest.raises(ValueError, match=r"labels.png: .*say which they are"):
         pipeline.generate(HOUSE, scene=tmp_path / "labels.png")
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mas_fast.captions import captions
 from mas_fast.data import download
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
 
-TSV = (
-    Path(__file__).resolve().parents[2] / "shared" / "data" / "captions" / "cc3m_validation.tsv.gz"
-)
 CAPTIONS = ["a red house", 'the "quoted", one', '"빨간" 집 🏠', "4"]
 URLS = [f"http{'s' * (n % 2)}://x.org/{n}.jpg?a=b,c" for n in range(len(CAPTIONS))]
 
@@ -157,6 +155,27 @@ def test_run(tmp_path, tool):
     )
 
 
+def test_what_did_not_come_through_is_counted(tmp_path, tool):
+    output = tmp_path / "out"
+    rows = [*zip(CAPTIONS, URLS, strict=True), ("one",), ("two",)]
+    download.run(write(tmp_path / "a.tsv", rows), output)
+    assert (output / "rejects.tsv").read_text().splitlines() == [
+        f"a.tsv:{n}\tfound 1 columns, expected two: caption and URL" for n in (5, 6)
+    ]
+    for n, failed in enumerate(({"HTTP Error 404": 3, "success": 9}, {"HTTP Error 404": 2}, [])):
+        (output / f"0000{n}_stats.json").write_text(json.dumps({"status_dict": failed}))
+    (output / "00009_stats.json").write_text("{")  # half written
+    assert download.failures(output) == {"HTTP Error 404": 5}
+
+
+def test_a_tsv_is_not_replaced(tmp_path):
+    tsv = write(tmp_path / "links.csv", list(zip(CAPTIONS, URLS, strict=True)))
+    before = tsv.read_bytes()
+    with pytest.raises(ValueError, match="links.csv: found the TSV in the place of the output"):
+        download.write_links(tsv, tmp_path)
+    assert tsv.read_bytes() == before
+
+
 def test_failures(tmp_path, tool, monkeypatch):
     tsv = write(tmp_path / "a.tsv", list(zip(CAPTIONS, URLS, strict=True)))
     monkeypatch.setenv("STATUS", "3")
@@ -168,10 +187,13 @@ def test_failures(tmp_path, tool, monkeypatch):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(not TSV.is_file(), reason=f"no {TSV}")
-def test_real_cc3m(tmp_path):
-    assert download.url_column(TSV) == 1
-    _, rejects = download.write_links(TSV, tmp_path)
+def test_real_cc3m(tmp_path, real_data):
+    tsv = real_data("captions/cc3m_validation.tsv.gz")
+    texts = list(captions([tsv]))
+    assert len(texts) == 15_833
+    assert texts[1] == "an angler fishes river on a snowy day ."
+    assert download.url_column(tsv) == 1
+    _, rejects = download.write_links(tsv, tmp_path)
     rows = links(tmp_path)
     assert len(rows) - 1 + len(rejects) == 15833 and len(rejects) < 20
     swapped = [("\t".join(row) + "\n").encode() for row in rows[1:]]

@@ -72,7 +72,8 @@ def scenes(tmp_path_factory) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir()}
+    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,26 @@ def test_other_tokenizers_are_other_options(tmp_path, tokens, scenes, bundle):
         tokenize(scenes, other, tokens, batch=3, progress=False)
     with pytest.raises(ValueError, match="made with batch = 3, now it is 4"):
         tokenize(scenes, bundle, tokens, batch=4, progress=False)
+
+
+def test_the_same_scenes_go_on_wherever_they_lie(tmp_path, tokens, scenes, bundle):
+    """Also prepared once more from the same pictures; of other pictures they are refused."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in scenes.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    values = json.loads((copy / "manifest.json").read_text())
+    values["options"]["input"]["times"] = "0" * 64
+    (copy / "manifest.json").write_text(json.dumps(values))
+    before = content(tokens)
+    tokenize(copy, bundle, tokens, batch=3, progress=False)
+    assert content(tokens) == before
+    other = tmp_path / "other"
+    prepare(scenes, other, rules=Rules(48), progress=False)
+    message = "found tokens of other scenes than .*other has now: .* another folder with --output"
+    with pytest.raises(ValueError, match=message):
+        tokenize(other, bundle, tokens, batch=3, progress=False)
+    assert content(tokens) == before
 
 
 def test_parquet(tmp_path, tokens, scenes, bundle):

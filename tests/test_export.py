@@ -127,6 +127,25 @@ def test_the_same_as_torch_at_another_batch(exported, tiny_bundle, model, optimi
     assert (half - expected).square().mean().sqrt() < 0.01 * (expected.max() - expected.min())
 
 
+@pytest.mark.parametrize("optimised", [True, False], ids=["optimised", "plain"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_batch_of_none_is_taken(exported, tiny_bundle, name, optimised):
+    """As is left where a filter took all out; and onnxruntime has nothing to warn of."""
+    found = read_metadata(exported[1] / "onnx" / name)
+    inputs = [value[:0] for value in made_up(found.config, found.part, 1)]
+    out = run(exported[1] / "onnx" / name, *inputs, optimised=optimised)
+    assert list(out.shape) == [0, *found.outputs[0].shape[1:]]
+    graph = onnx.load(exported[1] / "onnx" / name).graph
+    used = {name for node in graph.node for name in node.input}
+    assert {value.name for value in graph.initializer} <= used
+
+
+def test_a_graph_that_takes_no_batch_of_none_is_refused(tmp_path, tiny_bundle, monkeypatch):
+    monkeypatch.setattr("mas_fast.export._take_empty_batches", lambda proto: None)
+    with pytest.raises(ValueError, match="decoder.fp32.onnx: a batch of 0: found .*Reshape"):
+        export_and_compare(IMG, tmp_path, "decoder", "fp32")
+
+
 def test_codes_out_of_range_are_an_error(exported):
     file = exported[1] / "onnx" / file_name("vq_img", "decoder", "fp32")
     with pytest.raises(Exception, match="out of data bounds|INVALID_ARGUMENT"):

@@ -237,7 +237,7 @@ def test_streaming_gives_the_same_tokens_in_steps(model):
         stream_tokens(model, [64])  # at the call, not at the first step
 
 
-def test_progress(model, capsys):
+def test_progress(model, capsys, terminal):
     calls = []
     generate_tokens(model, PROMPT, progress=lambda *now: calls.append(now))
     assert calls == [(n, 40) for n in range(9, 41)]

@@ -3,18 +3,18 @@
 import io
 import struct
 import threading
+import warnings
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from mas_fast.data import images
 from mas_fast.data.images import Jpeg, cut, open_photo, read_image
-
-PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco" / "images"
-needs_photos = pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no {PHOTOS}")
+from mas_fast.data.prepare import jpeg
+from mas_fast.data.profiles import is_srgb, to_srgb
+from mas_fast.data.samples import Sample
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
@@ -137,10 +137,204 @@ def test_orientation_after_other_segments():
             open_photo(content[:cut_off])
         except ValueError:
             pass
-    broken = content.replace(b"Exif\0\0MM", b"Exif\0\0XX").replace(b"Exif\0\0II", b"Exif\0\0XX")
-    assert broken != content
-    with pytest.raises(ValueError, match="found broken EXIF"):
-        open_photo(broken)
+
+
+def with_segment(content: bytes, marker: int, data: bytes) -> bytes:
+    """A JPEG with another segment in front."""
+    return content[:2] + struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data + content[2:]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b"", b"no tiff here", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" * 3]
+    + [b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x03\0\0\0ab\0\0\0\0\0\0"],  # a text for a number
+)
+def test_exif_that_cannot_be_read_is_upright(tmp_path, block):
+    pixels = smooth(6, 8)
+    jpg = with_segment(encoded(pixels, "JPEG"), 0xE1, b"Exif\0\0" + block)
+    others = [encoded(pixels, "PNG", exif=block), encoded(pixels, "WEBP", exif=block)]
+    for content in (jpg, *others):
+        assert read_image(content).size == (8, 6)
+    assert (np.asarray(read_image(jpg)) == np.asarray(read_image(encoded(pixels, "JPEG")))).all()
+    sample = Sample("a", open_photo(jpg), file=jpg)
+    assert Image.open(io.BytesIO(jpeg(sample))).size == (8, 6)
+
+
+def test_orientation_behind_fill_bytes_and_junk():
+    content = with_orientation(smooth(8, 16), 6)
+    assert open_photo(content[:2] + b"\xff\xff" + content[2:]).height == 16
+    assert open_photo(content[:2] + b"junk" + content[2:]).height == 16
+
+
+PROGRESSIVE = encoded(smooth(60, 80), "JPEG", progressive=True)
+BASELINE = encoded(smooth(60, 80), "JPEG")
+
+
+def scan_header(content: bytes, parameters: bytes) -> bytes:
+    """Other last three bytes of the first scan's header."""
+    start = content.index(b"\xff\xda") + 2
+    stop = start + int.from_bytes(content[start : start + 2], "big")
+    return content[: stop - 3] + parameters + content[stop:]
+
+
+HARMLESS = {
+    "junk before the end": lambda c: c[:-2] + b"\x7f" * 16 + c[-2:],
+    "zeros before the end": lambda c: c[:-2] + bytes(300) + c[-2:],
+    "junk behind the end": lambda c: c + b"\r\n<html>",
+    "another picture behind it": lambda c: c + JPG,
+    "junk in the header": lambda c: c[:20] + b"junk" + c[20:],
+    "junk in the header and before the end": lambda c: (
+        c[:20] + b"junk" + c[20:-2] + b"x" * 9 + c[-2:]
+    ),
+    "another JFIF revision": lambda c: c[:11] + b"\x05\x09" + c[13:],
+    "an unknown code for colours": lambda c: with_segment(c, 0xEE, b"Adobe\0\x64\0\0\0\0\x07"),
+    "half a profile": lambda c: with_segment(c, 0xE2, b"ICC_PROFILE\0\1\2" + b"half of it"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+@pytest.mark.parametrize("content", [BASELINE, PROGRESSIVE], ids=["baseline", "progressive"])
+def test_what_costs_no_pixel_costs_no_picture(name, content):
+    photo, sound = open_photo(HARMLESS[name](content)), open_photo(content)
+    assert (photo.decode() == sound.decode()).all()
+    assert (photo.cut(3, 5, 48, 64, 12, 16) == sound.cut(3, 5, 48, 64, 12, 16)).all()
+    cut_off = HARMLESS[name](content[: len(content) * 2 // 3])
+    with pytest.raises(ValueError, match="found a truncated or damaged JPEG"):
+        open_photo(cut_off).decode()
+
+
+def test_parameters_of_a_scan():
+    for parameters in (b"\0\0\0", b"\1\x3f\0", b"\0\x3e\x11"):
+        spoilt = scan_header(BASELINE, parameters)
+        assert spoilt != BASELINE
+        assert (open_photo(spoilt).decode() == open_photo(BASELINE).decode()).all()
+        with pytest.raises(ValueError, match="found a truncated or damaged JPEG"):
+            open_photo(spoilt[:-300]).decode()
+
+
+def test_lost_pixels_are_an_error():
+    restart = io.BytesIO()
+    Image.fromarray(smooth(60, 80)).save(restart, "JPEG", restart_marker_blocks=4)
+    restart = restart.getvalue()
+    at = restart.index(b"\xff\xd2")
+    for content in (
+        restart[:at] + b"\x7f" * 9 + restart[at:],  # a part of a row is decoded from other bytes
+        restart[: at - 8] + restart[at:],
+        BASELINE[:-2],
+        BASELINE[:-30] + BASELINE[-2:],
+        encoded(Image.fromarray(smooth(60, 80)).convert("CMYK"), "JPEG")[:-30] + b"\xff\xd9",
+    ):
+        with pytest.raises(ValueError, match="found a truncated or damaged JPEG"):
+            open_photo(content).decode()
+
+
+def profile_of(change: str = "") -> bytes:
+    """sRGB's profile, or one whose red and blue are exchanged ("swap") or greys are darker
+    ("gamma")."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    place = {}
+    for number in range(struct.unpack(">I", content[128:132])[0]):
+        entry = content[132 + 12 * number : 144 + 12 * number]
+        name, at, size = struct.unpack(">4sII", entry)
+        place[name] = slice(at, at + size)
+    if change == "swap":
+        red, blue = content[place[b"rXYZ"]], content[place[b"bXYZ"]]
+        content[place[b"rXYZ"]], content[place[b"bXYZ"]] = blue, red
+    elif change == "gamma":  # the first parameter of the curve that all three share
+        curve = place[b"rTRC"]
+        content[curve.start + 12 : curve.start + 16] = struct.pack(">i", int(3.0 * 65536))
+    return bytes(content)
+
+
+SWAPPED = profile_of("swap")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_profiles_are_honoured(kind):
+    pixels = np.full((64, 64, 3), (200, 30, 30), np.uint8)
+    content = encoded(
+        pixels, kind, icc_profile=SWAPPED, **({"lossless": True} if kind == "WEBP" else {})
+    )
+    assert abs(np.asarray(read_image(content))[0, 0].astype(int) - (30, 30, 200)).max() <= 6
+    part = cut(open_photo(content), 0, 0, 64, 64, 8, 8)  # of a JPEG, decoded at an eighth
+    assert abs(part.astype(int) - (30, 30, 200)).max() <= 6
+
+
+def test_profiles_of_palettes_and_of_what_is_transparent():
+    red = Image.new("RGB", (4, 4), (200, 30, 30))
+    clear = red.convert("RGBA")
+    clear.putpixel((0, 0), (200, 30, 30, 0))
+    deep = encoded(red.quantize(4), icc_profile=SWAPPED)
+    for content in (deep, encoded(clear, icc_profile=SWAPPED)):
+        found = read_image(content)
+        assert np.abs(np.subtract(found.getpixel((3, 3)), (30, 30, 200))).max() <= 6
+    assert found.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_profile_in_parts_of_any_order():
+    half = len(SWAPPED) // 2
+    parts = [b"ICC_PROFILE\0\2\2" + SWAPPED[half:], b"ICC_PROFILE\0\1\2" + SWAPPED[:half]]
+    content = encoded(np.full((16, 16, 3), (200, 30, 30), np.uint8), "JPEG")
+    for part in parts:
+        content = with_segment(content, 0xE2, part)
+    assert open_photo(content).profile == SWAPPED
+    content = with_segment(
+        content, 0xE1, b"Exif\0\0" + b"\xff\xe2\0\x10ICC_PROFILE"
+    )  # a thumbnail's
+    assert open_photo(content).profile == SWAPPED
+
+
+def test_srgb_is_left_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    for kind in ("PNG", "JPEG"):
+        plain, told = encoded(pixels, kind), encoded(pixels, kind, icc_profile=profile_of())
+        assert (np.asarray(read_image(told)) == np.asarray(read_image(plain))).all()
+    assert to_srgb(profile_of(), "RGB") is None and is_srgb(profile_of(), "RGB")
+
+
+def test_a_profile_of_other_pixels_or_a_broken_one_is_ignored():
+    grey = encoded(np.full((8, 8), 90, np.uint8), "JPEG", icc_profile=SWAPPED)
+    assert read_image(grey).getpixel((0, 0)) == (90, 90, 90)
+    broken = encoded(np.full((8, 8, 3), 90, np.uint8), "JPEG", icc_profile=b"no profile at all")
+    with pytest.warns(UserWarning, match=r"17 bytes that cannot be read .*: pictures with it are"):
+        assert read_image(broken).getpixel((0, 0)) == (90, 90, 90)
+    assert not is_srgb(b"no profile at all", "RGB")
+
+
+def test_our_scenes_are_no_pictures(tmp_path, scene):
+    scene.save(tmp_path / "a.scene.png")
+    for file in (tmp_path / "a.scene.png", scene.to_pngs()[0]):
+        with pytest.raises(ValueError, match="found a scene that mas_fast saved, expected a pictu"):
+            read_image(file)
+
+
+def test_stored_pictures_mean_the_same_to_any_reader():
+    """A file is copied only where nobody needs its profile; what is written anew has none."""
+    pixels = np.full((16, 16, 3), (200, 30, 30), np.uint8)
+    color = Image.fromarray(pixels)
+    for options, copied in (
+        ({}, True),
+        ({"icc_profile": profile_of()}, True),
+        ({"icc_profile": SWAPPED}, False),
+        ({"icc_profile": b"broken", "comment": "once"}, False),
+    ):
+        content = encoded(pixels, "JPEG", **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stored = jpeg(Sample("a", open_photo(content), file=content))
+        assert (stored == content) == copied
+        with Image.open(io.BytesIO(stored)) as image:
+            assert copied or "icc_profile" not in image.info
+            want = np.asarray(read_image(content)).astype(int)
+            assert abs(np.asarray(image.convert("RGB")) - want).max() <= 3
+    for content in (encoded(color.convert("CMYK"), "JPEG"), with_orientation(pixels, 3)):
+        assert jpeg(Sample("a", open_photo(content), file=content)) != content
+    several = io.BytesIO()
+    color.save(several, "MPO", save_all=True, append_images=[color])
+    photo = open_photo(several.getvalue())
+    assert photo.height == 16
+    stored = jpeg(Sample("a", photo, file=several.getvalue()))
+    assert Image.open(io.BytesIO(stored)).format == "JPEG"
 
 
 @pytest.mark.parametrize("shrink", [1, 2, 4, 8])
@@ -230,9 +424,10 @@ def test_random_damage_is_an_error_or_a_picture():
             pass
 
 
-@needs_photos
-def test_real_photos():
-    for file in sorted(PHOTOS.glob("*.jpg"))[:10]:
+def test_real_photos(coco):
+    files = sorted((coco / "val2017").glob("*.jpg"))[:10]
+    assert len(files) == 10
+    for file in files:
         photo, image = open_photo(file), Image.open(file).convert("RGB")
         assert abs(photo.decode().astype(int) - np.asarray(image)).max() <= 2
         size = min(image.size)

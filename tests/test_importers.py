@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 import types
+import warnings
 import zipfile
 
 import pytest
@@ -18,7 +19,9 @@ from typer.testing import CliRunner
 
 from mas_fast import cli
 from mas_fast.bundle import load_bpe, load_vq
+from mas_fast.foreign import state_dict
 from mas_fast.importers import import_bundle, import_vq, read_checkpoint, read_config
+from mas_fast.reconstruction import evaluate
 from mas_fast.vq_config import preset
 from mas_fast.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
 
@@ -87,8 +90,19 @@ def test_taming(tmp_path, config):
 
 
 def test_labels_without_a_layout(tmp_path):
+    """What its channels mean is not known: it is imported, which is told, and measured by none."""
     config = dataclasses.replace(SEG, channels=183, layout=None)
-    assert read_config(write(tmp_path / "a.yaml", taming(config))) == config
+    file = write(tmp_path / "a.yaml", taming(config))
+    assert read_config(file) == config
+    model = VQVAE.create(config)
+    torch.save({"state_dict": model.weights()}, tmp_path / "a.ckpt")
+    with pytest.warns(UserWarning, match=r"label maps of 183 channels.*'mini158 \(158\)'"):
+        import_bundle(tmp_path / "a.ckpt", tmp_path / "bundle", file)
+    same(load_vq(tmp_path / "bundle", "vq_seg"), model)
+    with pytest.raises(
+        ValueError, match=r"vq_seg: found a tokenizer of 183 channels without a lay"
+    ):
+        evaluate(tmp_path / "bundle", "vq_seg", tmp_path)
 
 
 def test_half_precision_becomes_fp32(tmp_path):
@@ -134,6 +148,146 @@ def test_lightning_callbacks_are_left_behind(tmp_path, monkeypatch):
         torch.save(stored, tmp_path / "last.ckpt")
     same(import_vq(tmp_path / "last.ckpt", write(tmp_path / "a.yaml", taming())), model)
     assert "pytorch_lightning" not in sys.modules
+
+
+def undotted(name: str) -> str:
+    """As latent-diffusion's LitEma names its copies."""
+    return "model_ema." + name.replace(".", "")
+
+
+def copies(weights: dict, value: float = 7.0) -> dict:
+    counters = {"model_ema.decay": torch.tensor(0.9), "model_ema.num_updates": torch.tensor(3)}
+    return {undotted(n): torch.full_like(w, value) for n, w in weights.items()} | counters
+
+
+PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.", "model.first_stage_model.", "a.b.c."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_stands_before_all_names_is_taken_off_and_told(tmp_path, prefix):
+    model = VQVAE.create(IMG)
+    state = {prefix + name: w for name, w in model.weights().items()}
+    state |= {prefix + "loss.logvar": torch.ones(1), "n_averaged": torch.tensor(3)}
+    torch.save({"state_dict": state}, tmp_path / "a.ckpt")
+    config = write(tmp_path / "a.yaml", taming())
+    with pytest.warns(UserWarning, match=rf"a\.ckpt: took the weights .* begin with '{prefix}'"):
+        same(import_vq(tmp_path / "a.ckpt", config), model)
+    with pytest.raises(ValueError, match=rf"prefix: found 'x.', expected one of \['{prefix}'\]"):
+        import_vq(tmp_path / "a.ckpt", config, "x")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("outer", ["", "module."])
+def test_averaged_copies_are_left_out_and_told(tmp_path, outer):
+    model = VQVAE.create(IMG)
+    state = {outer + n: w for n, w in (model.weights() | copies(model.weights())).items()}
+    torch.save({"state_dict": state}, tmp_path / "a.ckpt")
+    config = write(tmp_path / "a.yaml", taming())
+    with pytest.warns(
+        UserWarning, match=r"left out 185 tensors of averaged copies.*--prefix model_"
+    ):
+        same(import_vq(tmp_path / "a.ckpt", config), model)
+    averaged = import_vq(tmp_path / "a.ckpt", config, "model_ema.")
+    assert all((w == 7).all() for w in averaged.weights().values())
+
+
+@pytest.mark.parametrize("name", ["ema.", "model_ema.", "ema_model.module.", "generator_ema.", ""])
+def test_copies_with_whole_names(tmp_path, name):
+    """Beside the weights, or alone."""
+    model = VQVAE.create(IMG)
+    other = {name + n: torch.full_like(w, 7) for n, w in model.weights().items()}
+    torch.save({"state_dict": other | model.weights()}, tmp_path / "a.ckpt")
+    config = write(tmp_path / "a.yaml", taming())
+    if name:
+        with pytest.warns(UserWarning, match="left out 183 tensors of averaged copies"):
+            same(import_vq(tmp_path / "a.ckpt", config), model)
+        torch.save({"state_dict": other}, tmp_path / "a.ckpt")
+        with pytest.warns(UserWarning, match=f"begin with '{name}'"):
+            averaged = import_vq(tmp_path / "a.ckpt", config)
+        assert all((w == 7).all() for w in averaged.weights().values())
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            same(import_vq(tmp_path / "a.ckpt", config), model)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "weights", "module"])
+def test_wherever_the_state_dict_is(tmp_path, key):
+    model = VQVAE.create(IMG)
+    torch.save({"epoch": 1, key: model.weights()}, tmp_path / "a.ckpt")
+    same(import_vq(tmp_path / "a.ckpt", write(tmp_path / "a.yaml", taming())), model)
+
+
+def test_copies_beside_the_state_dict_are_told(tmp_path):
+    model = VQVAE.create(IMG)
+    other = {name: torch.full_like(w, 7) for name, w in model.weights().items()}
+    stored = {"ema_state_dict": other, "state_dict": model.weights(), "device": torch.device("cpu")}
+    torch.save(stored, tmp_path / "a.ckpt")
+    config = write(tmp_path / "a.yaml", taming())
+    with pytest.warns(UserWarning, match=r"left out \['ema_state_dict'\], averaged copies of weig"):
+        same(import_vq(tmp_path / "a.ckpt", config), model)
+
+
+def test_a_state_dict_in_itself_ends(tmp_path):
+    stored: dict = {"a": torch.ones(1), "device": torch.device("cpu")}
+    stored["model"] = stored
+    torch.save(stored, tmp_path / "a.ckpt")
+    assert list(state_dict(tmp_path, read_checkpoint(tmp_path / "a.ckpt"))) == ["a"]
+
+
+# DALLE-pytorch's names, and shapes of its smallest models.
+DISCRETE = {"codebook.weight": (512, 64), "encoder.3.weight": (512, 64, 1, 1)}
+DISCRETE |= {f"encoder.{i}.0.weight": (64, 3, 4, 4) for i in range(3)}
+DISCRETE |= {f"decoder.{i}.0.weight": (64, 64, 4, 4) for i in range(3)}
+TRANSFORMER = {"text_emb.weight": (100, 32), "image_emb.weight": (64, 32)}
+TRANSFORMER |= {"to_logits.1.weight": (164, 32), "to_logits.1.bias": (164,)}
+for i in range(4):
+    TRANSFORMER[f"transformer.layers.layers.{i}.0.fn.fn.fn.to_qkv.weight"] = (96, 32)
+    TRANSFORMER[f"transformer.layers.layers.{i}.0.scale"] = (1, 1, 32)
+
+
+def dalle(path, name: str, **weights):
+    stored = {"hparams": {"dim": 32}, "vae_params": None, "epoch": 1, "version": "1.6.6"}
+    stored |= {"vae_class_name": name, "opt_state": {"state": {}}, "scheduler_state": None}
+    torch.save(stored | {"weights": weights}, path)
+
+
+def zeros(shapes: dict, prefix: str = "") -> dict:
+    return {prefix + name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_dalle_pytorch_is_imported_where_it_has_a_vqgan(tmp_path):
+    model = VQVAE.create(IMG)
+    inner = {f"vae.model.{name}": w for name, w in model.weights().items()}
+    dalle(tmp_path / "dalle.pt", "VQGanVAE", **zeros(TRANSFORMER), **inner)
+    config = write(tmp_path / "a.yaml", taming())
+    told = r"begin with 'vae.model.', without it; left out is a transformer of 4 layers over image"
+    with pytest.warns(UserWarning, match=told):
+        assert import_bundle(tmp_path / "dalle.pt", tmp_path / "bundle", config) == [
+            "vq_img.safetensors"
+        ]
+    same(load_vq(tmp_path / "bundle", "vq_img"), model)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (zeros(DISCRETE), r"a DiscreteVAE of 3 layers with the codebook \[512, 64\], expected"),
+        (
+            zeros(TRANSFORMER) | zeros(DISCRETE, "vae."),
+            r"a transformer of 4 layers over image codes \[64, 32\] and a DiscreteVAE of 3 layers",
+        ),
+        (
+            zeros(TRANSFORMER) | zeros({"vae.enc.blocks.group_1.block_1.id_path.w": (1,)}),
+            "a transformer of 4 layers .* and OpenAI's discrete VAE, expected taming's VQGAN",
+        ),
+    ],
+)
+def test_dalle_pytorch_is_named(tmp_path, weights, message):
+    dalle(tmp_path / "vae.pt", "DiscreteVAE", **weights)
+    with pytest.raises(ValueError, match=rf"vae\.pt: found DALLE-pytorch's {message}"):
+        import_bundle(tmp_path / "vae.pt", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 class Swish(nn.Module):
@@ -312,7 +466,8 @@ def test_what_is_no_state_dict_is_named(tmp_path):
     [
         ({"model": {}}, "found no tokenizer in it: missing 'ddconfig'"),
         ({"data": 1}, "missing 'model'"),
-        ([1], "found no tokenizer in it"),
+        ([1], "found no tokenizer in it: .*expected stage1.hparams, as minDALL-E's"),
+        (None, "found no tokenizer in it: .*expected stage1.hparams, as minDALL-E's"),
         (taming(dataclasses.replace(IMG, ch=64)) | {"x": 1}, None),
         (mindalle() | {"stage1": {}}, "missing 'hparams'"),
     ],
@@ -333,7 +488,7 @@ def test_configs_of_other_models_are_named(tmp_path):
         with pytest.raises(ValueError, match=rf"a\.yaml: {key}.*found"):
             read_config(write(tmp_path / "a.yaml", values))
     (tmp_path / "a.yaml").write_text("!!python/object/apply:os.system ['touch ran']")
-    with pytest.raises(ValueError, match="found no YAML that can be read"):
+    with pytest.raises(ValueError, match="not a readable YAML file"):
         read_config(tmp_path / "a.yaml")
 
 
@@ -374,6 +529,17 @@ def test_mindalle_folder_to_bundle(tmp_path):
     assert "vq_img.safetensors" in result.output and "tokenizer.json" in result.output
     check(bundle, model)
     assert load_bpe(bundle).vocab_size == 7
+
+
+def test_the_command_tells_what_was_taken_off(tmp_path):
+    state = {f"module.{name}": w for name, w in VQVAE.create(IMG).weights().items()}
+    torch.save(state, tmp_path / "a.ckpt")
+    file = write(tmp_path / "a.yaml", taming())
+    words = ["import", tmp_path / "a.ckpt", "--config", file, "-o", tmp_path / "bundle"]
+    result = CliRunner().invoke(cli.app, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    told = f"warning: {tmp_path / 'a.ckpt'}: took the weights whose names begin with 'module.'"
+    assert told in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_taming_folder_to_bundle(tmp_path):

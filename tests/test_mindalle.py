@@ -8,7 +8,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from mas_fast.bundle import load_gpt, load_vq
+from mas_fast.bundle import load_gpt, load_vq, read_sampling
 from mas_fast.cli import app
 from mas_fast.config import preset
 from mas_fast.importers import import_bundle
@@ -132,7 +132,10 @@ def test_import_writes_the_gpt_too(folder, weights, tmp_path) -> None:
     assert torch.equal(model.blocks[1].attention.qkv.weight, stacked)
     assert load_vq(tmp_path / "bundle", "vq_img").config.codes == 64
     files = import_bundle(folder / "stage2_last.ckpt", tmp_path / "alone", folder / "config.yaml")
-    assert files == ["gpt.safetensors"]
+    assert files == ["gpt.safetensors", "sampling.json"]
+    # As the original draws by default, which knows no guidance: one row a token, not two.
+    own = {"guidance": 1.0, "temperature": 1.0, "top_k": 256, "top_p": None}
+    assert read_sampling(tmp_path / "bundle") == read_sampling(tmp_path / "alone") == own
     assert torch.equal(load_gpt(tmp_path / "alone").norm.weight, weights["ln_f.weight"])
 
 
@@ -162,7 +165,7 @@ def test_what_is_missing_or_strange_is_listed(folder, weights) -> None:
         ({"gelu_use_approx": True}, "gelu_use_approx: found True, expected False"),
         ({"n_heads": 5}, "heads: found 5, expected a divisor of dim = 24"),
         ({"ctx_len_img": 10}, r"'img': grid: found \(3, 3\), expected height x width = 10"),
-        ({"embed_dim": None}, "embed_dim|dim: found None|missing unsupported operand"),
+        ({"embed_dim": None}, "embed_dim|dim: found None|in it: unsupported operand"),
     ],
 )
 def test_configs_that_cannot_be_built(tmp_path, changes, message) -> None:

@@ -154,12 +154,12 @@ def test_a_bundle_says_how_to_sample(copy, model) -> None:
     ("content", "message"),
     [
         ("{", "sampling.json: found broken JSON"),
-        ("[]", r"sampling.json: found \[\], expected a mapping"),
+        ("[]", "sampling.json: found list, expected dict"),
         (
             '{"guidence": 3}',
             r"sampling.json: found \['guidence'\], expected a mapping",
         ),
-        ('{"guidance": NaN}', "sampling.json: guidance: found nan, expected a finite number"),
+        ('{"guidance": NaN}', r"sampling.json: found broken JSON \(found NaN, which"),
         ('{"top_k": 0}', "sampling.json: top_k: found 0, expected an integer >= 1"),
         ('{"top_p": {"sky": 0.5}}', r"sampling.json: top_p: found streams \['sky'\]"),
     ],
@@ -181,7 +181,7 @@ def test_unknown_words_and_long_captions_are_reported(model, copy) -> None:
     assert load(copy, engine="eager", device="cpu").generate("zebra").unknown_words == []
 
 
-def test_progress_goes_to_the_end(model, capsys, scene) -> None:
+def test_progress_goes_to_the_end(model, capsys, scene, terminal) -> None:
     model.generate([HOUSE, DOGS], num_images=ROWS + 1, progress=True)
     assert "128/128" in capsys.readouterr().err  # four blocks of 32 tokens
     model.generate(HOUSE, scene=scene, progress=True)

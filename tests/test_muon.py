@@ -1,5 +1,8 @@
 """Muon for matrices and AdamW for the rest: the steps that each takes."""
 
+import copy
+import pickle
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -60,3 +63,75 @@ def test_what_has_no_gradient_yet_is_left_alone() -> None:
     both.step()
     assert torch.equal(matrices[0], before[0]) and torch.equal(rest[0], before[1])
     assert set(both.state) == {matrices[1], rest[1]}
+
+
+def stepped(both: MuonAdamW, steps: int) -> None:
+    """The same gradients for the same step, whoever has made the ones before."""
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(100 + step)
+        for group in both.param_groups:
+            for p in group["params"]:
+                p.grad = torch.randn(p.shape, generator=generator)
+        both.step()
+
+
+def values(both: MuonAdamW) -> list[torch.Tensor]:
+    return [p.detach() for group in both.param_groups for p in group["params"]]
+
+
+def reloaded(both: MuonAdamW) -> MuonAdamW:
+    matrices, rest = parameters()
+    for new, old in zip([*matrices, *rest], values(both), strict=True):
+        new.data.copy_(old)
+    other = MuonAdamW(matrices, rest, lr=7.0, betas=(0.1, 0.2), decay=0.7)
+    other.load_state_dict(copy.deepcopy(both.state_dict()))  # else both share their tensors
+    return other
+
+
+WAYS = {
+    "loaded": reloaded,
+    "copied": copy.deepcopy,
+    "pickled": lambda both: pickle.loads(pickle.dumps(both)),
+    "loaded twice": lambda both: reloaded(reloaded(both)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_comes_back_takes_the_same_steps(way) -> None:
+    matrices, rest = parameters()
+    both = MuonAdamW(matrices, rest, **OPTIONS)
+    stepped(both, 3)
+    other = way(both)
+    assert other.param_groups[0]["lr"] == 0.01 and other.param_groups[1]["betas"] == (0.9, 0.96)
+    stepped(both, 2)
+    stepped(other, 2)
+    for ours, theirs in zip(values(both), values(other), strict=True):
+        assert torch.equal(ours, theirs)
+    for one in (both, other):  # groups and state of one are what it goes by
+        before = [value.clone() for value in values(one)]
+        for group in one.param_groups:
+            group["lr"] = 0.0
+        stepped(one, 1)
+        assert all(map(torch.equal, before, values(one)))
+        assert len(one.state) == 4
+        one.state.clear()
+        stepped(one, 1)
+        assert len(one.state) == 4
+
+
+def test_a_schedule_goes_on_after_loading() -> None:
+    both = reloaded(MuonAdamW(*parameters(), **OPTIONS))
+    schedule = torch.optim.lr_scheduler.LambdaLR(both, lambda step: 0.0 if step else 1.0)
+    stepped(both, 1)
+    schedule.step()
+    before = [value.clone() for value in values(both)]
+    stepped(both, 2)
+    assert all(map(torch.equal, before, values(both)))
+
+
+def test_two_sets_and_no_third() -> None:
+    both = MuonAdamW(*parameters(), **OPTIONS)
+    with pytest.raises(ValueError, match="found a third one"):
+        both.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        both.load_state_dict(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict())

@@ -86,7 +86,7 @@ def broken(**changes):
         ({"author": "me"}, r"found metadata \['author'\], expected the key 'mas_fast'"),
         ({KEY: "{"}, "mas_fast: found broken JSON"),
         ({KEY: "[" * 100_000}, "mas_fast: found broken JSON"),
-        ({KEY: "[]"}, "mas_fast: found list, expected a mapping"),
+        ({KEY: "[]"}, "mas_fast: found list, expected dict"),
         (broken(format=2), "format: found 2, expected 1"),
         (broken(extra=2), r"unknown keys \['extra'\]"),
         (broken(model=["vq_img"]), r"model: found \['vq_img'\], expected one of"),

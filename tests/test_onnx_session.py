@@ -102,7 +102,7 @@ def test_a_provider_that_fails_is_left_out_where_none_was_asked_for(
     ]
     folder = str(tmp_path / "mas_fast" / "tensorrt")
     expected = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
-    assert [how for _, how in calls[0]] == [expected, {}, {}]
+    assert [how for _, how in calls[0]] == [expected, {"use_tf32": "0"}, {}]
     with pytest.raises(ValueError, match="g.onnx: found no ONNX graph that .*: CUDA failure 35"):
         Session(file, ["cuda", "cpu"])
 

@@ -199,3 +199,35 @@ def test_ops_survive_anything(impl, logits, arguments):
         assert str(error)
     else:
         assert ((0 <= token) & (token < logits.shape[1])).all()
+
+
+# ---- memory that begins at any byte -----------------------------------------------------------
+
+
+def misaligned(tensor):
+    """The same values at an odd byte, as torch.frombuffer and torch.from_numpy may give them."""
+    memory = bytearray(tensor.nbytes + 1)
+    memory[1:] = tensor.numpy().tobytes()
+    found = torch.frombuffer(memory, dtype=tensor.dtype, offset=1).view(tensor.shape)
+    assert found.data_ptr() % tensor.element_size()
+    return found
+
+
+@needs_torch_library
+def test_misaligned_tensors_are_copied():
+    """A build under UBSan would stop at the first number; here the results are those of copies."""
+    ops.load_library()
+    logits, words = torch.randn(3, 50), torch.arange(3)
+    x, codebook = torch.randn(40, 9), torch.randn(7, 9)
+    labels = (torch.arange(24) % 5).to(torch.uint8).view(2, 3, 4)
+    weight, bias, grad = torch.randn(4, 5, 3, 3), torch.randn(4), torch.randn(2, 3, 4, 4)
+    for name, tensors, rest in [
+        ("sample", (logits, logits / 2), (2.0, 1.0, None, 0.9, 3, misaligned(words), words)),
+        ("vq_nearest", (x, codebook), ()),
+        ("label_conv", (weight, bias), (labels, None)),
+        ("label_conv_backward", (grad,), (labels, None, 5)),
+    ]:
+        operator = getattr(torch.ops.mas_fast, name)
+        pairs = operator(*map(misaligned, tensors), *rest), operator(*tensors, *rest)
+        found, want = ((r,) if isinstance(r, torch.Tensor) else r for r in pairs)
+        assert all(map(torch.equal, found, want)), name

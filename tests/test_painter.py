@@ -49,7 +49,7 @@ def painter(tiny_bundle) -> Painter:
     return Fake(tiny_bundle)
 
 
-def test_rows_are_drawn_in_blocks(painter, capsys) -> None:
+def test_rows_are_drawn_in_blocks(painter, capsys, terminal) -> None:
     out = painter.generate(["a", "b", "c"], num_images=ROWS + 3, seed=5, progress=True)
     sizes = [asked[:3] for asked in painter.asked]
     assert sizes == [(1, ROWS, 0), (1, 3, ROWS)] * 3

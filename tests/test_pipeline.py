@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.bundle import read_config, read_sampling, read_words  # noqa: E402
+from mas_fast.locks import lock  # noqa: E402
 from mas_fast.training.pipeline import TRAINED, AllSettings, run, stages  # noqa: E402
 from mas_fast.training.settings import find, read  # noqa: E402
 
@@ -54,6 +55,12 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     run(settings, said.append)  # nothing is left to do
     assert [line.split()[-1] for line in said[:10]] == ["done"] * 10
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
+
+
+def test_one_run_at_a_time(tmp_path) -> None:
+    settings = read(AllSettings, find("all", "storybook"), words(tmp_path / "run"))
+    with lock(tmp_path / "run", ""), pytest.raises(ValueError, match="found another run.*wait for"):
+        run(settings, lambda line: None)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,11 +21,6 @@ from mas_fast.data.samples import Reject
 from mas_fast.data.shards import SCENES, read_manifest
 from mas_fast.data.sources import open_source
 from mas_fast.scene import clean
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no {DATA}")
-COCO = DATA / "coco"
-CAPTIONS = DATA / "captions" / "coco_captions_val2017.json.gz"
 
 FAKES = '''
 import numpy as np
@@ -194,7 +190,7 @@ def test_the_person_gate_and_the_layout(tmp_path, fakes):
 
 def test_a_jpeg_of_the_right_size_is_kept_as_it_is(tmp_path, fakes):
     exif = Image.Exif()
-    exif[module.ORIENTATION] = 3
+    exif[0x0112] = 3  # upside down
     noise = np.random.default_rng(0).integers(250, size=(20, 30, 3), dtype=np.uint8)
     noise[0, 0] = 80
     files = {
@@ -232,9 +228,9 @@ def test_what_is_written_anew_takes_nothing_along(tmp_path, fakes):
         tmp_path / "source",
         {"a.jpg": jpeg(grey(80, 60, 60), comment=b"a comment", icc_profile=b"p" * 5000)},
     )
-    prepare(
-        source, tmp_path / "out", rules=Rules(20), segmenters=[f"{fakes}:Halves"], progress=False
-    )
+    options = {"rules": Rules(20), "segmenters": [f"{fakes}:Halves"], "progress": False}
+    with pytest.warns(UserWarning, match="a colour profile of 5000 bytes that cannot be read"):
+        prepare(source, tmp_path / "out", **options)
     assert len(members(tmp_path / "out")["0000000000.jpg"]) < 1000
 
 
@@ -317,6 +313,11 @@ def test_scene_shards_can_be_prepared_again(tmp_path, fakes):
         assert after.info["source"]["key"] == before.key
     cars = [json.loads((tmp_path / name / "00000.json").read_text()) for name in ("one", "two")]
     assert [car["statistics"]["persons"] for car in cars] == [2, 2]
+    shard = tmp_path / "one" / "00001.tar"
+    content = shard.read_bytes()
+    shard.write_bytes(content.replace(b"\xff\xd8\xff", b"\xff\xd8\xfe", 1))
+    with pytest.raises(ValueError, match="00001.tar: found sha256 .*, as its manifest says"):
+        prepare(tmp_path / "one", tmp_path / "three", rules=Rules(10), progress=False)
 
 
 # ---------------------------------------------------------------------------- the source
@@ -372,9 +373,145 @@ def test_a_changed_source_or_rule_is_an_error_that_names_it(tmp_path):
     with pytest.raises(ValueError, match=r"made with segmenters = \[\], now it is .*truth"):
         prepare(tmp_path / "tars", out, rules=Rules(8), segmenters=["truth"], progress=False)
     write_tar(tar, ["a", "b", "c"])
-    with pytest.raises(ValueError, match="found shards made with tars = "):
+    with pytest.raises(ValueError, match="tars: found 1 files of .*another folder with --output"):
         prepare(tmp_path / "tars", out, rules=Rules(8), progress=False)
     assert content(out) == before
+
+
+def scene_files(value: int, *names: str) -> dict[str, bytes]:
+    seg, edge = clean(np.full((8, 8), 1, np.uint8)).to_pngs()
+    parts = {"jpg": jpeg(grey(value, 8, 8)), "seg.png": seg, "edge.png": edge}
+    return {f"{name}.{suffix}": part for name in names for suffix, part in parts.items()}
+
+
+def half_done(tmp_path: Path) -> tuple[Path, Path]:
+    """A source of four samples, and its output without the second of two shards."""
+    source, out = folder_of(tmp_path / "in", scene_files(80, *"abcd")), tmp_path / "out"
+    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+    for name in ("00001.tar", "00001.json"):
+        (out / name).unlink()
+    return source, out
+
+
+def test_another_input_is_refused(tmp_path):
+    """Of the same names and sizes too; and after that everything is as it was."""
+    source, out = half_done(tmp_path)
+    before = content(out)
+    files = scene_files(80, *"abcd")
+    picture = bytearray(files["a.jpg"])
+    picture[-20] ^= 1
+    for change, message in (
+        ({"a.jpg": bytes(picture)}, "found other contents under the same names and sizes"),
+        ({"a.jpg": files["a.jpg"] + b"x"}, "in all, expected 12"),
+        ({"e.jpg": files["a.jpg"]}, "found 13 files"),
+        ({"notes.txt": b"x"}, "found 13 files"),
+    ):
+        folder_of(source, change)
+        with pytest.raises(ValueError, match=message) as error:
+            prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+        assert "put that back to go on, or give another folder with --output" in str(error.value)
+        assert content(out) == before
+        for name in change:
+            (source / name).unlink()
+        folder_of(source, files)
+    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+    assert len(list(open_source(out))) == 4
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_the_same_input_goes_on_wherever_it_lies(tmp_path, verify):
+    """Another path, another spelling of it, and times of change that a copy has lost."""
+    source, out = half_done(tmp_path)
+    moved = source.rename(tmp_path / "elsewhere")
+    for file in moved.iterdir():
+        os.utime(file, (0, 0))
+    link = tmp_path / "link"
+    link.symlink_to(moved)
+    for path in (moved, link, tmp_path / "out" / ".." / "elsewhere"):
+        prepare(path, out, rules=Rules(8), per_shard=2, verify=verify, progress=False)
+    assert len(list(open_source(out))) == 4
+
+
+def test_other_captions_are_another_input(tmp_path):
+    source, out = folder_of(tmp_path / "in", scene_files(80, "a")), tmp_path / "out"
+    tables = [tmp_path / f"{n}.csv" for n in range(3)]
+    for n, table in enumerate(tables):
+        table.write_text(f"file_name,text\na.jpg,number {n % 2}\n")
+    go = lambda table: prepare(source, out, captions=table, rules=Rules(8), progress=False)  # noqa: E731
+    go(tables[0])
+    with pytest.raises(ValueError, match="1.csv: found 1 files of other names"):
+        go(tables[1])
+    with pytest.raises(ValueError, match="made with captions = "):
+        go(None)
+    tables[2].rename(tables[0])
+    go(tables[0])
+
+
+def test_a_manifest_whose_input_is_broken(tmp_path):
+    source, out = half_done(tmp_path)
+    values = json.loads((out / "manifest.json").read_text())
+    values["options"]["input"] = {"files": 12}
+    (out / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="manifest.json: found a broken input"):
+        prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+
+
+def test_rejects_are_listed_when_a_run_is_stopped(tmp_path, monkeypatch):
+    files = scene_files(80, "a", "c") | {"b.jpg": b"x", "d.jpg": b"y"}
+    source, out = folder_of(tmp_path / "in", files), tmp_path / "out"
+    real = module._Shard.add
+
+    def add(self, place, item):
+        if self.prefix == "00001":
+            raise KeyboardInterrupt
+        return real(self, place, item)
+
+    monkeypatch.setattr(module._Shard, "add", add)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+    assert [key for _, key, _ in rejects(out)] == ["b"]
+    monkeypatch.undo()
+    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
+    assert [key for _, key, _ in rejects(out)] == ["b", "d"]
+
+
+def test_a_source_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "in", scene_files(80, *"abcd"))
+    real = module.ShardFolder.begin
+
+    def begin(self):
+        folder_of(source, scene_files(80, "0"))
+        return real(self)
+
+    monkeypatch.setattr(module.ShardFolder, "begin", begin)
+    with pytest.raises(ValueError, match="in: found 5 samples, a moment ago 4"):
+        prepare(source, tmp_path / "out", rules=Rules(8), progress=False)
+
+
+def test_the_output_lies_apart(tmp_path):
+    source = folder_of(tmp_path / "photos", scene_files(80, "a"))
+    (tmp_path / "link").symlink_to(source)
+    (tmp_path / "sub").mkdir()
+    for output, message in (
+        (source, "that is the input"),
+        (tmp_path / "link", "that is the input"),
+        (source / "scenes", "that lies in the input"),
+        (tmp_path / "link" / "scenes", "that lies in the input"),
+        (tmp_path / "sub" / ".." / "photos" / "scenes", "that lies in the input"),
+        (tmp_path, "that has in it the input"),
+    ):
+        with pytest.raises(ValueError, match=f"found an output {message}.*outside of it"):
+            prepare(source, output, rules=Rules(8), progress=False)
+    assert sorted(file.name for file in source.iterdir()) == ["a.edge.png", "a.jpg", "a.seg.png"]
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file: found a file, expected a folder"):
+        prepare(source, tmp_path / "file", rules=Rules(8), progress=False)
+    # A link in the source that leads to the output: what is there is no picture.
+    (tmp_path / "out").mkdir()
+    (source / "done").symlink_to(tmp_path / "out")
+    for _ in range(2):
+        manifest = prepare(source, tmp_path / "out", rules=Rules(8), progress=False)
+        assert [shard["samples"] for shard in manifest["shards"]] == [1]
 
 
 def test_unfit_arguments(tmp_path):
@@ -388,9 +525,9 @@ def test_unfit_arguments(tmp_path):
     with pytest.raises(ValueError, match="found no such folder"):
         prepare(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ValueError, match="segmenter: found 'x', expected detectron2, .*CLASS"):
-        prepare(tmp_path, tmp_path / "out", segmenters=["x"])
+        prepare(tmp_path / "in", tmp_path / "out", segmenters=["x"])
     with pytest.raises(ValueError, match="per_shard: found 0"):
-        prepare(tmp_path, tmp_path / "out", per_shard=0)
+        prepare(tmp_path / "in", tmp_path / "out", per_shard=0)
     assert not (tmp_path / "out").exists()
 
 
@@ -398,22 +535,19 @@ def test_unfit_arguments(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def whole(coco, tmp_path_factory) -> Path:
     """All of the COCO set, by one worker."""
     folder = tmp_path_factory.mktemp("whole")
-    prepare(COCO, folder, captions=CAPTIONS, per_shard=15, progress=False)
+    prepare(coco, folder, per_shard=3, progress=False)
     return folder
 
 
-@needs_data
-def test_the_real_set(whole):
-    source = {
-        item.key: item for item in open_source(COCO, CAPTIONS) if not isinstance(item, Reject)
-    }
+def test_the_real_set(coco, whole):
+    source = {item.key: item for item in open_source(coco) if not isinstance(item, Reject)}
     stored = list(open_source(whole))
     lost = {key for _, key, _ in rejects(whole)}
     assert {item.info["source"]["key"] for item in stored} | lost >= set(source)
-    assert len(stored) == len(source) == 103
+    assert len(stored) == len(source) == 20
     for item in stored:
         before = source[item.info["source"]["key"]]
         assert min(item.image.size) == 256 and item.captions == before.captions
@@ -426,7 +560,6 @@ def test_the_real_set(whole):
         assert close.mean() < 4
 
 
-@needs_data
 def test_a_stored_sample_is_small(whole):
     for tar in whole.glob("*.tar"):
         used, jpegs = {}, {}
@@ -439,7 +572,6 @@ def test_a_stored_sample_is_small(whole):
         assert jpegs and all(used[key] - size <= 15_000 for key, size in jpegs.items())
 
 
-@needs_data
 @pytest.mark.parametrize(
     "way",
     [
@@ -448,21 +580,19 @@ def test_a_stored_sample_is_small(whole):
     ],
     ids=str,
 )
-def test_the_same_bytes_whoever_makes_them(tmp_path, whole, way):
+def test_the_same_bytes_whoever_makes_them(tmp_path, coco, whole, way):
     if "ray" in way:
         pytest.importorskip("ray", reason="Ray is not installed")
-    prepare(COCO, tmp_path / "out", captions=CAPTIONS, per_shard=15, progress=False, **way)
+    prepare(coco, tmp_path / "out", per_shard=3, progress=False, **way)
     assert content(tmp_path / "out") == content(whole)
 
 
-@needs_data
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_in_the_middle_and_continued(tmp_path, whole, workers):
+def test_killed_in_the_middle_and_continued(tmp_path, coco, whole, workers):
     out = tmp_path / "out"
     code = (
         "from mas_fast.data.prepare import prepare; "
-        f"prepare({str(COCO)!r}, {str(out)!r}, captions={str(CAPTIONS)!r}, per_shard=15, "
-        f"workers={workers})"
+        f"prepare({str(coco)!r}, {str(out)!r}, per_shard=3, workers={workers})"
     )
     run = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120
@@ -475,7 +605,7 @@ def test_killed_in_the_middle_and_continued(tmp_path, whole, workers):
     assert "00000.json" in finished and len(list(out.glob("*.tar"))) < 7
     with pytest.raises(ValueError, match="has not come to its end"):
         read_manifest(out, SCENES)
-    prepare(COCO, out, captions=CAPTIONS, per_shard=15, progress=False)
+    prepare(coco, out, per_shard=3, progress=False)
     assert content(out) == content(whole)
     assert not list(out.glob(".*.tmp"))
     for name, when in finished.items():

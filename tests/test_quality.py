@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,7 +186,9 @@ def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
         with pytest.raises(SystemExit) as end:
             cli.main()
         assert not end.value.code
-        texts.append(capsys.readouterr().out)
+        table, *written = capsys.readouterr().out.split("written: ")
+        assert {Path(file.strip()).stem for file in written} == {name}
+        texts.append(table)
         values.append(json.loads((tmp_path / f"{name}.json").read_text()))
         assert len(list((tmp_path / name).iterdir())) == 9
     assert texts[0] == texts[1] and values[0] == values[1]

@@ -104,7 +104,7 @@ def command(monkeypatch, *words) -> None:
             raise
 
 
-def test_command(tokenizer, photos, tmp_path, monkeypatch, capsys) -> None:
+def test_command(tokenizer, photos, tmp_path, monkeypatch, capsys, terminal) -> None:
     pictured = tokenizer.config.input == "image"
     name = "vq-img" if pictured else "vq-seg"
     save_vq(tmp_path / "bundle", name.replace("-", "_"), tokenizer)
@@ -132,6 +132,18 @@ def test_command(tokenizer, photos, tmp_path, monkeypatch, capsys) -> None:
         assert image.size == expected.sheet().size
 
 
+def test_what_is_left_out_is_counted(photos, tmp_path, monkeypatch, capsys) -> None:
+    (photos / "9.jpg").write_bytes(b"x")
+    save_vq(tmp_path / "bundle", "vq_img", VQVAE.create(preset("tiny-img")))
+    words = ["vq-img", tmp_path / "bundle", "--data", photos]
+    command(monkeypatch, *words)
+    expected = "1 left out: 1 no picture in the file: "
+    assert f"{expected}--json FILE lists them" in capsys.readouterr().out
+    command(monkeypatch, *words, "--json", tmp_path / "out.json")
+    assert f"{expected}{tmp_path}/out.json" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out.json").read_text())["rejects"][0][0] == "9"
+
+
 def test_features_of_stylegans_network(photos, tmp_path) -> None:
     model = VQVAE.create(preset("tiny-img"), seed=1)
     save_vq(tmp_path / "bundle", "vq_img", model)
@@ -149,14 +161,19 @@ def test_features_of_stylegans_network(photos, tmp_path) -> None:
         (["--lpips", "nowhere"], "nowhere: 2 weight file"),
         (["--features", "nowhere.pt"], "nowhere.pt: found no TorchScript that can be read"),
         (["--device", "abacus"], "device: found 'abacus', expected one that is here"),
-        (["--samples", "0"], "samples: found 0, expected a value >= 1"),
-        (["--batch", "0"], "batch: found 0, expected a value >= 1"),
-        (["--json", "nowhere/out.json"], "No such file or directory: 'nowhere/out.json'"),
+        (["--samples", "0"], "--samples: found 0, expected an integer in 1.."),
+        (["--batch", "0"], "--batch: found 0, expected an integer in 1.."),
+        (["--workers", "-1"], "--workers: found -1, expected an integer in 0.."),
+        (["--json", "nowhere/out.json"], "nowhere/out.json: found no folder nowhere, expected one"),
+        (["--sheet", "photos/0.jpg"], "--sheet: photos/0.jpg: found a file of the input"),
+        (["--json", "bundle/config.json"], "--json: bundle/config.json: found an input of this"),
+        (["--json", "a.png", "--sheet", "a.png"], "--json: a.png: found it twice with --sheet"),
         (["--data", "absent"], "absent: found no such folder"),
     ],
 )
 def test_bad_input_ends_in_one_line(photos, tmp_path, monkeypatch, options, message) -> None:
     save_vq(tmp_path / "bundle", "vq_img", VQVAE.create(preset("tiny-img")))
+    monkeypatch.chdir(tmp_path)
     words = ["vq-img", tmp_path / "bundle", "--data", photos]
     with pytest.raises(SystemExit) as end:
         command(monkeypatch, *words, *options)

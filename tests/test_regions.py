@@ -4,15 +4,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image, ImageDraw
 
 from mas_fast.data.regions import face_boxes, object_boxes
 from mas_fast.data.sources import open_source
 from mas_fast.scene import Layers, clean
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")
 ROAD, CAR, VOID = 100, 2, 255
 
 
@@ -83,9 +80,8 @@ PARTS = ((1, range(17, 22)), (1, range(22, 27)), (2, range(36, 42)), (2, range(4
 PARTS += ((3, (27, 31, 33, 35)), (4, range(48, 60)), (5, range(60, 68)))
 
 
-@needs_data
-def test_every_real_face_is_found_once() -> None:
-    folder, count = DATA / "faces" / "dlib68", 0
+def test_every_real_face_is_found_once(real_data) -> None:
+    folder, count = real_data("faces/dlib68"), 0
     for file in sorted(folder.glob("*.xml")):
         for image in ElementTree.parse(file).getroot().iter("image"):
             with Image.open(folder / Path(image.get("file")).name) as photo:
@@ -118,15 +114,15 @@ def overlap(a, b) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-@needs_data
-def test_real_scenes_have_the_objects_of_the_annotation() -> None:
+def test_real_scenes_have_the_objects_of_the_annotation(coco) -> None:
     import json
 
-    values = json.loads((DATA / "coco" / "panoptic_val.json").read_text())
+    table = coco / "annotations" / "panoptic_val2017.json"
+    values = json.loads(table.read_text())
     things = {c["id"] for c in values["categories"] if c["isthing"]}
     rows = {row["image_id"]: row["segments_info"] for row in values["annotations"]}
     hits = total = 0
-    for sample in open_source(DATA / "coco" / "panoptic_val.json"):
+    for sample in open_source(table):
         found, seen = (object_boxes(shown) for shown in (sample.layers, sample.scene))
         for segment in rows[sample.info["image_id"]]:
             x, y, width, height = segment["bbox"]

@@ -1,16 +1,14 @@
 """scene/layers.py: geometry before the cleaning rules."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mas_fast.scene import LIP_NAMES, MAS159, MINI158, PERSON, VOID, Layers, clean, read_label_png
+from mas_fast.scene import LIP_NAMES, MAS159, MINI158, PERSON, VOID, Layers, clean
 
-CIHP = Path(__file__).resolve().parents[2] / "shared" / "data" / "cihp"
 FIELDS = ("panoptic", "instances", "human", "face")
 
 
@@ -129,13 +127,3 @@ def test_clean_passes_everything_on():
         replace(layers, human=layers.human + np.uint8(20)).clean()
     with pytest.raises(ValueError, match="face: found"):
         replace(layers, face=layers.face[:5]).clean()
-
-
-@pytest.mark.skipif(not CIHP.is_dir(), reason=f"no {CIHP}")
-def test_flipped_parts_are_those_of_the_data_set():
-    """CIHP ships its own flipped ground truth, sides swapped."""
-    for file in sorted((CIHP / "labels").glob("*.png")):
-        human = read_label_png(file, 20)
-        layers = Layers(np.zeros(human.shape, np.uint8), human=human)
-        flipped = read_label_png(CIHP / "labels_rev" / file.name, 20)
-        assert np.array_equal(layers.flip().human, flipped)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mas_fast.scene import (
     COCO_IDS,
@@ -16,11 +17,12 @@ from mas_fast.scene import (
     find_edges,
     open_scene,
     read_coco_panoptic,
+    read_scene,
     square,
 )
+from mas_fast.scene.scene import TEXT_KEY
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-SKY, GRASS, DOG = 119, 125, 16
+SKY, GRASS, DOG, BICYCLE = 119, 125, 16, 1
 
 
 def two_dogs() -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +94,7 @@ def test_edges_are_drawn_at_the_size_asked_for(tmp_path) -> None:
         assert open_scene(png, size=size) == expected
     labels = two_dogs()[0]
     Image.fromarray(labels).save(tmp_path / "painted.png")
-    scene = open_scene(tmp_path / "painted.png", size=96)
+    scene = open_scene(tmp_path / "painted.png", labels="mini158", size=96)
     assert (scene.labels == square(Layers(labels), 96).panoptic).all()
     assert (scene.edges == find_edges(scene.labels)).all()
 
@@ -105,7 +107,7 @@ def test_painted_labels(tmp_path, mode) -> None:
     if mode == "P":
         image.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
     image.save(tmp_path / "painted.png")
-    scene = open_scene(tmp_path / "painted.png")
+    scene = open_scene(tmp_path / "painted.png", labels="mini158")
     assert (scene.labels == labels).all() and (scene.edges == find_edges(labels)).all()
 
 
@@ -115,9 +117,22 @@ def test_painted_labels(tmp_path, mode) -> None:
         (lambda f: f / "none.png", "none.png: found no such file"),
         (lambda f: _write(f / "text.png", b"hello"), "text.png: found data that is no image"),
         (lambda f: _image(f / "photo.jpg", "RGB"), "found JPEG of mode RGB, expected a PNG: a sc"),
-        (lambda f: _image(f / "a.png", "RGBA"), "found PNG of mode RGBA, expected a PNG: a scene"),
+        (
+            lambda f: _image(f / "a.png", "LA", (3, 9)),
+            "found PNG of mode LA, expected a PNG: a scene",
+        ),
+        (lambda f: _image(f / "a.png", "RGBA"), "found RGBA without the text entry of a scene"),
+        (lambda f: _image(f / "a.png", "I;16"), "found PNG of mode I;16, expected a PNG: a scene"),
         (lambda f: _image(f / "a.png", "RGB"), r"a.json or panoptic_\*.json; looked into: none"),
-        (lambda f: _image(f / "a.png", "L", 157), r"label PNG: found \[157\], expected 0..156 or"),
+        (
+            lambda f: _image(f / "a.png", "L", 157),
+            r"found labels of mode L and nothing that says .*\(those of mas159, .* would be pos"
+            r"sible\); say which they are: --scene-labels NAME .in Python labels=NAME.: mini",
+        ),
+        (
+            lambda f: _image(f / "a.png", "P", 3),
+            "found labels of mode P and nothing that says which",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, make, message) -> None:
@@ -138,7 +153,7 @@ def _image(file: Path, mode: str, value: int = 3) -> Path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "mine.json: found no JSON that can be read"),
+        ("{", "mine.json: found broken JSON"),
         ("[1]", "no segments_info for 000000000001.png in"),
         ("{}", "no segments_info for 000000000001.png in"),
         ('{"annotations": 3}', "no segments_info for 000000000001.png in"),
@@ -163,6 +178,111 @@ def test_a_json_where_none_belongs(tmp_path) -> None:
         open_scene(_image(tmp_path / "a.png", "L"), "x.json")
 
 
+def test_labels_of_shards(tmp_path) -> None:
+    """With the edges beside them, or new ones; the file says which layout it is."""
+    for layout in ("mini158", "mas159"):
+        scene = Layers(*two_dogs()).clean(layout)
+        labels, edges = scene.to_pngs()
+        (tmp_path / "a.seg.png").write_bytes(labels)
+        for text, found in (
+            (b"", Scene(scene.labels, find_edges(scene.labels), scene.layout)),
+            (edges, scene),
+        ):
+            (tmp_path / "a.edge.png").unlink(missing_ok=True)
+            if text:
+                (tmp_path / "a.edge.png").write_bytes(text)
+            assert open_scene(tmp_path / "a.seg.png") == found
+            assert open_scene(tmp_path / "a.seg.png", labels=layout) == found
+
+
+def test_a_palette_that_an_editor_changed(tmp_path) -> None:
+    """Its numbers are no longer ours, and nothing says what they were."""
+    scene = Layers(*two_dogs()).clean()
+    labels, edges = scene.to_pngs()
+    file = tmp_path / "a.seg.png"
+    file.write_bytes(labels)
+    image = Image.open(file)
+    image.load()
+    text = PngInfo()
+    text.add_text(TEXT_KEY, image.text[TEXT_KEY])
+    again = image.convert("RGB").quantize(8)
+    again.save(file)
+    with pytest.raises(ValueError, match="a.seg.png: found labels of mode P and nothing that says"):
+        open_scene(file)
+    with pytest.raises(
+        ValueError, match="a.seg.png: not written by mas_fast: found the text entry"
+    ):
+        Scene.from_pngs(file, edges)
+    # its colours are still those of mini158, each of one class
+    assert (open_scene(file, labels="mini158").labels == scene.labels).all()
+    again.save(file, pnginfo=text)
+    message = (
+        r"a.seg.png: found .* of the palette, expected .* mini158's: an editor has changed the"
+    )
+    for use in (lambda: open_scene(file), lambda: Scene.from_pngs(file, edges)):
+        with pytest.raises(ValueError, match=message):
+            use()
+    image.putpalette(image.getpalette()[: 3 * 126], "RGB")  # unused entries left out
+    image.save(file, pnginfo=text)
+    with pytest.raises(ValueError, match="found no colour as number 255 of the palette"):
+        open_scene(file)
+    image.convert("RGB").save(file, pnginfo=text)
+    with pytest.raises(
+        ValueError, match="a.seg.png: found PNG of mode RGB, expected PNG of mode P"
+    ):
+        open_scene(file)
+
+
+def test_a_name_that_contradicts_the_file(tmp_path) -> None:
+    scene = Layers(*two_dogs()).clean("mas159")
+    scene.save(tmp_path / "mine.png")
+    assert open_scene(tmp_path / "mine.png", labels="mas159") == scene
+    for name in ("ade20k", "mini158"):
+        with pytest.raises(
+            ValueError, match=f"that says mas159, expected no other .* found {name}"
+        ):
+            open_scene(tmp_path / "mine.png", labels=name)
+    with pytest.raises(ValueError, match="labels: found 'ade', expected one of mini158"):
+        open_scene(tmp_path / "mine.png", labels="ade")
+
+
+def test_other_label_spaces(tmp_path) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(np.array([[3, 3], [128, 23]], np.uint8)).save(file)
+    found = read_scene(file, labels="ade20k")
+    assert found.scene.labels.tolist() == [[SKY, SKY], [BICYCLE, VOID]]
+    assert (found.scene.edges == find_edges(found.scene.labels)).all()
+    assert found.describe().splitlines() == [
+        "read as ade20k: sky-other-merged 50.0%, bicycle 25.0%, void 25.0%",
+        "void there: painting 25.0%",
+    ]
+    Image.fromarray(np.array([[3, 0], [0, 23]], np.uint8)).save(file)
+    assert read_scene(file, labels="ade20k").describe().splitlines()[1:] == [
+        "void there: other 50.0%, painting 25.0%",
+        "most of it is void: are these the numbers of ade20k?",
+    ]
+    Image.new("L", (4, 4), 23).save(file)
+    with pytest.raises(
+        ValueError, match="a.png: found no class of ade20k that is one of ours, only"
+    ):
+        open_scene(file, labels="ade20k")
+    Image.new("RGB", (4, 4), (70, 130, 180)).save(file)
+    assert (open_scene(file, labels="cityscapes").labels == SKY).all()
+    with pytest.raises(ValueError, match="a.png: .*found .#4682b4. .*the 15[01] colours of ade20k"):
+        open_scene(file, labels="ade20k")
+    with pytest.raises(ValueError, match="a.png: found RGB .* of a colour map say --scene-labels"):
+        open_scene(file)
+
+
+def test_what_is_said_of_our_own(tmp_path, scene) -> None:
+    scene.save(tmp_path / "mine.png")
+    text = read_scene(tmp_path / "mine.png").describe()
+    assert text.startswith(
+        "read as mini158, which the file says: grass-merged 50.0%, sky-other-mer"
+    )
+    assert sum(share for _, share in scene.shares()) == pytest.approx(1)
+
+
 def test_square_is_the_middle() -> None:
     labels = np.arange(5 * 3, dtype=np.uint8).reshape(5, 3)
     assert square(Scene(labels, labels > 99), 3).labels.tolist() == labels[1:4].tolist()
@@ -171,9 +291,7 @@ def test_square_is_the_middle() -> None:
 
 
 def test_cocos_own_files() -> None:
-    folder = DATA / "coco_official"
-    if not folder.is_dir():
-        pytest.skip(f"needs COCO's examples in {folder}")
+    folder = Path(__file__).parent / "data" / "coco_official"
     rows = json.loads((folder / "panoptic_examples.json").read_bytes())
     for row in rows["annotations"]:
         png = folder / "panoptic_examples" / row["file_name"]

@@ -13,8 +13,6 @@ from mas_fast.data.segmenters.truth import read_dlib, read_wholebody
 from mas_fast.scene import FACE_NAMES, PERSON, Layers
 
 TESTS = Path(__file__).parent
-FACES = TESTS.parents[1] / "shared" / "data" / "faces"
-needs_faces = pytest.mark.skipif(not FACES.is_dir(), reason=f"no {FACES}")
 picture = runpy.run_path(str(TESTS / "record" / "weights.py"))["picture"]
 
 
@@ -66,6 +64,27 @@ def test_no_chord_from_nostril_to_brow_and_none_at_the_jaw():
     assert not parts[:, :60].any() and not parts[:, 141:].any() and not parts[145:].any()
 
 
+def test_parts_are_as_large_as_their_polygons():
+    """And half a pixel more on every side, since the landmarks' own pixels belong to them; the
+    bridge is as wide as it says."""
+    for size in (60, 240, 960):
+        face = np.floor(drawn_face((600, 600), size) + 0.5)
+        parts = face_parts(face[None], 1200, 1200)
+        for part, *polygons in (
+            (1, range(17, 22), range(22, 27)),
+            (2, range(36, 42), range(42, 48)),
+        ):
+            area = rim = 0.0
+            for points in polygons:
+                x, y = face[list(points)].T
+                area += abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+                rim += np.hypot(x - np.roll(x, -1), y - np.roll(y, -1)).sum()
+            assert area < (parts == part).sum() < area + 0.55 * rim + 4
+        bridge = (parts[: int(face[30, 1]) - 1] == 3).sum()
+        length, between = face[30, 1] - face[27, 1], face[45, 0] - face[36, 0]
+        assert bridge == pytest.approx(length * max(1, round(0.05 * between)), rel=0.12)
+
+
 def test_bridge_grows_with_the_face():
     widths = []
     for size in (40, 500):
@@ -105,14 +124,25 @@ def test_unfit_landmarks(landmarks, message):
         face_parts(landmarks, 10, 10)
 
 
-@needs_faces
-def test_real_faces():
+def test_real_faces(real_data):
     """43 faces of dlib's and 4 valid ones of COCO-WholeBody: every part of a face that is large
     enough, each within the hull of its own points."""
-    files = [FACES / "dlib68" / f"{n}_with_face_landmarks.xml" for n in ("testing", "training")]
-    faces = [f for file in files for f in read_dlib(file).values()]
+    folder = real_data("faces")
+    files = [folder / "dlib68" / f"{n}_with_face_landmarks.xml" for n in ("testing", "training")]
+    testing, training = map(read_dlib, files)
+    assert [len(f) for f in testing.values()] == [6, 3, 7, 7, 2]
+    assert testing["2008_002470.jpg"][0, :2].tolist() == [[277, 194], [278, 200]]
+    faces = [*testing.values(), *training.values()]
     assert sum(map(len, faces)) == 43
-    faces += read_wholebody(FACES / "coco_wholebody" / "test_coco_wholebody.json").values()
+    wholebody = read_wholebody(folder / "coco_wholebody" / "test_coco_wholebody.json")
+    assert {name: len(f) for name, f in wholebody.items()} == {
+        "000000000785.jpg": 1,
+        "000000040083.jpg": 2,
+        "000000196141.jpg": 0,
+        "000000197388.jpg": 1,
+    }
+    assert np.allclose(wholebody["000000000785.jpg"][0, 0], [355.823, 75.36])
+    faces += wholebody.values()
     groups = ((1, 17, 27), (2, 36, 48), (3, 27, 36), (4, 48, 60), (5, 60, 68))
     for face in np.concatenate(faces):
         parts = face_parts(face[None], 600, 700)

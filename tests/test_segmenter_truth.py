@@ -1,7 +1,6 @@
 """data/segmenters/truth.py: layers handed on, people from parts, readers of landmarks."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +13,7 @@ from mas_fast.data.segmenters.truth import (
     read_wholebody,
     with_landmarks,
 )
-from mas_fast.scene import MINI158, PERSON, VOID, Layers, read_label_png
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-CIHP, FACES = SHARED / "cihp", SHARED / "faces"
-needs_cihp = pytest.mark.skipif(not CIHP.is_dir(), reason=f"no {CIHP}")
-needs_faces = pytest.mark.skipif(not FACES.is_dir(), reason=f"no {FACES}")
+from mas_fast.scene import MINI158, PERSON, VOID, Layers
 
 
 def test_layers_are_handed_on():
@@ -43,37 +37,12 @@ def test_people_are_where_parts_are():
             layers_of_parts(wrong)
 
 
-@needs_cihp
-def test_real_parts():
-    for file in sorted((CIHP / "labels").glob("*.png")):
-        parts = read_label_png(file, 20)
-        scene = layers_of_parts(parts).clean()
-        assert (parts > 0).mean() > 0.05
-        assert np.array_equal(scene.labels == VOID, parts == 0)
-        assert np.array_equal(scene.labels[parts > 0], MINI158.human + parts[parts > 0])
-
-
 def test_faces_are_added():
     layers = Layers(np.zeros((40, 50), np.uint8), human=np.ones((40, 50), np.uint8))
     landmarks = np.random.RandomState(0).uniform(5, 35, (2, 68, 2))
     found = with_landmarks(layers, landmarks)
     assert np.array_equal(found.face, face_parts(landmarks, 40, 50)) and found.face.any()
     assert found.human is layers.human
-
-
-@needs_faces
-def test_real_landmarks():
-    faces = read_dlib(FACES / "dlib68" / "testing_with_face_landmarks.xml")
-    assert [len(f) for f in faces.values()] == [6, 3, 7, 7, 2]
-    assert faces["2008_002470.jpg"][0, :2].tolist() == [[277, 194], [278, 200]]
-    faces = read_wholebody(FACES / "coco_wholebody" / "test_coco_wholebody.json")
-    assert {name: len(f) for name, f in faces.items()} == {
-        "000000000785.jpg": 1,
-        "000000040083.jpg": 2,
-        "000000196141.jpg": 0,
-        "000000197388.jpg": 1,
-    }
-    assert np.allclose(faces["000000000785.jpg"][0, 0], [355.823, 75.36])
 
 
 def xml(parts: str, name: str = "a.jpg", head: str = "") -> bytes:
@@ -93,12 +62,16 @@ def test_dlib_faces(tmp_path):
     assert faces.shape == (1, 68, 2) and faces[0, 67].tolist() == [67, 134]
     file.write_bytes(b"<dataset><image file='a.jpg'/></dataset>")
     assert read_dlib(file)["a.jpg"].shape == (0, 68, 2)
+    image = xml(PARTS).partition(b"<images>")[2].partition(b"</images>")[0]
+    file.write_bytes(xml(PARTS).replace(image, 2 * image))
+    assert read_dlib(file)["a.jpg"].shape == (2, 68, 2)
     for content, message in (
         (b"<dataset>", "not read as the XML of dlib's imglab"),
         (xml(PARTS.replace("name='67'", "name='68'")), "a face with 68 points, expected 0..67"),
         (xml(PARTS[: PARTS.index("<part name='67'")]), "a face with 67 points"),
         (xml(PARTS.replace("x='3'", "x='?'")), "could not convert string to float"),
         (xml(PARTS, name="../a.jpg"), "expected a relative path"),
+        (xml(PARTS + "<part name='3' x='9' y='9'/>"), "a.jpg: found a part twice"),
         (xml(PARTS, head="<!DOCTYPE d [<!ENTITY a 'b'>]>"), "found a DOCTYPE"),
     ):
         file.write_bytes(content)
@@ -127,6 +100,11 @@ def test_wholebody_faces(tmp_path):
     ):
         write(**change)
         with pytest.raises(ValueError, match=message):
+            read_wholebody(file)
+    for images in ([(1, "a.jpg"), (1, "b.jpg")], [(1, "a.jpg"), (2, "a.jpg")]):
+        rows = [{"id": number, "file_name": name} for number, name in images]
+        file.write_text(json.dumps({"images": rows, "annotations": []}))
+        with pytest.raises(ValueError, match="found an id of two images, or an image of two ids"):
             read_wholebody(file)
     file.write_text("[]")
     with pytest.raises(ValueError, match="found list, expected dict"):

@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from mas_fast.bundle import SHIPPED, load_gpt, read_config, read_sampling, read_words
+from mas_fast.bundle import (
+    SHIPPED,
+    load_gpt,
+    read_config,
+    read_sampling,
+    read_vq_config,
+    read_words,
+)
 from mas_fast.onnx_files import FOLDER, file_name, read_metadata, sha256
 
 pytestmark = pytest.mark.skipif(not SHIPPED.is_dir(), reason=f"no model is in {SHIPPED}")
@@ -28,6 +35,17 @@ def test_its_decoders_are_made_of_its_weights(name) -> None:
     pytest.importorskip("onnxruntime")
     found = read_metadata(SHIPPED / FOLDER / file_name(name, "decoder", "fp32"))
     assert found.bundle == sha256(SHIPPED / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("name", ["vq_seg", "vq_img"])
+def test_its_decoders_take_a_batch_of_none(name) -> None:
+    """In anybody's program, where a filter left nothing."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = SHIPPED / FOLDER / file_name(name, "decoder", "fp32")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (given,), config = session.get_inputs(), read_vq_config(SHIPPED, name)
+    (found,) = session.run(None, {given.name: np.zeros((0, *given.shape[1:]), np.int64)})
+    assert found.shape == (0, config.channels, config.resolution, config.resolution)
 
 
 def test_its_card_has_every_figure() -> None:

@@ -1,6 +1,8 @@
 """`mas-fast train gpt`: on made-up tokens, and on those of real photos with captions and scenes."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +45,6 @@ from mas_fast.vqvae import VQVAE  # noqa: E402
 from mas_fast.vqvae import preset as vq_preset  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
 STREAMS = Streams([Stream("text", 6, 280, pad=0), Stream("seg", 4, 32, (2, 2))])
 STREAMS = Streams([*STREAMS, Stream("img", 16, 64, (4, 4))])
 WORDS = "a red house beside the lake two dogs on a long road at dusk".split()
@@ -198,11 +199,10 @@ def test_compiled_blocks(tmp_path, shards) -> None:
 # ------------------------------------------------------------------ real photos
 
 
-def tokenize_coco(folder: Path, count: int) -> tuple[Path, Path]:
+def tokenize_coco(coco: Path, captions: Path, folder: Path, count: int) -> tuple[Path, Path]:
     """(token shards of `count` captioned photos with their scenes, the bundle that made them)."""
-    captions = DATA / "captions" / "coco_captions_val2017.json.gz"
     scenes, bundle = folder / "scenes", folder / "bundle"
-    prepare(DATA / "coco", scenes, captions=captions, rules=Rules(32), progress=False)
+    prepare(coco, scenes, rules=Rules(32), progress=False)
     save_bpe(bundle, BPE.train([captions], vocab_size=512, length=16, progress=False))
     for name in ("seg", "img"):
         model = VQVAE.create(vq_preset(f"tiny-{name}"))
@@ -220,13 +220,13 @@ def tokenize_coco(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")
-def test_tiny_learns_real_photos_by_heart(tmp_path) -> None:
-    """The preset as it is, on 32 photos: then greedy decoding knows them from their captions, and
+def test_tiny_learns_real_photos_by_heart(tmp_path, coco, coco_captions) -> None:
+    """The preset as it is, on 15 photos: then greedy decoding knows them from their captions, and
     both engines draw the same."""
     torch.set_num_threads(1)
-    data, bundle = tokenize_coco(tmp_path, 32)
+    data, bundle = tokenize_coco(coco, coco_captions, tmp_path, 15)
     words = ["--data", data, "--bundle", bundle, "--folder", tmp_path / "run", "--log_every", 1]
+    words += ["--batch", 15]
     out = train(read(GPTSettings, find("gpt", "tiny"), [*map(str, words)]))
     losses = scalars(tmp_path / "run", "gpt/img")
     assert losses[1] > 3 and losses[300] <= 0.5
@@ -234,9 +234,9 @@ def test_tiny_learns_real_photos_by_heart(tmp_path) -> None:
     assert len(list((tmp_path / "run" / "sheets").iterdir())) == 6
 
     tokens = TokenShards(data)
-    img = np.stack([tokens[i].img for i in range(32)])
-    assert (img[:, None] == img[None]).mean(-1)[~np.eye(32, dtype=bool)].mean() < 0.2
-    text = np.stack([tokens[i].text[0] for i in range(32)]).astype(int)
+    img = np.stack([tokens[i].img for i in range(15)])
+    assert (img[:, None] == img[None]).mean(-1)[~np.eye(15, dtype=bool)].mean() < 0.2
+    text = np.stack([tokens[i].text[0] for i in range(15)]).astype(int)
     model = load_gpt(out)
     drawn = generate_tokens(model, text, temperature=0.0)
     found = drawn[:, model.streams.slice("img")]
@@ -245,6 +245,84 @@ def test_tiny_learns_real_photos_by_heart(tmp_path) -> None:
         eager = generate_tokens(model, text, **options)
         cpp = generate_tokens(out, text, engine="cpp", dtype="fp32", kv_dtype="fp32", **options)
         assert torch.equal(eager, cpp)
+
+
+# ------------------------------------------------------------------ what a run is made from
+
+
+def other_tokens(path: Path) -> None:
+    """As `shards` in everything but the ids."""
+    old = TokenShards(path)
+    rows = {"keys": [old.key(i) for i in range(22)], "text": [old[i].text for i in range(22)]}
+    rows |= {n: np.stack([getattr(old[i], n) for i in range(22)])[::-1] for n in ("seg", "img")}
+    rows["captions"] = [old.captions(i) for i in range(22)]
+    del old
+    shutil.rmtree(path)
+    write_shards(path, STREAMS, rows)
+
+
+def forget(folder: Path) -> None:
+    """Make the checkpoint one of before digests."""
+    for file in folder.glob("checkpoints/*/values.json"):
+        values = json.loads(file.read_text())
+        del values["made_from"]
+        file.write_text(json.dumps(values))
+
+
+def test_the_same_tokens_by_another_path_continue(tmp_path, shards, monkeypatch, capfd) -> None:
+    run = tmp_path / "run"
+    train(settings(shards, run, steps=2))
+    shutil.copytree(shards, tmp_path / "moved")  # with other times of change
+    os.utime(tmp_path / "moved" / "00000.arrow", (1, 1))
+    monkeypatch.chdir(tmp_path)
+    train(settings("moved", run, steps=3))
+    train(settings("./moved/", run, steps=4, verify=True))
+    forget(run)
+    capfd.readouterr()
+    train(settings(shards, run, steps=6))
+    assert "data: the run in" in (said := capfd.readouterr().err)
+    assert (
+        f"began with moved, of which its checkpoint remembers nothing but the path; it goes on "
+        f"with {shards}" in said
+    )
+    train(settings(shards, tmp_path / "whole"))
+    assert list(scalars(run).values()) == list(scalars(tmp_path / "whole").values())
+
+
+def test_other_tokens_under_the_same_path_are_refused(tmp_path, shards) -> None:
+    data = tmp_path / "tokens"
+    shutil.copytree(shards, data)
+    train(settings(data, tmp_path / "run", steps=1))
+    content = bytearray((data / "00000.arrow").read_bytes())
+    other_tokens(data)
+    words = r"data: .*tokens: found other contents .* run in .*run began with: bring those back, or"
+    with pytest.raises(ValueError, match=words):
+        train(settings(data, tmp_path / "run", steps=2))
+    shutil.rmtree(data)
+    shutil.copytree(shards, data)
+    train(settings(data, tmp_path / "run", steps=2))
+    content[-200] ^= 1  # behind the manifest's back
+    (data / "00000.arrow").write_bytes(content)
+    with pytest.raises(ValueError):
+        train(settings(data, tmp_path / "run", steps=3, verify=True))
+
+
+def test_another_start_or_tokenizer_is_refused(tmp_path, shards, bundle, bpe) -> None:
+    first = train(settings(shards, tmp_path / "first", steps=1))
+    other = train(settings(shards, tmp_path / "other", steps=1, seed=1))
+    more = {"bpe_dropout": 0.1, "bundle": str(tmp_path / "bundle"), "sheet_every": 99}
+    shutil.copytree(bundle, tmp_path / "bundle")
+    train(settings(shards, tmp_path / "run", steps=1, start=str(first), **more))
+    with pytest.raises(ValueError, match="start: .*other contents"):
+        train(settings(shards, tmp_path / "run", steps=2, start=str(other), **more))
+    shutil.copytree(first, tmp_path / "moved")
+    train(settings(shards, tmp_path / "run", steps=2, start=str(tmp_path / "moved"), **more))
+    file = tmp_path / "bundle" / "tokenizer.json"
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(ValueError, match="bundle: .*tokenizer.json: found 1 files of"):
+        train(settings(shards, tmp_path / "run", steps=3, **more))
+    with pytest.raises(ValueError, match="start: found .* began without one: leave it out"):
+        train(settings(shards, tmp_path / "first", steps=2, start=str(other)))
 
 
 # ------------------------------------------------------------------ killed, and several processes
@@ -552,6 +630,15 @@ def test_data_that_does_not_fit(tmp_path, shards, bundle, bpe) -> None:
         train(settings(shards, tmp_path / "run", bundle=str(tmp_path)))
 
 
+def test_the_bundle_to_start_from_is_not_replaced(shards, tmp_path) -> None:
+    for options in (
+        {"start": str(tmp_path / "b"), "output": str(tmp_path / "." / "b")},
+        {"start": str(tmp_path / "run" / "bundle")},
+    ):
+        with pytest.raises(ValueError, match="output: found the bundle .*, which `start` reads"):
+            train(settings(shards, tmp_path / "run", **options))
+
+
 def test_the_config_as_name_file_and_option(tmp_path) -> None:
     from typer.testing import CliRunner
 
@@ -561,9 +648,10 @@ def test_the_config_as_name_file_and_option(tmp_path) -> None:
     for words in (["tiny"], ["--config", "tiny"], [str(ROOT / "configs" / "gpt-tiny.yaml")]):
         for order in (words + ["--seed", "x"], ["--config=tiny", "--seed", "x"]):
             done = CliRunner().invoke(app, ["train", "gpt", *order])
-            assert "seed: found 'x', expected int" in str(done.exception)
+            assert str(done.exception).startswith("--seed: found 'x', expected int")
     with pytest.raises(ValueError, match="huge: found no such file, expected .*'storybook'"):
         find("gpt", "huge")
     done = CliRunner().invoke(app, ["train", "gpt", "--seed", "3"])
-    assert "train gpt: found None and --config None, expected one" in str(done.exception)
+    assert "train gpt: found no CONFIG, expected a YAML file, or the" in str(done.exception)
+    assert "make-a-scene-4b, mini-270m" in str(done.exception)
     assert "weights" in plain(read(GPTSettings, find("gpt", "tiny")))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix
 from mas_fast.faithfulness import class_map
+from mas_fast.locks import LOCK, lock
 from mas_fast.training import segmenter as module
 from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
 
@@ -107,7 +108,12 @@ def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> N
     load_segmenter(tmp_path / "kept", other)
     load_segmenter(tmp_path / "kept", other)
     assert made == [SMALL, other]
-    assert [file.name for file in (tmp_path / "kept").iterdir()] == [FILE]
+    assert {file.name for file in (tmp_path / "kept").iterdir()} == {FILE, LOCK}
+
+
+def test_one_trains_it_at_a_time(tmp_path) -> None:
+    with lock(tmp_path, ""), pytest.raises(ValueError, match="wait until it has trained"):
+        load_segmenter(tmp_path, SMALL)
 
 
 def test_it_is_made_anew_for_another_drawing(monkeypatch) -> None:

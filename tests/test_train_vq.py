@@ -23,14 +23,13 @@ from mas_fast.cli import app, main
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.perceptual import VGG16, FaceResNet50
+from mas_fast.reconstruction import evaluate
 from mas_fast.training.settings import build, read
 from mas_fast.training.trainer import Trainer
 from mas_fast.training.vq import ImgSettings, SegSettings, parts, train
 from mas_fast.vqvae import VQVAE
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")
 KINDS = {"seg": SegSettings, "img": ImgSettings}
 TINY = {"steps": 3, "batch": 4, "lr": 1e-3, "sheet_every": 2, "measure": 8, "log_every": 1}
 
@@ -52,11 +51,9 @@ def scalars(folder, name: str) -> dict[int, float]:
 # ------------------------------------------------------------------ real data
 
 
-@needs_data
-@pytest.mark.parametrize("kind", ["seg", "img"])
-@pytest.mark.parametrize("data", ["coco", "webdataset/coco-val-000000.tar"])
-def test_real_data(tmp_path, kind, data) -> None:
-    s = settings(kind, DATA / data, tmp_path / "run")
+@pytest.mark.parametrize(("kind", "data"), [("seg", "coco"), ("img", "coco_tar")])
+def test_real_data(request, tmp_path, kind, data) -> None:
+    s = settings(kind, request.getfixturevalue(data), tmp_path / "run")
     assert train(s) == tmp_path / "run" / "bundle"
     losses = scalars(s.folder, "model/loss")
     assert list(losses) == [1, 2, 3] and np.isfinite(list(losses.values())).all()
@@ -70,11 +67,10 @@ def test_real_data(tmp_path, kind, data) -> None:
     assert not (s.folder / "rejects.tsv").exists()
 
 
-@needs_data
-def test_overfitting_eight_photos(tmp_path) -> None:
+@pytest.mark.slow
+def test_overfitting_eight_photos(tmp_path, coco_tar) -> None:
     changes = {"steps": 60, "batch": 8, "augment": False, "average": 0.9, "checkpoint_every": 100}
-    tar = DATA / "webdataset" / "coco-val-000000.tar"
-    s = settings("img", tar, tmp_path / "run", **changes, sheet_every=60, warmup=5)
+    s = settings("img", coco_tar, tmp_path / "run", **changes, sheet_every=60, warmup=5)
     train(s)
     losses = scalars(s.folder, "model/l1")
     assert losses[60] < 0.7 * losses[1]
@@ -169,16 +165,12 @@ def test_two_processes_continue_bit_for_bit(tmp_path, photos) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@needs_data
-def test_bpe_of_real_captions(tmp_path) -> None:
-    folder = DATA / "captions"
-    files = folder / "cc3m_validation.tsv.gz", folder / "coco_captions_val2017.json.gz"
-    files += tuple(sorted((folder / "multi30k").glob("*.en.gz")))
-    words = ["train", "bpe", *map(str, files), "-o", str(tmp_path / "bundle")]
-    done = CliRunner().invoke(app, words)
+def test_bpe_of_real_captions(tmp_path, coco_captions) -> None:
+    words = ["train", "bpe", coco_captions, "-o", tmp_path / "bundle", "--vocab-size", 4096]
+    done = CliRunner().invoke(app, list(map(str, words)))
     assert done.exit_code == 0, done.output
     bpe = load_bpe(tmp_path / "bundle")
-    assert (bpe.vocab_size, bpe.pad_id, bpe.length) == (16384, 0, 64)
+    assert (bpe.vocab_size, bpe.pad_id, bpe.length) == (4096, 0, 64)
     texts = ["빨간 집 🏠", "a red house"]
     ids, truncated = bpe.encode([*texts, "never ends " * 99])
     assert bpe.decode(ids[:2]) == texts and truncated.tolist() == [False, False, True]
@@ -189,7 +181,7 @@ def test_bpe_stops_with_one_line(tmp_path, monkeypatch) -> None:
     (tmp_path / "none.txt").write_text("\n\n")
     for name, message in (
         ("absent.txt", "absent.txt: found no such file, expected captions"),
-        ("few.txt", "expected vocab_size=16384: train on more captions"),
+        ("few.txt", "--vocab-size"),
         ("none.txt", "found no captions in 1 files"),
     ):
         arguments = "bpe", tmp_path / name, "-o", tmp_path / "bundle"
@@ -310,6 +302,23 @@ def test_the_first_samples_alone(tmp_path, photos) -> None:
     assert len(names) > 3 and curves[0] == curves[1]
 
 
+def test_label_maps_beside_photos(tmp_path, photos) -> None:
+    """Their label space is a setting."""
+    for file in photos.iterdir():
+        if ".seg." in file.name or ".edge." in file.name:
+            file.unlink()
+    for n in range(6):
+        labels = np.where(np.arange(48) < 20, 2, 15).astype(np.uint8)
+        Image.fromarray(np.tile(labels, (40, 1))).save(photos / f"{n}.png")
+    with pytest.raises(ValueError, match="found label maps .*--labels NAME"):
+        train(settings("seg", photos, tmp_path / "run"))
+    s = settings("seg", photos, tmp_path / "run", labels="voc")
+    train(s)
+    assert list(scalars(s.folder, "model/loss")) == [1, 2, 3]
+    found = evaluate(s.folder / "bundle", "vq_seg", photos, labels="voc", device="cpu")
+    assert {name for name, _, share in found.classes if share} == {"bicycle", "person"}
+
+
 @pytest.mark.parametrize("kind", ["seg", "img"])
 def test_a_decoder_alone(tmp_path, photos, kind) -> None:
     first = train(settings(kind, photos, tmp_path / "one", average=0.5))
@@ -325,6 +334,38 @@ def test_a_decoder_alone(tmp_path, photos, kind) -> None:
         train(other)
 
 
+def test_a_run_goes_on_with_the_pictures_it_began_with(tmp_path, photos, monkeypatch) -> None:
+    run = tmp_path / "run"
+    train(settings("seg", photos, run, steps=1))
+    moved = tmp_path / "moved"
+    photos.rename(moved)
+    for file in moved.iterdir():
+        os.utime(file, (1, 1))
+    monkeypatch.chdir(tmp_path)
+    two = settings("seg", "moved", run, steps=2, decoder_of=None)
+    train(two)
+    content = (moved / "0.jpg").read_bytes()
+    (moved / "0.jpg").write_bytes((moved / "1.jpg").read_bytes().ljust(len(content), b"\0"))
+    with pytest.raises(ValueError, match="data: moved: found .* run in .* began with: bring those"):
+        train(settings("seg", "moved", run, steps=3))
+    (moved / "0.jpg").unlink()
+    with pytest.raises(ValueError, match="data: moved: found 17 files of .* expected 18 of"):
+        train(settings("seg", "moved", run, steps=3))
+    (moved / "0.jpg").write_bytes(content)
+    train(settings("seg", "moved", run, steps=3))
+
+
+def test_the_decoders_tokenizer_may_move_but_not_change(tmp_path, photos) -> None:
+    first = train(settings("seg", photos, tmp_path / "one", steps=1))
+    other = train(settings("seg", photos, tmp_path / "other", steps=1, seed=1))
+    train(settings("seg", photos, tmp_path / "two", steps=1, decoder_of=str(first)))
+    moved = tmp_path / "moved"
+    shutil.copytree(first, moved)
+    train(settings("seg", photos, tmp_path / "two", steps=2, decoder_of=str(moved)))
+    with pytest.raises(ValueError, match="decoder_of: .*other contents"):
+        train(settings("seg", photos, tmp_path / "two", steps=3, decoder_of=str(other)))
+
+
 def test_a_truncated_photo_is_a_reject(tmp_path, photos) -> None:
     file = photos / "2.jpg"
     file.write_bytes(file.read_bytes()[:200])
@@ -332,6 +373,7 @@ def test_a_truncated_photo_is_a_reject(tmp_path, photos) -> None:
     for _ in range(2):  # continuing adds no line
         done = CliRunner().invoke(app, [*words, "--folder", str(tmp_path / "run")])
         assert done.exit_code == 0, done.output
+        assert f"1 left out: 1 damaged JPEG: {tmp_path}/run/rejects.tsv" in done.output
     key, reason = (tmp_path / "run" / "rejects.tsv").read_text().splitlines()[0].split("\t")
     assert key == "2" and "truncated" in reason.lower()
     assert len((tmp_path / "run" / "rejects.tsv").read_text().splitlines()) == 1
@@ -359,20 +401,19 @@ def test_wrong_class_ids(tmp_path, photos, monkeypatch) -> None:
     assert re.search(r"found 6 unreadable samples in a row.*seg\.png: .*found \[200\]", message)
 
 
-@needs_data
-def test_wrong_categories(tmp_path, monkeypatch) -> None:
-    coco = DATA / "coco"
-    for name in ("images", "panoptic"):
-        (tmp_path / name).symlink_to(coco / name)
-    text = (coco / "panoptic_val.json").read_text()
-    table = tmp_path / "panoptic_val.json"
-    table.write_text(text.replace('"category_id": 1,', '"category_id": 999,'))
-    s = settings("seg", tmp_path, tmp_path / "run", steps=4, batch=8)
+def test_wrong_categories(tmp_path, tmp_path_factory, coco, monkeypatch) -> None:
+    shutil.copytree(coco, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "annotations" / "panoptic_train2017.json").unlink()
+    table = tmp_path / "annotations" / "panoptic_val2017.json"
+    text = table.read_text()
+    table.write_text(text.replace('"category_id":1,', '"category_id":999,'))
+    s = settings("seg", tmp_path, tmp_path_factory.mktemp("run"), steps=2)
     train(s)  # of the photos without a person
     assert "999" in (s.folder / "rejects.tsv").read_text()
-    table.write_text(re.sub('"category_id": [0-9]+', '"category_id": 999', text))
-    arguments = "vq-seg", config(tmp_path, "seg"), "--data", tmp_path, "--folder", tmp_path / "no"
-    assert re.search("38 unreadable samples in a row.*999", stopped(monkeypatch, *arguments))
+    table.write_text(re.sub('"category_id":[0-9]+', '"category_id":999', text))
+    arguments = "vq-seg", config(tmp_path, "seg"), "--data", tmp_path, "--folder"
+    arguments += (tmp_path_factory.mktemp("no"),)
+    assert re.search("15 unreadable samples in a row.*999", stopped(monkeypatch, *arguments))
 
 
 def test_no_scenes(tmp_path, photos) -> None:

@@ -5,6 +5,8 @@ python tests/test_trainer.py FOLDER [--kill STEP | --kill-saving STEP] [--key va
 
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from mas_fast.training.checkpoints import Checkpoints, _Reader
+from mas_fast.training.checkpoints import Checkpoints
+from mas_fast.training.distcp import read_index
 from mas_fast.training.order import Order
 from mas_fast.training.settings import build, plain, read
 from mas_fast.training.trainer import Part, Settings, Trainer
@@ -77,6 +80,15 @@ class Criticise(nn.Module):
         return torch.relu(1 - real).mean() + torch.relu(1 + false).mean(), {}
 
 
+def test_a_run_is_not_written_into_its_data(tmp_path, monkeypatch) -> None:
+    """Its sample sheets would be samples, and it could never be continued."""
+    monkeypatch.setattr(Settings, "made_from", lambda self: {"data": tmp_path})
+    for folder in (tmp_path, tmp_path / "run"):
+        with pytest.raises(ValueError, match="found an output that (is|lies in) the input"):
+            toy(folder)
+    assert not list(tmp_path.iterdir())
+
+
 def toy(folder, bad=None, hooks=(), **changes) -> Trainer:
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -100,7 +112,8 @@ def state(folder) -> dict:
     path = checkpoints.latest()
     values = checkpoints.values(path)
     values.pop("settings")
-    stored = _Reader(path).read_metadata().state_dict_metadata
+    values.pop("made_from")
+    stored = read_index(path).state_dict_metadata
     assert list(stored) == checkpoints.names(path)
     tensors = {n: torch.empty(m.size, dtype=m.properties.dtype) for n, m in stored.items()}
     checkpoints.read(path, tensors)
@@ -350,22 +363,192 @@ def test_other_settings_are_refused(whole) -> None:
     assert Settings.FREE <= plain(build(Settings, TOY | {"folder": "x"}, "toy")).keys()
 
 
-def test_damaged_checkpoint(tmp_path) -> None:
-    toy(tmp_path, steps=1).run()
-    folder = tmp_path / "checkpoints" / "step-00000001"
-    for name in ("__0_0.distcp", ".metadata", "values.json"):
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(ValueError, match="step-00000001: found a damaged checkpoint"):
-            toy(tmp_path, steps=1)
-        (folder / name).write_bytes(whole)
-    toy(tmp_path, steps=1)
+DAMAGES = {
+    "half of the tensors": lambda f: os.truncate(f / "__0_0.distcp", 5000),
+    "bytes of the tensors": lambda f: flip(f / "__0_0.distcp", *range(500, 2000, 7)),
+    "no tensors": lambda f: (f / "__0_0.distcp").unlink(),
+    "half of the index": lambda f: os.truncate(f / ".metadata", 900),
+    "a bit of the index": lambda f: flip(f / ".metadata", 90),
+    "no index": lambda f: (f / ".metadata").unlink(),
+    "half of the values": lambda f: os.truncate(f / "values.json", 90),
+    "deep values": lambda f: (f / "values.json").write_text("[" * 100_000),
+    "other values": lambda f: (f / "values.json").write_text('{"step": 6, "recent": []}'),
+    "values of another kind": lambda f: edit(f / "values.json", recent={"a": 1}),
+    "no values": lambda f: (f / "values.json").unlink(),
+    "nothing": lambda f: [file.unlink() for file in f.iterdir()],
+    "a file": lambda f: (shutil.rmtree(f), f.write_text("x")),
+    "a pipe": lambda f: ((f / "values.json").unlink(), os.mkfifo(f / "values.json")),
+    "another step's": lambda f: (
+        shutil.rmtree(f),
+        shutil.copytree(f.with_name("step-00000003"), f),
+    ),
+}
+
+
+def flip(file: Path, *places: int) -> None:
+    content = bytearray(file.read_bytes())
+    for at in places:
+        content[at] ^= 4
+    file.write_bytes(content)
+
+
+def edit(file: Path, **values) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """A run of six steps, with the checkpoints 3 and 6."""
+    folder = tmp_path_factory.mktemp("half")
+    toy(folder, steps=6, lr_end=1.0, keep=9).run()
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_the_newest_whole_checkpoint_is_used_and_the_damaged_named(
+    half, tmp_path, capfd, damage
+) -> None:
+    shutil.copytree(half, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    damage(folder / "step-00000006")
+    trainer = toy(tmp_path / "run", steps=6, lr_end=1.0, keep=2)
+    said = capfd.readouterr().err
+    assert trainer.step == 3
+    assert "step-00000006: damaged (" in said and "now step-00000006.damaged" in said
+    assert "step-00000003: continued from this one" in said
+    trainer.run()
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["step-00000003", "step-00000006", "step-00000006.damaged"]
+    assert same(state(tmp_path / "run"), state(half))
+
+
+def test_no_run_begins_anew_where_all_checkpoints_are_damaged(half, tmp_path) -> None:
+    shutil.copytree(half, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    for step in folder.iterdir():
+        (step / ".metadata").unlink()
+    before = sorted(folder.rglob("*"))
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=r"2 damaged .* no whole one \(step-00000006: .metadata: No such file"
+        ):
+            toy(tmp_path / "run", steps=6, lr_end=1.0)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_strays_are_left_alone(half, tmp_path) -> None:
+    shutil.copytree(half, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    strays = ["step-00000006-backup", "step-00000007.bak", "step-x", "step-9", "step-000000008"]
+    for name in strays:
+        shutil.copytree(folder / "step-00000006", folder / name)
+    toy(tmp_path / "run", steps=9, lr_end=1.0, keep=1).run()
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*strays, "step-00000009"])
+
+
+def test_what_a_kill_left_too_many_is_swept_at_the_next_start(half, tmp_path) -> None:
+    shutil.copytree(half, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    shutil.copytree(folder / "step-00000006", folder / ".step-00000009.tmp")
+    toy(tmp_path / "run", steps=6, lr_end=1.0, keep=1)
+    assert [path.name for path in folder.iterdir()] == ["step-00000006"]
+
+
+def test_equal_runs_write_equal_files(half, tmp_path) -> None:
+    """Also one that was continued, whose optimizer was filled from a checkpoint."""
+    shutil.copytree(half, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
+    toy(tmp_path / "run", steps=6, lr_end=1.0, keep=9).run()
+    for name in ("__0_0.distcp", ".metadata"):
+        one, two = (
+            (run / "checkpoints" / "step-00000006" / name).read_bytes()
+            for run in (half, tmp_path / "run")
+        )
+        assert one == two
+
+
+def test_a_folder_in_use_is_refused(tmp_path) -> None:
+    first = toy(tmp_path)
+    with pytest.raises(ValueError, match=r"another run that writes to it; wait for it, or train"):
+        toy(tmp_path)
+    other = script(tmp_path)
+    assert other.returncode == 1 and "found another run" in other.stderr
+    first.run()
+    assert toy(tmp_path).step == 12
+
+
+def test_an_error_at_the_start_holds_no_lock(whole) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="other settings"):
+            toy(whole, seed=5)
+
+
+STOPS = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
+
+
+def check_stop(stop, capfd, words) -> None:
+    """It has said how to go on."""
+    if isinstance(stop.value, SystemExit):
+        assert stop.value.code == 143
+        assert capfd.readouterr().err.splitlines()[-1] == f"terminated: {words}"
+    else:  # the command line says it, and ends with 130
+        assert str(stop.value) == words
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_run_that_is_told_to_stop_says_how_to_go_on(whole, tmp_path, capfd, number) -> None:
+    def told(step: int) -> None:
+        if step == 8:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(STOPS[number]) as stop:
+        toy(tmp_path, hooks=[(1, told)]).run()
+    assert signal.getsignal(signal.SIGTERM) is before
+    last = tmp_path / "checkpoints" / "step-00000006"
+    words = f"at step 8; the last checkpoint is {last}; the same command continues"
+    check_stop(stop, capfd, words)
+    toy(tmp_path).run()
+    assert same(state(tmp_path), state(whole))
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_told_to_stop_in_a_save(whole, tmp_path, monkeypatch, capfd, number) -> None:
+    trainer, write = toy(tmp_path), torch.save
+
+    def told(*arguments, **more) -> None:
+        if trainer.step == 3:
+            os.kill(os.getpid(), number)
+        write(*arguments, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(STOPS[number]) as stop:
+        patch.setattr(torch, "save", told)
+        trainer.run()
+    words = "at step 3; there is no checkpoint yet; the same command continues"
+    check_stop(stop, capfd, words)
+    assert not list((tmp_path / "checkpoints").iterdir())
+    toy(tmp_path).run()
+    assert same(state(tmp_path), state(whole))
+
+
+def test_a_full_disk_in_a_save_is_said(whole, tmp_path) -> None:
+    trainer, limits = toy(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    words = r"step-00000003: not written: File too large \(\d+ bytes needed, \d+ free\)"
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        with pytest.raises(OSError, match=words):
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not any((tmp_path / "checkpoints").iterdir())
+    toy(tmp_path).run()
+    assert same(state(tmp_path), state(whole))
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["--stesp", "3"], r"unknown keys \['stesp'\], expected .*'steps'"),
+        (["--stesp", "3"], "^--stesp: found no such setting, expected one of .*'--steps'"),
         (["--steps", "many"], "steps: found 'many', expected int"),
         (["--steps", "0"], "steps: found 0, expected a value >= 1"),
         (["--steps"], "found no value after --steps"),

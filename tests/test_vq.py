@@ -17,7 +17,7 @@ from mas_fast import native, ops, reference
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 CPP = ops.default_impl("cpu", "vq_nearest") == "cpp"
 needs_cpp = pytest.mark.skipif(not CPP, reason=f"no C++ kernel: {native.problem('_torch')}")
-needs_interpreter = pytest.mark.skipif(not INTERPRETED, reason="runs with TRITON_INTERPRET=1")
+needs_interpreter = pytest.mark.interpreted
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed"
 )
@@ -226,6 +226,19 @@ def test_implementation_is_chosen_visibly(monkeypatch):
 def test_the_operator_checks_its_tensors():
     ops.load_library()
     torch.library.opcheck(torch.ops.mas_fast.vq_nearest.default, (ZEROS, ZEROS))
+
+
+@needs_triton
+@needs_interpreter
+def test_opcheck_of_triton_operators():
+    from mas_fast import vq as operators
+
+    x, codebook = make("normal", 9, 5, 4)
+    for exact in (True, False):
+        torch.library.opcheck(operators.nearest, (x, codebook, exact))
+    torch.library.opcheck(operators.statistics, (x, torch.arange(9) % 5, 5))
+    with pytest.raises(ValueError, match="codes must be in 0..4, found 7"):
+        operators.statistics(x, torch.full((9,), 7), 5)
     for x, codebook in [
         (ZEROS[0], ZEROS),
         (ZEROS, ZEROS.double()),

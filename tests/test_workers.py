@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -226,3 +228,48 @@ def test_the_bar_extrapolates_from_the_shards_that_are_done():
     for shard in (0, 2, 3):
         bar.done(shard, 10)
     assert bar.bar.total == bar.seen == 150
+
+
+def test_an_interrupt_ends_all_processes_quietly(modules, tmp_path) -> None:
+    """Ctrl-C goes to the whole group, as a terminal sends it; shard 3 sleeps for minutes."""
+    script = (
+        "import mas_fast_test_jobs as jobs, pathlib, sys\n"
+        "from mas_fast.data.workers import run_job\n"
+        "if __name__ == '__main__':\n"
+        "    job = jobs.Write(pathlib.Path(sys.argv[1]), 'wait')\n"
+        "    try:\n"
+        "        run_job(job, range(6), workers=2)\n"
+        "    except KeyboardInterrupt as stop:\n"
+        "        sys.exit(f'{stop}')\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py"), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    while not (tmp_path / "marker").exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    left = rb"[3-6] shards are left, and the same command goes on with them\n"
+    assert re.fullmatch(left, printed), printed
+    for _ in range(200):  # nobody is left, when the last one has noticed
+        if not _running(process.pid):
+            break
+        time.sleep(0.05)
+    assert not _running(process.pid)
+
+
+def _running(group: int) -> list[str]:
+    """What /proc says of the processes of a group, without those that nobody has waited for."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(file.read_text())
+    return found
