@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# The fast tests in a fresh environment of a given torch and Python, which is removed afterwards:
+#   scripts/test_with.sh --torch 2.11.0 --python 3.12
+#   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/test_ops.py -k sample   # pytest's arguments
+# The wheels of torch on PyPI are gigabytes. TMPDIR says where the environment goes; it needs 12 GB. The last line is the
+# row of the table in docs/compatibility.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+torch='' python=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --torch) torch=${2-}; shift 2 || usage 2 ;;
+    --python) python=${2-}; shift 2 || usage 2 ;;
+    -h | --help) usage ;;
+    --) shift; break ;;
+    *) echo "error: found $1, expected --torch VERSION, --python VERSION or --" >&2; exit 2 ;;
+  esac
+done
+for pair in "torch:$torch:2.11.0" "python:$python:3.12"; do
+  IFS=: read -r name value example <<<"$pair"
+  if ! [[ $value =~ ^[0-9]+\.[0-9]+(\.[0-9]+)?$ ]]; then
+    echo "error: --$name: found '$value', expected a version such as $example" >&2; exit 2
+  fi
+done
+
+# pythonX.Y on PATH, then pyenv's newest, then uv's: the first that runs and is of that version.
+find_python() {
+  local root=${PYENV_ROOT:-$HOME/.pyenv} minor one
+  [[ $1 = *.*.* ]] && minor=${1%.*} || minor=$1
+  while read -r one; do
+    case "$("$one" -c 'import venv, platform; print(platform.python_version())' 2>/dev/null)" in
+      "$1" | "$1".*) echo "$one"; return ;;
+    esac
+  done < <(
+    type -aP "python$minor" || true
+    ls -d "$root"/versions/*/bin/python 2>/dev/null | sort -Vr || true
+    uv python find --no-project "$1" 2>/dev/null || true
+  )
+  echo "error: --python: found no Python $1 on PATH, in $root or by uv; run: uv python install $1 (or: pyenv install $1)" >&2
+  return 1
+}
+
+interpreter=$(find_python "$python")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset PYTHONPATH
+mkdir "$work/source" # a copy: this checkout's own build stays as it is
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source"
+cd "$work/source"
+"$interpreter" -m venv "$work/venv"
+. "$work/venv/bin/activate"
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 MAS_FAST_CUDA=0
+pip install --quiet --upgrade pip
+pip install --quiet "torch==$torch" "setuptools>=77" cmake ninja pybind11
+pip install --quiet --no-build-isolation -e ".[test]"
+# The interpreter of Triton up to 3.6 takes arrays of one element for numbers, as NumPy before 2.4 did.
+case $(pip show triton | sed -n 's/^Version: //p') in 3.[0-6].*) pip install --quiet "numpy<2.4" ;; esac
+mas-fast info
+result=passed
+python -m pytest -q "$@" 2>&1 | tee "$work/log" || result=FAILED
+python - "$result" "$(tail -1 "$work/log")" <<'EOF'
+import platform, sys
+from importlib import metadata
+versions = [platform.python_version(), *map(metadata.version, ("torch", "triton", "numpy"))]
+print("|", " | ".join([*versions, sys.argv[1], sys.argv[2].strip("= ")]), "|")
+EOF
+[ "$result" = passed ]
