@@ -36,6 +36,13 @@ ATTENTION_IMPLEMENTATIONS = ("triton", "blocks", "sdpa", "reference")
 LABEL_IMPLEMENTATIONS = ("cpp", "bag", "reference")
 
 
+def _assume_constant_result(function):
+    """torch.compiler.assume_constant_result, which would import torch._dynamo, and with it seconds,
+    for the mark that it sets."""
+    function._dynamo_marked_constant = True
+    return function
+
+
 def sample(
     logits: Tensor,
     *,
@@ -314,7 +321,7 @@ def label_conv(
     return y.permute(0, 3, 1, 2).to(dtype)
 
 
-@torch.compiler.assume_constant_result
+@_assume_constant_result
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
     """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
     "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
@@ -357,7 +364,7 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
 
 
-@torch.compiler.assume_constant_result
+@_assume_constant_result
 def _loaded(device: str, op: str) -> bool:
     """Load the library; whether it has a kernel of that name for a kind of device. Raises
     ImportError, with the command that fixes it, where there is no library."""
@@ -414,17 +421,17 @@ def _check_products(name: str, dtype: torch.dtype) -> None:
 
 # What depends on the installation alone: compilers take its value for a constant instead of
 # looking into importlib and the loader of libraries.
-@torch.compiler.assume_constant_result
+@_assume_constant_result
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-@torch.compiler.assume_constant_result
+@_assume_constant_result
 def _interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-@torch.compiler.assume_constant_result
+@_assume_constant_result
 def _autocasts(kind: str) -> bool:
     """Whether autocast knows this kind of device."""
     return torch.amp.is_autocast_available(kind)
