@@ -31,7 +31,7 @@ LAYERS = (
     ("gpt", "vqvae", "losses", "perceptual", "discriminator")
     + ("codec", "codes_file", "onnx_files"),
     ("mindalle", "dalle_pytorch", "bundle", "codes", "onnx_graphs", "onnx_session", "cpp_engine")
-    + ("data.shard_folder", "data.shards", "data.digest", "data.jpeg", "data.profiles")
+    + ("data.shard_folder", "data.shards", "data.jpeg", "data.profiles")
     + ("data.images", "data.boxes", "data.names", "data.samples")
     + ("data.storybook.words", "data.storybook.story", "data.storybook.captions")
     + ("data.storybook.canvas", "data.storybook.sky", "data.storybook.plants")
@@ -41,7 +41,7 @@ LAYERS = (
     + ("data.storybook.vehicles", "data.storybook.objects", "data.storybook.figures")
     + ("data.storybook.stage", "data.storybook.paint", "data.storybook.source")
     + ("data.storybook",)
-    + ("data.rejects", "data.walk", "data.tables", "data.coco", "data.folders")
+    + ("data.rejects", "data.walk", "data.tables", "data.coco", "data.digest", "data.folders")
     + ("data.label_folders", "data.tars", "data.sources", "data.download", "data.regions")
     + ("data.crops",),
     ("parity",),

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,26 @@ class _Entry:
     segments: np.ndarray  # int64 [n, 2]: id, category id
     categories: list[dict]
     captions: tuple[str, ...] = ()
+
+
+class Places(NamedTuple):
+    """Where the parts of a set may be, the first that is there counting: folders, and files."""
+
+    pngs: list[Path]
+    photos: list[Path]
+    captions: list[Path]
+
+
+def places(file: Path) -> Places:
+    """Of what belongs to a panoptic_SPLIT.json: see CocoSource."""
+    split = file.stem.removeprefix(PREFIX)
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    images = root / "images"
+    return Places(
+        pngs=[file.with_suffix(""), file.parent / "panoptic"],
+        photos=[root / split, images / split, images, root / "input_images"],
+        captions=[file.with_name(f"captions_{split}.json{end}") for end in ("", ".gz")],
+    )
 
 
 class CocoSource(Source):
@@ -55,8 +76,7 @@ class CocoSource(Source):
         met: set[int | str] = set()
         for file in map(Path, annotations):
             entries = list(self._entries(file, _load_panoptic(file)))
-            split = file.stem.removeprefix(PREFIX)
-            beside = [file.with_name(f"captions_{split}.json{end}") for end in ("", ".gz")]
+            beside = places(file).captions
             tables = [table for table in beside if table.is_file()][:1] if given is None else []
             table = self._read_captions(tables[0]) if tables else given
             entries = [self._with_captions(entry, table) for entry in entries]
@@ -94,12 +114,8 @@ class CocoSource(Source):
         return Sample(key, photo, list(entry.captions), layers, info, file=image)
 
     def _entries(self, file: Path, values: dict) -> Iterator[_Entry]:
-        split = file.stem.removeprefix(PREFIX)
-        root = file.parent.parent if file.parent.name == "annotations" else file.parent
-        pngs = _first_folder(file, "PNGs", [file.with_suffix(""), file.parent / "panoptic"])
-        images = root / "images"
-        places = [root / split, images / split, images, root / "input_images"]
-        photos = _first_folder(file, "photos", places)
+        pngs = _first_folder(file, "PNGs", places(file).pngs)
+        photos = _first_folder(file, "photos", places(file).photos)
         names = self._names(file, values["images"])
         entries: dict[int | str, _Entry | None] = {}  # None: an annotation that is broken
         rows: dict[int | str, dict] = {}

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mas_fast.data.coco import places
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 
 LIMIT = 1 << 26  # bytes that are read to know the contents
@@ -117,10 +118,11 @@ def _manifest_files(folder: Path) -> list[_File]:
     for kind in (SCENES, TOKENS):
         try:
             shards = read_manifest(folder, kind)["shards"]
-            values = [(s["file"], int(s["bytes"]), str(s["sha256"])) for s in shards]
-            return [_File(name, folder / name, size, (0, 0), sha) for name, size, sha in values]
-        except (ValueError, KeyError, TypeError, OverflowError):
+        except ValueError:
             continue  # of the other kind, unfinished, or some other manifest
+        return [
+            _File(s["file"], folder / s["file"], s["bytes"], (0, 0), s["sha256"]) for s in shards
+        ]
     return []
 
 
@@ -129,14 +131,10 @@ def _beside(file: Path) -> list[Path]:
     CocoSource."""
     if file.suffix.lower() != ".json":
         return [file]
-    root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    split, images = file.stem.removeprefix("panoptic_"), root / "images"
-    labels = [file.with_suffix(""), file.parent / "panoptic"]
-    photos = [root / split, images / split, images, root / "input_images"]
-    captions = [file.with_name(f"captions_{split}.json{end}") for end in ("", ".gz")]
-    folders = [next(filter(Path.is_dir, places), None) for places in (labels, photos)]
-    captioned = next(filter(Path.is_file, captions), None)
-    return [file, *(place for place in (*folders, captioned) if place is not None)]
+    known = places(file)
+    found = [next(filter(Path.is_dir, some), None) for some in (known.pngs, known.photos)]
+    found.append(next(filter(Path.is_file, known.captions), None))
+    return [file, *(place for place in found if place is not None)]
 
 
 def _one_or_all(path: Path, left_out: set[str]) -> Iterator[_File]:
