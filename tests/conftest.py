@@ -86,7 +86,7 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def coco() -> Path:
     """20 real photos with panoptic annotations, 15 of them with captions, in COCO's folders."""
-    return TESTS / "data" / "coco"
+    return TESTS / "fixtures" / "coco"
 
 
 @pytest.fixture(scope="session")

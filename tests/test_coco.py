@@ -258,7 +258,7 @@ def test_real_coco(coco, coco_captions):
 
 def test_official_examples(tmp_path):
     """COCO's own files, with blank photos of their sizes."""
-    folder = Path(__file__).parent / "data" / "coco_official"
+    folder = Path(__file__).parent / "fixtures" / "coco_official"
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "input_images").mkdir()
     for row in json.loads((folder / "panoptic_examples.json").read_bytes())["images"]:

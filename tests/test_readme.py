@@ -213,7 +213,7 @@ def clone(tmp_path_factory) -> Path:
     folder.mkdir()
     for name in ("configs", "docs", "benchmarks", "LICENSE", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
-    coco = ROOT / "tests" / "data" / "coco"
+    coco = ROOT / "tests" / "fixtures" / "coco"
     shutil.copytree(coco, folder / "coco")
     shutil.move(folder / "coco" / "annotations" / "captions_val2017.json.gz", folder)
     (folder / "photos").mkdir()

@@ -14,7 +14,7 @@ import torch
 
 from mas_fast import native, ops, reference
 
-GOLDEN = Path(__file__).parent / "data" / "sampler_golden.json"
+GOLDEN = Path(__file__).parent / "fixtures" / "sampler_golden.json"
 INF = math.inf
 
 

@@ -28,7 +28,7 @@ from mas_fast.scene import (
     read_two_channel,
 )
 
-OFFICIAL = Path(__file__).parent / "data" / "coco_official"
+OFFICIAL = Path(__file__).parent / "fixtures" / "coco_official"
 
 
 def annotations(seed: int, person: bool = True, shape=(13, 17)):

@@ -27,7 +27,7 @@ from mas_fast.scene import COCO_NAMES, VOID, Layers, read_coco_panoptic  # noqa:
 TESTS = Path(__file__).parent
 RECORD = TESTS / "record"
 picture = runpy.run_path(str(RECORD / "weights.py"))["picture"]
-FACTS = json.loads((TESTS / "data" / "detectron2.json").read_text())
+FACTS = json.loads((TESTS / "fixtures" / "detectron2.json").read_text())
 SIZES = ((60, 80), (80, 60), (60, 80), (24, 90), (50, 50))  # as recorded
 IMAGES = [picture(*size, n) for n, size in enumerate(SIZES)]
 MODELS = {"fpn": "separated", "deeplab": "standard"}
@@ -35,7 +35,7 @@ MODELS = {"fpn": "separated", "deeplab": "standard"}
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(TESTS / "data" / "detectron2.npz") as arrays:
+    with np.load(TESTS / "fixtures" / "detectron2.npz") as arrays:
         return dict(arrays)
 
 

@@ -20,13 +20,13 @@ WEIGHTS = runpy.run_path(str(TESTS / "record" / "weights.py"))
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, tuple[int, ...]]:
-    lines = (TESTS / "data" / "schp_tensors.txt").read_text().splitlines()
+    lines = (TESTS / "fixtures" / "schp_tensors.txt").read_text().splitlines()
     return {name: tuple(map(int, sizes)) for name, *sizes in map(str.split, lines)}
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    with np.load(TESTS / "data" / "schp.npz") as arrays:
+    with np.load(TESTS / "fixtures" / "schp.npz") as arrays:
         return dict(arrays)
 
 

@@ -20,7 +20,7 @@ from mas_fast.scene import COCO_IDS, COCO_NAMES, VOID, Layers  # noqa: E402
 TESTS = Path(__file__).parent
 picture = runpy.run_path(str(TESTS / "record" / "weights.py"))["picture"]
 TINY = runpy.run_path(str(TESTS / "record" / "tiny_transformers.py"))
-FACTS = json.loads((TESTS / "data" / "transformers.json").read_text())
+FACTS = json.loads((TESTS / "fixtures" / "transformers.json").read_text())
 MODELS = ("mask2former", "maskformer", "detr", "oneformer")
 SIZES = ((60, 80), (80, 60), (60, 80), (24, 90))  # as recorded
 IMAGES = [picture(*size, n) for n, size in enumerate(SIZES)]
@@ -29,7 +29,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(TESTS / "data" / "transformers.npz") as arrays:
+    with np.load(TESTS / "fixtures" / "transformers.npz") as arrays:
         return dict(arrays)
 
 

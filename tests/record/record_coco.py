@@ -1,4 +1,4 @@
-"""Writes tests/data/coco: COCO photos that anyone may publish, in COCO's own layout.
+"""Writes tests/fixtures/coco: COCO photos that anyone may publish, in COCO's own layout.
 
     python tests/record/record_coco.py COCO CAPTIONS
 
@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-OUT = Path(__file__).resolve().parents[1] / "data" / "coco"
+OUT = Path(__file__).resolve().parents[1] / "fixtures" / "coco"
 LICENCES = {
     4: "[CC BY 2.0](https://creativecommons.org/licenses/by/2.0/)",
     5: "[CC BY-SA 2.0](https://creativecommons.org/licenses/by-sa/2.0/)",
@@ -27,7 +27,7 @@ TRAIN = (10005, 10073, 10083, 10249, 10405)  # without captions; of the others, 
 README = """# Real photos for the tests
 
 {count} photos of [COCO 2017](https://cocodataset.org) that may be published, with annotations and \
-captions, in COCO's own folders: `mas-fast data prepare tests/data/coco -o scenes` reads them. \
+captions, in COCO's own folders: `mas-fast data prepare tests/fixtures/coco -o scenes` reads them. \
 Photos of `train2017` have no captions here.
 
 | what | licence | changes |

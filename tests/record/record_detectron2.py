@@ -1,4 +1,4 @@
-"""Records what Detectron2 computes: tests/data/detectron2.npz and detectron2.json.
+"""Records what Detectron2 computes: tests/fixtures/detectron2.npz and detectron2.json.
 
     python tests/record/record_detectron2.py CHECKOUT
 
@@ -24,7 +24,7 @@ import torchvision_ops
 from PIL import Image
 from weights import picture
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[1] / "fixtures"
 SIZES = ((60, 80), (80, 60), (60, 80), (24, 90), (50, 50))
 DEEPLAB = "panoptic_deeplab_R_52_os16_mg124_poly_200k_bs64_crop_640_640_coco_dsconv.yaml"
 

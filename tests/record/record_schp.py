@@ -1,4 +1,4 @@
-"""Records what SCHP's published code computes: tests/data/schp_tensors.txt and schp.npz.
+"""Records what SCHP's published code computes: tests/fixtures/schp_tensors.txt and schp.npz.
 
     python tests/record/record_schp.py CHECKOUT
 
@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from weights import picture, random_state
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 class InPlaceABN(nn.Module):

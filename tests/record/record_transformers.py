@@ -1,4 +1,4 @@
-"""Records what transformers computes: tests/data/transformers.npz and transformers.json.
+"""Records what transformers computes: tests/fixtures/transformers.npz and transformers.json.
 
     python tests/record/record_transformers.py
 
@@ -20,7 +20,7 @@ import torchvision_ops
 from PIL import Image
 from weights import picture
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[1] / "fixtures"
 SIZES = ((60, 80), (80, 60), (60, 80), (24, 90))
 
 
