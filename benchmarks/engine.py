@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from benchmarks.stepping import Stepping
-from mas_fast import native
 from mas_fast.bundle import read_config, read_weights
+from mas_fast.utils import native
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 

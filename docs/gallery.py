@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import mas_fast
-from mas_fast.sheet import sheet
+from mas_fast.utils.contact_sheet import sheet
 
 SEED = 7
 CAPTIONS = [

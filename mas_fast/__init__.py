@@ -7,20 +7,20 @@
 Everything is imported on first use, so `import mas_fast` does not import torch.
 """
 
-import importlib
+from mas_fast.utils.lazy import names_of
+from mas_fast.version import __version__ as __version__
 
-__version__ = "0.1.0"
-_MODEL = ["generate", "load"]
-__all__ = ["bundle", "deploy", "generation", "gpt", "model", "ops", "reference", "streams", *_MODEL]
-
-
-def __getattr__(name: str):
-    if name in _MODEL:
-        return getattr(importlib.import_module("mas_fast.model"), name)
-    if name in __all__:
-        return importlib.import_module(f"mas_fast.{name}")
-    raise AttributeError(f"module 'mas_fast' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = names_of(
+    __name__,
+    {"model": ("generate", "load")},
+    modules={
+        "bundle": "bundle",
+        "deploy": "deploy",
+        "generation": "generation",
+        "gpt": "gpt",
+        "model": "model",
+        "ops": "ops",
+        "reference": "reference",
+        "streams": "streams",
+    },
+)

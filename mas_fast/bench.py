@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from mas_fast.outputs import check_outputs
+from mas_fast.utils.outputs import check_outputs
 
 SUBJECTS = (
     *("attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"),

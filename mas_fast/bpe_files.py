@@ -19,8 +19,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mas_fast.captions import read_lines
-from mas_fast.rust import no_panics
 from mas_fast.streams import MOST_VOCAB
+from mas_fast.utils.rust import no_panics
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 MOST_BYTES = 1 << 28  # of a file; the largest that are published have 40 MB

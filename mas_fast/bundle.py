@@ -29,10 +29,10 @@ import numpy as np
 
 from mas_fast.captions import words
 from mas_fast.config import GPTConfig
-from mas_fast.documents import parse_json, read_json, short
-from mas_fast.files import replace_file
 from mas_fast.request import Sampling
-from mas_fast.streams import check_int, exact_keys
+from mas_fast.utils.documents import parse_json, read_json, short
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.validate import check_int, exact_keys
 from mas_fast.vq_config import VQConfig
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.documents import short
-from mas_fast.files import replace_file
-from mas_fast.streams import exact_keys
+from mas_fast.utils.documents import short
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.validate import exact_keys
 
 FORMAT, SUFFIX = 1, ".npz"
 MODELS = ("vq_img", "vq_seg")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from mas_fast.documents import short
-from mas_fast.streams import Stream, Streams, check_int, exact_keys
+from mas_fast.streams import Stream, Streams
+from mas_fast.utils.documents import short
+from mas_fast.utils.validate import check_int, exact_keys
 
 NORM_EPS = 1e-5  # LayerNorm
 QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from mas_fast import native
 from mas_fast.config import GPTConfig
 from mas_fast.request import Request
+from mas_fast.utils import native
 
 Progress = Callable[[int, int], object]
 

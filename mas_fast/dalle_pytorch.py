@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mas_fast.foreign import prefixes
+from mas_fast.utils.checkpoint import prefixes
 
 
 def describe(weights: Mapping[str, Tensor]) -> str | None:

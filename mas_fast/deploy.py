@@ -21,7 +21,6 @@ from importlib import metadata
 import numpy as np
 from PIL import Image
 
-import mas_fast
 from mas_fast.bundle import read_config, read_weights, shipped
 from mas_fast.codec import Codec, Item
 from mas_fast.cpp_engine import CppEngine
@@ -31,7 +30,8 @@ from mas_fast.onnx_session import find_providers
 from mas_fast.painter import Painter
 from mas_fast.request import request
 from mas_fast.scene import Scene
-from mas_fast.streams import check_int
+from mas_fast.utils.validate import check_int
+from mas_fast.version import __version__
 
 WEIGHTS = ("fp32", "bf16", "int8")
 
@@ -89,7 +89,7 @@ class Pipeline(Painter):
         runtime, native_engine = import_onnxruntime(), self.engine.native
         versions = {
             "python": platform.python_version(),
-            "mas_fast": mas_fast.__version__,
+            "mas_fast": __version__,
             "onnxruntime": runtime.__version__,
             "numpy": np.__version__,
             "tokenizers": metadata.version("tokenizers"),

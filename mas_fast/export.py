@@ -23,7 +23,6 @@ from types import ModuleType
 import numpy as np
 import torch
 
-import mas_fast
 from mas_fast import onnx_graphs
 from mas_fast.bundle import (
     BPE_FILE,
@@ -35,7 +34,6 @@ from mas_fast.bundle import (
     models_of,
     read_config,
 )
-from mas_fast.files import replace_file
 from mas_fast.onnx_files import (
     DTYPES,
     FOLDER,
@@ -49,7 +47,9 @@ from mas_fast.onnx_files import (
     sha256,
 )
 from mas_fast.parity import Parity, compare, judge, made_up
-from mas_fast.progress import progress_bar
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.progress import progress_bar
+from mas_fast.version import __version__
 from mas_fast.vqvae import VQVAE
 
 OPSET = 20
@@ -142,7 +142,7 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
     proto = program.model_proto
     _take_empty_batches(proto)
     _strip(proto)
-    proto.producer_name, proto.producer_version = "mas_fast", mas_fast.__version__
+    proto.producer_name, proto.producer_version = "mas_fast", __version__
     onnx.helper.set_model_props(proto, metadata.to_properties())
     onnx.save(proto, file)
     onnx.checker.check_model(file, full_check=True)
@@ -252,4 +252,5 @@ def _import(name: str) -> ModuleType:
 
 def _versions() -> dict[str, str]:
     modules = [_import(name) for name in ("torch", *LIBRARIES)]
-    return {module.__name__: module.__version__ for module in (mas_fast, *modules)}
+    versions = {module.__name__: module.__version__ for module in modules}
+    return {"mas_fast": __version__, **versions}

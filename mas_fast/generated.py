@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mas_fast.files import replace_file
-from mas_fast.outputs import check_outputs
 from mas_fast.scene import Scene
-from mas_fast.sheet import sheet
+from mas_fast.utils.contact_sheet import sheet
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.outputs import check_outputs
 
 
 @dataclass

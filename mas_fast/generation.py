@@ -29,9 +29,10 @@ from mas_fast import cpp_engine, ops
 from mas_fast.bundle import load_gpt, read_config, read_weights
 from mas_fast.cpp_engine import Progress
 from mas_fast.gpt import GPT
-from mas_fast.progress import progress_bar
 from mas_fast.request import Request, request
-from mas_fast.streams import Streams, check_int
+from mas_fast.streams import Streams
+from mas_fast.utils.progress import progress_bar
+from mas_fast.utils.validate import check_int
 
 
 class Run(Protocol):

@@ -34,8 +34,9 @@ from mas_fast.bundle import (
     save_vq,
 )
 from mas_fast.dalle_pytorch import describe
-from mas_fast.documents import short
-from mas_fast.foreign import (
+from mas_fast.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
+from mas_fast.scene import LAYOUTS
+from mas_fast.utils.checkpoint import (
     below,
     check_weights,
     is_average,
@@ -43,11 +44,10 @@ from mas_fast.foreign import (
     read_checkpoint,
     state_dict,
 )
-from mas_fast.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
-from mas_fast.scene import LAYOUTS
+from mas_fast.utils.documents import short
+from mas_fast.utils.yaml_documents import read_yaml
 from mas_fast.vq_config import VQConfig, preset
 from mas_fast.vqvae import VQVAE
-from mas_fast.yaml_documents import read_yaml
 
 ANCHORS = ("encoder.conv_in.weight", "encoder.model.0.weight")  # what every tokenizer has
 LEFT_OUT = ("loss.", "colorize")  # taming's losses, and its random colours of labels

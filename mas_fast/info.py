@@ -8,8 +8,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-import mas_fast
-from mas_fast import cores, native
+from mas_fast.utils import cores, native
+from mas_fast.version import __version__
 
 # The ladder of csrc/core/isa.h, and what each step speeds up.
 ISAS = {
@@ -100,7 +100,7 @@ def _fp32(convolutions: str | None) -> str:
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {
         "python": platform.python_version(),
-        "mas_fast": mas_fast.__version__,
+        "mas_fast": __version__,
     }
     for name in ("numpy", "torch", "triton"):
         try:

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from mas_fast.config import GPTConfig, preset
-from mas_fast.documents import short
-from mas_fast.foreign import (
+from mas_fast.gpt import GPT
+from mas_fast.streams import Stream, Streams
+from mas_fast.utils.checkpoint import (
     below,
     check_weights,
     is_average,
@@ -28,9 +29,8 @@ from mas_fast.foreign import (
     read_checkpoint,
     state_dict,
 )
-from mas_fast.gpt import GPT
-from mas_fast.streams import Stream, Streams
-from mas_fast.yaml_documents import read_yaml
+from mas_fast.utils.documents import short
+from mas_fast.utils.yaml_documents import read_yaml
 
 ANCHOR = "tok_emb_img.weight"  # what every second stage has
 # Of its own sampling: one row a token, since it knows no guidance.

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mas_fast import native
 from mas_fast.bundle import load_gpt, load_vq, read_config, shipped
 from mas_fast.codes import TorchCodec
-from mas_fast.devices import find_device
 from mas_fast.generated import Generation
 from mas_fast.generation import CppEngine, EagerEngine, Engine, generate_tokens
 from mas_fast.painter import Painter
-from mas_fast.streams import check_int
+from mas_fast.utils import native
+from mas_fast.utils.devices import find_device
+from mas_fast.utils.validate import check_int
 
 DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mas_fast.documents import parse_json, short
 from mas_fast.scene import VOID
-from mas_fast.streams import exact_keys
+from mas_fast.utils.documents import parse_json, short
+from mas_fast.utils.validate import exact_keys
 from mas_fast.vq_config import VQConfig
 
 FORMAT, KEY, FOLDER = 1, "mas_fast", "onnx"

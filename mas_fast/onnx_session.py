@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mas_fast.onnx_files import import_onnxruntime
-from mas_fast.streams import check_int
+from mas_fast.utils.validate import check_int
 
 # In the order in which onnxruntime is asked.
 PROVIDERS = {

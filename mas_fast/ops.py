@@ -16,17 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import (
+from mas_fast import (
     causal_blocks,
     cross_entropy,
     label_table,
-    native,
     reference,
     reference_attention,
     reference_cross_entropy,
     reference_label_conv,
     vq,
 )
+from mas_fast.utils import native
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")

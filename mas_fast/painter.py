@@ -14,10 +14,11 @@ from mas_fast.bundle import SAMPLING_FILE, load_bpe, read_sampling, read_words
 from mas_fast.captions import check_captions, words
 from mas_fast.codec import Codec
 from mas_fast.generated import Generation
-from mas_fast.progress import progress_bar
 from mas_fast.request import request
 from mas_fast.scene import Scene, open_scene, square
-from mas_fast.streams import Streams, check_int
+from mas_fast.streams import Streams
+from mas_fast.utils.progress import progress_bar
+from mas_fast.utils.validate import check_int
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 KINDS = (("text", "seg", "img"), ("text", "img"))

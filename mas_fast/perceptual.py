@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast.foreign import read_checkpoint, state_dict
-from mas_fast.rust import no_panics
+from mas_fast.utils.checkpoint import read_checkpoint, state_dict
+from mas_fast.utils.rust import no_panics
 
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 VGG_DEPTHS = (2, 2, 3, 3, 3)

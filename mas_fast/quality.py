@@ -31,11 +31,11 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix, ImageQuality
 from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.model import Model
-from mas_fast.progress import progress_bar
 from mas_fast.reconstruction import spread
 from mas_fast.scene import MINI158, Scene, square
-from mas_fast.sheet import sheet
-from mas_fast.streams import check_int
+from mas_fast.utils.contact_sheet import sheet
+from mas_fast.utils.progress import progress_bar
+from mas_fast.utils.validate import check_int
 
 GOALS = {
     "recall": 0.9,

@@ -26,11 +26,11 @@ from mas_fast.codes import pictures
 from mas_fast.data.crops import Crops
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
-from mas_fast.devices import find_device
 from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
 from mas_fast.perceptual import LPIPS
-from mas_fast.progress import progress_bar
 from mas_fast.scene import LAYOUTS, Layout, layout_named
+from mas_fast.utils.devices import find_device
+from mas_fast.utils.progress import progress_bar
 from mas_fast.vqvae import VQVAE
 
 SHOWN = 8  # samples on a sheet

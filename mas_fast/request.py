@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mas_fast.streams import Stream, Streams, check_finite, check_int
+from mas_fast.streams import Stream, Streams
+from mas_fast.utils.validate import check_finite, check_int
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ position of one stream predicts the first token of the next, over that one's voc
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from mas_fast.documents import short
+from mas_fast.utils.documents import short
+from mas_fast.utils.validate import check_finite, check_int, exact_keys
 
 # What the C++ engine takes too (csrc/core/config.cpp). No model comes near; without bounds, a
 # config with a wrong number would keep its reader busy for hours.
@@ -152,43 +152,3 @@ class Streams:
         return cls(
             Stream(**exact_keys("stream", row, [f.name for f in fields(Stream)])) for row in rows
         )
-
-
-def exact_keys(what: str, found: Mapping, expected: Iterable[str]) -> Mapping:
-    """`found`, if it is a mapping with exactly the expected keys; else a ValueError that names
-    the difference."""
-    expected = list(expected)
-    if not isinstance(found, Mapping):
-        raise ValueError(
-            f"{what}: found {type(found).__name__}, expected a mapping with the keys {expected}"
-        )
-    unknown = [key for key in found if key not in expected]
-    missing = [key for key in expected if key not in found]
-    if unknown or missing:
-        raise ValueError(
-            f"{what}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"
-        )
-    return found
-
-
-def check_int(what: str, value: object, low: int, high: int | None = None) -> None:
-    """ValueError, naming value and range, unless `value` is an int in low..high (both
-    inclusive)."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or value < low
-        or (high is not None and value > high)
-    ):
-        allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise ValueError(f"{what}: found {short(value)}, expected an integer {allowed}")
-
-
-def check_finite(what: str, value: object, low: float = -math.inf) -> None:
-    """ValueError, naming value and range, unless `value` is a number >= low that a float can
-    hold."""
-    most = sys.float_info.max
-    fine = isinstance(value, int | float) and not isinstance(value, bool)
-    if not fine or not max(low, -most) <= value <= most:
-        allowed = "" if low == -math.inf else f" >= {low}"
-        raise ValueError(f"{what}: found {short(value)}, expected a finite number{allowed}")

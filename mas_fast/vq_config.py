@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from mas_fast.documents import short
 from mas_fast.scene import VOID, layout_named
-from mas_fast.streams import MOST_VOCAB, check_finite, check_int, exact_keys
+from mas_fast.streams import MOST_VOCAB
+from mas_fast.utils.documents import short
+from mas_fast.utils.validate import check_finite, check_int, exact_keys
 
 GROUPS, NORM_EPS = 32, 1e-6  # GroupNorm
 INPUTS = ("image", "labels")

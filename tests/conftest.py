@@ -47,7 +47,7 @@ def seeded() -> None:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress bars are drawn, as on a terminal."""
-    monkeypatch.setattr("mas_fast.progress.terminal", lambda: True)
+    monkeypatch.setattr("mas_fast.utils.progress.terminal", lambda: True)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mas_fast import bench, native, reference_attention
+from mas_fast import bench, reference_attention
+from mas_fast.utils import native
 
 bench.suite()
 

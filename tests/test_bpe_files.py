@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from mas_fast.bpe import BPE
 from mas_fast.bpe_files import byte_names
 from mas_fast.bundle import SHIPPED
-from mas_fast.rust import no_panics
+from mas_fast.utils.rust import no_panics
 
 SHIPPED_FILE = SHIPPED / "tokenizer.json"
 TEXTS = ["a red house " + "a" * 30 + "!", "x" * 30 + " 빨간"]

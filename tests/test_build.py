@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mas_fast import native
+from mas_fast.utils import native
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = """
@@ -168,5 +168,5 @@ def test_sources_use_no_macro_that_the_lowest_torch_lacks() -> None:
             re.findall(r"\b(?:STABLE_TORCH|STD_TORCH|STD_CUDA|TORCH)_\w+", file.read_text())
         )
     assert "STD_TORCH_CHECK" in used and used <= known
-    promised = [(ROOT / name).read_text() for name in ("setup.py", "mas_fast/native.py")]
+    promised = [(ROOT / name).read_text() for name in ("setup.py", "mas_fast/utils/native.py")]
     assert all(f'TORCH = "{native.TORCH}"' in text for text in promised)

@@ -6,8 +6,8 @@ from PIL import Image
 
 from mas_fast.generated import Generation, check_output
 from mas_fast.scene import Scene
-from mas_fast.sheet import GAP, LINE
-from mas_fast.sheet import sheet as draw_sheet
+from mas_fast.utils.contact_sheet import GAP, LINE
+from mas_fast.utils.contact_sheet import sheet as draw_sheet
 
 
 def make(captions: int, num_images: int = 1, scenes: bool = True) -> Generation:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from mas_fast import cli
 from mas_fast.bundle import load_bpe, load_vq
-from mas_fast.foreign import state_dict
 from mas_fast.importers import import_bundle, import_vq, read_checkpoint, read_config
 from mas_fast.reconstruction import evaluate
+from mas_fast.utils.checkpoint import state_dict
 from mas_fast.vq_config import preset
 from mas_fast.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
 

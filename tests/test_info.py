@@ -1,4 +1,4 @@
-"""mas-fast info, and the errors of mas_fast.native that it reports."""
+"""mas-fast info, and the errors of mas_fast.utils.native that it reports."""
 
 import json
 import os
@@ -9,7 +9,8 @@ import numpy
 import pytest
 
 import mas_fast
-from mas_fast import info, native
+from mas_fast import info
+from mas_fast.utils import native
 
 
 def run_info(code_before: str = "", **env: str) -> dict:

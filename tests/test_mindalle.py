@@ -112,8 +112,8 @@ def test_logits_are_those_of_the_formula(folder, weights) -> None:
 
 def test_the_published_checkpoint_fits() -> None:
     """680 tensors, by name and shape, without their values."""
-    from mas_fast.foreign import check_weights
     from mas_fast.mindalle import _renamed
+    from mas_fast.utils.checkpoint import check_weights
 
     config = preset("mindalle-1.3b")
     sizes = shapes(1536, 42, 16384, 16384, 64, 256)

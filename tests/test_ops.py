@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mas_fast import native, ops
+from mas_fast import ops
+from mas_fast.utils import native
 
 INF, NAN = math.inf, math.nan
 

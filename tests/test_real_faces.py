@@ -24,8 +24,8 @@ from torch import Tensor
 from mas_fast.data.segmenters.face import Face, face_parts
 from mas_fast.data.segmenters.truth import read_dlib
 from mas_fast.data.sources import open_source
-from mas_fast.files import replace_file
 from mas_fast.scene import FACE_NAMES, PERSON, Layers
+from mas_fast.utils.files import replace_file
 
 CROP = 112  # pixels
 PARTS = range(1, len(FACE_NAMES) + 1)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast import native, ops, reference
+from mas_fast import ops, reference
+from mas_fast.utils import native
 
 GOLDEN = Path(__file__).parent / "fixtures" / "sampler_golden.json"
 INF = math.inf

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
-from mas_fast import native, ops
+from mas_fast import ops
+from mas_fast.utils import native
 
 needs_library = pytest.mark.skipif(
     native.problem("_torch") is not None, reason="not built: pip install -e ."

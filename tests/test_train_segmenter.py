@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluate import ConfusionMatrix
 from mas_fast.faithfulness import class_map
-from mas_fast.locks import LOCK, lock
 from mas_fast.training import segmenter as module
 from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
+from mas_fast.utils.locks import LOCK, lock
 
 torch.set_num_threads(1)
 SMALL = Recipe(steps=2, batch=2, size=32)

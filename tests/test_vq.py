@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast import native, ops, reference
+from mas_fast import ops, reference
+from mas_fast.utils import native
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 CPP = ops.default_impl("cpu", "vq_nearest") == "cpp"

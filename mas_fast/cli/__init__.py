@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-import mas_fast
 from mas_fast.cli.bundle import export_commands, import_
 from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
@@ -16,6 +15,7 @@ from mas_fast.cli.ending import Commands, end
 from mas_fast.cli.eval import commands as eval_commands
 from mas_fast.cli.generate import generate
 from mas_fast.cli.train import commands as train_commands
+from mas_fast.version import __version__
 
 
 def _show(message: Warning | str, *_, **__) -> None:
@@ -35,7 +35,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mas-fast {mas_fast.__version__}")
+        typer.echo(f"mas-fast {__version__}")
         raise typer.Exit
 
 

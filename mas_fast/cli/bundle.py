@@ -35,7 +35,7 @@ def import_(
     Example: mas-fast import 1.3B -o my-bundle
     """
     from mas_fast.bundle import BPE_FILE, CONFIG_FILE
-    from mas_fast.outputs import check_outputs
+    from mas_fast.utils.outputs import check_outputs
 
     if not source.exists():
         raise ValueError(

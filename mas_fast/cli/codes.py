@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
-from mas_fast.cores import check_threads
+from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,9 +54,9 @@ def encode(
 
     from mas_fast.bundle import bundle_files, shipped
     from mas_fast.codes_file import Codes, check_output, distinct_names
-    from mas_fast.outputs import check_outputs
-    from mas_fast.progress import progress_bar
     from mas_fast.scene import read_scene, space_named
+    from mas_fast.utils.outputs import check_outputs
+    from mas_fast.utils.progress import progress_bar
 
     check_output(output)
     if scene_labels is not None and not scenes:
@@ -109,10 +109,10 @@ def decode(
 
     from mas_fast.bundle import bundle_files, shipped
     from mas_fast.codes_file import Codes
-    from mas_fast.files import replace_file
-    from mas_fast.outputs import check_outputs
-    from mas_fast.progress import progress_bar
     from mas_fast.scene import Scene
+    from mas_fast.utils.files import replace_file
+    from mas_fast.utils.outputs import check_outputs
+    from mas_fast.utils.progress import progress_bar
 
     given = Codes.load(file)
     model = shipped() if model is None else model
@@ -169,8 +169,8 @@ def _open(
 
     from mas_fast.bundle import load_vq
     from mas_fast.codes import TorchCodec
-    from mas_fast.devices import find_device
     from mas_fast.onnx_files import sha256
+    from mas_fast.utils.devices import find_device
 
     tokenizer = load_vq(path, name, find_device(None), torch.float32)
     return TorchCodec(f"{path}: {name}", tokenizer), sha256(path / f"{name}.safetensors")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mas_fast import cores
+from mas_fast.utils import cores
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -118,7 +118,7 @@ def data_prepare(
     model=NAME device=cuda" --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
     """
     from mas_fast.data.prepare import Rules, prepare, uncaptioned
-    from mas_fast.outputs import check_apart
+    from mas_fast.utils.outputs import check_apart
 
     check_apart(output, source)
     if tsv is not None:
@@ -203,7 +203,7 @@ def data_report(
     """
     from mas_fast.data.rejects import FILE, summary
     from mas_fast.data.report import Report
-    from mas_fast.outputs import check_outputs
+    from mas_fast.utils.outputs import check_outputs
 
     page = html or scenes / "report.html"
     if scenes.is_dir():  # of it, only a page may be replaced

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mas_fast.cli.runtime import Threads
-from mas_fast.cores import check_threads
+from mas_fast.utils.cores import check_threads
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -125,8 +125,8 @@ def eval_storybook(
     Example: mas-fast eval storybook --captions 100 --sheet sheet.png --json quality.json
     """
     from mas_fast.bundle import bundle_files, read_config, shipped
-    from mas_fast.outputs import check_outputs
-    from mas_fast.streams import check_int
+    from mas_fast.utils.outputs import check_outputs
+    from mas_fast.utils.validate import check_int
 
     bundle = shipped() if bundle is None else bundle
     check_int("captions", captions, 2)
@@ -162,8 +162,8 @@ def _check(
 ) -> None:
     """What can be wrong without torch, which takes a second to import."""
     from mas_fast.bundle import bundle_files, read_vq_config
-    from mas_fast.outputs import check_outputs
-    from mas_fast.streams import check_int
+    from mas_fast.utils.outputs import check_outputs
+    from mas_fast.utils.validate import check_int
 
     for option, least in (("samples", 1), ("batch", 1), ("workers", 0)):
         if options[option] is not None:
@@ -188,7 +188,7 @@ def _show(found, sheet: Path | None, json: Path | None) -> None:
 def _write(found, sheet: Path | None, json: Path | None) -> None:
     from json import dumps
 
-    from mas_fast.files import replace_file
+    from mas_fast.utils.files import replace_file
 
     if sheet is not None:
         picture = found.sheet()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
-from mas_fast.cores import check_threads
+from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -108,10 +108,10 @@ def generate(
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
     from mas_fast.captions import check_captions
     from mas_fast.generated import check_output, files_of
-    from mas_fast.outputs import check_outputs
     from mas_fast.request import Sampling
     from mas_fast.scene import read_scene
-    from mas_fast.streams import check_int
+    from mas_fast.utils.outputs import check_outputs
+    from mas_fast.utils.validate import check_int
 
     # Whatever can be wrong without torch, which takes a second to import.
     check_captions(captions)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mas_fast.cores import check_threads
+from mas_fast.utils.cores import check_threads
 
 RUNTIMES = ("torch", "onnx")
 Runtime = Annotated[

@@ -75,7 +75,7 @@ def train_bpe(
     """
     from mas_fast.bpe import BPE
     from mas_fast.bundle import BPE_FILE, save_bpe
-    from mas_fast.outputs import check_outputs
+    from mas_fast.utils.outputs import check_outputs
 
     check_outputs({"--output": output / BPE_FILE}, files, folder=output)
     save_bpe(output, BPE.train(files, vocab_size=vocab_size, length=length))

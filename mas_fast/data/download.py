@@ -25,8 +25,8 @@ from mas_fast.captions import URL
 from mas_fast.data import rejects
 from mas_fast.data.names import printable
 from mas_fast.data.samples import Reject, clean_captions
-from mas_fast.documents import read_json
-from mas_fast.files import replace_file
+from mas_fast.utils.documents import read_json
+from mas_fast.utils.files import replace_file
 
 TOOL = "img2dataset"
 LINKS = "links.csv"  # what img2dataset reads, in the output folder

@@ -18,11 +18,11 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image
 
-from mas_fast import native
 from mas_fast.data import jpeg
 from mas_fast.data.profiles import is_srgb, to_srgb
 from mas_fast.scene.png import MAX_PIXELS, open_image
 from mas_fast.scene.scene import TEXT_KEY
+from mas_fast.utils import native
 
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey of 16 bits
 MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}  # of a JPEG's colours, where not RGB

@@ -41,10 +41,10 @@ from mas_fast.data.segmenters.base import Segmenter
 from mas_fast.data.shards import MANIFEST, SCENES, ShardFolder, read_sidecar
 from mas_fast.data.statistics import Statistics
 from mas_fast.data.workers import Job, run_job
-from mas_fast.files import replace_file
-from mas_fast.outputs import check_apart
 from mas_fast.scene import PERSON, Scene, layout_named
-from mas_fast.streams import check_int
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.outputs import check_apart
+from mas_fast.utils.validate import check_int
 
 CHUNK = 64  # pictures that the annotators get at once, to form batches of
 QUALITY = 95  # of a JPEG that is written anew

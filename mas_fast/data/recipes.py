@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mas_fast.data import segmenters
 from mas_fast.data.segmenters.base import Segmenter
-from mas_fast.documents import parse_json
+from mas_fast.utils.documents import parse_json
 
 
 @dataclass(frozen=True)

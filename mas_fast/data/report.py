@@ -29,8 +29,8 @@ from mas_fast.data.samples import Sample
 from mas_fast.data.shards import MANIFEST, SCENES, read_manifest, read_sidecar
 from mas_fast.data.statistics import Statistics, add_up, mean, quantile
 from mas_fast.data.tars import TarSource
-from mas_fast.files import replace_file
 from mas_fast.scene import VOID, Layout, layout_named
+from mas_fast.utils.files import replace_file
 
 CLASSES = 12  # of each layer on the terminal; the page has all
 REASONS = 12

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mas_fast import documents
 from mas_fast.data.boxes import Boxes
 from mas_fast.data.images import Jpeg, Photo, cut, open_photo
 from mas_fast.data.names import (
@@ -37,7 +36,8 @@ from mas_fast.data.names import (
     read_head,
 )
 from mas_fast.scene import Layers, Scene, read_coco_panoptic
-from mas_fast.streams import check_int
+from mas_fast.utils import documents
+from mas_fast.utils.validate import check_int
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mas_fast.documents import read_json, short
-from mas_fast.files import replace_file, sweep
-from mas_fast.locks import lock
-from mas_fast.streams import check_int
+from mas_fast.utils.documents import read_json, short
+from mas_fast.utils.files import replace_file, sweep
+from mas_fast.utils.locks import lock
+from mas_fast.utils.validate import check_int
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -39,8 +39,8 @@ from mas_fast.data.shard_folder import (
     sha256,
     write_json,
 )
-from mas_fast.documents import read_json, short
 from mas_fast.streams import Stream, Streams
+from mas_fast.utils.documents import read_json, short
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,7 +24,7 @@ from mas_fast.data.storybook.source import FILE as STORYBOOK
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.tars import COMPRESSED, TarSource
 from mas_fast.data.walk import Walk, walk
-from mas_fast.documents import read_json
+from mas_fast.utils.documents import read_json
 
 _COMPRESSED = "found a compressed tar, whose parts cannot be read; expected a plain one: unpack it"
 

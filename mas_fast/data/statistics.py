@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from mas_fast.documents import short
 from mas_fast.scene import Scene
-from mas_fast.streams import check_int, exact_keys
+from mas_fast.utils.documents import short
+from mas_fast.utils.validate import check_int, exact_keys
 
 MOST = 1 << 50
 COUNTERS = ("pixels", "pictures", "characters", "words", "captions")

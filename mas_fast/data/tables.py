@@ -27,8 +27,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from mas_fast import documents
 from mas_fast.data.samples import clean_captions, parse_json
+from mas_fast.utils import documents
 
 FILES = ("file_name", "filename", "image", "image_path", "path")
 CAPTIONS = ("captions", "caption", "text", "prompt", "description", "sentences")

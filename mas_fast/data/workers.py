@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from mas_fast.progress import progress_bar
-from mas_fast.streams import check_int
+from mas_fast.utils.progress import progress_bar
+from mas_fast.utils.validate import check_int
 
 TRIES = 3  # of a pool that finishes nothing before one of its workers is killed
 DEVICES = (None, "cpu", "cuda")

@@ -7,29 +7,20 @@
 The names below are imported from their modules on first use.
 """
 
-import importlib
+from mas_fast.utils.lazy import names_of
 
-_HOME = {
-    "labels": ("COCO_IDS", "COCO_NAMES", "FACE_NAMES", "LAYOUTS", "LIP_NAMES", "MAS159")
-    + ("MINI158", "PERSON", "VOID", "Layout", "layout_named"),
-    "scene": ("Scene",),
-    "layers": ("Layers",),
-    "rules": ("clean", "find_edges", "merge"),
-    "semantic": ("ADE20K", "CIHP", "COCO_STUFF", "COCO_STUFF_IDS", "SPACES", "LabelSpace"),
-    "spaces": ("space_named",),
-    "open": ("open_scene", "read_scene", "square"),
-    "words": ("label_named", "scene_from_regions"),
-    "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
-}
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE)
-
-
-def __getattr__(name: str):
-    if name in _MODULE:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = names_of(
+    __name__,
+    {
+        "labels": ("COCO_IDS", "COCO_NAMES", "FACE_NAMES", "LAYOUTS", "LIP_NAMES", "MAS159")
+        + ("MINI158", "PERSON", "VOID", "Layout", "layout_named"),
+        "scene": ("Scene",),
+        "layers": ("Layers",),
+        "rules": ("clean", "find_edges", "merge"),
+        "semantic": ("ADE20K", "CIHP", "COCO_STUFF", "COCO_STUFF_IDS", "SPACES", "LabelSpace"),
+        "spaces": ("space_named",),
+        "open": ("open_scene", "read_scene", "square"),
+        "words": ("label_named", "scene_from_regions"),
+        "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
+    },
+)

@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mas_fast.documents import short
+from mas_fast.utils.documents import short
 
 VOID = 255
 PERSON = 0  # the panoptic label that admits human and face parts

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mas_fast.documents import read_json
 from mas_fast.scene.labels import VOID
 from mas_fast.scene.layers import Layers
 from mas_fast.scene.png import open_image
@@ -24,6 +23,7 @@ from mas_fast.scene.rules import find_edges
 from mas_fast.scene.scene import TEXT_KEY, Scene, read_labels
 from mas_fast.scene.semantic import SPACES, LabelSpace, fitting
 from mas_fast.scene.spaces import space_named
+from mas_fast.utils.documents import read_json
 
 ALLOWED = (
     "expected a PNG: a scene that mas_fast saved, a COCO panoptic PNG (RGB) with its JSON, "

@@ -32,13 +32,13 @@ from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.story import story
-from mas_fast.files import replace_file
 from mas_fast.gpt import GPT
-from mas_fast.locks import lock
 from mas_fast.streams import Stream, Streams
 from mas_fast.training import gpt, vq
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.settings import check, find, read
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.locks import lock
 from mas_fast.vqvae import VQVAE
 
 PER_SHARD = 1000

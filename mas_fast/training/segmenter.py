@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.faithfulness import class_map
-from mas_fast.files import replace_file
-from mas_fast.locks import lock
-from mas_fast.progress import progress_bar
 from mas_fast.scene.labels import COCO_NAMES
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.locks import lock
+from mas_fast.utils.progress import progress_bar
 
 FILE, ENTRY = "segmenter.safetensors", "mas_fast"
 WIDTHS = (24, 48, 96, 128)  # at 1/2, 1/4, 1/8 and 1/16 of the picture

@@ -20,8 +20,8 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from mas_fast.documents import DEPTH, short
-from mas_fast.yaml_documents import parse_yaml, read_yaml
+from mas_fast.utils.documents import DEPTH, short
+from mas_fast.utils.yaml_documents import parse_yaml, read_yaml
 
 T = TypeVar("T")
 

@@ -31,9 +31,6 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from mas_fast.locks import lock
-from mas_fast.outputs import check_apart
-from mas_fast.progress import progress_bar
 from mas_fast.training.averages import Average
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.interrupts import interruptible
@@ -42,6 +39,9 @@ from mas_fast.training.origin import check_values, origin
 from mas_fast.training.parallel import accumulating, first, gather, parallelize, place
 from mas_fast.training.records import Records
 from mas_fast.training.settings import Settings, plain
+from mas_fast.utils.locks import lock
+from mas_fast.utils.outputs import check_apart
+from mas_fast.utils.progress import progress_bar
 
 RECENT = 100  # losses that a new one is compared with
 

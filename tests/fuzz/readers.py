@@ -409,7 +409,7 @@ def make_torch(folder: Path) -> None:
 
 def read_torch(folder: Path) -> None:
     from mas_fast.data.segmenters.detectron2 import read_weights
-    from mas_fast.foreign import read_checkpoint, state_dict
+    from mas_fast.utils.checkpoint import read_checkpoint, state_dict
 
     def read(file: Path) -> None:
         for weight in state_dict(file, read_checkpoint(file)).values():

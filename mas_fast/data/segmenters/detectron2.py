@@ -29,11 +29,11 @@ from mas_fast.data.segmenters.base import (
     segment_layers,
     with_panoptic,
 )
-from mas_fast.documents import short
-from mas_fast.pickles import array, read_pickle
 from mas_fast.scene import COCO_IDS, COCO_NAMES, Layers
 from mas_fast.scene.labels import COCO_THINGS
-from mas_fast.torch_files import read_torch
+from mas_fast.utils.documents import short
+from mas_fast.utils.pickles import array, read_pickle
+from mas_fast.utils.torch_files import read_torch
 
 INSTALL = (
     "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2 "
@@ -236,7 +236,7 @@ def read_config(path: str | os.PathLike, above: tuple[Path, ...] = ()) -> dict:
     """The values of a YAML file of Detectron2 over those of its _BASE_; a name that is no file is
     looked up in the model zoo. Python expressions, which some training options are, are left
     out and never evaluated. ValueError for a file that is missing or broken."""
-    from mas_fast.yaml_documents import PlainLoader, read_yaml
+    from mas_fast.utils.yaml_documents import PlainLoader, read_yaml
 
     class Loader(PlainLoader):
         pass

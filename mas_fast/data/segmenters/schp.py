@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from mas_fast.data.segmenters.base import Segmenter, check_channels, check_pictures
 from mas_fast.data.segmenters.schp_network import SCHP
-from mas_fast.foreign import read_checkpoint, state_dict
 from mas_fast.scene import LIP_NAMES, PERSON, Layers
+from mas_fast.utils.checkpoint import read_checkpoint, state_dict
 
 SIDE = 473
 MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)  # blue, green, red, of values 0..1

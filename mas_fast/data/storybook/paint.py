@@ -11,7 +11,7 @@ from mas_fast.data.storybook.sky import draw_sky, draw_weather, light_of
 from mas_fast.data.storybook.stage import place_all
 from mas_fast.data.storybook.story import Story
 from mas_fast.scene.layers import Layers
-from mas_fast.streams import check_int
+from mas_fast.utils.validate import check_int
 
 
 def paint(story: Story, size: int) -> tuple[np.ndarray, Layers]:

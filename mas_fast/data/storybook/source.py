@@ -13,8 +13,8 @@ from pathlib import Path
 from mas_fast.data.samples import Sample, Source, parse_json
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.story import SPLITS, story
-from mas_fast.files import replace_file
-from mas_fast.streams import check_int, exact_keys
+from mas_fast.utils.files import replace_file
+from mas_fast.utils.validate import check_int, exact_keys
 
 FILE = "storybook.json"
 FORMAT = 1

@@ -18,7 +18,7 @@ from mas_fast.data.storybook.words import (
     SEATS,
     Kind,
 )
-from mas_fast.streams import check_int
+from mas_fast.utils.validate import check_int
 
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 10  # one triple of so many

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mas_fast import cores, native
+from mas_fast.utils import cores, native
 
 
 def test_available(monkeypatch) -> None:

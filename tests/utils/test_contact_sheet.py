@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mas_fast.sheet import GAP, LINE, SIDE, sheet
+from mas_fast.utils.contact_sheet import GAP, LINE, SIDE, sheet
 
 
 def test_a_sheet_has_a_row_for_each_caption() -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 LIBRARIES = ("_engine", "_torch")
 TORCH = "torch>=2.11,<2.16"
-TORCH_LIBRARY = Path(__file__).with_name("_torch.so")
+TORCH_LIBRARY = Path(__file__).parents[1] / "_torch.so"
 
 
 def engine() -> ModuleType:

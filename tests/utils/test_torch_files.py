@@ -24,8 +24,8 @@ import pytest
 import torch
 from torch import nn
 
-from mas_fast.foreign import read_checkpoint, state_dict
-from mas_fast.pickles import Name, Shell, array, read_pickle
+from mas_fast.utils.checkpoint import read_checkpoint, state_dict
+from mas_fast.utils.pickles import Name, Shell, array, read_pickle
 
 
 class Color(enum.Enum):
@@ -405,7 +405,7 @@ def test_bombs_take_neither_time_nor_memory(tmp_path, name):
 
 
 def test_too_many_instructions_are_refused(monkeypatch):
-    monkeypatch.setattr("mas_fast.pickles.MOST_STEPS", 1000)
+    monkeypatch.setattr("mas_fast.utils.pickles.MOST_STEPS", 1000)
     read_pickle(b"]" * 999 + b".")
     with pytest.raises(ValueError, match="found more than 1000 instructions"):
         read_pickle(b"]" * 1000 + b".")

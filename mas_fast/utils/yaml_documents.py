@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from mas_fast.documents import DEPTH, short
+from mas_fast.utils.documents import DEPTH, short
 
 MOST_BYTES = 1 << 18  # seconds of PyYAML; configs have a few thousand
 MOST_VALUES = 20_000  # aliases written out, a text for each 32 of its characters too

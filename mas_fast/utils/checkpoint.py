@@ -18,8 +18,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mas_fast.pickles import Shell
-from mas_fast.torch_files import read_torch
+from mas_fast.utils.pickles import Shell
+from mas_fast.utils.torch_files import read_torch
 
 UNREAD = re.compile(r"torch\.Tensor|torch\b.*(_rebuild_\w+|Storage)")  # tensors that are not made
 SHOWN = 20  # names in an error

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mas_fast.pickles import Name, Shell, array, read_pickle
+from mas_fast.utils.pickles import Name, Shell, array, read_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 MOST_SIZE, MOST_DIMENSIONS = (1 << 63) - 1, 64

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import termios
 
-from mas_fast import progress
-from mas_fast.progress import progress_bar
+from mas_fast.utils import progress
+from mas_fast.utils.progress import progress_bar
 
 
 def work(**options) -> None:
@@ -45,7 +45,7 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch) -> None:
 
 
 def test_what_a_terminal_is() -> None:
-    code = "from mas_fast.progress import progress_bar; list(progress_bar(range(3)))"
+    code = "from mas_fast.utils.progress import progress_bar; list(progress_bar(range(3)))"
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     subprocess.run([sys.executable, "-c", code], stderr=follower, check=True)

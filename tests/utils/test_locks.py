@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from mas_fast.locks import lock
+from mas_fast.utils.locks import lock
 
 HOLD = """
 import os, sys, time
-from mas_fast.locks import lock
+from mas_fast.utils.locks import lock
 held = lock(sys.argv[1], "")
 if os.fork() == 0:  # a worker that outlives its parent
     time.sleep(60)

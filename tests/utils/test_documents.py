@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from mas_fast.documents import DEPTH, parse_json, read_json, short
 from mas_fast.training.settings import Settings, read
-from mas_fast.yaml_documents import MOST_BYTES, parse_yaml, read_yaml
+from mas_fast.utils.documents import DEPTH, parse_json, read_json, short
+from mas_fast.utils.yaml_documents import MOST_BYTES, parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(

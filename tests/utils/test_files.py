@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mas_fast.files import replace_file, sweep
+from mas_fast.utils.files import replace_file, sweep
 
 
 def test_the_old_content_stays_until_the_new_one_is_whole(tmp_path):
@@ -66,7 +66,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
-from mas_fast.files import replace_file
+from mas_fast.utils.files import replace_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 weights = {"w": np.ones(10**6, np.float32)}
@@ -124,7 +124,7 @@ def test_the_longest_name_can_be_written(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mas_fast.files import replace_file
+from mas_fast.utils.files import replace_file
 
 def write(temporary):
     temporary.write_text("half")

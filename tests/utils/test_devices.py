@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mas_fast.devices import find_device, whole_fp32
+from mas_fast.utils.devices import find_device, whole_fp32
 
 
 def test_devices() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mas_fast import native
+from mas_fast.utils import native
 
 
 def available() -> int:

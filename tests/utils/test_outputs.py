@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mas_fast.outputs import LONGEST, check_outputs
+from mas_fast.utils.outputs import LONGEST, check_outputs
 
 
 def test_new_files_and_old_outputs_are_fine(tmp_path) -> None:
