@@ -15,7 +15,8 @@ from torch import Tensor
 
 from benchmarks import goals, results
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
-from mas_fast import ops, reference_attention
+from mas_fast import ops
+from mas_fast.ops.reference import attention as reference_attention
 
 BATCH, HEADS, LENGTH, CHANNELS = 64, 16, 576, 64
 PAPER = {"text": 64, "grids": [(16, 16), (16, 16)]}

@@ -19,7 +19,8 @@ from benchmarks import goals, results
 from benchmarks.goals import Goal
 from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
-from mas_fast import ops, reference_attention
+from mas_fast import ops
+from mas_fast.ops.reference import attention as reference_attention
 
 OURS, FUSED, PLAIN = "mas_fast", "SDPA", "nanoGPT-style"
 CHECKED = 2  # rows, in fp64

@@ -21,8 +21,9 @@ from benchmarks.goals import Goal
 from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from benchmarks.worker import INSTALL, Worker
-from mas_fast import ops, reference_cross_entropy
+from mas_fast import ops
 from mas_fast.gpt import preset
+from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 
 OURS, SPLIT, WHOLE = "mas_fast", "split heads, F.cross_entropy", "one head, F.cross_entropy"
 FUSED = "split heads, F.linear_cross_entropy"

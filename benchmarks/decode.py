@@ -20,10 +20,10 @@ from benchmarks.engine import SAMPLING
 from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT8, TRANSFORMERS
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
 from benchmarks.worker import Worker
-from mas_fast import reference
 from mas_fast.bundle import save_gpt
 from mas_fast.config import GPTConfig, preset
 from mas_fast.gpt import GPT
+from mas_fast.ops import reference
 
 ENGINE, READ = "benchmarks.engine:MasFast", "benchmarks.engine:MemoryRead"
 LLAMA_CLASS = "benchmarks.peers.llama_cpp:LlamaCpp"

@@ -15,7 +15,7 @@ import torch
 from benchmarks import results
 from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, calls, measure
-from mas_fast import reference
+from mas_fast.ops import reference
 from mas_fast.utils import native
 
 VOCAB, GUIDANCE, SEED = 16384, 3.0, 7

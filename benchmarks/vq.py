@@ -19,7 +19,8 @@ from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
 from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
-from mas_fast import ops, reference
+from mas_fast import ops
+from mas_fast.ops import reference
 from mas_fast.utils import native
 
 OURS, FAST = "mas_fast exact", "mas_fast fast"

@@ -1,5 +1,5 @@
-// torch.ops.mas_fast.vq_nearest on a CPU. ops.py has checked its arguments already; these checks
-// keep a direct call from reading outside its tensors.
+// torch.ops.mas_fast.vq_nearest on a CPU. ops/functional.py has checked its arguments already;
+// these checks keep a direct call from reading outside its tensors.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>

@@ -1,5 +1,5 @@
-"""What mas_fast/cross_entropy.py needs on a GPU beside cuBLAS: logits into gradients, in place, and
-the gradient of a head's weight summed over chunks without a copy of it in fp32.
+"""What mas_fast/ops/cross_entropy_chunked.py needs on a GPU beside cuBLAS: logits into gradients,
+in place, and the gradient of a head's weight summed over chunks without a copy of it in fp32.
 
 The sums of a 16-bit gradient are kept as the upper 24 bits of fp32: 16 of them in the gradient's
 own memory and 8 in `rest`, so half a gradient is needed beside it instead of two. Each chunk rounds

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = names_of(
         "gpt": "gpt",
         "model": "model",
         "ops": "ops",
-        "reference": "reference",
+        "reference": "ops.reference",
         "streams": "streams",
     },
 )

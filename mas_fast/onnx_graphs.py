@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast.label_table import label_table
+from mas_fast.ops.label_conv_table import label_table
 from mas_fast.quantizer import Gumbel
 from mas_fast.vqvae import VQVAE, LabelConv2d
 

@@ -25,7 +25,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast import ops, reference
+from mas_fast import ops
+from mas_fast.ops import reference
 from mas_fast.unfilled import embedding
 from mas_fast.vq_config import VQConfig
 

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import torch
 
-from mas_fast import reference
+from mas_fast.ops import reference
 from mas_fast.utils import native
 
 SIZES = (1, 2, 3, 5, 15, 16, 17, 31, 33, 64, 127, 255, 300)

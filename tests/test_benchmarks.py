@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mas_fast import bench, reference_attention
+from mas_fast import bench
+from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.utils import native
 
 bench.suite()

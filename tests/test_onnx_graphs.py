@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from mas_fast import onnx_graphs, reference, reference_label_conv
+from mas_fast import onnx_graphs
 from mas_fast.onnx_graphs import Decoder, Encoder, LabelRows, Nearest
+from mas_fast.ops import reference
+from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.parity import made_up
 from mas_fast.vq_config import preset
 from mas_fast.vqvae import VQVAE, LabelConv2d

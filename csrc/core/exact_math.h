@@ -1,8 +1,8 @@
 // exp and log in fp64 as fixed sequences of IEEE additions, multiplications, divisions and bit
-// operations: no fma and no libm. PyTorch (reference.py mirrors them line by line), every
-// instruction set and CUDA therefore give the same bits, as long as the compiler does not contract
-// a * b + c (-ffp-contract=off, nvcc --fmad=false). The formulas and their constants are fdlibm's;
-// the error is below 1 ulp. Everything is branch-free, so that loops over them vectorise.
+// operations: no fma and no libm. PyTorch (ops/reference/sampling.py mirrors them line by line),
+// every instruction set and CUDA therefore give the same bits, as long as the compiler does not
+// contract a * b + c (-ffp-contract=off, nvcc --fmad=false). The formulas and their constants are
+// fdlibm's; the error is below 1 ulp. Everything is branch-free, so that loops over them vectorise.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // A 3x3 convolution, zero outside, over the one-hot channels of label maps, which are never built:
 // each pixel is the sum of ten rows of a table (see LabelMaps), chosen by the nine labels and by
-// the nine edge bits around it. mas_fast/reference_label_conv.py is the definition.
+// the nine edge bits around it. mas_fast/ops/reference/label_conv.py is the definition.
 #pragma once
 
 #include <cstdint>

@@ -3,11 +3,10 @@
 //      temperature 0: the largest logit, and nothing below.
 //   2. top-k: the k largest logits. 3. top-p: the smallest set of the largest weights
 //      rint(exp(l - max) * 2^40) whose sum reaches top_p of the total of what top-k kept.
-//   4. The largest l + Gumbel noise among what is kept; the noise of a token comes from
-//   Philox4x32-10
-//      with key = seed and counter = (token / 4, position, sample, 0), word token % 4.
-// Ties go to the lowest id, everywhere. mas_fast/reference.py is the definition in a page of
-// PyTorch.
+//   4. The largest l + Gumbel noise among what is kept; the noise of a token is word
+//      token % 4 of Philox4x32-10 with key = seed and counter = (token / 4, position, sample, 0).
+// Ties go to the lowest id, everywhere. mas_fast/ops/reference/sampling.py is the definition in a
+// page of PyTorch.
 #pragma once
 
 #include <cstddef>

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast import ops, reference
+from mas_fast import ops
+from mas_fast.ops import reference
 from mas_fast.utils import native
 
-GOLDEN = Path(__file__).parent / "fixtures" / "sampler_golden.json"
+GOLDEN = Path(__file__).parents[1] / "fixtures" / "sampler_golden.json"
 INF = math.inf
 
 

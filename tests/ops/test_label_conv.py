@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mas_fast import ops, reference_label_conv
-from mas_fast.label_table import label_rows, label_table
+from mas_fast import ops
+from mas_fast.ops.label_conv_table import label_rows, label_table
+from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.utils import native
 
 CPP = ops.default_impl("cpu", "label_conv") == "cpp"

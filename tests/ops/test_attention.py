@@ -13,9 +13,10 @@ import pytest
 import torch
 from mas_fast.kernels import launch, tiles
 
-from mas_fast import attention as operators
-from mas_fast import gpt, ops, reference_attention
-from mas_fast.reference_attention import MASKS, visible, visiting_order
+from mas_fast import gpt, ops
+from mas_fast.ops import attention_triton as operators
+from mas_fast.ops.reference import attention as reference_attention
+from mas_fast.ops.reference.attention import MASKS, visible, visiting_order
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 needs_triton = pytest.mark.skipif(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast import ops, reference
+from mas_fast import ops
+from mas_fast.ops import reference
 from mas_fast.utils import native
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -232,7 +233,7 @@ def test_the_operator_checks_its_tensors():
 @needs_triton
 @needs_interpreter
 def test_opcheck_of_triton_operators():
-    from mas_fast import vq as operators
+    from mas_fast.ops import vq_triton as operators
 
     x, codebook = make("normal", 9, 5, 4)
     for exact in (True, False):

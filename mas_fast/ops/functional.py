@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast import (
-    causal_blocks,
-    cross_entropy,
-    label_table,
+from mas_fast.ops import (
+    attention_cpu,
+    cross_entropy_chunked,
+    label_conv_table,
     reference,
-    reference_attention,
-    reference_cross_entropy,
-    reference_label_conv,
-    vq,
+    vq_triton,
 )
+from mas_fast.ops.reference import attention as reference_attention
+from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
+from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.utils import native
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
@@ -125,7 +125,7 @@ def vq_nearest(
     if impl == "reference":
         return reference.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
-        return vq.nearest(x, codebook, exact)
+        return vq_triton.nearest(x, codebook, exact)
     _require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
     # The kernel returns -1 for values that are not finite; without rows it cannot tell.
@@ -150,7 +150,7 @@ def vq_statistics(
     impl = _chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_statistics(x, codes, codebook_size)
-    return vq.statistics(x, codes, codebook_size)
+    return vq_triton.statistics(x, codes, codebook_size)
 
 
 def stream_cross_entropy(
@@ -204,13 +204,13 @@ def stream_cross_entropy(
         if dtype == torch.float64:
             raise ValueError("impl='triton' knows no float64; impl='chunked' does")
     tensors = [hidden, *heads]
-    loss, losses, *_ = cross_entropy.stream_cross_entropy(
+    loss, losses, *_ = cross_entropy_chunked.stream_cross_entropy(
         hidden,
         list(heads),
         targets,
         list(lengths),
         weights,
-        [cross_entropy.NOTHING if i is None else i for i in ignored],
+        [cross_entropy_chunked.NOTHING if i is None else i for i in ignored],
         dtype,
         [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors],
         impl == "triton",
@@ -233,7 +233,7 @@ def attention(
     defines it, where the masks "causal", "row", "column" and "conv" are described.
 
     q, k, v: [B, H, T, D] of one floating dtype, any strides; under autocast they are cast to its
-    dtype first. impl: None, "triton", "blocks" (causal_blocks.py, any device), "sdpa" (PyTorch's
+    dtype first. impl: None, "triton", "blocks" (attention_cpu.py, any device), "sdpa" (PyTorch's
     scaled_dot_product_attention) or "reference". "triton" takes fp16, bf16 and fp32 (which is slow)
     of up to 128 channels, a multiple of 8 being fast; it skips what a mask hides by tiles of 64 x
     64, where "sdpa" computes it; its gradients are equal bit for bit from run to run. "blocks"
@@ -260,7 +260,7 @@ def attention(
     if impl == "blocks":
         if mask != "causal":
             raise ValueError(f"impl='blocks' needs the mask 'causal', found {mask!r}")
-        return causal_blocks.attention(q, k, v)
+        return attention_cpu.attention(q, k, v)
     if impl == "sdpa":
         if mask == "causal":
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -272,7 +272,7 @@ def attention(
             f"found {q.dtype} and {q.shape[3]}"
         )
     _check_products("q", q.dtype)
-    from . import attention as operators
+    from mas_fast.ops import attention_triton as operators
 
     flat = [size for grid in grids for size in grid]
     return operators.forward(q, k, v, mask, text, flat, kernel)[0]
@@ -291,7 +291,7 @@ def label_conv(
 
     labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
     weight: [O, C, 3, 3]; bias: [O]. A pixel is the sum of ten rows of a table made of the weights
-    (label_table.py), in fp32 at least. Weight and bias get gradients. impl: None, "cpp" (on a
+    (label_conv_table.py), in fp32 at least. Weight and bias get gradients. impl: None, "cpp" (on a
     CPU; fp32 arithmetic), "bag" (torch's embedding_bag, anywhere) or "reference". Raises TypeError
     and ValueError as its `check_label_conv`, and ImportError, with the command that fixes it,
     where `impl` is not built.
@@ -317,7 +317,7 @@ def label_conv(
         y = torch.ops.mas_fast.label_conv(weight, bias.contiguous(), labels.contiguous(), edges)
     else:
         with torch.autocast(labels.device.type, enabled=False):
-            y = label_table.bag(labels, edges, weight, bias)
+            y = label_conv_table.bag(labels, edges, weight, bias)
     return y.permute(0, 3, 1, 2).to(dtype)
 
 
@@ -355,7 +355,7 @@ def _register() -> None:
     if hasattr(torch.ops.mas_fast, "vq_nearest"):
         torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
     if hasattr(torch.ops.mas_fast, "label_conv"):
-        label_table.register()
+        label_conv_table.register()
 
 
 def _has_kernel(device: str, op: str = "sample") -> bool:

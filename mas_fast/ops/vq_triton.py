@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mas_fast import reference
+from mas_fast.ops import reference
 
 
 @torch.library.custom_op("mas_fast::vq_nearest_triton", mutates_args=())

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mas_fast import cross_entropy, ops, reference_cross_entropy
+from mas_fast import ops
 from mas_fast.gpt import GPT, preset
+from mas_fast.ops import cross_entropy_chunked
+from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 needs_interpreter = pytest.mark.interpreted
@@ -100,7 +102,7 @@ BUDGETS = {"one chunk": None, "some chunks": 40_000} | ({} if INTERPRETED else {
 @pytest.fixture(params=BUDGETS.values(), ids=BUDGETS)
 def chunk_bytes(request, monkeypatch):
     if request.param:
-        monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", request.param)
+        monkeypatch.setitem(cross_entropy_chunked.CHUNK_BYTES, "cpu", request.param)
 
 
 # ---- the definition ----------------------------------------------------------------------------
@@ -188,7 +190,7 @@ def test_the_upstream_gradient_scales(upstream, impl):
 def test_fp16_needs_no_loss_scale(power, autocast, impl, monkeypatch):
     """As accurate as PyTorch under the same loss scale, also where no logit's gradient is a normal
     number of fp16 without one (2^-14): most are 2^-9 / 4096 = 2^-21 here."""
-    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 200 * 2 * (4096 + 32))
+    monkeypatch.setitem(cross_entropy_chunked.CHUNK_BYTES, "cpu", 200 * 2 * (4096 + 32))
     g = torch.Generator().manual_seed(0)
     hidden, head = torch.randn(2, 256, 16, generator=g), torch.randn(4096, 16, generator=g) / 4
     targets = torch.randint(4096, (2, 256), generator=g)
@@ -240,7 +242,7 @@ def test_without_gradients_there_are_none():
     case = Case("three streams", torch.float32)
     arguments = list(arguments_of(case))
     arguments[7] = [False, True, False, False]
-    _, _, d_hidden, d_heads = cross_entropy.stream_cross_entropy(*arguments)
+    _, _, d_hidden, d_heads = cross_entropy_chunked.stream_cross_entropy(*arguments)
     assert d_hidden.numel() == 0
     assert [d.shape for d in d_heads] == [case.heads[0].shape, (0,), (0,)]
 
@@ -254,7 +256,7 @@ def call(case, impl):
 
 def arguments_of(case):
     """Those of the operator, all gradients wanted."""
-    ignored = [cross_entropy.NOTHING if i is None else i for i in case.ignored]
+    ignored = [cross_entropy_chunked.NOTHING if i is None else i for i in case.ignored]
     wanted = [True] * len(case.tensors)
     return (
         case.hidden, case.heads, case.targets, case.lengths, case.weights, ignored,
@@ -277,7 +279,7 @@ def test_a_stream_that_is_all_padding(impl):
 
 @pytest.mark.parametrize("impl", FAST)
 def test_strides_and_repetition(impl, monkeypatch):
-    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 20_000)
+    monkeypatch.setitem(cross_entropy_chunked.CHUNK_BYTES, "cpu", 20_000)
     case = Case("three streams", torch.float16)
     want = case.run(impl)
     for one, other in zip(case.run(impl), want, strict=True):
@@ -311,7 +313,7 @@ def test_autocast(dtype, impl, chunk_bytes):
 @pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 12, 13, 100])
 def test_chunks_cover_every_row_once(rows):
     seen = torch.zeros(5, 9, dtype=torch.int64)
-    for b, t in cross_entropy._chunks(5, 2, 8, rows):
+    for b, t in cross_entropy_chunked._chunks(5, 2, 8, rows):
         seen[b, t] += 1
         assert 0 < seen[b, t].numel() <= rows
     assert (seen[:, 2:8] == 1).all() and seen.sum() == 30
@@ -334,15 +336,16 @@ def test_logits_are_never_whole():
             return out
 
     budget = 16 * 4 * (vocab + 2 * width)
-    cross_entropy.CHUNK_BYTES["cpu"], before = budget, cross_entropy.CHUNK_BYTES["cpu"]
+    before = cross_entropy_chunked.CHUNK_BYTES["cpu"]
+    cross_entropy_chunked.CHUNK_BYTES["cpu"] = budget
     try:
         with Largest() as largest:
-            cross_entropy._forward(
+            cross_entropy_chunked._forward(
                 hidden, [head], targets, [rows // 4], [1.0], [-1], torch.float32, [True, True],
-                cross_entropy._Torch,
+                cross_entropy_chunked._Torch,
             )  # fmt: skip
     finally:
-        cross_entropy.CHUNK_BYTES["cpu"] = before
+        cross_entropy_chunked.CHUNK_BYTES["cpu"] = before
     assert head.nbytes <= largest.bytes <= max(head.nbytes, budget) < rows * vocab * 4 / 6
 
 
@@ -379,11 +382,11 @@ def test_bf16_is_refused_under_the_interpreter():
 @pytest.mark.parametrize("name", ["small", "empty streams"])
 def test_opcheck(name):
     case = Case(name, torch.float32)
-    torch.library.opcheck(cross_entropy.stream_cross_entropy, arguments_of(case))
+    torch.library.opcheck(cross_entropy_chunked.stream_cross_entropy, arguments_of(case))
     case.heads[1].requires_grad_(False)
     arguments = list(arguments_of(case))
     arguments[7] = [t.requires_grad for t in case.tensors]
-    torch.library.opcheck(cross_entropy.stream_cross_entropy, arguments)
+    torch.library.opcheck(cross_entropy_chunked.stream_cross_entropy, arguments)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="of PyTorch alone")
@@ -541,8 +544,8 @@ def test_triton_softmax_reads_long_rows_twice(vocab, monkeypatch):
     targets = torch.tensor([0, vocab - 1, 3, 4, -1, vocab])
     scale = torch.tensor(0.25)
     want, found, exact = logits.clone(), logits.clone(), logits.double()
-    nats = cross_entropy._Torch.softmax_gradient(want[:4], targets[:4], scale, 3, True)
-    cross_entropy._Torch.softmax_gradient(exact[:4], targets[:4], scale.double(), 3, True)
+    nats = cross_entropy_chunked._Torch.softmax_gradient(want[:4], targets[:4], scale, 3, True)
+    cross_entropy_chunked._Torch.softmax_gradient(exact[:4], targets[:4], scale.double(), 3, True)
     ours = kernels.softmax_gradient(found, targets, scale, 3, True)
     torch.testing.assert_close(ours[:4], nats)
     assert ours[4:].isnan().all()  # what is no id
@@ -599,7 +602,7 @@ def test_triton_sums_keep_what_is_not_finite(value):
 @pytest.mark.parametrize("name", CASES)
 def test_cuda_values_and_gradients(name, dtype, monkeypatch):
     for budget in (28 << 20, 40_000):
-        monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cuda", budget)
+        monkeypatch.setitem(cross_entropy_chunked.CHUNK_BYTES, "cuda", budget)
         case = Case(name, dtype, "cuda")
         assert_near(case.run("triton"), case)
         assert_near(case.run("chunked"), case)

@@ -1,4 +1,4 @@
-"""The definition of the loss over streams in plain PyTorch: any device, as in reference.py.
+"""The definition of the loss over streams in plain PyTorch: any device.
 
 It is arithmetic in the dtype of its inputs, and what is compared with it is so within bounds.
 """
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast.reference import to_integer, to_real
+from mas_fast.ops.reference.sampling import to_integer, to_real
 
 
 def stream_cross_entropy(

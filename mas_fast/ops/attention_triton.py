@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mas_fast.kernels import tiles
-from mas_fast.reference_attention import visible, visiting_order
+from mas_fast.ops.reference.attention import visible, visiting_order
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""The definition of every op in plain PyTorch: any device, the same signature as in ops.py.
+"""The definition of every op in plain PyTorch: any device, the same signature as in ops.
 
 The sampler turns logits into a token as a pure function of (logits, seed, sample, position), and
 every implementation of it returns the same token:

@@ -1,4 +1,4 @@
-"""The definition of attention and of its masks in plain PyTorch: any device, as in reference.py.
+"""The definition of attention and of its masks in plain PyTorch: any device.
 
 A sequence is `text` positions, then one or more grids of height x width positions in raster order
 (seg, then img), and may stop anywhere. No position sees a later one. Under each mask a position

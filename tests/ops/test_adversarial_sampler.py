@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 native = pytest.importorskip("mas_fast._engine", reason="not built: pip install -e .")
-SCRIPT = Path(__file__).parents[1] / "scripts/adversarial_sampler.py"
+SCRIPT = Path(__file__).parents[2] / "scripts/adversarial_sampler.py"
 spec = importlib.util.spec_from_file_location("adversarial_sampler", SCRIPT)
 script = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(script)

@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from . import reference_cross_entropy
+from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 
 NOTHING = -(1 << 63)  # the id that no stream ignores
 # Of logits, and of hidden states and their gradients.
@@ -196,7 +196,7 @@ def _precise(dtype: torch.dtype) -> torch.dtype:
 
 def _kernels(triton: bool) -> types.ModuleType | type[_Torch]:
     if triton:
-        from .kernels import cross_entropy
+        from mas_fast.kernels import cross_entropy
 
         return cross_entropy
     return _Torch
