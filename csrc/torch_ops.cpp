@@ -1,5 +1,5 @@
 // The torch operators and their CPU implementations, under torch's stable ABI. The fakes are in
-// ops/functional.py.
+// ops/dispatch.py.
 #include <torch/csrc/stable/library.h>
 
 #include <memory>

@@ -11,7 +11,7 @@ so each score |c|^2 / 2 - x . c is known within a bound. The fast mode returns t
 exact mode also keeps the second least of each row: where the two are further apart than twice the
 bound, the first is the nearest code. The other rows (one in twenty for normal fp32 data of 256
 channels) are multiplied again, now to list their codes within the bound; of those the fp64
-distances of mas_fast/ops/reference/sampling.py are computed, bit for bit, and the least chosen.
+distances of mas_fast/ops/reference/vq.py are computed, bit for bit, and the least chosen.
 """
 
 from __future__ import annotations

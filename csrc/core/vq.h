@@ -1,6 +1,6 @@
 // The nearest code of each row: argmin over k of |x - codebook[k]|^2 without the rows x codes
 // matrix of distances, equal to the argmin of the distances in fp64 (summed in the order of the
-// channels), ties to the lowest id. mas_fast/ops/reference/sampling.py is the definition.
+// channels), ties to the lowest id. mas_fast/ops/reference/vq.py is the definition.
 //
 //   VqCodebook book(codes, count, channels, isa);
 //   book.pack(0, book.panels());                 // or ranges of panels on several threads

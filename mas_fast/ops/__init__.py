@@ -1,12 +1,13 @@
-"""The operations that models are made of, each with several implementations: ops.functional says
-what each does, ops.reference defines it, and ops.dispatch chooses."""
+"""The operations that models are made of, each with several implementations: `functional` says what
+they do, `dispatch` which implementation runs here, and `reference` defines them."""
 
 from mas_fast.utils.lazy import names_of
 
 __getattr__, __dir__, __all__ = names_of(
     __name__,
     {
-        "functional": ("attention", "default_impl", "label_conv", "load_library", "sample")
-        + ("stream_cross_entropy", "vq_nearest", "vq_statistics"),
+        "dispatch": ("default_impl", "load_library"),
+        "functional": ("attention", "label_conv", "sample", "stream_cross_entropy")
+        + ("vq_nearest", "vq_statistics"),
     },
 )

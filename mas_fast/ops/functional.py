@@ -7,9 +7,6 @@ but for the sums of `vq_statistics`, for `attention` and for `stream_cross_entro
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import os
 from collections.abc import Sequence
 
 import torch
@@ -23,10 +20,18 @@ from mas_fast.ops import (
     reference,
     vq_triton,
 )
+from mas_fast.ops.dispatch import (
+    autocasts,
+    check_products,
+    check_triton,
+    chosen,
+    default_impl,
+    loaded,
+    require,
+)
 from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 from mas_fast.ops.reference import label_conv as reference_label_conv
-from mas_fast.utils import native
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
@@ -34,13 +39,6 @@ STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
 ATTENTION_IMPLEMENTATIONS = ("triton", "blocks", "sdpa", "reference")
 LABEL_IMPLEMENTATIONS = ("cpp", "bag", "reference")
-
-
-def _assume_constant_result(function):
-    """torch.compiler.assume_constant_result, which would import torch._dynamo, and with it seconds,
-    for the mark that it sets."""
-    function._dynamo_marked_constant = True
-    return function
 
 
 def sample(
@@ -84,7 +82,7 @@ def sample(
     device = "cpu" if impl == "cpp" else "cuda"
     if logits.device.type != device:
         raise ValueError(f"impl={impl!r} needs logits on {device}, found them on {logits.device}")
-    if not _loaded(device, "sample"):
+    if not loaded(device, "sample"):
         raise ImportError(
             "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
             "MAS_FAST_CUDA=1 pip install --no-build-isolation -e ."
@@ -121,12 +119,12 @@ def vq_nearest(
     fixes it, where `impl` is missing.
     """
     reference.check_vq(x, codebook)
-    impl = _chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
+    impl = chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
         return vq_triton.nearest(x, codebook, exact)
-    _require("vq_nearest")
+    require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
     # The kernel returns -1 for values that are not finite; without rows it cannot tell.
     if reference.has_values(codes) and (not len(codes) or (codes < 0).any()):
@@ -147,7 +145,7 @@ def vq_statistics(
     `reference.check_vq_statistics`, and ImportError where `impl` is missing.
     """
     reference.check_vq_statistics(x, codes, codebook_size)
-    impl = _chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
+    impl = chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
         return reference.vq_statistics(x, codes, codebook_size)
     return vq_triton.statistics(x, codes, codebook_size)
@@ -199,8 +197,8 @@ def stream_cross_entropy(
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
     if impl == "triton":
-        _check_triton("hidden", hidden)
-        _check_products("hidden", dtype)
+        check_triton("hidden", hidden)
+        check_products("hidden", dtype)
         if dtype == torch.float64:
             raise ValueError("impl='triton' knows no float64; impl='chunked' does")
     tensors = [hidden, *heads]
@@ -244,7 +242,7 @@ def attention(
     """
     options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
     kind = q.device.type if isinstance(q, Tensor) else "meta"
-    if _autocasts(kind) and torch.is_autocast_enabled(kind):
+    if autocasts(kind) and torch.is_autocast_enabled(kind):
         q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
     reference_attention.check_attention(q, k, v, **options)
     if impl is None:
@@ -254,7 +252,7 @@ def attention(
             impl = "blocks"
         if torch.compiler.is_exporting():
             impl = "reference"
-    impl = _chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
+    impl = chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":
         return reference_attention.attention(q, k, v, **options)
     if impl == "blocks":
@@ -271,7 +269,7 @@ def attention(
             "impl='triton' needs float16, bfloat16 or float32 and at most 128 channels, "
             f"found {q.dtype} and {q.shape[3]}"
         )
-    _check_products("q", q.dtype)
+    check_products("q", q.dtype)
     from mas_fast.ops import attention_triton as operators
 
     flat = [size for grid in grids for size in grid]
@@ -308,7 +306,7 @@ def label_conv(
         if labels.device.type != "cpu" or weight.dtype == torch.float64:
             found = f"found {weight.dtype} on {labels.device}"
             raise ValueError(f"impl='cpp' needs weights of at most 32 bits on cpu, {found}")
-        _require("label_conv")
+        require("label_conv")
     dtype = weight.dtype
     accumulated = torch.promote_types(dtype, torch.float32)
     weight, bias = weight.to(accumulated), bias.to(accumulated)
@@ -319,130 +317,3 @@ def label_conv(
         with torch.autocast(labels.device.type, enabled=False):
             y = label_conv_table.bag(labels, edges, weight, bias)
     return y.permute(0, 3, 1, 2).to(dtype)
-
-
-@_assume_constant_result
-def default_impl(device: torch.device | str, op: str = "sample") -> str:
-    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
-    "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
-    kind = torch.device(device).type
-    others = {"attention": "sdpa", "stream_cross_entropy": "chunked", "label_conv": "bag"}
-    fallback = others.get(op, "reference")
-    if op not in ("sample", "label_conv") and kind == "cuda":
-        return "triton" if _installed("triton") else fallback
-    if op in ("attention", "stream_cross_entropy", "vq_statistics"):
-        return fallback
-    try:
-        load_library()
-    except ImportError:
-        return fallback
-    if kind in ("cpu", "cuda") and _has_kernel(kind, op):
-        return "cpp" if kind == "cpu" else "cuda"
-    return fallback
-
-
-@functools.cache
-def load_library() -> None:
-    """Load torch.ops.mas_fast. Raises ImportError, with the command that fixes it, if not built."""
-    native.load_torch_library()
-    _register()
-
-
-@functools.cache
-def _register() -> None:
-    """The shapes of the operators' results for tracing, and the gradients: once in a process."""
-    torch.library.register_fake("mas_fast::sample", _sample_fake)
-    if hasattr(torch.ops.mas_fast, "vq_nearest"):
-        torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
-    if hasattr(torch.ops.mas_fast, "label_conv"):
-        label_conv_table.register()
-
-
-def _has_kernel(device: str, op: str = "sample") -> bool:
-    if not hasattr(torch.ops.mas_fast, op):  # a library built from older sources
-        return False
-    return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
-
-
-@_assume_constant_result
-def _loaded(device: str, op: str) -> bool:
-    """Load the library; whether it has a kernel of that name for a kind of device. Raises
-    ImportError, with the command that fixes it, where there is no library."""
-    load_library()
-    return _has_kernel(device, op)
-
-
-def _require(op: str) -> None:
-    """Load the library. Raises ImportError, with the command that fixes it, where it has no CPU
-    kernel of that name."""
-    if not _loaded("cpu", op):
-        raise ImportError(
-            "the torch operators of mas_fast are older than its Python code. "
-            "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
-        )
-
-
-def _chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
-    """The implementation to run. Raises ValueError for an unknown one, or for one of another
-    device than that of x; ImportError for "triton" where it is not installed."""
-    if impl is None:
-        impl = default_impl(x.device, op)
-    if impl not in allowed:
-        raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
-    if impl == "cpp" and x.device.type != "cpu":
-        raise ValueError(f"impl='cpp' needs {name} on cpu, found it on {x.device}")
-    if impl == "triton":
-        _check_triton(name, x)
-    return impl
-
-
-def _check_triton(name: str, x: Tensor) -> None:
-    """Raises ImportError where Triton is not installed, ValueError for a tensor that it cannot
-    reach."""
-    if not _installed("triton"):
-        raise ImportError("impl='triton' needs Triton. Run: pip install triton")
-    if x.device.type != "cuda" and not _interpreted():
-        raise ValueError(
-            f"impl='triton' needs {name} on cuda, found it on {x.device}; on a CPU its kernels run "
-            "under TRITON_INTERPRET=1 alone"
-        )
-
-
-def _check_products(name: str, dtype: torch.dtype) -> None:
-    """Raises ValueError for products in bf16 under Triton's interpreter, which returns 8e8 for
-    some of them. (The kernels of VQ load bf16 and multiply it in other dtypes.)"""
-    if dtype == torch.bfloat16 and _interpreted():
-        raise ValueError(
-            f"impl='triton' under TRITON_INTERPRET=1 needs {name} in float32 or float16, found "
-            "torch.bfloat16, which the interpreter multiplies wrongly; unset TRITON_INTERPRET, or "
-            "choose another impl"
-        )
-
-
-# What depends on the installation alone: compilers take its value for a constant instead of
-# looking into importlib and the loader of libraries.
-@_assume_constant_result
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
-
-
-@_assume_constant_result
-def _interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
-
-@_assume_constant_result
-def _autocasts(kind: str) -> bool:
-    """Whether autocast knows this kind of device."""
-    return torch.amp.is_autocast_available(kind)
-
-
-def _vq_nearest_fake(x, codebook) -> Tensor:
-    return x.new_empty(x.shape[0], dtype=torch.int64)
-
-
-def _sample_fake(
-    logits, uncond, guidance, temperature, top_k, top_p, seed, sample, position
-) -> tuple[Tensor, Tensor]:
-    token = logits.new_empty(logits.shape[0], dtype=torch.int64)
-    return token, torch.empty_like(logits, dtype=torch.bool)

@@ -14,6 +14,7 @@ import torch
 from mas_fast.kernels import launch, tiles
 
 from mas_fast import gpt, ops
+from mas_fast.ops import attention_cpu
 from mas_fast.ops import attention_triton as operators
 from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.ops.reference.attention import MASKS, visible, visiting_order
@@ -212,9 +213,7 @@ def test_blocks_never_read_what_is_later(sign, offset):
 
 def test_blocks_are_what_a_cpu_trains_with(monkeypatch):
     called = []
-    monkeypatch.setattr(
-        ops.causal_blocks, "attention", lambda *tensors: called.append(1) or tensors[0]
-    )
+    monkeypatch.setattr(attention_cpu, "attention", lambda *tensors: called.append(1) or tensors[0])
     q, k, v, _ = inputs(1, 1, 3, 8, torch.float32)
     ops.attention(q, k, v)
     ops.attention(q.double(), k.double(), v.double())

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast.ops.reference.sampling import to_integer, to_real
+from mas_fast.ops.reference.checks import to_integer, to_real
 
 
 def stream_cross_entropy(

@@ -1,0 +1,46 @@
+"""What the definitions ask of their arguments, tensors and numbers of a graph among them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether the values of a tensor can be looked at: they are not there while a graph is made."""
+    return not torch.compiler.is_compiling() and not (
+        tensor.is_meta or isinstance(tensor, FakeTensor)
+    )
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raises ValueError, naming the first of them, when values of [rows, channels] are NaN or
+    infinite; makes no copy when none is. Looks at nothing where there are no values."""
+    if not has_values(tensor) or not tensor.numel():
+        return
+    if all(math.isfinite(value) for value in tensor.aminmax()):
+        return
+    row, channel = (~tensor.isfinite()).nonzero()[0].tolist()
+    value = tensor[row, channel].item()
+    raise ValueError(f"{name} must be finite, found {value} in row {row}, channel {channel}")
+
+
+def to_integer(name: str, value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, found {type(value).__name__}") from None
+
+
+def to_real(name: str, value: float) -> float:
+    if not isinstance(value, numbers.Real | torch.SymFloat):
+        raise TypeError(f"{name} must be a float, found {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

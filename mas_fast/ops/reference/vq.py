@@ -1,0 +1,114 @@
+"""The definition of the nearest codes and of their statistics in plain PyTorch: any device.
+
+The nearest code is a pure function: the argmin over codes of |x - c|^2, which is added up in fp64
+in the order of the channels. Every exact implementation returns the same indices.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mas_fast.ops.reference.checks import check_finite, has_values, to_integer
+from mas_fast.ops.reference.sampling import first_set
+
+VQ_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_DISTANCES = 1 << 20  # how many distances vq_nearest holds
+
+
+@torch.no_grad()
+def vq_nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
+    """The id of the nearest code of each row: int64 [N], argmin over k of |x - codebook[k]|^2.
+
+    x: [N, D], codebook: [K, D], both fp32, fp16 or bf16, of any strides. exact: differences,
+    squares and their sum over channels 0, 1, ..., D - 1 in fp64, each operation rounded once, ties
+    to the lowest id. Otherwise |codebook[k]|^2 - 2 x . codebook[k] in fp32. Raises as `check_vq`,
+    and ValueError for values that are not finite.
+    """
+    check_vq(x, codebook)
+    check_finite("x", x)
+    check_finite("codebook", codebook)
+    rows = max(1, _DISTANCES // len(codebook))  # at once, so that N x K distances never exist
+    nearest = _nearest_exact if exact else _nearest_fast
+    parts = [nearest(part, codebook) for part in x.split(rows)]
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=x.device)
+
+
+@torch.no_grad()
+def vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
+    """How many rows have each code, fp32 [K], and the sum of those rows, fp32 [K, D].
+
+    x: [N, D] fp32, fp16 or bf16; codes: int64 [N] in 0..K-1. Sums are formed in fp64 in a fixed
+    order and rounded once, so equal input gives equal bits. Raises as `check_vq_statistics`.
+    """
+    check_vq_statistics(x, codes, codebook_size)
+    counts = codes.new_zeros(codebook_size).index_add_(0, codes, torch.ones_like(codes))
+    if not x.numel():
+        return counts.float(), x.new_zeros((codebook_size, x.shape[1]), dtype=torch.float32)
+    sorted_rows = x.double()[codes.argsort(stable=True)]
+    sums = torch.segment_reduce(sorted_rows, "sum", lengths=counts, axis=0, initial=0)
+    return counts.float(), sums.float()
+
+
+def check_vq(x: Tensor, codebook: Tensor) -> None:
+    """Raises TypeError for a wrong type or dtype and ValueError for a wrong shape or device."""
+    for name, tensor in (("x", x), ("codebook", codebook)):
+        _check_matrix(name, tensor)
+    if codebook.shape[0] < 1 or codebook.shape[1] < 1:
+        raise ValueError(
+            f"codebook must have at least one code and one channel, found {list(codebook.shape)}"
+        )
+    if x.shape[1] != codebook.shape[1] or x.device != codebook.device:
+        raise ValueError(
+            f"x must be [N, {codebook.shape[1]}] on {codebook.device} like the codebook, "
+            f"found {list(x.shape)} on {x.device}"
+        )
+
+
+def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
+    """Raises TypeError for a wrong type or dtype, else ValueError; looks at every
+    code where they have values."""
+    _check_matrix("x", x)
+    if not isinstance(codes, Tensor) or codes.dtype != torch.int64:
+        found = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        raise TypeError(f"codes must be an int64 tensor, found {found}")
+    if codes.shape != x.shape[:1] or codes.device != x.device:
+        raise ValueError(
+            f"codes must be [{x.shape[0]}] on {x.device}, "
+            f"found {list(codes.shape)} on {codes.device}"
+        )
+    if to_integer("codebook_size", codebook_size) < 1:
+        raise ValueError(f"codebook_size must be at least 1, found {codebook_size}")
+    check_codes(codes, codebook_size)
+
+
+def check_codes(codes: Tensor, codebook_size: int) -> None:
+    """Raises ValueError for codes that are not in 0..codebook_size - 1, where they have values."""
+    if has_values(codes) and codes.numel():
+        least, most = (int(value) for value in codes.aminmax())
+        if least < 0 or most >= codebook_size:
+            found = least if least < 0 else most
+            raise ValueError(f"codes must be in 0..{codebook_size - 1}, found {found}")
+
+
+def _nearest_exact(x: Tensor, codebook: Tensor) -> Tensor:
+    x, codebook = x.double(), codebook.double()
+    distance = torch.zeros(len(x), len(codebook), dtype=torch.float64, device=x.device)
+    for channel in range(x.shape[1]):
+        difference = x[:, channel, None] - codebook[:, channel]
+        distance += difference.square_()
+    return first_set(distance == distance.amin(1, keepdim=True))
+
+
+def _nearest_fast(x: Tensor, codebook: Tensor) -> Tensor:
+    codebook = codebook.float()
+    return torch.addmm(codebook.square().sum(1), x.float(), codebook.T, alpha=-2).argmin(1)
+
+
+def _check_matrix(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor) or tensor.dtype not in VQ_DTYPES:
+        found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        allowed = ", ".join(str(dtype) for dtype in VQ_DTYPES)
+        raise TypeError(f"{name} must be a tensor of {allowed}; found {found}")
+    if tensor.dim() != 2:
+        raise ValueError(f"{name} must have two dimensions, found {list(tensor.shape)}")
