@@ -22,7 +22,7 @@ from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from benchmarks.worker import INSTALL, Worker
 from mas_fast import ops
-from mas_fast.gpt import preset
+from mas_fast.models.gpt import preset
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 
 OURS, SPLIT, WHOLE = "mas_fast", "split heads, F.cross_entropy", "one head, F.cross_entropy"

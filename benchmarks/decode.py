@@ -21,8 +21,8 @@ from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT8, TRANSFORMERS
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
 from benchmarks.worker import Worker
 from mas_fast.bundle import save_gpt
-from mas_fast.config import GPTConfig, preset
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.ops import reference
 
 ENGINE, READ = "benchmarks.engine:MasFast", "benchmarks.engine:MemoryRead"

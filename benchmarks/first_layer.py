@@ -19,7 +19,7 @@ from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
 from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, calls, measure
-from mas_fast.vqvae import VQVAE, LabelConv2d, VQConfig, preset
+from mas_fast.models.vqvae import VQVAE, LabelConv2d, VQConfig, preset
 
 OURS, FIRST, LAST = "mas_fast", "one-hot, channels-first", "one-hot, channels-last"
 ENCODER = {OURS: "encoder, mas_fast", LAST: "encoder, one-hot, channels-last"}

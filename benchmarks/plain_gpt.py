@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast.config import NORM_EPS, GPTConfig
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import NORM_EPS, GPTConfig
 
 
 class Block(nn.Module):

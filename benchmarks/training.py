@@ -21,8 +21,8 @@ from benchmarks.goals import Goal
 from benchmarks.plain_gpt import PlainGPT
 from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
-from mas_fast.config import GPTConfig, preset
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.training.gpt import GPTLoss, GPTSettings, optimizer
 from mas_fast.training.parallel import parallelize
 

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = names_of(
         "bundle": "bundle",
         "deploy": "deploy",
         "generation": "generation",
-        "gpt": "gpt",
+        "gpt": "models.gpt",
         "model": "model",
         "ops": "ops",
         "reference": "ops.reference",

@@ -27,20 +27,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mas_fast.captions import words
-from mas_fast.config import GPTConfig
+from mas_fast.models.gpt_config import GPTConfig
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.request import Sampling
+from mas_fast.text.captions import words
 from mas_fast.utils.documents import parse_json, read_json, short
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.validate import check_int, exact_keys
-from mas_fast.vq_config import VQConfig
 
 if TYPE_CHECKING:
     import torch
 
-    from mas_fast.bpe import BPE
-    from mas_fast.gpt import GPT
-    from mas_fast.vqvae import VQVAE
+    from mas_fast.models.gpt import GPT
+    from mas_fast.models.vqvae import VQVAE
+    from mas_fast.text.bpe import BPE
 
 Stored = Literal["fp32", "bf16"]
 
@@ -82,7 +82,7 @@ def save_bpe(path: str | os.PathLike, bpe: BPE) -> None:
 def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
     """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
     read_weights."""
-    from mas_fast.gpt import GPT
+    from mas_fast.models.gpt import GPT
 
     config = read_config(path)
     weights = _load(path, "gpt", config, device)
@@ -96,7 +96,7 @@ def load_vq(
 ) -> VQVAE:
     """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
     as load_gpt."""
-    from mas_fast.vqvae import VQVAE
+    from mas_fast.models.vqvae import VQVAE
 
     config = read_vq_config(path, name)
     model = VQVAE.from_weights(config, _load(path, name, config, device), device=device).eval()
@@ -105,7 +105,7 @@ def load_vq(
 
 def load_bpe(path: str | os.PathLike) -> BPE:
     """The captions' tokenizer of the bundle `path`. ValueError where it has none."""
-    from mas_fast.bpe import BPE
+    from mas_fast.text.bpe import BPE
 
     file = Path(path) / BPE_FILE
     if not file.is_file():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from mas_fast.config import GPTConfig
+from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.request import Request
 from mas_fast.utils import native
 

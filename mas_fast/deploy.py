@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from mas_fast.bundle import read_config, read_weights, shipped
-from mas_fast.codec import Codec, Item
 from mas_fast.cpp_engine import CppEngine
+from mas_fast.models.codec import Codec, Item
 from mas_fast.onnx_codec import OnnxCodec
 from mas_fast.onnx_files import DTYPES, check_choice, import_onnxruntime
 from mas_fast.onnx_session import find_providers

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast.perceptual import check_pair
+from mas_fast.models.perceptual import check_pair
 from mas_fast.scene import VOID
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5

@@ -34,6 +34,7 @@ from mas_fast.bundle import (
     models_of,
     read_config,
 )
+from mas_fast.models.vqvae import VQVAE
 from mas_fast.onnx_files import (
     DTYPES,
     FOLDER,
@@ -50,7 +51,6 @@ from mas_fast.parity import Parity, compare, judge, made_up
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
 from mas_fast.version import __version__
-from mas_fast.vqvae import VQVAE
 
 OPSET = 20
 EXAMPLE = 5  # its batch size is none of the comparison's, nor a number that shapes are made of

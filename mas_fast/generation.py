@@ -28,7 +28,7 @@ from torch import Tensor
 from mas_fast import cpp_engine, ops
 from mas_fast.bundle import load_gpt, read_config, read_weights
 from mas_fast.cpp_engine import Progress
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
 from mas_fast.request import Request, request
 from mas_fast.streams import Streams
 from mas_fast.utils.progress import progress_bar

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mas_fast.bpe import BPE
 from mas_fast.bundle import (
     BPE_FILE,
     GPT_FILE,
@@ -35,7 +34,10 @@ from mas_fast.bundle import (
 )
 from mas_fast.dalle_pytorch import describe
 from mas_fast.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae_config import VQConfig, preset
 from mas_fast.scene import LAYOUTS
+from mas_fast.text.bpe import BPE
 from mas_fast.utils.checkpoint import (
     below,
     check_weights,
@@ -46,8 +48,6 @@ from mas_fast.utils.checkpoint import (
 )
 from mas_fast.utils.documents import short
 from mas_fast.utils.yaml_documents import read_yaml
-from mas_fast.vq_config import VQConfig, preset
-from mas_fast.vqvae import VQVAE
 
 ANCHORS = ("encoder.conv_in.weight", "encoder.model.0.weight")  # what every tokenizer has
 LEFT_OUT = ("loss.", "colorize")  # taming's losses, and its random colours of labels

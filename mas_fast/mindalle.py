@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mas_fast.config import GPTConfig, preset
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.checkpoint import (
     below,

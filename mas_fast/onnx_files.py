@@ -20,10 +20,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene import VOID
 from mas_fast.utils.documents import parse_json, short
 from mas_fast.utils.validate import exact_keys
-from mas_fast.vq_config import VQConfig
 
 FORMAT, KEY, FOLDER = 1, "mas_fast", "onnx"
 REPORT_FILE = "parity.json"

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mas_fast.models.quantizer import Gumbel
+from mas_fast.models.vqvae import VQVAE, LabelConv2d
 from mas_fast.ops.label_conv_table import label_table
-from mas_fast.quantizer import Gumbel
-from mas_fast.vqvae import VQVAE, LabelConv2d
 
 CODES = 2048  # how many distances of a vector exist at once
 CANDIDATES = 4  # of the nearest codes, decided between by the exact distance

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from mas_fast.bundle import SAMPLING_FILE, load_bpe, read_sampling, read_words
-from mas_fast.captions import check_captions, words
-from mas_fast.codec import Codec
 from mas_fast.generated import Generation
+from mas_fast.models.codec import Codec
 from mas_fast.request import request
 from mas_fast.scene import Scene, open_scene, square
 from mas_fast.streams import Streams
+from mas_fast.text.captions import check_captions, words
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mas_fast.models.quantizer import Gumbel
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.onnx_files import Metadata, import_onnxruntime
-from mas_fast.quantizer import Gumbel
 from mas_fast.scene import VOID
-from mas_fast.vq_config import VQConfig
-from mas_fast.vqvae import VQVAE
 
 BATCHES = (1, 2, 3, 8)
 UNOPTIMISED = 2  # the batch that also runs as the graph is written

@@ -22,16 +22,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mas_fast.bundle import load_vq
-from mas_fast.codes import pictures
 from mas_fast.data.crops import Crops
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
 from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
-from mas_fast.perceptual import LPIPS
+from mas_fast.models.perceptual import LPIPS
+from mas_fast.models.torch_codec import pictures
+from mas_fast.models.vqvae import VQVAE
 from mas_fast.scene import LAYOUTS, Layout, layout_named
 from mas_fast.utils.devices import find_device
 from mas_fast.utils.progress import progress_bar
-from mas_fast.vqvae import VQVAE
 
 SHOWN = 8  # samples on a sheet
 GAP = 4  # pixels between pictures on a sheet

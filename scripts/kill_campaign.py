@@ -32,10 +32,10 @@ import torch
 import yaml
 from PIL import Image
 
-from mas_fast.bpe import BPE
 from mas_fast.bundle import save_bpe, save_vq
+from mas_fast.models.vqvae import VQVAE, preset
 from mas_fast.scene import Scene
-from mas_fast.vqvae import VQVAE, preset
+from mas_fast.text.bpe import BPE
 
 PICTURES, SIDE = 48, 64
 COMMAND = [sys.executable, "-c", "from mas_fast.cli import main; main()"]

@@ -197,12 +197,12 @@ def make_tiny_bundle(folder: Path) -> Path:
 
     import torch
 
-    from mas_fast.bpe import BPE
     from mas_fast.bundle import save_bpe, save_gpt, save_vq, save_words
-    from mas_fast.gpt import GPT, preset
+    from mas_fast.models.gpt import GPT, preset
+    from mas_fast.models.vqvae import VQVAE
+    from mas_fast.models.vqvae import preset as vq_preset
     from mas_fast.streams import Stream, Streams
-    from mas_fast.vqvae import VQVAE
-    from mas_fast.vqvae import preset as vq_preset
+    from mas_fast.text.bpe import BPE
 
     texts = ["A red house beside the lake", "Two dogs on a long road at dusk"]
     file = folder.with_name("captions.txt")

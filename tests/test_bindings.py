@@ -406,7 +406,7 @@ def test_ctrl_c_stops_promptly(call: str) -> None:
 import signal, sys, numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from mas_fast import _engine
-from mas_fast.config import preset
+from mas_fast.models.gpt_config import preset
 config = preset("tiny").to_engine() | {"dim": 512, "mlp": 4096, "layers": 2}
 config["streams"] = [{"name": "a", "length": 20000, "vocab": 2048}]
 rng = np.random.default_rng(0)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.bpe import BPE
 from mas_fast.bundle import (
     load_bpe,
     load_gpt,
@@ -28,9 +27,10 @@ from mas_fast.bundle import (
     save_words,
     shipped,
 )
-from mas_fast.gpt import GPT, preset
-from mas_fast.vqvae import VQVAE
-from mas_fast.vqvae import preset as vq_preset
+from mas_fast.models.gpt import GPT, preset
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae import preset as vq_preset
+from mas_fast.text.bpe import BPE
 
 TINY = preset("tiny")
 GRID = dataclasses.replace(TINY, positions="grid", qk_norm=True)

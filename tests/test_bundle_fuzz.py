@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mas_fast.bundle import load_gpt, load_vq, read_weights, save_gpt, save_vq
-from mas_fast.gpt import GPT, preset
-from mas_fast.vqvae import VQVAE
-from mas_fast.vqvae import preset as vq_preset
+from mas_fast.models.gpt import GPT, preset
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae import preset as vq_preset
 
 DEEP = "[" * 100_000 + "]" * 100_000
 numbers = st.one_of(

@@ -51,8 +51,8 @@ def test_one_caption(run, tiny_bundle, tmp_path, terminal) -> None:
 def test_a_scene_for_a_model_without_scenes(run, tmp_path) -> None:
     """As an imported minDALL-E is."""
     from mas_fast.bundle import save_gpt
-    from mas_fast.config import GPTConfig, preset
-    from mas_fast.gpt import GPT
+    from mas_fast.models.gpt import GPT
+    from mas_fast.models.gpt_config import GPTConfig, preset
     from mas_fast.streams import Streams
 
     streams = preset("tiny").streams

@@ -7,7 +7,7 @@ import torch
 
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
-from mas_fast.vq_config import preset
+from mas_fast.models.vqvae_config import preset
 
 
 def test_crops_depend_on_seed_epoch_and_index_alone(photos) -> None:

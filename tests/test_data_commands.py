@@ -14,12 +14,12 @@ pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 pytest.importorskip("torch")
 
 from mas_fast import cli  # noqa: E402
-from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_bpe, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.shards import TokenShards  # noqa: E402
 from mas_fast.data.sources import open_source  # noqa: E402
+from mas_fast.models.vqvae import VQVAE, preset  # noqa: E402
 from mas_fast.scene import clean  # noqa: E402
-from mas_fast.vqvae import VQVAE, preset  # noqa: E402
+from mas_fast.text.bpe import BPE  # noqa: E402
 
 
 def run(*arguments: object) -> str:

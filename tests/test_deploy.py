@@ -21,11 +21,11 @@ import mas_fast  # noqa: E402
 from mas_fast import bundle as bundles  # noqa: E402
 from mas_fast.bundle import load_bpe, load_gpt, save_bpe, save_gpt, save_vq  # noqa: E402
 from mas_fast.deploy import Pipeline  # noqa: E402
-from mas_fast.gpt import GPT  # noqa: E402
 from mas_fast.model import Model  # noqa: E402
+from mas_fast.models.gpt import GPT  # noqa: E402
+from mas_fast.models.vqvae import VQVAE, preset  # noqa: E402
 from mas_fast.scene import Scene  # noqa: E402
 from mas_fast.streams import Streams  # noqa: E402
-from mas_fast.vqvae import VQVAE, preset  # noqa: E402
 
 HOUSE, DOGS = "a red house beside the lake", "two dogs at dusk"
 

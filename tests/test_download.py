@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mas_fast.captions import captions
 from mas_fast.data import download
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
+from mas_fast.text.captions import captions
 
 CAPTIONS = ["a red house", 'the "quoted", one', '"빨간" 집 🏠', "4"]
 URLS = [f"http{'s' * (n % 2)}://x.org/{n}.jpg?a=b,c" for n in range(len(CAPTIONS))]

@@ -14,14 +14,14 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 torch = pytest.importorskip("torch")
 
-from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_bpe, load_vq, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.encode import streams_of, tokenize  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.shards import TokenShards  # noqa: E402
 from mas_fast.data.sources import open_source  # noqa: E402
+from mas_fast.models.vqvae import VQVAE, VQConfig, preset  # noqa: E402
 from mas_fast.scene import clean  # noqa: E402
-from mas_fast.vqvae import VQVAE, VQConfig, preset  # noqa: E402
+from mas_fast.text.bpe import BPE  # noqa: E402
 
 NO_RAY = importlib.util.find_spec("ray") is None
 CAPTIONS = [["a red house", "two dogs on a very long road that never ends"], [], ["빨간 집"]]

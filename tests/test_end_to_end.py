@@ -14,7 +14,7 @@ from PIL import Image
 
 import mas_fast
 from mas_fast.bundle import SHIPPED, load_vq
-from mas_fast.codes import decode_scenes, encode_scenes
+from mas_fast.models.torch_codec import decode_scenes, encode_scenes
 from mas_fast.scene import Scene, open_scene
 
 CAPTION = "a red house beside a lake at dusk"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.config import GPTConfig, preset
 from mas_fast.generation import CppEngine, generate_tokens
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.ops import reference
 from mas_fast.streams import Stream, Streams
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from mas_fast import cli, export, onnx_graphs
 from mas_fast.bundle import load_vq, models_of, read_vq_config, save_vq
 from mas_fast.export import export_onnx, write_graph
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae_config import preset
 from mas_fast.onnx_files import Metadata, file_name, read_metadata, sha256
 from mas_fast.parity import BATCHES, compare, judge, made_up
-from mas_fast.vq_config import preset
-from mas_fast.vqvae import VQVAE
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

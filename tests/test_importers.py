@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from mas_fast import cli
 from mas_fast.bundle import load_bpe, load_vq
 from mas_fast.importers import import_bundle, import_vq, read_checkpoint, read_config
+from mas_fast.models.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
+from mas_fast.models.vqvae_config import preset
 from mas_fast.reconstruction import evaluate
 from mas_fast.utils.checkpoint import state_dict
-from mas_fast.vq_config import preset
-from mas_fast.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 GUMBEL = dataclasses.replace(IMG, z_channels=16, quantizer="gumbel", beta=1e-8)

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from mas_fast import losses
-from mas_fast.discriminator import Discriminator
 from mas_fast.losses import (
     VQImageLoss,
     adaptive_weight,
@@ -16,6 +15,7 @@ from mas_fast.losses import (
     discriminator_loss,
     label_bce,
 )
+from mas_fast.models.discriminator import Discriminator
 from mas_fast.scene import LAYOUTS, VOID
 
 torch.set_num_threads(1)

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from mas_fast.bundle import load_gpt, load_vq, read_sampling
 from mas_fast.cli import app
-from mas_fast.config import preset
 from mas_fast.importers import import_bundle
 from mas_fast.mindalle import import_gpt, read_gpt_config
-from mas_fast.vqvae import VQVAE
-from mas_fast.vqvae import preset as vq_preset
+from mas_fast.models.gpt_config import preset
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae import preset as vq_preset
 
 D, LAYERS, HEADS, TEXT, IMG, N_TEXT, N_IMG = 24, 3, 4, 50, 64, 6, 9
 HPARAMS = {"embed_dim": D, "n_layers": LAYERS, "n_heads": HEADS, "n_dense_layers": LAYERS}

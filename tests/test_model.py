@@ -12,13 +12,13 @@ import torch
 import mas_fast
 from mas_fast import bundle as bundles
 from mas_fast.bundle import load_bpe, load_gpt, load_vq, save_bpe, save_gpt, save_vq
-from mas_fast.codes import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.generation import CppEngine, generate_tokens
-from mas_fast.gpt import GPT
 from mas_fast.model import Model, generate, load
+from mas_fast.models.gpt import GPT
+from mas_fast.models.torch_codec import decode_pictures, decode_scenes, encode_scenes
+from mas_fast.models.vqvae import VQVAE, preset
 from mas_fast.painter import ROWS
 from mas_fast.streams import Streams
-from mas_fast.vqvae import VQVAE, preset
 
 torch.set_num_threads(1)
 HOUSE, DOGS = "a red house beside the lake", "two dogs at dusk"

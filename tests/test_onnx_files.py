@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from mas_fast.models.vqvae_config import preset
 from mas_fast.onnx_files import (
     KEY,
     Metadata,
@@ -14,7 +15,6 @@ from mas_fast.onnx_files import (
     read_metadata,
     sha256,
 )
-from mas_fast.vq_config import preset
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

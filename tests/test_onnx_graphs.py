@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from mas_fast import onnx_graphs
+from mas_fast.models.vqvae import VQVAE, LabelConv2d
+from mas_fast.models.vqvae_config import preset
 from mas_fast.onnx_graphs import Decoder, Encoder, LabelRows, Nearest
 from mas_fast.ops import reference
 from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.parity import made_up
-from mas_fast.vq_config import preset
-from mas_fast.vqvae import VQVAE, LabelConv2d
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 PLAIN = dataclasses.replace(SEG, channels=183, layout=None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mas_fast.bundle import read_config, read_vq_config
-from mas_fast.codec import Codec
+from mas_fast.models.codec import Codec
 from mas_fast.painter import ROWS, Painter
 from mas_fast.scene import Scene
 

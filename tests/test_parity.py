@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mas_fast import parity
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae_config import preset
 from mas_fast.onnx_files import Metadata
 from mas_fast.parity import Parity, Row, judge, made_up
-from mas_fast.vq_config import preset
-from mas_fast.vqvae import VQVAE
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 PLAIN = replace(SEG, channels=183, layout=None)

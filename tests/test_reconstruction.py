@@ -11,12 +11,12 @@ from torch import nn
 
 from mas_fast import cli
 from mas_fast.bundle import save_vq
-from mas_fast.codes import pictures
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
 from mas_fast.evaluate import codebook_usage, mean_iou, psnr, ssim
+from mas_fast.models.torch_codec import pictures
+from mas_fast.models.vqvae import VQVAE, preset
 from mas_fast.reconstruction import evaluate, paint, reconstruct, sheet
-from mas_fast.vqvae import VQVAE, preset
 
 torch.set_num_threads(1)
 

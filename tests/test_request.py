@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.config import preset
+from mas_fast.models.gpt_config import preset
 from mas_fast.request import Sampling, request
 from mas_fast.streams import Streams
 

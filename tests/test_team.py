@@ -15,7 +15,7 @@ SCRIPT = """
 import os, resource, sys
 import numpy as np
 from mas_fast import _engine
-from mas_fast.config import preset
+from mas_fast.models.gpt_config import preset
 
 config, tokens = preset("tiny"), np.ones((1, 40), np.int32)
 rng = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def test_too_many_threads_are_an_error_that_leaves_nothing() -> None:
 
 def test_an_engine_starts_no_more_threads_than_can_run() -> None:
     """64 threads on two processors took five times as long as two, 1000 did not end."""
-    from mas_fast.config import preset
+    from mas_fast.models.gpt_config import preset
 
     config = preset("tiny")
     weights = {name: np.zeros(shape, np.float32) for name, shape in config.weight_shapes().items()}

@@ -16,7 +16,6 @@ import pytest
 pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 torch = pytest.importorskip("torch")
 
-from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_gpt, load_vq, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.encode import tokenize  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
@@ -28,8 +27,11 @@ from mas_fast.data.shards import (  # noqa: E402
     write_tokens,
 )
 from mas_fast.generation import generate_tokens  # noqa: E402
-from mas_fast.gpt import GPT, preset  # noqa: E402
+from mas_fast.models.gpt import GPT, preset  # noqa: E402
+from mas_fast.models.vqvae import VQVAE  # noqa: E402
+from mas_fast.models.vqvae import preset as vq_preset  # noqa: E402
 from mas_fast.streams import Stream, Streams  # noqa: E402
+from mas_fast.text.bpe import BPE  # noqa: E402
 from mas_fast.training.gpt import (  # noqa: E402
     GPTLoss,
     GPTSettings,
@@ -41,8 +43,6 @@ from mas_fast.training.gpt import (  # noqa: E402
 )
 from mas_fast.training.settings import build, find, plain, read  # noqa: E402
 from mas_fast.training.tokens import Sequences  # noqa: E402
-from mas_fast.vqvae import VQVAE  # noqa: E402
-from mas_fast.vqvae import preset as vq_preset  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 STREAMS = Streams([Stream("text", 6, 280, pad=0), Stream("seg", 4, 32, (2, 2))])

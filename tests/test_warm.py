@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mas_fast.bundle import save_gpt
-from mas_fast.config import GPTConfig
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.streams import Stream, Streams
 from mas_fast.training.warm import warm_start
 

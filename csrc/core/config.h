@@ -1,5 +1,5 @@
-// The shape of a GPT over token streams: mas_fast/gpt.py defines the model, this the part that the
-// engine needs.
+// The shape of a GPT over token streams: mas_fast/models/gpt.py defines the model, this the part
+// that the engine needs.
 #pragma once
 
 #include <string>

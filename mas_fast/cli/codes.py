@@ -14,7 +14,7 @@ from mas_fast.utils.cores import check_threads
 if TYPE_CHECKING:
     import numpy as np
 
-    from mas_fast.codec import Codec
+    from mas_fast.models.codec import Codec
 
 Model = Annotated[
     Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
@@ -168,7 +168,7 @@ def _open(
     import torch
 
     from mas_fast.bundle import load_vq
-    from mas_fast.codes import TorchCodec
+    from mas_fast.models.torch_codec import TorchCodec
     from mas_fast.onnx_files import sha256
     from mas_fast.utils.devices import find_device
 

@@ -106,10 +106,10 @@ def generate(
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
     """
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
-    from mas_fast.captions import check_captions
     from mas_fast.generated import check_output, files_of
     from mas_fast.request import Sampling
     from mas_fast.scene import read_scene
+    from mas_fast.text.captions import check_captions
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.validate import check_int
 

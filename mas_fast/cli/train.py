@@ -73,8 +73,8 @@ def train_bpe(
 
     Example: mas-fast train bpe captions.tsv.gz -o my-bundle
     """
-    from mas_fast.bpe import BPE
     from mas_fast.bundle import BPE_FILE, save_bpe
+    from mas_fast.text.bpe import BPE
     from mas_fast.utils.outputs import check_outputs
 
     check_outputs({"--output": output / BPE_FILE}, files, folder=output)

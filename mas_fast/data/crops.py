@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mas_fast.data.regions import face_boxes, object_boxes
 from mas_fast.data.samples import Reject, Sample, Source
-from mas_fast.vq_config import VQConfig
+from mas_fast.models.vqvae_config import VQConfig
 
 TRIES = 1000  # rejects in a row after which nothing good is expected
 

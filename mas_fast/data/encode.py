@@ -35,10 +35,10 @@ from mas_fast.data.shards import (
 )
 from mas_fast.data.tars import TarSource
 from mas_fast.data.workers import Job, run_job
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.validate import check_int
-from mas_fast.vq_config import VQConfig
 
 FORMATS = ("arrow", "parquet")
 

@@ -31,9 +31,9 @@ from mas_fast.bundle import (
     save_gpt,
     save_vq,
 )
-from mas_fast.config import GPTConfig, preset
 from mas_fast.data.shards import TokenShards
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams
 from mas_fast.training.muon import MuonAdamW
 from mas_fast.training.parallel import parallelize

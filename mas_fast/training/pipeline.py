@@ -24,7 +24,6 @@ from typing import Any
 
 import torch
 
-from mas_fast.bpe import BPE
 from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
 from mas_fast.data.encode import codes_stream, tokenize
 from mas_fast.data.prepare import Rules, prepare
@@ -32,14 +31,15 @@ from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.story import story
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.vqvae import VQVAE
 from mas_fast.streams import Stream, Streams
+from mas_fast.text.bpe import BPE
 from mas_fast.training import gpt, vq
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.settings import check, find, read
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
-from mas_fast.vqvae import VQVAE
 
 PER_SHARD = 1000
 GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before

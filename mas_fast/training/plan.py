@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mas_fast.gpt import GPT, GPTConfig
+from mas_fast.models.gpt import GPT, GPTConfig
 from mas_fast.training.gpt import GPTSettings, matrices_of
 from mas_fast.training.settings import check
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mas_fast.bundle import load_bpe, load_vq
-from mas_fast.codes import decode_pictures, decode_scenes
 from mas_fast.generation import generate_tokens
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
+from mas_fast.models.torch_codec import decode_pictures, decode_scenes
 from mas_fast.streams import Streams
 from mas_fast.training.tokens import Sequences, spread
 from mas_fast.utils.contact_sheet import sheet

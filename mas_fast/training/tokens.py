@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mas_fast.bpe import BPE
 from mas_fast.data.shards import TokenShards
+from mas_fast.text.bpe import BPE
 
 
 class Sequences(Dataset):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mas_fast.bundle import load_gpt
-from mas_fast.gpt import GPT
+from mas_fast.models.gpt import GPT
 
 
 @torch.no_grad()

@@ -48,9 +48,9 @@ def attempt(*calls: Callable[[], object]) -> None:
 
 def make_bundle(folder: Path) -> None:
     from mas_fast.bundle import save_gpt, save_sampling, save_vq, save_words
-    from mas_fast.gpt import GPT, preset
-    from mas_fast.vqvae import VQVAE
-    from mas_fast.vqvae import preset as vq_preset
+    from mas_fast.models.gpt import GPT, preset
+    from mas_fast.models.vqvae import VQVAE
+    from mas_fast.models.vqvae import preset as vq_preset
 
     save_gpt(folder, GPT.create(preset("tiny")))
     save_vq(folder, "vq_img", VQVAE.create(vq_preset("tiny-img")))
@@ -80,7 +80,7 @@ def read_bundle(folder: Path) -> None:
 
 
 def make_tokenizer(folder: Path) -> None:
-    from mas_fast.bpe import BPE
+    from mas_fast.text.bpe import BPE
 
     captions = folder / "captions.txt"
     captions.write_text("a red house\na blue house\nthe red car\n" * 9)
@@ -89,7 +89,7 @@ def make_tokenizer(folder: Path) -> None:
 
 
 def read_tokenizer(folder: Path) -> None:
-    from mas_fast.bpe import BPE
+    from mas_fast.text.bpe import BPE
 
     bpe = BPE.load(folder / "tokenizer.json")
     texts = ["a red house", "빨간 집 🏠", "", "[PAD]" * 20]
@@ -131,8 +131,8 @@ def make_arrow(folder: Path) -> None:
 
 
 def read_arrow(folder: Path) -> None:
-    from mas_fast.bpe import BPE  # noqa: F401  (training imports it)
     from mas_fast.data.shards import TokenShards
+    from mas_fast.text.bpe import BPE  # noqa: F401  (training imports it)
 
     tokens = TokenShards(folder)
     for index in range(len(tokens)):
@@ -307,7 +307,7 @@ def make_captions(folder: Path) -> None:
 
 
 def read_captions(folder: Path) -> None:
-    from mas_fast.captions import captions
+    from mas_fast.text.captions import captions
 
     files = sorted(folder.iterdir())
     attempt(*(lambda file=file: [text.encode() for text in captions([file])] for file in files))
@@ -443,8 +443,8 @@ def make_onnx(folder: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
+    from mas_fast.models.vqvae_config import preset
     from mas_fast.onnx_files import Metadata
-    from mas_fast.vq_config import preset
 
     meta = Metadata("vq_img", "decoder", "fp32", preset("tiny-img"), "0" * 64)
     (given,), (result,) = meta.inputs, meta.outputs

@@ -13,7 +13,8 @@ import pytest
 import torch
 from mas_fast.kernels import launch, tiles
 
-from mas_fast import gpt, ops
+from mas_fast import ops
+from mas_fast.models import gpt
 from mas_fast.ops import attention_cpu
 from mas_fast.ops import attention_triton as operators
 from mas_fast.ops.reference import attention as reference_attention

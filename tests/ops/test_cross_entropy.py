@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mas_fast import ops
-from mas_fast.gpt import GPT, preset
+from mas_fast.models.gpt import GPT, preset
 from mas_fast.ops import cross_entropy_chunked
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 

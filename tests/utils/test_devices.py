@@ -39,7 +39,7 @@ def test_whole_fp32_is_put_back() -> None:
 
 def test_tokenizers_compute_in_whole_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways, whoever calls them: what is stored as codes, and what is painted."""
-    from mas_fast.vqvae import VQVAE, preset
+    from mas_fast.models.vqvae import VQVAE, preset
 
     model, seen = VQVAE.create(preset("tiny-img")).eval(), []
     convolve = torch.nn.Conv2d.forward

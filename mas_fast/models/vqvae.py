@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mas_fast import ops
-from mas_fast.quantizer import Quantizer, make_quantizer
+from mas_fast.models.quantizer import Quantizer, make_quantizer
+from mas_fast.models.skip_init import to_empty
+from mas_fast.models.vqvae_config import GROUPS, NORM_EPS, PRESETS, VQConfig, preset
 from mas_fast.scene import VOID
-from mas_fast.unfilled import to_empty
 from mas_fast.utils.devices import whole_fp32
-from mas_fast.vq_config import GROUPS, NORM_EPS, PRESETS, VQConfig, preset
 
 __all__ = ["Output", "PRESETS", "VQConfig", "VQVAE", "preset"]
 

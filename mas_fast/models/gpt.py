@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mas_fast import ops
-from mas_fast.config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
+from mas_fast.models.gpt_config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
+from mas_fast.models.skip_init import embedding, to_empty
 from mas_fast.streams import Stream
-from mas_fast.unfilled import embedding, to_empty
 from mas_fast.utils.validate import check_int
 
 __all__ = ["GPT", "GPTConfig", "KVCache", "PRESETS", "preset"]

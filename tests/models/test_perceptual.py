@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mas_fast.perceptual import LPIPS, VGG16, FaceDistance, FaceResNet50
+from mas_fast.models.perceptual import LPIPS, VGG16, FaceDistance, FaceResNet50
 
 torch.set_num_threads(1)
 # torchvision's layer numbers; a pooling comes before 5, 10, 17 and 24.

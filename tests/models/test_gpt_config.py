@@ -1,10 +1,10 @@
-"""config.py: round trips and validation (test_gpt.py compares its weight shapes with the model)."""
+"""gpt_config.py: round trips, checks (test_gpt.py compares its weight shapes with the model)."""
 
 import dataclasses
 
 import pytest
 
-from mas_fast.config import GPTConfig, preset
+from mas_fast.models.gpt_config import GPTConfig, preset
 
 TINY = preset("tiny")
 GRID = dataclasses.replace(TINY, positions="grid", qk_norm=True)

@@ -8,8 +8,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers.implementations import CharBPETokenizer
 
-from mas_fast.bpe import BPE
-from mas_fast.captions import captions
+from mas_fast.text.bpe import BPE
+from mas_fast.text.captions import captions
 
 WORDS = ["a", "red", "house", "Elephant", "walks", "빨간", "집", "🏠", "Ça", "слон"]
 LINES = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS]

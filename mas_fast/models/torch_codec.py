@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mas_fast.codec import Codec, Item
+from mas_fast.models.codec import Codec, Item
+from mas_fast.models.vqvae import VQVAE
 from mas_fast.scene import Scene, layout_named
-from mas_fast.vqvae import VQVAE
 
 
 class TorchCodec(Codec):

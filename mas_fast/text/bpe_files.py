@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from mas_fast.captions import read_lines
 from mas_fast.streams import MOST_VOCAB
+from mas_fast.text.captions import read_lines
 from mas_fast.utils.rust import no_panics
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"

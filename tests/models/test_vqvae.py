@@ -1,4 +1,4 @@
-"""vqvae.py and vq_config.py: names and shapes, the first layer on labels, encoding and decoding."""
+"""vqvae.py, vqvae_config.py: names and shapes, the first layer on labels, encoding and decoding."""
 
 import dataclasses
 import hashlib
@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mas_fast.vq_config import VQConfig
-from mas_fast.vqvae import PRESETS, VQVAE, LabelConv2d, Norm, preset
+from mas_fast.models.vqvae import PRESETS, VQVAE, LabelConv2d, Norm, preset
+from mas_fast.models.vqvae_config import VQConfig
 
 PUBLISHED = "13bfc5f136ffdf2361988684c6388d6b8b6e3d4f3187b8885bbd86666cea760e"
 SEG, IMG = preset("tiny-seg"), preset("tiny-img")

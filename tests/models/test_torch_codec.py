@@ -1,4 +1,4 @@
-"""codes.py: codes <-> pictures and scenes."""
+"""torch_codec.py: codes <-> pictures and scenes."""
 
 from dataclasses import replace
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from mas_fast.codes import (
+from mas_fast.models.torch_codec import (
     TorchCodec,
     decode_pictures,
     decode_scenes,
     encode_pictures,
     encode_scenes,
 )
+from mas_fast.models.vqvae import VQVAE, preset
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene import MAS159, MINI158, Scene
-from mas_fast.vq_config import VQConfig
-from mas_fast.vqvae import VQVAE, preset
 
 torch.set_num_threads(1)
 SEG = preset("tiny-seg")

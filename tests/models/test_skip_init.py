@@ -1,4 +1,4 @@
-"""unfilled.py: modules whose values come later."""
+"""skip_init.py: modules whose values come later."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import torch
 from torch import nn
 
-from mas_fast.unfilled import embedding, to_empty
+from mas_fast.models.skip_init import embedding, to_empty
 
 
 def test_an_embedding_without_values() -> None:
@@ -29,7 +29,7 @@ def test_memory_of_the_same_strides() -> None:
 
 def test_models_are_made_without_what_takes_seconds_to_import() -> None:
     code = (
-        "import sys; from mas_fast import gpt, vqvae; gpt.GPT.create(gpt.preset('tiny'));"
+        "import sys; from mas_fast.models import gpt, vqvae; gpt.GPT.create(gpt.preset('tiny'));"
         "vqvae.VQVAE.create(vqvae.preset('tiny-seg')); gpt.GPT(gpt.preset('mini-270m'));"
         "print(*({'sympy', 'torch._dynamo'} & set(sys.modules)))"
     )

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mas_fast.quantizer import DECAY, PATIENCE, make_quantizer
-from mas_fast.vq_config import VQConfig
+from mas_fast.models.quantizer import DECAY, PATIENCE, make_quantizer
+from mas_fast.models.vqvae_config import VQConfig
 
 K, D = 16, 8
 SIZES = {"resolution": 8, "ch": 32, "ch_mult": (1,), "z_channels": D, "embed_dim": D}
@@ -183,8 +183,8 @@ def test_perplexity():
 RANKS = """
 import sys, torch, torch.distributed as dist
 sys.path[:] = [entry for entry in sys.path if entry]
-from mas_fast.quantizer import make_quantizer
-from mas_fast.vq_config import VQConfig
+from mas_fast.models.quantizer import make_quantizer
+from mas_fast.models.vqvae_config import VQConfig
 
 torch.set_num_threads(1)
 rank, folder = int(sys.argv[1]), sys.argv[2]

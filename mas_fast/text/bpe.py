@@ -29,9 +29,9 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from mas_fast.bpe_files import PAD, read_mindalle, read_tokenizer, unknown_id
-from mas_fast.captions import Rejects, captions, check_paths, check_text
 from mas_fast.streams import MOST_LENGTH, MOST_VOCAB
+from mas_fast.text.bpe_files import PAD, read_mindalle, read_tokenizer, unknown_id
+from mas_fast.text.captions import Rejects, captions, check_paths, check_text
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.rust import no_panics
 from mas_fast.utils.validate import check_int

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mas_fast.discriminator import Discriminator
+from mas_fast.models.discriminator import Discriminator
 
 torch.set_num_threads(1)
 # NLayerDiscriminator(input_nc=3, ndf=64, n_layers=3)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mas_fast.gpt import GPT, PRESETS, GPTConfig, preset
+from mas_fast.models.gpt import GPT, PRESETS, GPTConfig, preset
 from mas_fast.ops import functional
 from mas_fast.streams import Stream, Streams
 

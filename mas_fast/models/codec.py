@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene import Scene
 from mas_fast.streams import Stream
-from mas_fast.vq_config import VQConfig
 
 Item = np.ndarray | Scene
 

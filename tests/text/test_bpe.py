@@ -17,10 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from mas_fast.bpe import BPE
-from mas_fast.captions import captions
+from mas_fast.text.bpe import BPE
+from mas_fast.text.captions import captions
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 WORDS = [
     "a",
@@ -225,7 +225,7 @@ def test_real_captions_give_the_whole_vocabulary(coco_captions, real_data):
 
 TRAIN = """
 import sys
-from mas_fast.bpe import BPE
+from mas_fast.text.bpe import BPE
 BPE.train(sys.argv[2:], vocab_size=4000, progress=False).save(sys.argv[1])
 """
 
@@ -444,7 +444,7 @@ def test_what_is_no_tokenizer_is_named(tmp_path):
 
 MEASURE = """
 import resource, sys
-from mas_fast.bpe import BPE
+from mas_fast.text.bpe import BPE
 small, *large = sys.argv[1:]
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from mas_fast.bpe import BPE
-from mas_fast.bpe_files import byte_names
 from mas_fast.bundle import SHIPPED
+from mas_fast.text.bpe import BPE
+from mas_fast.text.bpe_files import byte_names
 from mas_fast.utils.rust import no_panics
 
 SHIPPED_FILE = SHIPPED / "tokenizer.json"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast.codec import Codec
+from mas_fast.models.codec import Codec
+from mas_fast.models.vqvae_config import preset
 from mas_fast.scene import MAS159, Scene
 from mas_fast.streams import Stream
-from mas_fast.vq_config import preset
 
 IMG, SEG = (replace(preset(f"tiny-{name}"), resolution=16) for name in ("img", "seg"))
 PIXELS = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)

@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mas_fast import ops
+from mas_fast.models.skip_init import embedding
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.ops import reference
-from mas_fast.unfilled import embedding
-from mas_fast.vq_config import VQConfig
 
 DECAY = 0.99  # of the moving averages, per forward pass
 # At 10, one step of 48 scenes (12,288 vectors) that misses a code would end it, of 1,024. Halfway

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mas_fast import captions as module
-from mas_fast.captions import CHUNK, captions, check_captions, words
+from mas_fast.text import captions as module
+from mas_fast.text.captions import CHUNK, captions, check_captions, words
 
 EXPECTED = ["A red house", "빨간 집 🏠", 'a "quoted" one']
 ROWS = [{"id": i, "image_id": 7, "caption": caption} for i, caption in enumerate(EXPECTED)]

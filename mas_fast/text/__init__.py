@@ -1,0 +1,1 @@
+"""Captions, and the tokens that they become."""
