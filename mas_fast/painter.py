@@ -92,7 +92,7 @@ class Painter(ABC):
         each. Its middle square is brought to the model's size; VQ-SEG's codes of it are the seg
         tokens, and image tokens alone are drawn. The result's scenes are what VQ-SEG makes of them.
         scene_labels: the label space of files that do not say theirs, as open_scene's labels.
-        guidance, temperature, top_k, top_p: see request.Sampling. None: the model's own `sampling`,
+        guidance, temperature, top_k, top_p: see sampling_params. None: the model's own `sampling`,
         which the bundle may set (else 3.0, 1.0, 256, none). {"seg": ..., "img": ...} sets streams
         apart; one that is left out keeps the model's own, and None in it turns top_k or top_p off.
         progress: a bar on stderr.

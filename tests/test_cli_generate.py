@@ -13,8 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mas_fast
-from mas_fast import bundle as bundles
 from mas_fast import cli
+from mas_fast.bundle import config as bundles
 from mas_fast.cli.ending import Interrupted
 from mas_fast.cli.generate import show
 from mas_fast.scene import Scene

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 import mas_fast  # noqa: E402
-from mas_fast import bundle as bundles  # noqa: E402
+from mas_fast.bundle import config as bundles  # noqa: E402
 from mas_fast.bundle import load_bpe, load_gpt, save_bpe, save_gpt, save_vq  # noqa: E402
 from mas_fast.deploy import Pipeline  # noqa: E402
 from mas_fast.model import Model  # noqa: E402

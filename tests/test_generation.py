@@ -11,7 +11,7 @@ from mas_fast.bundle import load_gpt, save_gpt
 from mas_fast.generation import CppEngine, EagerEngine, generate_tokens, stream_tokens
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.ops import reference
-from mas_fast.request import Sampling
+from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Stream, Streams
 
 TINY = preset("tiny")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import mas_fast
-from mas_fast import bundle as bundles
+from mas_fast.bundle import config as bundles
 from mas_fast.bundle import load_bpe, load_gpt, load_vq, save_bpe, save_gpt, save_vq
 from mas_fast.generation import CppEngine, generate_tokens
 from mas_fast.model import Model, generate, load

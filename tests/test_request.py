@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mas_fast.models.gpt_config import preset
-from mas_fast.request import Sampling, request
+from mas_fast.request import request
+from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Streams
 
 STREAMS = preset("tiny").streams

@@ -107,7 +107,7 @@ def generate(
     """
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
     from mas_fast.generated import check_output, files_of
-    from mas_fast.request import Sampling
+    from mas_fast.sampling_params import Sampling
     from mas_fast.scene import read_scene
     from mas_fast.text.captions import check_captions
     from mas_fast.utils.outputs import check_outputs

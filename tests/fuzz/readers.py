@@ -67,7 +67,7 @@ def read_bundle(folder: Path) -> None:
         read_weights,
         read_words,
     )
-    from mas_fast.request import Sampling
+    from mas_fast.sampling_params import Sampling
 
     attempt(
         lambda: models_of(folder),

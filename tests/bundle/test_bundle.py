@@ -466,7 +466,7 @@ def test_sampling_is_what_the_file_says(tmp_path):
 
 
 def test_the_shipped_bundle(tmp_path, monkeypatch):
-    monkeypatch.setattr("mas_fast.bundle.SHIPPED", tmp_path / "storybook")
+    monkeypatch.setattr("mas_fast.bundle.config.SHIPPED", tmp_path / "storybook")
     with pytest.raises(ValueError, match="storybook: found no such folder: no trained model comes"):
         shipped()
     (tmp_path / "storybook").mkdir()

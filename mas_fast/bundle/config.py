@@ -1,0 +1,104 @@
+"""config.json: which models a bundle has, and of what shape. No torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mas_fast.models.gpt_config import GPTConfig
+from mas_fast.models.vqvae_config import VQConfig
+from mas_fast.utils.documents import read_json, short
+from mas_fast.utils.validate import exact_keys
+
+FORMAT = 1
+KIND = "mas_fast bundle"
+CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
+WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
+SHIPPED = Path(__file__).parents[1] / "assets" / "storybook"
+CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
+VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
+VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
+
+
+def shipped() -> Path:
+    """The bundle that comes with mas_fast. ValueError where it does not."""
+    if not SHIPPED.is_dir():
+        found = (
+            f"{SHIPPED}: found no such folder: no trained model comes with this copy of mas_fast"
+        )
+        raise ValueError(f"{found}, expected the path of a bundle that `mas-fast train` made")
+    return SHIPPED
+
+
+def read_config(path: str | os.PathLike) -> GPTConfig:
+    """The GPT's config. ValueError names the file, what it holds and what was expected."""
+    return read_configs(path, "gpt")["gpt"]
+
+
+def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
+    """The config of the tokenizer `name`, vq_seg or vq_img. ValueError as for read_config."""
+    check_name(name)
+    config = read_configs(path, name)[name]
+    check_input(Path(path) / CONFIG_FILE, name, config)
+    return config
+
+
+def models_of(path: str | os.PathLike) -> tuple[str, ...]:
+    """Which of gpt, vq_seg and vq_img the bundle has. ValueError as for read_config."""
+    return tuple(read_configs(path))
+
+
+def bundle_files(path: str | os.PathLike) -> list[Path]:
+    """The files of the bundle `path` that are there."""
+    names = (CONFIG_FILE, BPE_FILE, WORDS_FILE, SAMPLING_FILE, "*.safetensors", "onnx/*")
+    return sorted(file for name in names for file in Path(path).glob(name))
+
+
+def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
+    """The configs of all models that config.json names, at least the needed ones."""
+    file = Path(path) / CONFIG_FILE
+    if not file.is_file():
+        found = [other.name for other in bundle_files(path)]
+        found = f", only {found}" if found else ""
+        raise ValueError(
+            f"{path}: not a bundle: found no {CONFIG_FILE}{found}, expected a folder that has one: "
+            + "; ".join(added_by(path, name) for name in needed or CONFIGS)
+        )
+    values = read_json(file)
+    try:
+        present = [name for name in CONFIGS if name in values]
+        exact_keys("bundle", values, ("format", "kind", *present))
+        for key, expected in (("kind", KIND), ("format", FORMAT)):
+            if values[key] != expected:
+                raise ValueError(f"{key}: found {short(values[key])}, expected {expected!r}")
+        for name in needed:
+            if name not in values:
+                stray = Path(path) / f"{name}.safetensors"
+                stray = f" ({stray} belongs to another config.json)" if stray.is_file() else ""
+                found = f"found the models {present}, expected {name} too{stray}"
+                raise ValueError(f"{found}: {added_by(path, name)}")
+        return {name: CONFIGS[name].from_dict(values[name]) for name in present}
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def added_by(path: str | os.PathLike, part: str) -> str:
+    """The command that puts a part into the bundle."""
+    command = {
+        "gpt": f"mas-fast train gpt CONFIG --data TOKENS --folder RUN --output {path}",
+        "vq_seg": f"mas-fast train vq-seg CONFIG --data DATA --folder RUN --output {path}",
+        "vq_img": f"mas-fast train vq-img CONFIG --data DATA --folder RUN --output {path}",
+        BPE_FILE: f"mas-fast train bpe CAPTIONS -o {path}",
+    }[part]
+    return f"`{command}` adds {part}"
+
+
+def check_name(name: str) -> None:
+    if name not in VQ_INPUTS:
+        raise ValueError(f"tokenizer: found {name!r}, expected one of {list(VQ_INPUTS)}")
+
+
+def check_input(where: str | os.PathLike, name: str, config: VQConfig) -> None:
+    if config.input != VQ_INPUTS[name]:
+        expected = f"expected {VQ_INPUTS[name]!r}"
+        raise ValueError(f"{where}: {name}: found a tokenizer of {config.input!r}, {expected}")

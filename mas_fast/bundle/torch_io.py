@@ -1,0 +1,116 @@
+"""The models of a bundle as modules of PyTorch: written and read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mas_fast.bundle.config import (
+    CONFIG_FILE,
+    FORMAT,
+    KIND,
+    check_input,
+    check_name,
+    read_config,
+    read_configs,
+    read_vq_config,
+)
+from mas_fast.bundle.weights import check_weights, read_entries
+from mas_fast.models.gpt_config import GPTConfig
+from mas_fast.models.vqvae_config import VQConfig
+from mas_fast.utils.files import replace_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from mas_fast.models.gpt import GPT
+    from mas_fast.models.vqvae import VQVAE
+
+Stored = Literal["fp32", "bf16"]
+
+
+def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) -> None:
+    """Write the model into the directory `path`, made if need be, beside the models that are there.
+    Each file is replaced in one step once its new content is on the disk. stored: the weights
+    rounded to that, else as they are. ValueError for a model that is on the meta device or neither
+    fp32 nor bf16."""
+    _save(path, "gpt", model, model.state_dict(), stored)
+
+
+def save_vq(path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | None = None) -> None:
+    """Write a tokenizer, `name` being vq_seg or vq_img, as `save_gpt` does; what its codebook
+    remembers of its training is left out. ValueError also for the other kind of input."""
+    check_name(name)
+    check_input(path, name, model.config)
+    _save(path, name, model, model.weights(), stored)
+
+
+def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
+    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
+    read_weights."""
+    from mas_fast.models.gpt import GPT
+
+    config = read_config(path)
+    weights = _load(path, "gpt", config, device)
+    model = GPT(config)
+    model.load_state_dict(weights, assign=True)
+    return model if dtype is None else model.to(dtype)
+
+
+def load_vq(
+    path: str | os.PathLike, name: str, device="cpu", dtype: torch.dtype | None = None
+) -> VQVAE:
+    """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
+    as load_gpt."""
+    from mas_fast.models.vqvae import VQVAE
+
+    config = read_vq_config(path, name)
+    model = VQVAE.from_weights(config, _load(path, name, config, device), device=device).eval()
+    return model if dtype is None else model.to(dtype)
+
+
+def _save(
+    path: str | os.PathLike,
+    name: str,
+    model: GPT | VQVAE,
+    weights: dict[str, torch.Tensor],
+    stored: Stored | None,
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    if model.device.type == "meta":
+        raise ValueError(f"{path}: found a model on the meta device, expected one that has weights")
+    found = {parameter.dtype for parameter in model.parameters()}
+    if found not in ({torch.float32}, {torch.bfloat16}):
+        names = sorted(map(str, found))
+        raise ValueError(
+            f"{path}: found a model of {names}, expected all torch.float32 or torch.bfloat16"
+        )
+    if stored is not None:
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[stored]
+        weights = {key: weight.to(dtype) for key, weight in weights.items()}
+    directory = Path(path)
+    configs = read_configs(path) if (directory / CONFIG_FILE).exists() else {}
+    configs[name] = model.config
+    values = {"format": FORMAT, "kind": KIND} | {n: c.to_dict() for n, c in configs.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    # The weights first: until the config names it, the model is not in the bundle.
+    replace_file(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
+    replace_file(
+        directory / CONFIG_FILE, lambda file: file.write_text(json.dumps(values, indent=2) + "\n")
+    )
+
+
+def _load(path: str | os.PathLike, name: str, config: GPTConfig | VQConfig, device) -> dict:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = Path(path) / f"{name}.safetensors"
+    check_weights(file, read_entries(file), config)
+    try:
+        return load_file(file, device=str(device))
+    except SafetensorError as error:  # it refuses more, such as numbers for metadata
+        raise ValueError(f"{file}: {error}") from error

@@ -1,0 +1,144 @@
+"""The weights of a bundle's GPT as arrays, mapped from its safetensors file, and what such a file
+may hold. No torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mas_fast.bundle.config import GPT_FILE, read_config
+from mas_fast.models.gpt_config import GPTConfig
+from mas_fast.models.vqvae_config import VQConfig
+from mas_fast.utils.documents import parse_json, short
+from mas_fast.utils.validate import check_int, exact_keys
+
+MOST_HEADER = 100_000_000  # as the safetensors library
+DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
+
+
+def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
+    """The names and arrays that mas_fast._engine.Engine wants: read-only views into the mapped
+    file, float32, or uint16 with the bits of bfloat16. Grid positions come as one flat float32
+    table position.{stream}.weight. ValueError at once (not at the first item) for a file that is
+    truncated, is not safetensors, or does not match the config."""
+    config = read_config(path)
+    file = Path(path) / GPT_FILE
+    entries = read_entries(file)
+    check_weights(file, entries, config)
+    return _arrays(np.memmap(file, np.uint8, "r").view(np.ndarray), entries, config)
+
+
+def _arrays(
+    data: np.ndarray, entries: dict[str, Entry], config: GPTConfig
+) -> Iterator[tuple[str, np.ndarray]]:
+    def array(name: str) -> np.ndarray:
+        entry = entries[name]
+        values = data[entry.start : entry.stop].view(DTYPES[entry.dtype]).reshape(entry.shape)
+        return np.require(values, requirements="A")  # a copy only where the writer aligned badly
+
+    grids = {f"position.{s.name}": s for s in config.streams if config.grid(s)}
+    for name in config.weight_shapes():
+        if not any(name.startswith(f"{table}.") for table in grids):
+            yield name, array(name)
+    for table in grids:
+        row, column = (_float32(array(f"{table}.{part}.weight")) for part in ("row", "column"))
+        yield f"{table}.weight", (row[:, None] + column).reshape(-1, config.dim)
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.float32:
+        return values
+    return (values.astype(np.uint32) << 16).view(np.float32)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a safetensors file: its bytes are start..stop of the whole file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def read_entries(file: Path) -> dict[str, Entry]:
+    """The header of a safetensors file: uint64 size, then JSON, then the tensors without gap or
+    overlap."""
+    if not file.is_file():
+        raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        head = stream.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        if len(head) < 8 or length > size - 8:
+            found = f"found {size} bytes, expected at least {8 + length}"
+            raise ValueError(f"{file}: {found}: truncated, or not safetensors")
+        if length > MOST_HEADER:
+            found = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
+            raise ValueError(f"{file}: {found}: not safetensors")
+        text = stream.read(length)
+    header = parse_json(text, f"{file}: header")
+    try:
+        entries = _read_header(header, 8 + length)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    end = 8 + length
+    for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
+        expected = end + math.prod(entry.shape) * DTYPES[entry.dtype].itemsize
+        if (entry.start, entry.stop) != (end, expected):
+            found = f"found bytes {entry.start}..{entry.stop}, expected {end}..{expected}"
+            raise ValueError(f"{file}: {name} {list(entry.shape)} {entry.dtype}: {found}")
+        end = expected
+    if size != end:
+        raise ValueError(f"{file}: found {size} bytes, expected {end}")
+    return entries
+
+
+def _read_header(header: dict, start: int) -> dict[str, Entry]:
+    """The tensors that a header's JSON names; they begin at byte `start` of the file."""
+    entries = {}
+    for name, value in header.items():
+        if name == "__metadata__":
+            continue
+        exact_keys(name, value, ("dtype", "shape", "data_offsets"))
+        if value["dtype"] not in list(DTYPES):
+            found = f"found dtype {short(value['dtype'])}"
+            raise ValueError(f"{name}: {found}, expected one of {list(DTYPES)}")
+        for key, least, most in (("shape", 1, 4), ("data_offsets", 2, 2)):
+            numbers = value[key]
+            if not isinstance(numbers, list) or not least <= len(numbers) <= most:
+                expected = f"expected a list of {least} to {most} integers"
+                raise ValueError(f"{name}: {key}: found {short(numbers)}, {expected}")
+            for number in numbers:
+                check_int(f"{name}: {key}", number, 0, 2**63 - 1)
+        offsets = (start + offset for offset in value["data_offsets"])
+        entries[name] = Entry(value["dtype"], tuple(value["shape"]), *offsets)
+    return entries
+
+
+def check_weights(file: Path, entries: dict[str, Entry], config: GPTConfig | VQConfig) -> None:
+    """ValueError unless the file has exactly the config's weights, in one dtype."""
+    shapes = config.weight_shapes()
+    missing = [name for name in shapes if name not in entries]
+    unexpected = [name for name in entries if name not in shapes]
+    if missing or unexpected:
+        found = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
+        raise ValueError(f"{file}: found {len(entries)} tensors, expected {len(shapes)}: {found}")
+    for name, shape in shapes.items():
+        if entries[name].shape != shape:
+            raise ValueError(
+                f"{file}: {name}: found shape {list(entries[name].shape)}, expected {list(shape)}"
+            )
+    dtypes = {entry.dtype for entry in entries.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"{file}: found the dtypes {sorted(dtypes)}, expected one for all tensors")
+
+
+def _few(names: list[str]) -> str:
+    return f"{names[:3]}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
