@@ -21,14 +21,14 @@ from importlib import metadata
 import numpy as np
 from PIL import Image
 
-from mas_fast.bundle import read_config, read_weights, shipped
-from mas_fast.cpp_engine import CppEngine
+from mas_fast.bundle import read_config, shipped
+from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec, Item
 from mas_fast.onnx_codec import OnnxCodec
 from mas_fast.onnx_files import DTYPES, check_choice, import_onnxruntime
 from mas_fast.onnx_session import find_providers
 from mas_fast.painter import Painter
-from mas_fast.request import request
 from mas_fast.scene import Scene
 from mas_fast.utils.validate import check_int
 from mas_fast.version import __version__
@@ -67,9 +67,7 @@ class Pipeline(Painter):
         self._graphs = {"providers": providers, "dtype": dtype, "threads": threads}
         super().__init__(path, config.streams)
         self.dtype, cache = dtype, "fp32" if weights == "fp32" else "bf16"
-        self.engine = CppEngine(
-            config, read_weights(path), dtype=weights, kv_dtype=cache, threads=threads
-        )
+        self.engine = CppEngine(path, dtype=weights, kv_dtype=cache, threads=threads)
 
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
         """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.

@@ -14,10 +14,12 @@ the KV cache, D model width, H heads, K width of a head, L layers, V vocabulary 
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -310,6 +312,19 @@ class GPT(nn.Module):
             )
 
     # ------------------------------------------------------------------ what it costs
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """As bundle.read_weights: bf16 as its bits, any other dtype as fp32."""
+        for name, tensor in self.state_dict().items():
+            tensor = tensor.cpu()
+            if name.startswith("position."):
+                continue
+            if tensor.dtype == torch.bfloat16:
+                yield name, tensor.view(torch.int16).numpy().view(np.uint16)
+            else:
+                yield name, tensor.float().numpy()
+        for name, table in self.position.items():  # made flat in fp32, as from a bundle
+            yield f"position.{name}.weight", copy.deepcopy(table).cpu().float()().detach().numpy()
 
     def parameters_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())

@@ -1,5 +1,5 @@
 // That resize() stays within its pictures and buffers, on every level: for the sanitizers.
-// tests/test_resize.py holds it against its definition.
+// tests/native/test_resize.py holds it against its definition.
 #include "core/resize.h"
 
 #include <random>

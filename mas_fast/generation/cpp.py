@@ -1,6 +1,6 @@
-"""The C++ engine: a config and its weights made ready to draw tokens. No torch.
+"""The C++ engine: a GPT's weights made ready to draw tokens. No torch.
 
-engine = CppEngine(read_config("my-bundle"), read_weights("my-bundle"), dtype="int8")
+engine = CppEngine("my-bundle", dtype="int8")
 run = engine.start(request(engine.streams, prompt, guidance=3.0))
 run.advance()
 run.tokens                                                # int64 [B * samples, S]
@@ -8,35 +8,42 @@ run.tokens                                                # int64 [B * samples, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mas_fast.models.gpt_config import GPTConfig
-from mas_fast.request import Request
+from mas_fast.bundle import read_config, read_weights
+from mas_fast.generation.engine import Progress
+from mas_fast.generation.request import Request
 from mas_fast.utils import native
 
-Progress = Callable[[int, int], object]
+if TYPE_CHECKING:
+    from mas_fast.models.gpt import GPT
 
 
 class CppEngine:
     """mas_fast._engine.Engine over packed weights, for any number of runs.
 
-    weights: as bundle.read_weights. dtype: "fp32", "bf16" or "int8", kv_dtype the same; threads:
-    at most native.engine().available_threads(), what affinity and quotas allow, and 0 for that;
-    isa "": the best (see mas_fast._engine). ImportError where the engine was not built.
+    model: a GPT, or the path of a bundle, whose weights are mapped, not loaded. dtype: "fp32",
+    "bf16" or "int8", kv_dtype the same; threads: at most native.engine().available_threads(), what
+    affinity and quotas allow, and 0 for that; isa "": the best (see mas_fast._engine). ImportError
+    where the engine was not built.
     """
 
     def __init__(
         self,
-        config: GPTConfig,
-        weights: Iterable[tuple[str, np.ndarray]],
+        model: GPT | str | os.PathLike,
         *,
         dtype: str = "int8",
         kv_dtype: str = "bf16",
         threads: int = 0,
         isa: str = "",
     ) -> None:
+        if isinstance(model, str | os.PathLike):
+            config, weights = read_config(model), read_weights(model)
+        else:
+            config, weights = model.config, model.arrays()
         self.streams = config.streams
         self.native = native.engine().Engine(
             config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
@@ -61,7 +68,7 @@ class CppEngine:
 
 
 class CppRun:
-    """A generation under way, as generation.Run, its tokens in an array."""
+    """A generation under way, its tokens in an array."""
 
     def __init__(self, run) -> None:
         self.run, self.stop = run, run.stop

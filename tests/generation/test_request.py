@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mas_fast.generation.request import request
 from mas_fast.models.gpt_config import preset
-from mas_fast.request import request
 from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Streams
 

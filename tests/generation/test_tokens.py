@@ -1,4 +1,4 @@
-"""generation.py: both engines against a loop without a cache."""
+"""Both engines against a loop without a cache."""
 
 import dataclasses
 import importlib.util

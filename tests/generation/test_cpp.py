@@ -1,14 +1,13 @@
-"""cpp_engine.py: the engine with arrays, beside the one with tensors."""
+"""cpp.py: the engine with arrays, beside the one with tensors."""
 
 import importlib.util
 
 import numpy as np
 import pytest
 
-from mas_fast.bundle import read_config, read_weights
-from mas_fast.cpp_engine import CppEngine
 from mas_fast.generation import generate_tokens
-from mas_fast.request import request
+from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.request import request
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mas_fast._engine") is None,
@@ -18,7 +17,7 @@ DTYPES = {"dtype": "fp32", "kv_dtype": "fp32"}
 
 
 def test_tokens_are_those_of_generation(tiny_bundle) -> None:
-    engine = CppEngine(read_config(tiny_bundle), read_weights(tiny_bundle), threads=1, **DTYPES)
+    engine = CppEngine(tiny_bundle, threads=1, **DTYPES)
     how = {"num_samples": 3, "seed": 5, "guidance": 3.0, "top_k": {"seg": 10**30}}
     run = engine.start(request(engine.streams, [[9, 30], [7, 7]], **how))
     assert (run.position, run.stop) == (8, 40) and (run.tokens[:, 8:] == -1).all()

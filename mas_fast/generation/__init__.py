@@ -1,0 +1,14 @@
+"""Caption tokens in, scene and picture tokens out: what is asked (`request`), engines behind one
+protocol (`engine`), and the two calls that most need (`tokens`)."""
+
+from mas_fast.utils.lazy import names_of
+
+__getattr__, __dir__, __all__ = names_of(
+    __name__,
+    {
+        "cpp": ("CppEngine",),
+        "eager": ("EagerEngine",),
+        "engine": ("Engine", "Progress", "Run"),
+        "tokens": ("generate_tokens", "stream_tokens"),
+    },
+)

@@ -1,0 +1,38 @@
+"""What every engine is: a model made ready, and generations that go on step by step. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from mas_fast.generation.request import Request
+from mas_fast.streams import Streams
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Progress = Callable[[int, int], object]
+
+
+class Run(Protocol):
+    """A generation under way: all rows have reached `position`, and end at `stop`.
+
+    tokens: int64 [B * samples, S], row b * samples + n; -1 where not yet drawn.
+    """
+
+    position: int
+    stop: int
+    tokens: Tensor | np.ndarray
+
+    def advance(self, count: int = 0, progress: Progress | None = None) -> int:
+        """Go on by `count` positions (0: to the end), calling progress(position, stop) after each.
+        Returns the position reached."""
+
+
+class Engine(Protocol):
+    """A model made ready, for any number of runs."""
+
+    streams: Streams
+
+    def start(self, what: Request) -> Run: ...
