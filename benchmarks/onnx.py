@@ -24,11 +24,11 @@ from benchmarks import goals, results
 from benchmarks.goals import Goal
 from benchmarks.threads import on_threads
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
-from mas_fast.export import OPSET, write_graph
 from mas_fast.models.vqvae import VQVAE, preset
-from mas_fast.onnx_files import Metadata
-from mas_fast.onnx_session import Session
-from mas_fast.parity import MOST_ERROR, made_up
+from mas_fast.onnx.export import OPSET, write_graph
+from mas_fast.onnx.files import Metadata
+from mas_fast.onnx.parity import MOST_ERROR, made_up
+from mas_fast.onnx.session import Session
 
 OURS, INT8 = "mas_fast, fp32", "mas_fast, int8 (QDQ)"
 TORCH, PLAIN = "PyTorch, channels-last", "plain dynamo export"

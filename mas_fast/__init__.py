@@ -12,13 +12,13 @@ from mas_fast.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = names_of(
     __name__,
-    {"model": ("generate", "load")},
+    {"pipelines.torch_pipeline": ("generate", "load")},
     modules={
         "bundle": "bundle",
         "deploy": "deploy",
         "generation": "generation",
         "gpt": "models.gpt",
-        "model": "model",
+        "model": "pipelines.torch_pipeline",
         "ops": "ops",
         "reference": "ops.reference",
         "streams": "streams",

@@ -183,7 +183,7 @@ def tiny_bundle(tmp_path_factory) -> Path:
 def deployed(tiny_bundle, tmp_path_factory) -> Path:
     """The same with ONNX files instead of its tokenizers' weights."""
     pytest.importorskip("onnxscript")
-    from mas_fast.export import export_onnx
+    from mas_fast.onnx.export import export_onnx
 
     folder = tmp_path_factory.mktemp("bundles") / "deployed"
     export_onnx(tiny_bundle, folder, dtypes=["fp32"])

@@ -17,7 +17,7 @@ from mas_fast.cli.ending import Interrupted  # noqa: E402
 from mas_fast.cli.runtime import check_runtime  # noqa: E402
 from mas_fast.codes_file import Codes  # noqa: E402
 from mas_fast.models.torch_codec import TorchCodec  # noqa: E402
-from mas_fast.onnx_files import sha256  # noqa: E402
+from mas_fast.onnx.files import sha256  # noqa: E402
 from mas_fast.scene import Scene, open_scene  # noqa: E402
 
 CAPTION = "a red house beside the lake"
@@ -148,7 +148,7 @@ def test_mistakes_end_in_one_line(
 
 def interrupt(monkeypatch, method: str, at: int) -> None:
     """The codec is interrupted at the item `at`, counted from 1."""
-    from mas_fast.onnx_codec import OnnxCodec
+    from mas_fast.onnx.codec import OnnxCodec
 
     real, calls = getattr(OnnxCodec, method), []
 
@@ -213,7 +213,7 @@ def test_codes_and_pictures_replace_no_input(run, pictures, deployed) -> None:
 
 
 def _bundle(folder) -> str:
-    from mas_fast.onnx_files import read_metadata
+    from mas_fast.onnx.files import read_metadata
 
     return read_metadata(folder / "onnx" / "vq_img_decoder.fp32.onnx").bundle
 

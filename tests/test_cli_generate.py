@@ -74,7 +74,8 @@ def test_several(run, tmp_path) -> None:
 def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
     calls = []
     monkeypatch.setattr(
-        "mas_fast.model.Model.paint", lambda self, captions, **how: calls.append(how) or 1 / 0
+        "mas_fast.pipelines.torch_pipeline.Model.paint",
+        lambda self, captions, **how: calls.append(how) or 1 / 0,
     )
     monkeypatch.setattr("torch.set_num_threads", calls.append)
     numbers = "--guidance 4 --seg-guidance 2 --top-k 9 --top-p 0.5 --temperature 0.8 --seed 5"
@@ -221,7 +222,7 @@ def test_words_without_quotes_get_a_hint(run) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> None:
-    from mas_fast.model import Model
+    from mas_fast.pipelines.torch_pipeline import Model
 
     draw, calls = Model._tokens, []
 
@@ -245,7 +246,7 @@ def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> N
 
 
 def test_a_failure_keeps_what_is_finished(run, monkeypatch) -> None:
-    monkeypatch.setattr("mas_fast.painter.ROWS", 1)
+    monkeypatch.setattr("mas_fast.pipelines.base.ROWS", 1)
     save = Image.Image.save
 
     def full(self, file, *arguments, **options):

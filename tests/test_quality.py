@@ -18,11 +18,11 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.story import story
 from mas_fast.evaluate import psnr, ssim
 from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
-from mas_fast.generated import Generation
-from mas_fast.model import Model, load
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
+from mas_fast.pipelines.output import Generation
+from mas_fast.pipelines.torch_pipeline import Model, load
 from mas_fast.quality import GOALS, _others, evaluate_storybook
 from mas_fast.scene import Scene, square
 from mas_fast.streams import Stream, Streams

@@ -31,7 +31,7 @@ MOST_SECONDS = 3  # to the first picture of the model that comes with mas_fast
 def export(folder: Path) -> None:
     import mas_fast
     from mas_fast.bundle import SHIPPED
-    from mas_fast.export import export_onnx
+    from mas_fast.onnx.export import export_onnx
 
     bundle = SHIPPED
     if not bundle.is_dir():

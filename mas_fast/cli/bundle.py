@@ -80,7 +80,7 @@ def export_onnx(
     Example: mas-fast export onnx my-bundle -o deployed --part decoder
     """
     from mas_fast.bundle import models_of
-    from mas_fast.onnx_files import DTYPES, PARTS, check_choice
+    from mas_fast.onnx.files import DTYPES, PARTS, check_choice
 
     models_of(bundle)  # before torch is imported
     for option, values, allowed in (("--part", part, PARTS), ("--dtype", dtype, DTYPES)):
@@ -88,7 +88,7 @@ def export_onnx(
             check_choice(option, value, allowed)
     from rich.console import Console
 
-    from mas_fast.export import export_onnx
+    from mas_fast.onnx.export import export_onnx
 
     report = export_onnx(bundle, output, parts=part, dtypes=dtype, progress=True)
     Console().print(report.table())

@@ -159,7 +159,7 @@ def _open(
     check_runtime(runtime, onnx={"provider": provider or None})
     check_threads(threads, "--threads")
     if runtime == "onnx":
-        from mas_fast.onnx_codec import OnnxCodec
+        from mas_fast.onnx.codec import OnnxCodec
 
         codec = OnnxCodec(path, name, providers=provider or None, threads=threads)
         codec.open(part)
@@ -169,7 +169,7 @@ def _open(
 
     from mas_fast.bundle import load_vq
     from mas_fast.models.torch_codec import TorchCodec
-    from mas_fast.onnx_files import sha256
+    from mas_fast.onnx.files import sha256
     from mas_fast.utils.devices import find_device
 
     tokenizer = load_vq(path, name, find_device(None), torch.float32)

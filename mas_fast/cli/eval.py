@@ -139,7 +139,7 @@ def eval_storybook(
     import torch
     from rich.console import Console
 
-    from mas_fast.model import load
+    from mas_fast.pipelines.torch_pipeline import load
 
     try:
         from mas_fast.quality import evaluate_storybook

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from rich.console import Console
 
-    from mas_fast.generated import Generation
-    from mas_fast.painter import Painter
+    from mas_fast.pipelines.base import Painter
+    from mas_fast.pipelines.output import Generation
 
 WIDTH = 64  # columns of the preview, at most
 MOST = 10_000  # pictures of one command
@@ -106,7 +106,7 @@ def generate(
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
     """
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
-    from mas_fast.generated import check_output, files_of
+    from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.sampling_params import Sampling
     from mas_fast.scene import read_scene
     from mas_fast.text.captions import check_captions
@@ -195,14 +195,14 @@ def _write(painting: Iterator[Generation], output: Path, count: int) -> Generati
 
 def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> Painter:
     if runtime == "onnx":
-        from mas_fast.deploy import Pipeline
+        from mas_fast.pipelines.onnx_pipeline import Pipeline
 
         graphs = options["graphs"] or "fp32"
         return Pipeline(
             path, providers=options["provider"], dtype=graphs, weights=dtype, threads=threads
         )
     load_torch(threads)
-    from mas_fast.model import load
+    from mas_fast.pipelines.torch_pipeline import load
 
     return load(path, dtype=dtype, threads=threads, **options)
 

@@ -13,7 +13,7 @@ from mas_fast.bundle import (
     read_vq_config,
     read_words,
 )
-from mas_fast.onnx_files import FOLDER, file_name, read_metadata, sha256
+from mas_fast.onnx.files import FOLDER, file_name, read_metadata, sha256
 
 pytestmark = pytest.mark.skipif(not SHIPPED.is_dir(), reason=f"no model is in {SHIPPED}")
 
@@ -66,7 +66,7 @@ def test_its_card_has_every_figure() -> None:
 def test_its_figures_hold() -> None:
     """On some of the captions, as far as so few can tell; the segmenter is left out."""
     quality = pytest.importorskip("mas_fast.quality", reason="needs mas_fast[storybook]")
-    from mas_fast.model import load
+    from mas_fast.pipelines.torch_pipeline import load
 
     def blind(pictures) -> list[np.ndarray]:
         return [np.zeros((8, 8), np.uint8) for _ in pictures]

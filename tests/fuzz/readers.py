@@ -444,7 +444,7 @@ def make_onnx(folder: Path) -> None:
     from onnx import TensorProto, helper
 
     from mas_fast.models.vqvae_config import preset
-    from mas_fast.onnx_files import Metadata
+    from mas_fast.onnx.files import Metadata
 
     meta = Metadata("vq_img", "decoder", "fp32", preset("tiny-img"), "0" * 64)
     (given,), (result,) = meta.inputs, meta.outputs
@@ -469,8 +469,8 @@ def make_onnx(folder: Path) -> None:
 
 
 def read_onnx(folder: Path) -> None:
-    from mas_fast.onnx_files import read_metadata
-    from mas_fast.onnx_session import Session
+    from mas_fast.onnx.files import read_metadata
+    from mas_fast.onnx.session import Session
 
     (file,) = folder.glob("*.onnx")
     attempt(

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(
 import mas_fast  # noqa: E402
 from mas_fast.bundle import config as bundles  # noqa: E402
 from mas_fast.bundle import load_bpe, load_gpt, save_bpe, save_gpt, save_vq  # noqa: E402
-from mas_fast.deploy import Pipeline  # noqa: E402
-from mas_fast.model import Model  # noqa: E402
 from mas_fast.models.gpt import GPT  # noqa: E402
 from mas_fast.models.vqvae import VQVAE, preset  # noqa: E402
+from mas_fast.pipelines.onnx_pipeline import Pipeline  # noqa: E402
+from mas_fast.pipelines.torch_pipeline import Model  # noqa: E402
 from mas_fast.scene import Scene  # noqa: E402
 from mas_fast.streams import Streams  # noqa: E402
 
@@ -118,7 +118,7 @@ def test_nothing_imports_torch(deployed, tmp_path, scene) -> None:
     scene.save(tmp_path / "scene.png")
     code = f"""
 import sys
-from mas_fast.deploy import Pipeline
+from mas_fast.pipelines.onnx_pipeline import Pipeline
 from mas_fast.cli import app
 pipeline = Pipeline({str(deployed)!r}, threads=1)
 out = pipeline.generate({HOUSE!r}, scene="scene.png")

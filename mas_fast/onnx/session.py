@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.onnx_files import import_onnxruntime
+from mas_fast.onnx.files import import_onnxruntime
 from mas_fast.utils.validate import check_int
 
 # In the order in which onnxruntime is asked.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast.generated import Generation, check_output
+from mas_fast.pipelines.output import Generation, check_output
 from mas_fast.scene import Scene
 from mas_fast.utils.contact_sheet import GAP, LINE
 from mas_fast.utils.contact_sheet import sheet as draw_sheet

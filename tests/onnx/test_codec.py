@@ -12,8 +12,8 @@ pytest.importorskip("onnxruntime")
 
 from mas_fast.bundle import load_vq, read_vq_config  # noqa: E402
 from mas_fast.models.torch_codec import TorchCodec  # noqa: E402
-from mas_fast.onnx_codec import OnnxCodec  # noqa: E402
-from mas_fast.onnx_files import Metadata, read_metadata, sha256  # noqa: E402
+from mas_fast.onnx.codec import OnnxCodec  # noqa: E402
+from mas_fast.onnx.files import Metadata, read_metadata, sha256  # noqa: E402
 from mas_fast.scene import MAS159, Layers, Scene  # noqa: E402
 
 

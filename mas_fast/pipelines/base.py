@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from mas_fast.bundle import SAMPLING_FILE, load_bpe, read_sampling, read_words
-from mas_fast.generated import Generation
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec
+from mas_fast.pipelines.output import Generation
 from mas_fast.scene import Scene, open_scene, square
 from mas_fast.streams import Streams
 from mas_fast.text.captions import check_captions, words

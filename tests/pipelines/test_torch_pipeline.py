@@ -13,11 +13,11 @@ import mas_fast
 from mas_fast.bundle import config as bundles
 from mas_fast.bundle import load_bpe, load_gpt, load_vq, save_bpe, save_gpt, save_vq
 from mas_fast.generation import CppEngine, generate_tokens
-from mas_fast.model import Model, generate, load
 from mas_fast.models.gpt import GPT
 from mas_fast.models.torch_codec import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.models.vqvae import VQVAE, preset
-from mas_fast.painter import ROWS
+from mas_fast.pipelines.base import ROWS
+from mas_fast.pipelines.torch_pipeline import Model, generate, load
 from mas_fast.streams import Streams
 
 torch.set_num_threads(1)

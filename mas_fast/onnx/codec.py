@@ -14,8 +14,8 @@ import numpy as np
 
 from mas_fast.bundle import read_vq_config
 from mas_fast.models.codec import Codec, Item
-from mas_fast.onnx_files import FOLDER, file_name, read_metadata, sha256
-from mas_fast.onnx_session import Session
+from mas_fast.onnx.files import FOLDER, file_name, read_metadata, sha256
+from mas_fast.onnx.session import Session
 from mas_fast.scene import Scene, layout_named
 
 

@@ -23,7 +23,6 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from mas_fast import onnx_graphs
 from mas_fast.bundle import (
     BPE_FILE,
     CONFIG_FILE,
@@ -35,7 +34,8 @@ from mas_fast.bundle import (
     read_config,
 )
 from mas_fast.models.vqvae import VQVAE
-from mas_fast.onnx_files import (
+from mas_fast.onnx import graphs
+from mas_fast.onnx.files import (
     DTYPES,
     FOLDER,
     MODELS,
@@ -47,7 +47,7 @@ from mas_fast.onnx_files import (
     read_metadata,
     sha256,
 )
-from mas_fast.parity import Parity, compare, judge, made_up
+from mas_fast.onnx.parity import Parity, compare, judge, made_up
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
 from mas_fast.version import __version__
@@ -123,7 +123,7 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
     """Write one graph, of the inputs, outputs and metadata that `metadata` says. model: fp32, on
     the CPU."""
     onnx = _import("onnx")
-    make = {"encoder": onnx_graphs.Encoder, "decoder": onnx_graphs.Decoder}[metadata.part]
+    make = {"encoder": graphs.Encoder, "decoder": graphs.Decoder}[metadata.part]
     graph = make(model, TORCH_DTYPES[metadata.dtype]).eval()
     example = made_up(metadata.config, metadata.part, EXAMPLE)
     batch = torch.export.Dim("batch", min=1, max=1 << 16)

@@ -6,7 +6,7 @@ import pytest
 
 from mas_fast.bundle import read_config, read_vq_config
 from mas_fast.models.codec import Codec
-from mas_fast.painter import ROWS, Painter
+from mas_fast.pipelines.base import ROWS, Painter
 from mas_fast.scene import Scene
 
 

@@ -6,7 +6,7 @@ import pytest
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
-from mas_fast.onnx_session import PROVIDERS, Session, find_providers  # noqa: E402
+from mas_fast.onnx.session import PROVIDERS, Session, find_providers  # noqa: E402
 
 CPU, CUDA, TENSORRT = PROVIDERS["cpu"], PROVIDERS["cuda"], PROVIDERS["tensorrt"]
 

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from mas_fast import onnx_graphs
 from mas_fast.models.vqvae import VQVAE, LabelConv2d
 from mas_fast.models.vqvae_config import preset
-from mas_fast.onnx_graphs import Decoder, Encoder, LabelRows, Nearest
+from mas_fast.onnx import graphs
+from mas_fast.onnx.graphs import Decoder, Encoder, LabelRows, Nearest
+from mas_fast.onnx.parity import made_up
 from mas_fast.ops import reference
 from mas_fast.ops.reference import label_conv as reference_label_conv
-from mas_fast.parity import made_up
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 PLAIN = dataclasses.replace(SEG, channels=183, layout=None)
@@ -40,14 +40,14 @@ def nearest(x, table):
 @pytest.mark.parametrize("chunk", [1 << 20, 7], ids=["whole", "chunks"])
 @pytest.mark.parametrize(("codes", "width"), [(1, 1), (3, 5), (100, 1), (50, 16), (20, 67)])
 def test_nearest_is_the_reference(monkeypatch, chunk, codes, width):
-    monkeypatch.setattr(onnx_graphs, "CODES", chunk)
+    monkeypatch.setattr(graphs, "CODES", chunk)
     x, table = torch.randn(300, width), torch.randn(codes, width)
     assert torch.equal(nearest(x, table), reference.vq_nearest(x, table))
 
 
 @pytest.mark.parametrize("chunk", [1 << 20, 7], ids=["whole", "chunks"])
 def test_ties_go_to_the_lowest_id(monkeypatch, chunk):
-    monkeypatch.setattr(onnx_graphs, "CODES", chunk)
+    monkeypatch.setattr(graphs, "CODES", chunk)
     base = torch.randn(4, 8)
     signs = torch.cat([base, -base])  # as far from 0
     table = torch.cat([torch.randn(5, 8).abs() + 9, signs.flip(0), signs])

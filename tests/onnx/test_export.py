@@ -11,13 +11,14 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from mas_fast import cli, export, onnx_graphs
+from mas_fast import cli
 from mas_fast.bundle import load_vq, models_of, read_vq_config, save_vq
-from mas_fast.export import export_onnx, write_graph
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import preset
-from mas_fast.onnx_files import Metadata, file_name, read_metadata, sha256
-from mas_fast.parity import BATCHES, compare, judge, made_up
+from mas_fast.onnx import export, graphs
+from mas_fast.onnx.export import export_onnx, write_graph
+from mas_fast.onnx.files import Metadata, file_name, read_metadata, sha256
+from mas_fast.onnx.parity import BATCHES, compare, judge, made_up
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -141,7 +142,7 @@ def test_a_batch_of_none_is_taken(exported, tiny_bundle, name, optimised):
 
 
 def test_a_graph_that_takes_no_batch_of_none_is_refused(tmp_path, tiny_bundle, monkeypatch):
-    monkeypatch.setattr("mas_fast.export._take_empty_batches", lambda proto: None)
+    monkeypatch.setattr("mas_fast.onnx.export._take_empty_batches", lambda proto: None)
     with pytest.raises(ValueError, match="decoder.fp32.onnx: a batch of 0: found .*Reshape"):
         export_and_compare(IMG, tmp_path, "decoder", "fp32")
 
@@ -217,11 +218,11 @@ class Wrong(nn.Module):
         return self.right(codes) + 2e-4
 
 
-RIGHT = onnx_graphs.Decoder
+RIGHT = graphs.Decoder
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path, tiny_bundle, monkeypatch):
-    monkeypatch.setattr(onnx_graphs, "Decoder", Wrong)
+    monkeypatch.setattr(graphs, "Decoder", Wrong)
     only = tmp_path / "only"
     only.mkdir()
     for name in ("config.json", "vq_img.safetensors"):

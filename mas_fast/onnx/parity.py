@@ -24,7 +24,7 @@ from torch import Tensor
 from mas_fast.models.quantizer import Gumbel
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.onnx_files import Metadata, import_onnxruntime
+from mas_fast.onnx.files import Metadata, import_onnxruntime
 from mas_fast.scene import VOID
 
 BATCHES = (1, 2, 3, 8)

@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 
 from mas_fast.models.vqvae_config import preset
-from mas_fast.onnx_files import (
-    KEY,
-    Metadata,
-    Value,
-    file_name,
-    read_metadata,
-    sha256,
-)
+from mas_fast.onnx.files import KEY, Metadata, Value, file_name, read_metadata, sha256
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

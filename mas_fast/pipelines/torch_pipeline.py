@@ -22,10 +22,10 @@ import numpy as np
 import torch
 
 from mas_fast.bundle import load_gpt, load_vq, read_config, shipped
-from mas_fast.generated import Generation
 from mas_fast.generation import CppEngine, EagerEngine, Engine, generate_tokens
 from mas_fast.models.torch_codec import TorchCodec
-from mas_fast.painter import Painter
+from mas_fast.pipelines.base import Painter
+from mas_fast.pipelines.output import Generation
 from mas_fast.utils import native
 from mas_fast.utils.devices import find_device
 from mas_fast.utils.validate import check_int

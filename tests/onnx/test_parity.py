@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mas_fast import parity
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import preset
-from mas_fast.onnx_files import Metadata
-from mas_fast.parity import Parity, Row, judge, made_up
+from mas_fast.onnx import parity
+from mas_fast.onnx.files import Metadata
+from mas_fast.onnx.parity import Parity, Row, judge, made_up
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 PLAIN = replace(SEG, channels=183, layout=None)

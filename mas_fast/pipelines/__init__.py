@@ -1,0 +1,1 @@
+"""A bundle made ready, from captions to files: by PyTorch, or without it."""

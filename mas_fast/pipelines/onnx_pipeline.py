@@ -1,0 +1,121 @@
+"""Captions in, pictures out, without torch: the C++ engine draws the tokens, onnxruntime runs the
+tokenizers.
+
+    pipeline = Pipeline("my-bundle")                      # `mas-fast export onnx` made its files
+    out = pipeline.generate("a red house beside a lake at dusk", seed=7)
+    out.images[0].save("house.png")
+    codes = pipeline.encode([picture])                    # uint8 [H, W, 3], Pillow's, or Scenes
+    (picture,) = pipeline.decode("img", codes)
+
+The tokens are those of `mas_fast.generate` with its engine "cpp", and pictures its pictures within
+one step of 255.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+
+import numpy as np
+from PIL import Image
+
+from mas_fast.bundle import read_config, shipped
+from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.request import request
+from mas_fast.models.codec import Codec, Item
+from mas_fast.onnx.codec import OnnxCodec
+from mas_fast.onnx.files import DTYPES, check_choice, import_onnxruntime
+from mas_fast.onnx.session import find_providers
+from mas_fast.pipelines.base import Painter
+from mas_fast.scene import Scene
+from mas_fast.utils.validate import check_int
+from mas_fast.version import __version__
+
+WEIGHTS = ("fp32", "bf16", "int8")
+
+
+class Pipeline(Painter):
+    """The bundle `path` made ready; None: the one that comes with mas_fast.
+
+    providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
+    onnxruntime offers. One that was asked for and does not start is a ValueError. dtype: of the
+    ONNX files, "fp32" or "fp16". weights: in which the GPT computes, "fp32", "bf16" or "int8".
+    threads: of both; 0: all cores.
+
+    Decoders are opened at once, encoders when they are first needed. ValueError names what was
+    found and what is allowed; ImportError where onnxruntime is not installed or the C++ engine is
+    not built.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike | None = None,
+        *,
+        providers: str | Sequence[str] | None = None,
+        dtype: str = "fp32",
+        weights: str = "fp32",
+        threads: int = 0,
+    ) -> None:
+        path = shipped() if path is None else path
+        config = read_config(path)
+        find_providers(providers)
+        check_choice("dtype", dtype, DTYPES)
+        check_choice("weights", weights, WEIGHTS)
+        check_int("threads", threads, 0)
+        self._graphs = {"providers": providers, "dtype": dtype, "threads": threads}
+        super().__init__(path, config.streams)
+        self.dtype, cache = dtype, "fp32" if weights == "fp32" else "bf16"
+        self.engine = CppEngine(path, dtype=weights, kv_dtype=cache, threads=threads)
+
+    def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
+        """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
+        ValueError for other sizes."""
+        one = isinstance(items, Scene | Image.Image)  # which the codec refuses
+        first = items if one else next(iter(items), None)
+        return self._named("seg" if isinstance(first, Scene) else "img").encode(items)
+
+    def decode(self, stream: str, codes: np.ndarray) -> list[Item]:
+        """The scenes ("seg") or pictures ("img", uint8 [H, W, 3]) of codes, integers [N, h, w].
+        ValueError for another shape or dtype, and ids out of range."""
+        return self._named(stream).decode(codes)
+
+    def info(self) -> dict:
+        """versions; engine: what the GPT runs on; dtype: of the ONNX files; graphs: the provider of
+        each file that is open. All are plain JSON types."""
+        runtime, native_engine = import_onnxruntime(), self.engine.native
+        versions = {
+            "python": platform.python_version(),
+            "mas_fast": __version__,
+            "onnxruntime": runtime.__version__,
+            "numpy": np.__version__,
+            "tokenizers": metadata.version("tokenizers"),
+        }
+        opened = {
+            k: v for codec in (self.seg, self.img) if codec for k, v in codec.sessions.items()
+        }
+        return {
+            "versions": versions,
+            "engine": {
+                "weights": native_engine.dtype,
+                "isa": native_engine.isa,
+                "threads": native_engine.threads,
+            },
+            "dtype": self.dtype,
+            "graphs": {name: session.provider for name, session in opened.items()},
+        }
+
+    def _named(self, stream: str) -> Codec:
+        check_choice("stream", stream, self.streams.names[1:])
+        return getattr(self, stream)
+
+    def _codec(self, name: str) -> OnnxCodec:
+        codec = OnnxCodec(self.path, name, **self._graphs)
+        codec.open("decoder")
+        return codec
+
+    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
+        run = self.engine.start(request(self.streams, text, **options))
+        run.advance(progress=progress)
+        return run.tokens
