@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from benchmarks import REAL_DATA, results
 from mas_fast.data.samples import Sample
 from mas_fast.data.sources import open_source
-from mas_fast.evaluate import ConfusionMatrix
+from mas_fast.evaluation.metrics import ConfusionMatrix
 from mas_fast.losses import label_bce
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.scene import COCO_NAMES, FACE_NAMES, LIP_NAMES, MAS159, VOID, Layers, find_edges

@@ -25,9 +25,9 @@ from benchmarks.goals import Goal
 from mas_fast.bundle import load_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
-from mas_fast.evaluate import ConfusionMatrix, psnr
+from mas_fast.evaluation.metrics import ConfusionMatrix, psnr
+from mas_fast.evaluation.reconstruction import Reconstruction, evaluate
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.reconstruction import Reconstruction, evaluate
 from mas_fast.scene import VOID, layout_named
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -49,7 +49,7 @@ def import_(
         *(f"{name}.safetensors" for name in ("gpt", "vq_seg", "vq_img")),
     ]
     check_outputs({"--output": [output / name for name in files]}, [source, config], folder=output)
-    from mas_fast.importers import import_bundle
+    from mas_fast.importers.bundle import import_bundle
 
     for name in import_bundle(source, output, config, prefix):
         typer.echo(f"written: {output / name}")

@@ -48,7 +48,7 @@ def eval_vq_seg(
     """
     options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
     _check(bundle, "vq_seg", data, options, sheet, json)
-    from mas_fast.reconstruction import evaluate
+    from mas_fast.evaluation.reconstruction import evaluate
 
     _show(evaluate(bundle, "vq_seg", data, labels=labels, **options), sheet, json)
 
@@ -84,7 +84,7 @@ def eval_vq_img(
     """
     options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
     _check(bundle, "vq_img", data, options, sheet, json)
-    from mas_fast.reconstruction import evaluate
+    from mas_fast.evaluation.reconstruction import evaluate
 
     found = evaluate(
         bundle, "vq_img", data, labels=labels, lpips=lpips, features=features, **options
@@ -142,8 +142,8 @@ def eval_storybook(
     from mas_fast.pipelines.torch_pipeline import load
 
     try:
-        from mas_fast.quality import evaluate_storybook
-        from mas_fast.training.segmenter import load_segmenter
+        from mas_fast.evaluation.segmenter import load_segmenter
+        from mas_fast.evaluation.storybook import evaluate_storybook
     except ImportError as error:
         raise ImportError(f'{error}: pip install "mas_fast[storybook]"') from error
     if threads > 0:

@@ -49,7 +49,9 @@ def test_its_decoders_take_a_batch_of_none(name) -> None:
 
 
 def test_its_card_has_every_figure() -> None:
-    quality = pytest.importorskip("mas_fast.quality", reason="needs mas_fast[storybook]")
+    quality = pytest.importorskip(
+        "mas_fast.evaluation.storybook", reason="needs mas_fast[storybook]"
+    )
     metrics = json.loads(QUALITY.read_bytes())["metrics"]
     lines = [line.strip("|").split("|") for line in CARD.read_text().splitlines()]
     cells = [[cell.strip() for cell in line] for line in lines]
@@ -65,7 +67,9 @@ def test_its_card_has_every_figure() -> None:
 @pytest.mark.slow
 def test_its_figures_hold() -> None:
     """On some of the captions, as far as so few can tell; the segmenter is left out."""
-    quality = pytest.importorskip("mas_fast.quality", reason="needs mas_fast[storybook]")
+    quality = pytest.importorskip(
+        "mas_fast.evaluation.storybook", reason="needs mas_fast[storybook]"
+    )
     from mas_fast.pipelines.torch_pipeline import load
 
     def blind(pictures) -> list[np.ndarray]:

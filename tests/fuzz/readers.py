@@ -337,8 +337,8 @@ def make_yaml(folder: Path) -> None:
 
 def read_yaml(folder: Path) -> None:
     from mas_fast.data.segmenters import detectron2
-    from mas_fast.importers import read_config
-    from mas_fast.mindalle import read_gpt_config
+    from mas_fast.importers.mindalle import read_gpt_config
+    from mas_fast.importers.vqgan import read_config
     from mas_fast.training import gpt, pipeline, vq
     from mas_fast.training.settings import read
 

@@ -13,10 +13,10 @@ from mas_fast import cli
 from mas_fast.bundle import save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources import open_source
-from mas_fast.evaluate import codebook_usage, mean_iou, psnr, ssim
+from mas_fast.evaluation.metrics import codebook_usage, mean_iou, psnr, ssim
+from mas_fast.evaluation.reconstruction import evaluate, paint, reconstruct, sheet
 from mas_fast.models.torch_codec import pictures
 from mas_fast.models.vqvae import VQVAE, preset
-from mas_fast.reconstruction import evaluate, paint, reconstruct, sheet
 
 torch.set_num_threads(1)
 

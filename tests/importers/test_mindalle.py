@@ -6,12 +6,12 @@ import re
 import pytest
 import torch
 import yaml
+from mas_fast.importers.bundle import import_bundle
 from typer.testing import CliRunner
 
 from mas_fast.bundle import load_gpt, load_vq, read_sampling
 from mas_fast.cli import app
-from mas_fast.importers import import_bundle
-from mas_fast.mindalle import import_gpt, read_gpt_config
+from mas_fast.importers.mindalle import import_gpt, read_gpt_config
 from mas_fast.models.gpt_config import preset
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
@@ -112,7 +112,7 @@ def test_logits_are_those_of_the_formula(folder, weights) -> None:
 
 def test_the_published_checkpoint_fits() -> None:
     """680 tensors, by name and shape, without their values."""
-    from mas_fast.mindalle import _renamed
+    from mas_fast.importers.mindalle import _renamed
     from mas_fast.utils.checkpoint import check_weights
 
     config = preset("mindalle-1.3b")

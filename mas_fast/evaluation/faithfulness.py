@@ -12,7 +12,7 @@ colours     named colours that the thing, or what it wears, has in the picture
 
 Read are a caption, a scene and a picture and nothing else. What is not there is neither counted,
 placed nor coloured right. `LEAST`, `PART` and the joining of pieces are those with which true
-scenes of 64 pixels score 0.99 and more: see tests/test_faithfulness.py.
+scenes of 64 pixels score 0.99 and more: see tests/evaluation/test_faithfulness.py.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mas_fast.data.storybook.source import StorySource
-from mas_fast.faithfulness import class_map
+from mas_fast.evaluation.faithfulness import class_map
 from mas_fast.scene.labels import COCO_NAMES
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock

@@ -1,7 +1,6 @@
-"""Checkpoints of other projects, made into tokenizers, and a GPT, of ours.
+"""Checkpoints of other projects, made into tokenizers of ours.
 
-    import_bundle("1.3B", "my-bundle")               # minDALL-E's folder, or one of taming
-    model = import_vq("1.3B/stage1_last.ckpt")       # one checkpoint
+    model = import_vq("1.3B/stage1_last.ckpt")
     model = import_vq("vqgan/last.ckpt", "vqgan/model.yaml")
 
 Read are minDALL-E's stage 1 and taming's first stages (VQ and Gumbel; within a transformer's
@@ -10,7 +9,6 @@ layers are counted off and whose BatchNorm is folded into the convolution before
 discriminators and what Lightning adds are left out; anything else that is missing, unexpected or
 of another shape is an error that lists it. What stands before all names ("module." and the like)
 and averaged copies of the weights are taken off, and told.
-minDALL-E's stage 2 becomes a GPT of text and img (see mindalle), which draws as the original does.
 """
 
 from __future__ import annotations
@@ -22,22 +20,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mas_fast.bundle import (
-    BPE_FILE,
-    GPT_FILE,
-    SAMPLING_FILE,
-    VQ_NAMES,
-    save_bpe,
-    save_gpt,
-    save_sampling,
-    save_vq,
-)
-from mas_fast.dalle_pytorch import describe
-from mas_fast.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
+from mas_fast.importers.dalle_pytorch import describe
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig, preset
 from mas_fast.scene import LAYOUTS
-from mas_fast.text.bpe import BPE
 from mas_fast.utils.checkpoint import (
     below,
     check_weights,
@@ -51,63 +37,6 @@ from mas_fast.utils.yaml_documents import read_yaml
 
 ANCHORS = ("encoder.conv_in.weight", "encoder.model.0.weight")  # what every tokenizer has
 LEFT_OUT = ("loss.", "colorize")  # taming's losses, and its random colours of labels
-
-
-def import_bundle(
-    source: str | os.PathLike,
-    bundle: str | os.PathLike,
-    config: str | os.PathLike | None = None,
-    prefix: str | None = None,
-) -> list[str]:
-    """Put what is at `source` into the bundle and return the names of its files.
-
-    source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where it is
-    there, stage 2 come along; or taming's folder with configs/ and checkpoints/last.ckpt. config
-    and prefix as for `import_vq`; of a folder, config is by default its own. Warnings and
-    ValueError as for `import_vq` and `import_gpt`; with an error, nothing is written.
-    """
-    source, bpe, vq, gpt = Path(source), None, None, None
-    if source.is_dir():
-        checkpoint = _only(source, ("stage1_last.ckpt", "checkpoints/last.ckpt"))
-        config = config or _only(
-            source, ("config.yaml", "model.yaml", "configs/*project.yaml", "configs/model.yaml")
-        )
-        vocabulary = source / "tokenizer" / "bpe-16k-vocab.json"
-        if vocabulary.is_file():
-            bpe = BPE.load_mindalle(vocabulary, vocabulary.with_name("bpe-16k-merges.txt"))
-        vq = import_vq(checkpoint, config, prefix)
-        if (second := source / "stage2_last.ckpt").is_file():
-            gpt = import_gpt(second, config, bpe.pad_id if bpe else 0)
-    else:
-        weights = state_dict(source, read_checkpoint(source))
-        if is_gpt(weights):
-            gpt = gpt_of(source, weights, config)
-        else:
-            vq = _vq_of(source, weights, config, prefix)
-    files = []
-    if vq is not None:
-        name = VQ_NAMES[vq.config.input]
-        save_vq(bundle, name, vq)
-        files.append(f"{name}.safetensors")
-    if bpe is not None:
-        save_bpe(bundle, bpe)
-        files.append(BPE_FILE)
-    if gpt is not None:
-        save_gpt(bundle, gpt)
-        save_sampling(bundle, SAMPLING)
-        files += [GPT_FILE, SAMPLING_FILE]
-    return files
-
-
-def _only(folder: Path, patterns: tuple[str, ...]) -> Path:
-    """The file in the folder that fits the first of the patterns that any fits."""
-    for pattern in patterns:
-        found = sorted(folder.glob(pattern))
-        if len(found) > 1:
-            raise ValueError(f"{folder}: found {[file.name for file in found]}, expected one file")
-        if found:
-            return found[0]
-    raise ValueError(f"{folder}: found none of {list(patterns)}, expected one of them")
 
 
 def import_vq(
@@ -124,10 +53,10 @@ def import_vq(
     shapes that differ from the config's.
     """
     path = Path(checkpoint)
-    return _vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
+    return vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
 
 
-def _vq_of(
+def vq_of(
     path: Path,
     weights: dict[str, Tensor],
     config: str | os.PathLike | None,

@@ -16,18 +16,18 @@ from mas_fast.bundle import load_vq, save_bpe, save_gpt, save_vq
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.story import story
-from mas_fast.evaluate import psnr, ssim
-from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
+from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
+from mas_fast.evaluation.metrics import psnr, ssim
+from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
+from mas_fast.evaluation.storybook import GOALS, _others, evaluate_storybook
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
 from mas_fast.pipelines.output import Generation
 from mas_fast.pipelines.torch_pipeline import Model, load
-from mas_fast.quality import GOALS, _others, evaluate_storybook
 from mas_fast.scene import Scene, square
 from mas_fast.streams import Stream, Streams
 from mas_fast.text.bpe import BPE
-from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
 
 torch.set_num_threads(1)
 COUNT = 12

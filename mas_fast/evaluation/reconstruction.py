@@ -25,7 +25,12 @@ from mas_fast.bundle import load_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.samples import Reject
 from mas_fast.data.sources import open_source
-from mas_fast.evaluate import CodebookUsage, ConfusionMatrix, FeatureExtractor, ImageQuality
+from mas_fast.evaluation.metrics import (
+    CodebookUsage,
+    ConfusionMatrix,
+    FeatureExtractor,
+    ImageQuality,
+)
 from mas_fast.models.perceptual import LPIPS
 from mas_fast.models.torch_codec import pictures
 from mas_fast.models.vqvae import VQVAE

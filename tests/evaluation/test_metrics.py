@@ -9,7 +9,7 @@ import scipy.ndimage
 import torch
 from torch import Tensor
 
-from mas_fast.evaluate import (
+from mas_fast.evaluation.metrics import (
     CodebookUsage,
     ConfusionMatrix,
     FeatureStatistics,

@@ -6,7 +6,15 @@ import pytest
 from mas_fast.data.storybook.captions import captions, read_caption
 from mas_fast.data.storybook.paint import paint
 from mas_fast.data.storybook.story import story
-from mas_fast.faithfulness import METRICS, class_map, color_of, count, faithfulness, lab, rates
+from mas_fast.evaluation.faithfulness import (
+    METRICS,
+    class_map,
+    color_of,
+    count,
+    faithfulness,
+    lab,
+    rates,
+)
 from mas_fast.scene import Scene
 from mas_fast.scene.open import square
 from mas_fast.scene.rules import find_edges

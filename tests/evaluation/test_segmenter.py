@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from mas_fast.data.storybook.source import StorySource
-from mas_fast.evaluate import ConfusionMatrix
-from mas_fast.faithfulness import class_map
-from mas_fast.training import segmenter as module
-from mas_fast.training.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
+from mas_fast.evaluation import segmenter as module
+from mas_fast.evaluation.faithfulness import class_map
+from mas_fast.evaluation.metrics import ConfusionMatrix
+from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
 from mas_fast.utils.locks import LOCK, lock
 
 torch.set_num_threads(1)

@@ -27,11 +27,11 @@ from torch import Tensor
 
 from mas_fast.bundle import load_vq
 from mas_fast.data.storybook.source import StorySource
-from mas_fast.evaluate import ConfusionMatrix, ImageQuality
-from mas_fast.faithfulness import METRICS, class_map, faithfulness, rates
+from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
+from mas_fast.evaluation.metrics import ConfusionMatrix, ImageQuality
+from mas_fast.evaluation.reconstruction import spread
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.torch_pipeline import Model
-from mas_fast.reconstruction import spread
 from mas_fast.scene import MINI158, Scene, square
 from mas_fast.utils.contact_sheet import sheet
 from mas_fast.utils.progress import progress_bar
