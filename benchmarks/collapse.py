@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from benchmarks import REAL_DATA, results
-from mas_fast.data.samples import Sample
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.base import Sample
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.metrics import ConfusionMatrix
 from mas_fast.losses import label_bce
 from mas_fast.models.vqvae import VQVAE

@@ -20,8 +20,8 @@ from PIL import Image
 from benchmarks import REAL_DATA, goals, results
 from benchmarks.sampler import counted
 from benchmarks.versus import Disagreement, Match, Unavailable, calls, measure
-from mas_fast.data.images import cut, open_photo
-from mas_fast.data.sources import open_source
+from mas_fast.data.photos.photo import cut, open_photo
+from mas_fast.data.sources.open import open_source
 
 DATA = REAL_DATA
 SIZE = 256

@@ -24,7 +24,7 @@ from benchmarks import REAL_DATA, goals, results
 from benchmarks.goals import Goal
 from mas_fast.bundle import load_vq
 from mas_fast.data.crops import Crops
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.metrics import ConfusionMatrix, psnr
 from mas_fast.evaluation.reconstruction import Reconstruction, evaluate
 from mas_fast.models.vqvae_config import VQConfig

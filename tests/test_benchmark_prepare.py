@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mas_fast import bench
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.open import open_source
 from mas_fast.scene import COCO_IDS, COCO_NAMES
 
 bench.suite()

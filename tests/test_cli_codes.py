@@ -15,7 +15,7 @@ from mas_fast import cli  # noqa: E402
 from mas_fast.bundle import load_vq  # noqa: E402
 from mas_fast.cli.ending import Interrupted  # noqa: E402
 from mas_fast.cli.runtime import check_runtime  # noqa: E402
-from mas_fast.codes_file import Codes  # noqa: E402
+from mas_fast.data.token_file import Codes  # noqa: E402
 from mas_fast.models.torch_codec import TorchCodec  # noqa: E402
 from mas_fast.onnx.files import sha256  # noqa: E402
 from mas_fast.scene import Scene, open_scene  # noqa: E402

@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 
 from mas_fast import cli  # noqa: E402
 from mas_fast.bundle import load_bpe, save_bpe, save_vq  # noqa: E402
-from mas_fast.data.shards import TokenShards  # noqa: E402
-from mas_fast.data.sources import open_source  # noqa: E402
+from mas_fast.data.sources.open import open_source  # noqa: E402
+from mas_fast.data.token_shards import TokenShards  # noqa: E402
 from mas_fast.models.vqvae import VQVAE, preset  # noqa: E402
 from mas_fast.scene import clean  # noqa: E402
 from mas_fast.text.bpe import BPE  # noqa: E402
@@ -82,7 +82,7 @@ def test_a_webdataset_tar(tmp_path, coco_tar):
 
 
 def test_options_reach_the_functions(tmp_path, monkeypatch):
-    from mas_fast.data import encode, prepare
+    from mas_fast.data import prepare, tokenize
 
     calls = []
 
@@ -91,7 +91,7 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
         return {"shards": [{"samples": 3}, {"samples": 4}]}
 
     monkeypatch.setattr(prepare, "prepare", record)
-    monkeypatch.setattr(encode, "tokenize", record)
+    monkeypatch.setattr(tokenize, "tokenize", record)
     shown = run(
         *("prepare", "a", "-o", "b", "--captions", "c", "--size", 64, "--segmenter", "truth"),
         *("--segmenter", "face device=cuda", "--layout", "mas159", "--min-person-px", 9),
@@ -144,7 +144,7 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", [["prepare"], ["tokenize", "--bundle", "bundle"]])
 def test_no_workers_are_no_default(tmp_path, monkeypatch, command):
     found = []
-    for name in ("prepare.prepare", "encode.tokenize"):
+    for name in ("prepare.prepare", "tokenize.tokenize"):
         monkeypatch.setattr(
             f"mas_fast.data.{name}",
             lambda *_, **options: found.append(options) or {"shards": [{"samples": 1}]},
@@ -219,7 +219,7 @@ def test_outputs_never_replace_inputs(tmp_path):
 
 def test_a_tsv_is_downloaded_first(tmp_path, monkeypatch):
     from mas_fast.data import download, prepare
-    from mas_fast.data.samples import Reject
+    from mas_fast.data.sources.base import Reject
 
     calls = []
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
 from mas_fast.bundle import load_bpe, load_gpt, load_vq  # noqa: E402
-from mas_fast.data.shards import TokenShards  # noqa: E402
+from mas_fast.data.token_shards import TokenShards  # noqa: E402
 from mas_fast.generation import generate_tokens  # noqa: E402
 from mas_fast.training.settings import read  # noqa: E402
 from mas_fast.training.vq import SegSettings  # noqa: E402

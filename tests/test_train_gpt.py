@@ -17,15 +17,10 @@ pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 torch = pytest.importorskip("torch")
 
 from mas_fast.bundle import load_gpt, load_vq, save_bpe, save_vq  # noqa: E402
-from mas_fast.data.encode import tokenize  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
-from mas_fast.data.shards import (  # noqa: E402
-    TOKENS,
-    ShardFolder,
-    TokenShards,
-    token_batch,
-    write_tokens,
-)
+from mas_fast.data.shards import TOKENS, ShardFolder  # noqa: E402
+from mas_fast.data.token_shards import TokenShards, token_batch, write_tokens  # noqa: E402
+from mas_fast.data.tokenize import tokenize  # noqa: E402
 from mas_fast.generation import generate_tokens  # noqa: E402
 from mas_fast.models.gpt import GPT, preset  # noqa: E402
 from mas_fast.models.vqvae import VQVAE  # noqa: E402

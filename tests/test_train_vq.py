@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from mas_fast.bundle import load_bpe, load_vq
 from mas_fast.cli import app, main
 from mas_fast.data.crops import Crops
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import evaluate
 from mas_fast.models.perceptual import VGG16, FaceResNet50
 from mas_fast.models.vqvae import VQVAE

@@ -53,7 +53,7 @@ def encode(
     import numpy as np
 
     from mas_fast.bundle import bundle_files, shipped
-    from mas_fast.codes_file import Codes, check_output, distinct_names
+    from mas_fast.data.token_file import Codes, check_output, distinct_names
     from mas_fast.scene import read_scene, space_named
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.progress import progress_bar
@@ -108,7 +108,7 @@ def decode(
     from PIL import Image
 
     from mas_fast.bundle import bundle_files, shipped
-    from mas_fast.codes_file import Codes
+    from mas_fast.data.token_file import Codes
     from mas_fast.scene import Scene
     from mas_fast.utils.files import replace_file
     from mas_fast.utils.outputs import check_outputs
@@ -178,7 +178,7 @@ def _open(
 
 def _picture(file: Path, size: int) -> np.ndarray:
     """uint8 [size, size, 3]: the middle square of a photo."""
-    from mas_fast.data.images import open_photo
-    from mas_fast.data.samples import Sample
+    from mas_fast.data.photos.photo import open_photo
+    from mas_fast.data.sources.base import Sample
 
     return Sample(file.stem, open_photo(file)).square(size).pixels

@@ -166,7 +166,7 @@ def data_tokenize(
 
     Example: mas-fast data tokenize scenes --bundle my-bundle -o tokens
     """
-    from mas_fast.data.encode import caption_counts, tokenize
+    from mas_fast.data.tokenize import caption_counts, tokenize
 
     manifest = tokenize(
         scenes,

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mas_fast.data.regions import face_boxes, object_boxes
-from mas_fast.data.samples import Reject, Sample, Source
+from mas_fast.data.sources.base import Reject, Sample, Source
 from mas_fast.models.vqvae_config import VQConfig
 
 TRIES = 1000  # rejects in a row after which nothing good is expected

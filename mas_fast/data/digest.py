@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mas_fast.data.coco import places
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
+from mas_fast.data.sources.coco import places
 
 LIMIT = 1 << 26  # bytes that are read to know the contents
 PIECE = 1 << 14  # at least so many of one file

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mas_fast.data import rejects
-from mas_fast.data.names import printable
-from mas_fast.data.samples import Reject, clean_captions
+from mas_fast.data.sources.base import Reject, clean_captions
+from mas_fast.data.sources.names import printable
 from mas_fast.text.captions import URL
 from mas_fast.utils.documents import read_json
 from mas_fast.utils.files import replace_file

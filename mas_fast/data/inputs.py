@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mas_fast.data.digest import changes, digest
-from mas_fast.data.landmarks import Landmarks, LandmarkSource
-from mas_fast.data.samples import Source
 from mas_fast.data.shards import MANIFEST, SCENES, read_manifest, sha256
-from mas_fast.data.sources import find_tars, open_source
-from mas_fast.data.tars import TarSource
+from mas_fast.data.sources.base import Source
+from mas_fast.data.sources.landmarks import Landmarks, LandmarkSource
+from mas_fast.data.sources.open import find_tars, open_source
+from mas_fast.data.sources.tars import TarSource
 from mas_fast.scene import SPACES, space_named
 
 

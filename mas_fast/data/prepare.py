@@ -32,13 +32,13 @@ from pathlib import Path
 import numpy as np
 
 from mas_fast.data import rejects
-from mas_fast.data.images import is_plain_jpeg
+from mas_fast.data.annotators.base import Segmenter
+from mas_fast.data.annotators.recipe import Recipe
 from mas_fast.data.inputs import Inputs
-from mas_fast.data.names import printable
-from mas_fast.data.recipes import Recipe
-from mas_fast.data.samples import Reject, Sample, Source
-from mas_fast.data.segmenters.base import Segmenter
+from mas_fast.data.photos.photo import is_plain_jpeg
 from mas_fast.data.shards import MANIFEST, SCENES, ShardFolder, read_sidecar
+from mas_fast.data.sources.base import Reject, Sample, Source
+from mas_fast.data.sources.names import printable
 from mas_fast.data.statistics import Statistics
 from mas_fast.data.workers import Job, run_job
 from mas_fast.scene import PERSON, Scene, layout_named
@@ -85,13 +85,14 @@ def prepare(
     """Make the folder `output` of scene shards from `source` (see data.sources.open_source), or
     continue it, and return its manifest.
 
-    captions, labels: as open_source. landmarks: annotated faces (see data.landmarks), which become
-    face parts. segmenters: recipes of annotators, in order (see data.recipes); without any, the
-    annotations of the source are used. per_shard: samples, where the source has no tars. workers,
-    ray: as workers.run_job. verify: remember every byte of the input, or compare with every byte
-    that is remembered; without it, names and sizes are compared, and where times of change differ,
-    bytes up to digest.LIMIT. ValueError for unfit arguments, for an output in the source or around
-    it, for a folder that is another run's, and for another input than its shards were made from.
+    captions, labels: as open_source. landmarks: annotated faces (see data.sources.landmarks), which
+    become face parts. segmenters: recipes of annotators, in order (see data.annotators.recipe);
+    without any, the annotations of the source are used. per_shard: samples, where the source has
+    no tars. workers, ray: as workers.run_job. verify: remember every byte of the input, or compare
+    with every byte that is remembered; without it, names and sizes are compared, and where times of
+    change differ, bytes up to digest.LIMIT. ValueError for unfit arguments, for an output in the
+    source or around it, for a folder that is another run's, and for another input than its shards
+    were made from.
     """
     check_int("per_shard", per_shard, 1)
     check_apart(output, source)

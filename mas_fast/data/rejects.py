@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mas_fast.data.names import printable
+from mas_fast.data.sources.names import printable
 
 FILE = "rejects.tsv"
 SHOWN = 8  # kinds

@@ -25,10 +25,10 @@ from rich.table import Table
 
 from mas_fast.data import rejects
 from mas_fast.data.prepare import jpeg
-from mas_fast.data.samples import Sample
 from mas_fast.data.shards import MANIFEST, SCENES, read_manifest, read_sidecar
+from mas_fast.data.sources.base import Sample
+from mas_fast.data.sources.tars import TarSource
 from mas_fast.data.statistics import Statistics, add_up, mean, quantile
-from mas_fast.data.tars import TarSource
 from mas_fast.scene import VOID, Layout, layout_named
 from mas_fast.utils.files import replace_file
 

@@ -1,365 +1,200 @@
-"""Token shards: their columns, how they are written, and read without copies.
+"""Folders of shards: how they are written, resumed and checked.
 
-A token shard is one Arrow IPC file, uncompressed, one record batch, a row a sample:
+A folder holds, for each shard, the shard itself and a sidecar NAME.json beside it (bytes, sha256,
+samples, and what else its maker counted), and `manifest.json` with the options of the run. A shard
+is written under another name, synced and renamed; then its sidecar is. So what has a sidecar is
+whole, and a run that was stopped makes the others. At the end the manifest lists the shards.
 
-    key       string                                     the sample's in its scene shard
-    captions  list<string>                               as they were, to be tokenized again
-    text      list<fixed_size_list<uint16>[length]>      each caption; the null caption if none
-    seg       fixed_size_list<uint16>[length]            codes in raster order
-    img       fixed_size_list<uint16>[length]
-
-    tokens = TokenShards("tokens")                       # maps the files, decodes nothing
-    text, seg, img = tokens[7]                           # uint16 [captions, 64], [256], [256]
-    tokens.streams["img"].vocab                          # what a GPT's config must agree with
-
-A file that is mapped is memory that others wrote. So its layout is checked in full whenever it is
-opened, before anything follows an offset in it; and its checksum and all of its ids are checked
-once, the first time that the folder is opened. What was found sound then is kept beside the shards,
-by size, time of change and checksum, where the folder can be written to.
+What a folder says of itself is checked whenever it is read: names stay in it, numbers are counts.
 """
 
 from __future__ import annotations
 
-import mmap
+import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from mas_fast.data.shard_folder import (
-    MANIFEST,
-    SCENES,
-    TOKENS,
-    ShardFolder,
-    read_manifest,
-    read_sidecar,
-    sha256,
-    write_json,
-)
-from mas_fast.streams import Stream, Streams
 from mas_fast.utils.documents import read_json, short
+from mas_fast.utils.files import replace_file, sweep
+from mas_fast.utils.locks import lock
+from mas_fast.utils.validate import check_int
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-# Of folders too, so that who writes or reads shards needs this module alone.
-__all__ = ["MANIFEST", "SCENES", "TOKENS", "ShardFolder", "TokenShards", "Tokens"]
-__all__ += ["check_vocab", "read_manifest", "read_sidecar", "sha256"]
-__all__ += ["token_batch", "token_schema", "write_tokens"]
-
-CHECKED = ".checked.json"
-NAMES = ("text", "seg", "img")
-
-
-class Tokens(NamedTuple):
-    """Read-only views: text uint16 [captions, length], one at least; seg, img uint16 [length]."""
-
-    text: np.ndarray
-    seg: np.ndarray
-    img: np.ndarray
+MANIFEST = "manifest.json"
+FORMAT = 1
+SCENES, TOKENS = "mas_fast scene shards", "mas_fast token shards"
+SUFFIXES = ("tar", "arrow", "parquet")
+ENTRY = ("file", "bytes", "sha256", "samples")  # what the manifest and a sidecar say of a shard
+SHA256 = re.compile("[0-9a-f]{64}")
+MOST = 1 << 50  # bytes, or samples
 
 
-def token_schema(streams: Streams) -> pa.Schema:
-    """The columns of a token shard. streams: text, seg and img."""
-    import pyarrow as pa
+class ShardFolder:
+    """The output of a run that makes one shard of each of its inputs.
 
-    def tokens(name: str) -> pa.DataType:
-        return pa.list_(pa.field("item", pa.uint16(), nullable=False), streams[name].length)
-
-    def column(name: str, kind: pa.DataType) -> pa.Field:
-        return pa.field(name, kind, nullable=False)
-
-    return pa.schema(
-        [
-            column("key", pa.string()),
-            column("captions", pa.list_(pa.field("item", pa.string(), nullable=False))),
-            column("text", pa.list_(pa.field("item", tokens("text"), nullable=False))),
-            column("seg", tokens("seg")),
-            column("img", tokens("img")),
-        ]
-    )
-
-
-def token_batch(
-    streams: Streams,
-    keys: list[str],
-    captions: list[list[str]],
-    text: list[np.ndarray],
-    seg: np.ndarray,
-    img: np.ndarray,
-) -> pa.RecordBatch:
-    """The rows of one shard. text: integers [captions of the row, length] for each row; seg, img:
-    [rows, length]. ValueError for a stream whose ids do not fit 16 bits."""
-    import pyarrow as pa
-
-    schema = token_schema(streams)
-
-    def tokens(name: str, ids: np.ndarray) -> pa.Array:
-        check_vocab(streams[name])
-        flat = np.ascontiguousarray(ids, np.uint16).reshape(-1)
-        kind = schema.field(name).type
-        kind = kind.value_type if name == "text" else kind
-        return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
-
-    offsets = np.cumsum([0, *map(len, text)], dtype=np.int32)
-    length = streams["text"].length
-    rows = tokens("text", np.concatenate([np.empty((0, length), np.uint16), *text]))
-    columns = [
-        pa.array(keys, schema.field("key").type),
-        pa.array(captions, schema.field("captions").type),
-        pa.ListArray.from_arrays(pa.array(offsets), rows, type=schema.field("text").type),
-        tokens("seg", seg),
-        tokens("img", img),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def check_vocab(stream: Stream) -> None:
-    if stream.vocab > 1 << 16:
-        raise ValueError(f"{stream.name}: found a vocabulary of {stream.vocab}, expected <= 65536")
-
-
-def write_tokens(file: Path, batch: pa.RecordBatch, format: str = "arrow") -> dict:
-    """For ShardFolder.commit. format: "arrow" for TokenShards, "parquet" for exchange."""
-    import pyarrow as pa
-
-    if format == "parquet":
-        import pyarrow.parquet
-
-        pa.parquet.write_table(pa.Table.from_batches([batch]), file)
-    else:
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-    return {"samples": batch.num_rows}
-
-
-class TokenShards:
-    """A folder of token shards as one list: `tokens[i]`, `len(tokens)`, `tokens.captions(i)`.
-
-    Files are mapped into memory when they are first asked for, and nothing is copied or decoded;
-    pickled, as for workers, it opens them again. `streams`: text, seg and img, with their lengths,
-    vocabularies and, of the text, the pad id. ValueError for a folder that is unfinished, was
-    written for exchange, or does not hold what its manifest says: see `verify`, which runs once for
-    each shard that is new or changed. ValueError too, when a row is read, for a shard that is no
-    token shard, or is no longer as long as it was.
+    `begin` checks or starts the folder, `commit` puts one shard and its sidecar in place, in any
+    process, and `finish` lists them in the manifest. `kind`: SCENES or TOKENS; `suffix`: of the
+    shards' names; `options`: plain values, all that the content depends on; `count`: of shards.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = Path(path)
-        manifest = read_manifest(self.path, TOKENS)
-        self.options: dict = manifest["options"]
-        if self.options.get("format") != "arrow":
-            found = short(self.options.get("format"))
-            raise ValueError(f"{path}: found shards of format {found}, expected 'arrow'")
-        self.streams = _read_streams(self.path / MANIFEST, self.options)
-        self.shards: list[dict] = manifest["shards"]
-        self._first = np.cumsum([0, *(shard["samples"] for shard in self.shards)], dtype=np.int64)
-        self._open: dict[int, _Shard] = {}
-        marks = [self._mark(number) for number in range(len(self.shards))]
-        known = self._read_checked()
-        new = [n for n, shard in enumerate(self.shards) if known.get(shard["file"]) != marks[n]]
-        if new:
-            self._check(new)
-            files = [shard["file"] for shard in self.shards]
-            values = {
-                "streams": self.streams.to_list(),
-                "files": dict(zip(files, marks, strict=True)),
-            }
-            try:
-                write_json(self.path / CHECKED, values)
-            except OSError:  # a folder that is only read: it is checked each time
-                pass
-
-    def __len__(self) -> int:
-        return int(self._first[-1])
-
-    def __getitem__(self, index: int) -> Tokens:
-        shard, row = self._place(index)
-        return shard.tokens(row)
-
-    def __iter__(self) -> Iterator[Tokens]:
-        return (self[index] for index in range(len(self)))
-
-    def key(self, index: int) -> str:
-        shard, row = self._place(index)
-        return shard.batch["key"][row].as_py()
-
-    def captions(self, index: int) -> list[str]:
-        """The captions of sample `index`, perhaps none."""
-        shard, row = self._place(index)
-        return shard.batch["captions"][row].as_py()
-
-    def verify(self) -> None:
-        """Read everything. ValueError names the first file with another checksum than the
-        manifest's, or with ids that are not in its vocabulary, and the row."""
-        self._check(range(len(self.shards)))
+    def __init__(self, path: str | os.PathLike, kind: str, suffix: str, options: dict, count: int):
+        self.path, self.kind, self.suffix = Path(path), kind, suffix
+        self.options, self.count = json.loads(json.dumps(options)), count
+        self._lock = None  # an open file, in the process that began the run
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_lock": None}
 
-    def _check(self, numbers: Iterable[int]) -> None:
-        from tqdm import tqdm
+    def shard(self, number: int) -> Path:
+        return self.path / f"{number:05}.{self.suffix}"
 
-        def check(number: int) -> int:
-            shard = self.shards[number]
-            file = self.path / shard["file"]
-            if (found := sha256(file)) != shard["sha256"]:
+    def sidecar(self, number: int) -> Path:
+        return self.path / f"{number:05}.json"
+
+    def begin(self) -> list[int]:
+        """The shards that are still to be made. ValueError for a folder that another run is writing
+        to, that has shards of a run with other options, or that holds something else."""
+        self._lock = lock(self.path, "wait for it, or give another folder")
+        found = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+        options = None
+        if MANIFEST in found:
+            options = read_manifest(self.path, self.kind, whole=False)["options"]
+        elif found:
+            raise ValueError(f"{self.path}: found {found[0]!r}, expected a folder that is empty")
+        if found not in ([], [MANIFEST]):
+            self._check(options)
+        elif options != self.options:  # of a run, if any, that failed before its first shard
+            self._write_manifest()
+        sweep(self.path)
+        return [number for number in range(self.count) if not self._has(number)]
+
+    def commit(self, number: int, write: Callable[[Path], Mapping]) -> None:
+        """Have `write` fill the file of shard `number`; the facts that it returns, at least
+        "samples", go to the sidecar."""
+        file, values = self.shard(number), {}
+
+        def measured(temporary: Path) -> None:
+            facts = write(temporary)
+            size = temporary.stat().st_size
+            values.update(file=file.name, bytes=size, sha256=sha256(temporary), **facts)
+
+        replace_file(file, measured)
+        write_json(self.sidecar(number), values)
+
+    def finish(self) -> dict:
+        """Write the manifest with its list of shards, and return it; ValueError if one is not
+        there."""
+        missing = [number for number in range(self.count) if not self._has(number)]
+        if missing:
+            name = self.shard(missing[0]).name
+            raise ValueError(f"{self.path}: found no {name} of the size in its sidecar")
+        sweep(self.path)  # what killed workers were writing
+        sidecars = map(self.read_sidecar, range(self.count))
+        return self._write_manifest([{name: car[name] for name in ENTRY} for car in sidecars])
+
+    def read_sidecar(self, number: int) -> dict:
+        return read_sidecar(self.sidecar(number), self.kind)
+
+    def _has(self, number: int) -> bool:
+        shard, sidecar = self.shard(number), self.sidecar(number)
+        if not (shard.is_file() and sidecar.is_file()):
+            return False
+        try:
+            values = read_sidecar(sidecar, self.kind)
+            return (values["file"], values["bytes"]) == (shard.name, shard.stat().st_size)
+        except ValueError:  # a damaged sidecar: its shard is made again
+            return False
+
+    def _check(self, found: dict) -> None:
+        for name in sorted({*found, *self.options}):
+            if (old := found.get(name)) != (new := self.options.get(name)):
                 raise ValueError(
-                    f"{file}: found sha256 {found}, expected {shard['sha256']}: it was changed or "
-                    "damaged; remove it, and the command that made it makes it again"
+                    f"{self.path}: found shards made with {name} = {_short(old)}, now it is "
+                    f"{_short(new)}: give the same options, or another folder"
                 )
-            self._shard(number).check_ids()
-            return shard["bytes"]
 
-        numbers = list(numbers)
-        size = sum(self.shards[number]["bytes"] for number in numbers)
-        bar = tqdm(total=size, unit="B", unit_scale=True, desc="checksums", disable=None, delay=2)
-        with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for done in pool.map(check, numbers):
-                bar.update(done)
-
-    def _mark(self, number: int) -> list:
-        """What tells that a shard is the one that was checked. ValueError for another size than
-        the manifest's."""
-        shard = self.shards[number]
-        file = self.path / shard["file"]
-        status = file.stat() if file.is_file() else None
-        if (found := status and status.st_size) != shard["bytes"]:
-            raise ValueError(f"{file}: found {found} bytes, expected {shard['bytes']}")
-        return [status.st_size, status.st_mtime_ns, shard["sha256"]]
-
-    def _read_checked(self) -> dict:
-        """file -> mark, of the shards that were sound."""
-        try:
-            values = read_json(self.path / CHECKED)
-        except ValueError:  # none, or damaged: all are checked
-            return {}
-        files = values.get("files")
-        same = values.get("streams") == self.streams.to_list()
-        return files if same and isinstance(files, dict) else {}
-
-    def _place(self, index: int) -> tuple[_Shard, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"tokens: found index {index}, expected 0..{len(self) - 1}")
-        number = int(np.searchsorted(self._first, index, side="right")) - 1
-        shard = self._shard(number)
-        shard.check_size()
-        return shard, int(index - self._first[number])
-
-    def _shard(self, number: int) -> _Shard:
-        if number not in self._open:
-            shard = self.shards[number]
-            file = self.path / shard["file"]
-            self._open[number] = _Shard(file, self.streams, shard["samples"])
-        return self._open[number]
+    def _write_manifest(self, shards: list[dict] | None = None) -> dict:
+        values = {"kind": self.kind, "format": FORMAT, "options": self.options, "shards": shards}
+        write_json(self.path / MANIFEST, values)
+        return values
 
 
-class _Shard:
-    """One mapped file: its record batch, and views of the columns of tokens."""
-
-    def __init__(self, file: Path, streams: Streams, rows: int) -> None:
-        import pyarrow as pa
-
-        self.file, self.streams = file, streams
-        try:
-            with open(file, "rb") as stream:
-                self.map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-            self.size = len(self.map)
-            reader = pa.ipc.open_file(pa.py_buffer(self.map))
-            batches, schema = reader.num_record_batches, reader.schema
-            if batches != 1 or not schema.equals(token_schema(streams)):
-                found = f"found {batches} batches of {short(str(schema))}"
-                raise ValueError(f"{found}, expected one of the columns of a token shard")
-            self.batch = reader.get_batch(0)
-            self.batch.validate(full=True)
-            if (found := self.batch.num_rows) != rows:
-                raise ValueError(f"found {found} rows, expected {rows}")
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise ValueError(f"{file}: {str(error)[:500]}") from error
-        self._check_columns()
-        text = self.batch["text"]
-        self.rows = text.offsets.to_numpy()
-        self.text = _tokens(text.values, streams["text"])
-        self.seg, self.img = (_tokens(self.batch[name], streams[name]) for name in ("seg", "img"))
-        self._check_captions()
-
-    def tokens(self, row: int) -> Tokens:
-        """ValueError for an id that is not in its vocabulary."""
-        text = self.text[self.rows[row] : self.rows[row + 1]]
-        found = Tokens(text, self.seg[row], self.img[row])
-        for stream, ids in zip(self.streams, found, strict=True):
-            if ids.max() >= stream.vocab:
-                self._refuse(stream, ids, row)
-        return found
-
-    def check_size(self) -> None:
-        """ValueError where the file has become shorter, since a map beyond its end ends the
-        process."""
-        if (found := self.map.size()) < self.size:
-            raise ValueError(f"{self.file}: found {found} bytes, expected {self.size}, as before")
-
-    def check_ids(self) -> None:
-        """ValueError, naming the first row, for ids that are not in their vocabulary."""
-        for stream in self.streams:
-            ids = getattr(self, stream.name)
-            if ids.size and ids.max() >= stream.vocab:
-                place = int(np.argmax((ids >= stream.vocab).any(axis=1)))
-                row = place
-                if stream.name == "text":
-                    row = int(np.searchsorted(self.rows, place, side="right")) - 1
-                self._refuse(stream, ids[place], row)
-
-    def _refuse(self, stream: Stream, ids: np.ndarray, row: int) -> None:
+def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dict:
+    """The manifest of a folder: {"kind", "format", "options", "shards"}. ValueError if it is none
+    of this kind, or, where a `whole` one is asked for, its run has not come to its end."""
+    file = Path(path) / MANIFEST
+    if not file.is_file():
+        raise ValueError(f"{path}: found no {MANIFEST}, expected a folder of {kind}")
+    values = read_json(file)
+    found = values.get("kind"), values.get("format")
+    if found != (kind, FORMAT) or not isinstance(values.get("options"), dict):
+        is_kind = f"found {short(found[0])}, format {short(found[1])}"
+        raise ValueError(f"{file}: {is_kind}, expected {kind!r}, format {FORMAT}")
+    shards = values.get("shards")
+    if whole and shards is None:
         raise ValueError(
-            f"{self.file}: {stream.name}: found id {ids.max()}, expected 0..{stream.vocab - 1}, "
-            f"in row {row} (key {short(self.batch['key'][row].as_py())})"
+            f"{path}: found a run that has not come to its end; the command that began it goes on"
         )
-
-    def _check_columns(self) -> None:
-        """Neither nulls nor columns outside the file, as compressed ones are: numpy would read
-        over the former, and a few bytes of the latter can stand for any number."""
-        import pyarrow as pa
-
-        start = pa.py_buffer(self.map).address
-        for name in self.batch.schema.names:
-            column, waiting = self.batch[name], [self.batch[name]]
-            while waiting:
-                part = waiting.pop()
-                if part.null_count or part.offset:
-                    found = f"found {part.null_count} nulls, offset {part.offset}"
-                    raise ValueError(f"{self.file}: {name}: {found}, expected none")
-                if isinstance(part, pa.ListArray | pa.FixedSizeListArray):
-                    waiting.append(part.values)
-            for buffer in column.buffers():
-                if buffer and not start <= buffer.address <= start + self.size - buffer.size:
-                    raise ValueError(f"{self.file}: {name}: found it compressed, expected it plain")
-
-    def _check_captions(self) -> None:
-        """A row of text for each caption, or one for none."""
-        captions = np.diff(self.batch["captions"].offsets.to_numpy())
-        wrong = np.flatnonzero(np.diff(self.rows) != np.maximum(captions, 1))
-        if wrong.size:
-            row = int(wrong[0])
-            raise ValueError(
-                f"{self.file}: text: found {self.rows[row + 1] - self.rows[row]} rows of tokens "
-                f"for {captions[row]} captions in row {row}, expected {max(captions[row], 1)}"
-            )
+    if not isinstance(shards, list | None):
+        raise ValueError(f"{file}: shards: found {type(shards).__name__}, expected a list")
+    for number, shard in enumerate(shards or ()):
+        _check_entry(f"{file}: shard {number}", f"{number:05}", shard)
+    return {**values, "shards": shards}
 
 
-def _tokens(column: pa.FixedSizeListArray, stream: Stream) -> np.ndarray:
-    return column.values.to_numpy(zero_copy_only=True).reshape(-1, stream.length)
+def read_sidecar(file: Path, kind: str) -> dict:
+    """What a sidecar says of its shard: {"file", "bytes", "sha256", "samples"} and what its maker
+    counted; of scenes "statistics" and "rejects", a list of [key, reason]. ValueError for what is
+    no such sidecar."""
+    values = read_json(file)
+    _check_entry(str(file), file.stem, values)
+    if kind != SCENES:
+        return values
+    if missing := {"statistics", "rejects"} - set(values):
+        raise ValueError(f"{file}: found no {sorted(missing)}, expected those of a scene shard")
+    rejects = values["rejects"]
+    if not isinstance(rejects, list):
+        raise ValueError(f"{file}: rejects: found {short(rejects)}, expected a list")
+    for reject in rejects:
+        pair = isinstance(reject, list) and len(reject) == 2
+        if not pair or not all(isinstance(text, str) for text in reject):
+            raise ValueError(f"{file}: rejects: found {short(reject)}, expected [key, reason]")
+    return values
 
 
-def _read_streams(file: Path, options: dict) -> Streams:
-    try:
-        streams = Streams.from_list(options.get("streams"))
-        if streams.names != NAMES:
-            raise ValueError(f"streams: found {list(streams.names)}, expected {list(NAMES)}")
-        for stream in streams:
-            check_vocab(stream)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-    return streams
+def _check_entry(where: str, stem: str, values: object) -> None:
+    """ValueError unless it is of the shard that is called `stem`, in this folder."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: found {short(values)}, expected an object")
+    if missing := [key for key in ENTRY if key not in values]:
+        raise ValueError(f"{where}: found the keys {short(list(values))}, missing {missing}")
+    names = [f"{stem}.{suffix}" for suffix in SUFFIXES]
+    if values["file"] not in names:
+        expected = f"expected {' or '.join(names)}"
+        raise ValueError(f"{where}: file: found {short(values['file'])}, {expected}")
+    for name in ("bytes", "samples"):
+        check_int(f"{where}: {name}", values[name], 0, MOST)
+    digits = values["sha256"]
+    if not isinstance(digits, str) or not SHA256.fullmatch(digits):
+        found = f"found {short(digits)}"
+        raise ValueError(f"{where}: sha256: {found}, expected 64 hexadecimal digits")
+
+
+def sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_json(file: Path, values: object) -> None:
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

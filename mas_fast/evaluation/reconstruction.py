@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mas_fast.bundle import load_vq
 from mas_fast.data.crops import Crops
-from mas_fast.data.samples import Reject
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.base import Reject
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.metrics import (
     CodebookUsage,
     ConfusionMatrix,

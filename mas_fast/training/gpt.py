@@ -31,7 +31,7 @@ from mas_fast.bundle import (
     save_gpt,
     save_vq,
 )
-from mas_fast.data.shards import TokenShards
+from mas_fast.data.token_shards import TokenShards
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams

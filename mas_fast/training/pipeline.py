@@ -25,12 +25,12 @@ from typing import Any
 import torch
 
 from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
-from mas_fast.data.encode import codes_stream, tokenize
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.story import story
+from mas_fast.data.tokenize import codes_stream, tokenize
 from mas_fast.models.gpt import GPT
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.streams import Stream, Streams

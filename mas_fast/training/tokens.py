@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mas_fast.data.shards import TokenShards
+from mas_fast.data.token_shards import TokenShards
 from mas_fast.text.bpe import BPE
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mas_fast.bundle import VQ_NAMES, Stored, load_vq, save_vq
 from mas_fast.data.crops import Crops
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import inputs, reconstruct, spread
 from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.models.discriminator import Discriminator

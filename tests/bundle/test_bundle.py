@@ -1,4 +1,4 @@
-"""bundle.py: round trips, every corruption, and a map that loads nothing."""
+"""Bundles: round trips, every corruption, and a map that loads nothing."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""bundle.py reads whatever is in a bundle's files, or says what it cannot read, and soon."""
+"""Whatever is in a bundle's files: it is read, or what cannot be read is said, and soon."""
 
 import json
 import struct

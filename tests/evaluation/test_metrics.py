@@ -1,4 +1,4 @@
-"""evaluate.py: every metric against a plain implementation, and streams against whole sets."""
+"""metrics.py: every metric against a plain implementation, and streams against whole sets."""
 
 import math
 

@@ -12,7 +12,7 @@ from torch import nn
 from mas_fast import cli
 from mas_fast.bundle import save_vq
 from mas_fast.data.crops import Crops
-from mas_fast.data.sources import open_source
+from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.metrics import codebook_usage, mean_iou, psnr, ssim
 from mas_fast.evaluation.reconstruction import evaluate, paint, reconstruct, sheet
 from mas_fast.models.torch_codec import pictures

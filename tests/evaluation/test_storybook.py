@@ -1,4 +1,4 @@
-"""quality.py: a perfect model reaches every goal, one at random none; and `mas-fast eval`."""
+"""storybook.py: a perfect model reaches every goal, one at random none; and `mas-fast eval`."""
 
 import json
 import sys

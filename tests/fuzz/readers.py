@@ -103,7 +103,8 @@ def read_tokenizer(folder: Path) -> None:
 
 
 def make_arrow(folder: Path) -> None:
-    from mas_fast.data.shards import TOKENS, ShardFolder, TokenShards, token_batch, write_tokens
+    from mas_fast.data.shards import TOKENS, ShardFolder
+    from mas_fast.data.token_shards import TokenShards, token_batch, write_tokens
     from mas_fast.streams import Stream, Streams
 
     draw = np.random.default_rng(0)
@@ -131,7 +132,7 @@ def make_arrow(folder: Path) -> None:
 
 
 def read_arrow(folder: Path) -> None:
-    from mas_fast.data.shards import TokenShards
+    from mas_fast.data.token_shards import TokenShards
     from mas_fast.text.bpe import BPE  # noqa: F401  (training imports it)
 
     tokens = TokenShards(folder)
@@ -218,8 +219,8 @@ def make_tar(folder: Path) -> None:
 
 
 def read_source(folder: Path) -> None:
-    from mas_fast.data.samples import Sample
-    from mas_fast.data.sources import open_source
+    from mas_fast.data.sources.base import Sample
+    from mas_fast.data.sources.open import open_source
 
     for item in open_source(folder):
         if isinstance(item, Sample):
@@ -336,7 +337,7 @@ def make_yaml(folder: Path) -> None:
 
 
 def read_yaml(folder: Path) -> None:
-    from mas_fast.data.segmenters import detectron2
+    from mas_fast.data.annotators import detectron2
     from mas_fast.importers.mindalle import read_gpt_config
     from mas_fast.importers.vqgan import read_config
     from mas_fast.training import gpt, pipeline, vq
@@ -408,7 +409,7 @@ def make_torch(folder: Path) -> None:
 
 
 def read_torch(folder: Path) -> None:
-    from mas_fast.data.segmenters.detectron2 import read_weights
+    from mas_fast.data.annotators.detectron2 import read_weights
     from mas_fast.utils.checkpoint import read_checkpoint, state_dict
 
     def read(file: Path) -> None:
@@ -426,14 +427,14 @@ def read_torch(folder: Path) -> None:
 
 
 def make_npz(folder: Path) -> None:
-    from mas_fast.codes_file import Codes
+    from mas_fast.data.token_file import Codes
 
     codes = np.arange(32, dtype=np.int32).reshape(2, 4, 4)
     Codes("vq_img", "0" * 64, ["a", "b"], codes).save(folder / "codes.npz")
 
 
 def read_npz(folder: Path) -> None:
-    from mas_fast.codes_file import Codes
+    from mas_fast.data.token_file import Codes
 
     codes = Codes.load(folder / "codes.npz")
     assert codes.codes.ndim == 3 and len(codes.names) == len(codes.codes)

@@ -1,4 +1,4 @@
-"""importers.py: checkpoints of minDALL-E, taming and CasualGAN, and those that must not be read."""
+"""Checkpoints of minDALL-E, taming and CasualGAN, and those that must not be read."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""onnx_codec.py: ONNX files as tokenizers, beside PyTorch, and files that do not belong there."""
+"""codec.py: ONNX files as tokenizers, beside PyTorch, and files that do not belong there."""
 
 import json
 import shutil

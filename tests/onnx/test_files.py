@@ -1,4 +1,4 @@
-"""onnx_files.py: names, metadata, and graphs that are not what they say."""
+"""files.py: names, metadata, and graphs that are not what they say."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""onnx_graphs.py: what is exported gives what the tokenizer gives, before any exporter."""
+"""graphs.py: what is exported gives what the tokenizer gives, before any exporter."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""onnx_session.py: a file on the providers that were asked for."""
+"""session.py: a file on the providers that were asked for."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""ops.py and the bindings under it: what they refuse and choose, and that nothing crashes."""
+"""ops.sample and the bindings under it: what they refuse and choose, and that nothing crashes."""
 
 import math
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""painter.py: what is asked of a runtime, and what becomes of its answers. See also test_model.py
-and test_deploy.py."""
+"""base.py: what is asked of a runtime, and what becomes of its answers. See also
+test_torch_pipeline.py and test_onnx_pipeline.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""deploy.py: caption to picture without torch, beside the torch runtime."""
+"""onnx_pipeline.py: caption to picture without torch, beside the torch runtime."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""generated.py: the files and the sheet of a generation."""
+"""output.py: the files and the sheet of a generation."""
 
 import numpy as np
 import pytest

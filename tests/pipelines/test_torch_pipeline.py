@@ -1,4 +1,4 @@
-"""model.py: captions in, pictures and scenes out, through both engines."""
+"""torch_pipeline.py: captions in, pictures and scenes out, through both engines."""
 
 import importlib.util
 import json

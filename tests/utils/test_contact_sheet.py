@@ -1,4 +1,4 @@
-"""sheet.py: rows of pictures with captions."""
+"""contact_sheet.py: rows of pictures with captions."""
 
 import numpy as np
 

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from mas_fast.data.samples import Sample, Source, parse_json
+from mas_fast.data.sources.base import Sample, Source, parse_json
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.story import SPLITS, story
 from mas_fast.utils.files import replace_file

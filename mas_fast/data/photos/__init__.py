@@ -1,0 +1,1 @@
+"""Photos of any kind to upright sRGB pixels."""
