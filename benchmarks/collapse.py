@@ -24,12 +24,12 @@ from benchmarks import REAL_DATA, results
 from mas_fast.data.sources.base import Sample
 from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.metrics import ConfusionMatrix
-from mas_fast.losses import label_bce
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.scene import COCO_NAMES, FACE_NAMES, LIP_NAMES, MAS159, VOID, Layers, find_edges
 from mas_fast.training.settings import read
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.vq import SegSettings
+from mas_fast.training.vq_losses import label_bce
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

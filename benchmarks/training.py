@@ -23,7 +23,9 @@ from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, calls, measure
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig, preset
-from mas_fast.training.gpt import GPTLoss, GPTSettings, optimizer
+from mas_fast.training.gpt_loss import GPTLoss
+from mas_fast.training.gpt_settings import GPTSettings
+from mas_fast.training.optim import optimizer
 from mas_fast.training.parallel import parallelize
 
 OURS, SPLIT, FULL = "mas_fast", "nanoGPT-style, split heads", "nanoGPT-style, one head"

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("kernels", "utils", "version"),
     ("bench", "ops", "sampling_params", "scene", "streams"),
-    ("info", "losses", "models", "text"),
+    ("info", "models", "text"),
     ("bundle",),
     ("data", "generation", "importers", "onnx"),
     ("pipelines",),

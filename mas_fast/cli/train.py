@@ -157,7 +157,8 @@ def train_gpt(
             raise ValueError(
                 f"{option}: found {value} without --plan, expected it with --plan only"
             )
-    from mas_fast.training.gpt import GPTSettings, train
+    from mas_fast.training.gpt import train
+    from mas_fast.training.gpt_settings import GPTSettings
     from mas_fast.training.settings import read
 
     settings = read(GPTSettings, *chosen)
@@ -192,7 +193,7 @@ def train_all(context: typer.Context, name: ConfigName = None, config: ConfigOpt
     Example: mas-fast train all --config storybook --folder runs/storybook
     """
     chosen = _chosen("all", context, name, config)
-    from mas_fast.training.pipeline import AllSettings, run
     from mas_fast.training.settings import read
+    from mas_fast.training.train_all import AllSettings, run
 
     typer.echo(run(read(AllSettings, *chosen)))

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mas_fast.models.gpt import GPT, GPTConfig
-from mas_fast.training.gpt import GPTSettings, matrices_of
+from mas_fast.training.gpt_settings import GPTSettings
+from mas_fast.training.optim import matrices_of
 from mas_fast.training.settings import check
 
 # name: peak FLOP/s in bf16 and in fp32, bytes of memory; of their data sheets, without sparsity.

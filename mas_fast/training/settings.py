@@ -20,6 +20,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+from mas_fast.training.schedule import cosine
 from mas_fast.utils.documents import DEPTH, short
 from mas_fast.utils.yaml_documents import parse_yaml, read_yaml
 
@@ -83,10 +84,7 @@ class Settings:
 
     def rate(self, step: int) -> float:
         """What the learning rates are multiplied by at `step`, counted from 0."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr_end + (1 - self.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
+        return cosine(step, self.steps, self.warmup, self.lr_end)
 
 
 def check_positive(name: str, value: float) -> None:

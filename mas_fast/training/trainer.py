@@ -31,14 +31,14 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from mas_fast.training.averages import Average
+from mas_fast.training.batch_order import Order
 from mas_fast.training.checkpoints import Checkpoints
+from mas_fast.training.ema import Average
 from mas_fast.training.interrupts import interruptible
-from mas_fast.training.order import Order
 from mas_fast.training.origin import check_values, origin
 from mas_fast.training.parallel import accumulating, first, gather, parallelize, place
-from mas_fast.training.records import Records
 from mas_fast.training.settings import Settings, plain
+from mas_fast.training.skip_log import Records
 from mas_fast.utils.locks import lock
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.progress import progress_bar

@@ -22,7 +22,6 @@ from mas_fast.bundle import VQ_NAMES, Stored, load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import inputs, reconstruct, spread
-from mas_fast.losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.models.discriminator import Discriminator
 from mas_fast.models.perceptual import (
     FACE_FILE,
@@ -36,6 +35,7 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig, preset
 from mas_fast.training.settings import Settings, check, check_positive
 from mas_fast.training.trainer import Part, Trainer
+from mas_fast.training.vq_losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.utils.files import replace_file
 
 LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer

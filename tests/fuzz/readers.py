@@ -340,15 +340,15 @@ def read_yaml(folder: Path) -> None:
     from mas_fast.data.annotators import detectron2
     from mas_fast.importers.mindalle import read_gpt_config
     from mas_fast.importers.vqgan import read_config
-    from mas_fast.training import gpt, pipeline, vq
+    from mas_fast.training import gpt_settings, train_all, vq
     from mas_fast.training.settings import read
 
     given = ["--folder", "x", "--data", "y"]
     attempt(
-        lambda: read(gpt.GPTSettings, folder / "gpt-tiny.yaml", given),
+        lambda: read(gpt_settings.GPTSettings, folder / "gpt-tiny.yaml", given),
         lambda: read(vq.SegSettings, folder / "vq-seg-small.yaml", given),
         lambda: read(vq.ImgSettings, folder / "vq-img-small.yaml", given),
-        lambda: read(pipeline.AllSettings, folder / "all-storybook.yaml", ["--folder", "x"]),
+        lambda: read(train_all.AllSettings, folder / "all-storybook.yaml", ["--folder", "x"]),
         lambda: read_config(folder / "taming.yaml"),
         lambda: read_config(folder / "mindalle.yaml"),
         lambda: read_gpt_config(folder / "mindalle.yaml"),

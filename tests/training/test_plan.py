@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from mas_fast import ops
 from mas_fast.cli import app
 from mas_fast.models.gpt import GPT, preset
-from mas_fast.training.gpt import GPTSettings, optimizer
+from mas_fast.training.gpt_settings import GPTSettings
+from mas_fast.training.optim import optimizer
 from mas_fast.training.parallel import parallelize
 from mas_fast.training.plan import Machine, memory, parameters, plan
 from mas_fast.training.settings import find, read

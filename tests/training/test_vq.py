@@ -29,7 +29,7 @@ from mas_fast.training.settings import build, read
 from mas_fast.training.trainer import Trainer
 from mas_fast.training.vq import ImgSettings, SegSettings, parts, train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"seg": SegSettings, "img": ImgSettings}
 TINY = {"steps": 3, "batch": 4, "lr": 1e-3, "sheet_every": 2, "measure": 8, "log_every": 1}
 

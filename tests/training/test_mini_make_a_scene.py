@@ -18,7 +18,7 @@ from mas_fast.generation import generate_tokens  # noqa: E402
 from mas_fast.training.settings import read  # noqa: E402
 from mas_fast.training.vq import SegSettings  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "mini-make-a-scene"
 COMMON = {"folder": "unused", "steps": 8, "batch": 4, "lr": 1e-3, "log_every": 1, "average": 0.9}
 COMMON |= {"sheet_every": 8, "measure": 8}

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.bundle import read_config, read_sampling, read_words  # noqa: E402
-from mas_fast.training.pipeline import TRAINED, AllSettings, run, stages  # noqa: E402
 from mas_fast.training.settings import find, read  # noqa: E402
+from mas_fast.training.train_all import TRAINED, AllSettings, run, stages  # noqa: E402
 from mas_fast.utils.locks import lock  # noqa: E402
 
 # Networks of nothing, on pictures that are almost none.

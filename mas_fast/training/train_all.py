@@ -37,7 +37,11 @@ from mas_fast.streams import Stream, Streams
 from mas_fast.text.bpe import BPE
 from mas_fast.training import gpt, vq
 from mas_fast.training.checkpoints import Checkpoints
+from mas_fast.training.gpt_loss import GPTLoss
+from mas_fast.training.gpt_settings import GPTSettings
+from mas_fast.training.optim import optimizer
 from mas_fast.training.settings import check, find, read
+from mas_fast.training.trainer import Part
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
 
@@ -125,7 +129,7 @@ class AllSettings:
         whole = self.folder_of(name) / "bundle"
         return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
 
-    def gpts(self) -> list[gpt.GPTSettings]:
+    def gpts(self) -> list[GPTSettings]:
         """Of the stages, each of which starts from the one before; all but the last have a bundle
         of their own."""
         splits = {"data": "train", "validation": "validation"}
@@ -133,7 +137,7 @@ class AllSettings:
         found = []
         for name in GPTS:
             paths["output"] = self.bundle if name == GPTS[-1] else self.folder_of(name) / "bundle"
-            found.append(self.stage(gpt.GPTSettings, name, bundle=self.bundle, **paths))
+            found.append(self.stage(GPTSettings, name, bundle=self.bundle, **paths))
             paths["start"] = paths["output"]
         return found
 
@@ -310,15 +314,15 @@ def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
     return _step_seconds(part, batch, settings.precision)
 
 
-def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
+def _gpt_seconds(s: AllSettings, settings: GPTSettings) -> float:
     """Of one step, the mean of those with and without pictures."""
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
     for name, (tokenizer, _) in (("seg", s.segs()), ("img", s.imgs())):
         streams.append(codes_stream(name, tokenizer.config()))
     config = settings.config(Streams(streams))
     model = GPT.create(config, seed=0)
-    loss = gpt.GPTLoss(model, settings)
-    part = gpt.Part("gpt", model, loss, gpt.optimizer(model, settings), prepare=loss.prepare)
+    loss = GPTLoss(model, settings)
+    part = Part("gpt", model, loss, optimizer(model, settings), prepare=loss.prepare)
     tokens = [torch.randint(1, x.vocab, (settings.batch, x.length)) for x in config.streams]
     draws = torch.ones(settings.batch, dtype=torch.float64)
     batch = {"tokens": torch.cat(tokens, 1), "draw": draws}
@@ -329,7 +333,7 @@ def _gpt_seconds(s: AllSettings, settings: gpt.GPTSettings) -> float:
     return seconds
 
 
-def _step_seconds(part: gpt.Part, batch: dict, precision: str, at: int = 0) -> float:
+def _step_seconds(part: Part, batch: dict, precision: str, at: int = 0) -> float:
     def step(_: int) -> None:
         if part.prepare:
             part.prepare([batch], at)

@@ -27,19 +27,14 @@ from mas_fast.models.vqvae import VQVAE  # noqa: E402
 from mas_fast.models.vqvae import preset as vq_preset  # noqa: E402
 from mas_fast.streams import Stream, Streams  # noqa: E402
 from mas_fast.text.bpe import BPE  # noqa: E402
-from mas_fast.training.gpt import (  # noqa: E402
-    GPTLoss,
-    GPTSettings,
-    make_trainer,
-    measure,
-    optimizer,
-    targets,
-    train,
-)
+from mas_fast.training.dataset import Sequences  # noqa: E402
+from mas_fast.training.gpt import make_trainer, measure, train  # noqa: E402
+from mas_fast.training.gpt_loss import GPTLoss, targets  # noqa: E402
+from mas_fast.training.gpt_settings import GPTSettings  # noqa: E402
+from mas_fast.training.optim import optimizer  # noqa: E402
 from mas_fast.training.settings import build, find, plain, read  # noqa: E402
-from mas_fast.training.tokens import Sequences  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STREAMS = Streams([Stream("text", 6, 280, pad=0), Stream("seg", 4, 32, (2, 2))])
 STREAMS = Streams([*STREAMS, Stream("img", 16, 64, (4, 4))])
 WORDS = "a red house beside the lake two dogs on a long road at dusk".split()

@@ -1,6 +1,8 @@
-"""Muon for the matrices of a network's hidden layers, AdamW for the rest, as one optimizer.
+"""The optimizers: AdamW alone, or Muon for the matrices of a network's hidden layers and AdamW for
+the rest, as one optimizer.
 
-    optimizer = MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045)
+    optimizer(model, settings)                                # of a GPT
+    MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045)
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the nearest orthogonal
 matrix to the momentum as its step, so that no direction of a layer waits for the large ones. The
@@ -15,6 +17,9 @@ from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+
+from mas_fast.models.gpt import GPT
+from mas_fast.training.gpt_settings import GPTSettings
 
 
 class MuonAdamW(Optimizer):
@@ -63,3 +68,24 @@ class MuonAdamW(Optimizer):
         """Update both sets."""
         for one in self.both:
             one.step()
+
+
+def matrices_of(module: nn.Module) -> set[nn.Parameter]:
+    """Of its linear layers."""
+    return {m.weight for m in module.modules() if isinstance(m, nn.Linear)}
+
+
+def optimizer(model: GPT, settings: GPTSettings) -> Optimizer:
+    """Weight decay on the matrices of linear layers alone; Muon on those in the blocks alone."""
+    lr, betas, decay = settings.lr, settings.betas, settings.decay
+    muon = settings.optimizer == "muon"
+    linear = matrices_of(model.blocks if muon else model)
+    matrices = [p for p in model.parameters() if p in linear]
+    rest = [p for p in model.parameters() if p not in linear]
+    if muon:
+        return MuonAdamW(matrices, rest, lr=lr, betas=betas, decay=decay)
+    groups = [
+        {"params": matrices, "weight_decay": decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr, betas=betas, fused=True)

@@ -14,7 +14,7 @@ from mas_fast.generation import generate_tokens
 from mas_fast.models.gpt import GPT
 from mas_fast.models.torch_codec import decode_pictures, decode_scenes
 from mas_fast.streams import Streams
-from mas_fast.training.tokens import Sequences, spread
+from mas_fast.training.dataset import Sequences, spread
 from mas_fast.utils.contact_sheet import sheet
 from mas_fast.utils.files import replace_file
 

@@ -1,6 +1,6 @@
 """The trainer on a toy. Run as a script it is the process that the tests kill:
 
-python tests/test_trainer.py FOLDER [--kill STEP | --kill-saving STEP] [--key value ...]
+python tests/training/test_trainer.py FOLDER [--kill STEP | --kill-saving STEP] [--key value ...]
 """
 
 import json
@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import nn
 
+from mas_fast.training.batch_order import Order
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.distcp import read_index
-from mas_fast.training.order import Order
 from mas_fast.training.settings import build, plain, read
 from mas_fast.training.trainer import Part, Settings, Trainer
 

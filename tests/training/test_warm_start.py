@@ -1,4 +1,4 @@
-"""training/warm.py: what a GPT takes from another."""
+"""training/warm_start.py: what a GPT takes from another."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from mas_fast.bundle import save_gpt
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.streams import Stream, Streams
-from mas_fast.training.warm import warm_start
+from mas_fast.training.warm_start import warm_start
 
 TEXT, IMG = Stream("text", 6, 50, pad=0), Stream("img", 9, 64, (3, 3))
 SEG = Stream("seg", 4, 32, (2, 2))

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mas_fast.training.muon import MuonAdamW  # noqa: E402
+from mas_fast.training.optim import MuonAdamW  # noqa: E402
 
 OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "decay": 0.1}
 

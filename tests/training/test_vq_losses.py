@@ -1,4 +1,4 @@
-"""losses.py: the weighted BCE against its one-hot definition, boxes, and the VQ-IMG criterion."""
+"""vq_losses.py: the weighted BCE against its one-hot definition, boxes, and the VQ-IMG loss."""
 
 import pytest
 import torch
@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from mas_fast import losses
-from mas_fast.losses import (
+from mas_fast.models.discriminator import Discriminator
+from mas_fast.scene import LAYOUTS, VOID
+from mas_fast.training import vq_losses
+from mas_fast.training.vq_losses import (
     VQImageLoss,
     adaptive_weight,
     box_loss,
@@ -15,8 +17,6 @@ from mas_fast.losses import (
     discriminator_loss,
     label_bce,
 )
-from mas_fast.models.discriminator import Discriminator
-from mas_fast.scene import LAYOUTS, VOID
 
 torch.set_num_threads(1)
 FACE_PARTS = {"mini158": range(152, 157), "mas159": range(153, 158)}  # counted from 0
@@ -56,7 +56,7 @@ def one_hot_bce(logits: Tensor, labels: Tensor, edges: Tensor, name: str, alpha=
 def test_label_bce_is_torchs_with_whole_term_weights(
     name, height, width, memory_format, monkeypatch
 ):
-    monkeypatch.setattr(losses, "PIECE", 4000)  # several pieces, the last one smaller
+    monkeypatch.setattr(vq_losses, "PIECE", 4000)  # several pieces, the last one smaller
     logits, labels, edges = scene(name, 2, height, width)
     logits = logits.contiguous(memory_format=memory_format)
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
@@ -126,7 +126,7 @@ def peak_bytes(run) -> int:
 
 
 def test_label_bce_never_has_a_one_hot(monkeypatch):
-    monkeypatch.setattr(losses, "PIECE", 1 << 17)
+    monkeypatch.setattr(vq_losses, "PIECE", 1 << 17)
     logits, labels, edges = scene("mini158", 2, 64, 64, torch.float32)
     logits.requires_grad_()
     size = logits.numel() * 4  # 5 MB

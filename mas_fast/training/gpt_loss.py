@@ -1,0 +1,70 @@
+"""What a GPT minimises, over the passes and processes of a step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mas_fast.models.gpt import GPT
+from mas_fast.streams import Streams
+from mas_fast.training.gpt_settings import GPTSettings
+
+
+class GPTLoss(nn.Module):
+    """A GPT and what it minimises: the mean over the targets of all passes and processes, however
+    the padding is spread over them. `prepare` finds, for each pass, the weights that sum to it.
+    In a step that does not see the last stream, it counts as one that is guessed, each token alike.
+    """
+
+    def __init__(self, model: GPT, settings: GPTSettings) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+
+    def prepare(self, batches: list[dict], step: int) -> None:
+        s, streams = self.settings, self.model.streams
+        text = streams["text"]
+        drops = s.caption_drop_last is None or step >= s.steps - s.caption_drop_last
+        for batch in batches:
+            if drops and s.caption_drop:
+                dropped = (batch["draw"] < s.caption_drop)[:, None]
+                batch["tokens"][:, streams.slice("text")].masked_fill_(dropped, text.pad)
+        counts = torch.stack([targets(streams, batch["tokens"]) for batch in batches])
+        totals, passes = counts.sum(0), len(batches)
+        if dist.is_initialized():
+            dist.all_reduce(totals)
+            passes *= dist.get_world_size()
+        shares = torch.where(totals > 0, counts * passes / totals.clamp(min=1), 1.0)
+        for batch, share in zip(batches, shares.tolist(), strict=True):
+            batch["shares"] = share
+
+    def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        tokens, shares, streams = batch["tokens"], batch["shares"], list(self.model.streams)
+        own = [stream.loss_weight for stream in streams]
+        total, guess = sum(own), 0.0
+        if (step + 1) % self.settings.picture_every:
+            last = streams.pop()
+            tokens, shares, own = tokens[:, : -last.length], shares[:-1], own[:-1]
+            guess = last.loss_weight / total * math.log(last.vocab)
+        unseen = batch.get("unseen")
+        if unseen is not None:
+            unseen = unseen[:, : tokens.shape[1]].clone()
+            unseen[:, : -streams[-1].length] = False
+        weights = [weight * share for weight, share in zip(own, shares, strict=True)]
+        scale = sum(weights) / total
+        loss, losses = self.model.loss(tokens, weights if scale else None, unseen)
+        means = zip(losses.items(), shares, strict=True)
+        return scale * loss + guess, {name: share * value for (name, value), share in means}
+
+
+def targets(streams: Streams, tokens: Tensor) -> Tensor:
+    """How many tokens of each stream a batch [B, S] has to predict -> float64 [streams]."""
+    counts = []
+    for stream in streams:
+        where = streams.predicting(stream.name)
+        of = tokens[:, where.start + 1 : where.stop + 1]
+        counted = torch.ones_like(of) if stream.pad is None else of != stream.pad
+        counts.append(counted.sum())
+    return torch.stack(counts).double()
