@@ -18,8 +18,9 @@ from mas_fast.bpe import BPE  # noqa: E402
 from mas_fast.bundle import load_bpe, load_vq, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.encode import streams_of, tokenize  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
-from mas_fast.data.shards import TokenShards  # noqa: E402
+from mas_fast.data.shards import CHECKED, TokenShards  # noqa: E402
 from mas_fast.data.sources import open_source  # noqa: E402
+from mas_fast.locks import LOCK  # noqa: E402
 from mas_fast.scene import clean  # noqa: E402
 from mas_fast.vqvae import VQVAE, VQConfig, preset  # noqa: E402
 
@@ -72,7 +73,7 @@ def scenes(tmp_path_factory) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    files = (file for file in folder.iterdir() if file.name not in (LOCK, CHECKED))
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
