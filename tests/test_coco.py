@@ -256,6 +256,7 @@ def test_real_coco(coco, coco_captions):
     assert sum(bool(sample.captions) for sample in samples) == 15
 
 
+@pytest.mark.slow
 def test_more_of_real_coco(real_data):
     """Photos that are not ours to publish, as a list of them says."""
     folder = real_data("coco")

@@ -412,6 +412,7 @@ def test_real_folders(coco):
     assert len(sizes) == 15 and all(min(size) == 288 for size in sizes)
 
 
+@pytest.mark.slow
 def test_more_real_data(real_data):
     """A shard and photos of odd sizes that are not ours to publish."""
     folder = real_data("webdataset")
