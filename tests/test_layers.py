@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("documents",),
     ("yaml_documents", "streams", "files", "locks", "captions", "native", "pickles", "rust")
-    + ("outputs", "progress")
+    + ("masks", "outputs", "progress")
     + ("kernels.launch", "kernels.tiles")
     + ("kernels.attention",)
     + ("scene.labels", "scene.png", "scene.render", "scene.scene", "scene.rules", "scene.layers")

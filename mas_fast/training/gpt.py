@@ -45,7 +45,7 @@ from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.warm import warm_start
 
 WEIGHTS = {"text": 1.0, "seg": 1.0, "img": 7.0}
-SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
+SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm", "attention", "conv_kernel")
 
 
 @dataclass(frozen=True, kw_only=True)
