@@ -323,12 +323,12 @@ class Bandwidth {
     for (size_t i = 0; i < buffer_.bytes() / 4; ++i) values[i] = float(i % 1021);
   }
   double pass() {
-    const size_t share = buffer_.bytes() / team_.size() / 512 * 512;
+    const size_t share = buffer_.bytes() / team_.most() / 512 * 512;
     const Kernels& table = kernels(active_isa());
     const auto start = std::chrono::steady_clock::now();
     team_.run([&](int thread) { sink_ = table.sum(buffer_.as<char>() + thread * share, share); });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    return double(share) * team_.size() / seconds.count();
+    return double(share) * team_.most() / seconds.count();
   }
 
  private:

@@ -366,6 +366,12 @@ def test_any_arguments_to_the_rest(engine, position, rows, threads) -> None:
             pass
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_every_thread_reads_a_share(threads) -> None:
+    memory = native.Bandwidth(1 << 26, threads)
+    assert all(memory.read() > 1e6 for _ in range(3))
+
+
 def test_progress_sees_every_position_and_its_error_stops(engine) -> None:
     seen = []
     run = engine.start(FORCED, NULL, **SETTINGS)
