@@ -17,7 +17,8 @@ import torch
 
 from benchmarks import goals, results
 from benchmarks.engine import SAMPLING
-from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT8, TRANSFORMERS
+from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT8, SPARSE, TRANSFORMERS
+from benchmarks.sparse import sparse
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
 from benchmarks.worker import Worker
 from mas_fast.bundle import save_gpt
@@ -33,6 +34,7 @@ TRANSFORMERS_CLASS = "benchmarks.peers.transformers:Transformers"
 OURS = {
     INT8[0]: {"dtype": "int8", "kv_dtype": "int8"},
     INT8[1]: {"dtype": "int8", "kv_dtype": "bf16"},
+    SPARSE: {"dtype": "int8", "kv_dtype": "int8", "masked": True},
     BF16: {"dtype": "bf16", "kv_dtype": "bf16"},
     FP32: {"dtype": "fp32", "kv_dtype": "fp32"},
 }
@@ -185,7 +187,8 @@ class Crew:
 
     def _verify(self, name: str, worker: Worker) -> Callable[[], None]:
         def verify() -> None:
-            share = agreement(self.plan, self.model, worker)
+            model = sparse(self.model) if name == SPARSE else self.model
+            share = agreement(self.plan, model, worker)
             allowed = AGREEMENT[OURS[name]["dtype"]]
             self.builds[name]["tokens as the reference"] = f"{share:.0%}"
             if share < allowed:
@@ -228,12 +231,12 @@ def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
 
 
 def ratios(match: Match) -> dict[str, dict]:
-    """{ours: {peer: ratio of the times}}."""
+    """{ours: {peer: ratio of the times}}; the peers know no masks."""
     peers = [name for name in PEERS if name in match.samples]
     return {
         ours: {peer: match.ratio(ours, peer).to_dict() for peer in peers}
         for ours in OURS
-        if ours in match.samples
+        if ours in match.samples and ours != SPARSE
     }
 
 

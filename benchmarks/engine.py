@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from benchmarks.sparse import sparse_config
 from benchmarks.stepping import Stepping
 from mas_fast.bundle import read_config, read_weights
 from mas_fast.utils import native
@@ -16,10 +17,11 @@ SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 
 class MasFast(Stepping):
     """Guidance 3 on every stream but the first (so two rows a token), top-k 256; times include
-    the sampling."""
+    the sampling. masked: the bundle's GPT under DALL-E's masks."""
 
-    def __init__(self, bundle, prompt, size, threads, dtype, kv_dtype) -> None:
+    def __init__(self, bundle, prompt, size, threads, dtype, kv_dtype, masked=False) -> None:
         config = read_config(bundle)
+        config = sparse_config(config) if masked else config
         super().__init__(prompt, config.streams.length, size)
         self.engine = native.engine().Engine(
             config.to_engine(),
@@ -48,9 +50,8 @@ class MasFast(Stepping):
         return self.engine.weight_bytes
 
     def kv_bytes(self) -> int:
-        """Of a whole image: what its last position adds to a step, for each position."""
-        last = self.length - 2
-        each = self.engine.step_bytes(last, 2) - self.engine.step_bytes(last - 1, 2)
+        """Of a whole image: for each position what the first, which sees itself alone, reads."""
+        each = self.engine.step_bytes(0, 3) - self.engine.step_bytes(0, 1)
         return each * self.length
 
     def step_bytes(self) -> list[int]:

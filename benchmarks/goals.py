@@ -11,6 +11,7 @@ from benchmarks.versus import Match
 NEAR = 16  # tokens whose median stands for the time at one position
 SLACK = 150e6  # bytes beyond packed weights and KV cache
 INT8 = ("mas_fast int8, KV int8", "mas_fast int8, KV bf16")
+SPARSE = "mas_fast int8, KV int8, DALL-E's masks"
 BF16, FP32 = "mas_fast bf16", "mas_fast fp32"
 LLAMA, TRANSFORMERS = "llama.cpp", "transformers bf16, 2 rows"
 CTRANSLATE2, DRAM = "CTranslate2 int8, 2 rows", "DRAM read"
@@ -45,6 +46,7 @@ def decode(match: Match, facts: dict[str, dict], read_bytes: int) -> list[Goal]:
         for name in names:
             for rows, limit in (("1 row", 1.0), ("2 rows", 0.6)):
                 found.append(_faster(match, name, f"{LLAMA} {peer}, {rows}", limit))
+    found.append(_faster(match, SPARSE, INT8[0], 1.0))
     for name in INT8:
         found.append(_bandwidth(match, name, facts[name]["step_bytes"], bandwidth))
     found.append(_times(match, BF16, TRANSFORMERS, 3.0))

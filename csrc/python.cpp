@@ -99,7 +99,10 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
 }
 
 Config config_from(const py::dict& from, const std::string& dtype, const std::string& kv_dtype) {
-  only(from, {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams"}, "config");
+  only(from,
+       {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams", "attention",
+        "conv_kernel"},
+       "config");
   Config config;
   config.dim = entry(from, "dim", "config");
   config.layers = entry(from, "layers", "config");
@@ -110,12 +113,24 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
   for (const auto& item : from["streams"].cast<py::list>()) {
     const auto stream = item.cast<py::dict>();
-    only(stream, {"name", "length", "vocab"}, "a stream of config");
+    only(stream, {"name", "length", "vocab", "grid"}, "a stream of config");
     if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
     config.streams.push_back({stream["name"].cast<std::string>(),
                               entry(stream, "length", "a stream of config"),
                               entry(stream, "vocab", "a stream of config")});
+    if (stream.contains("grid")) {
+      const auto grid = stream["grid"].cast<std::vector<py::object>>();
+      if (grid.size() != 2)
+        throw py::value_error("a stream's grid has " + std::to_string(grid.size()) +
+                              " sizes; expected height and width");
+      config.streams.back().height = int(whole(grid[0], "a grid's height", 1, kMostInt));
+      config.streams.back().width = int(whole(grid[1], "a grid's width", 1, kMostInt));
+    }
   }
+  if (from.contains("attention"))
+    for (const std::string& name : from["attention"].cast<std::vector<std::string>>())
+      config.attention.push_back(parse_mask(name));
+  if (from.contains("conv_kernel")) config.conv_kernel = entry(from, "conv_kernel", "config");
   config.dtype = parse_dtype(dtype);
   config.kv_dtype = parse_dtype(kv_dtype);
   return config;
@@ -308,12 +323,12 @@ class Bandwidth {
     for (size_t i = 0; i < buffer_.bytes() / 4; ++i) values[i] = float(i % 1021);
   }
   double pass() {
-    const size_t share = buffer_.bytes() / team_.size() / 512 * 512;
+    const size_t share = buffer_.bytes() / team_.most() / 512 * 512;
     const Kernels& table = kernels(active_isa());
     const auto start = std::chrono::steady_clock::now();
     team_.run([&](int thread) { sink_ = table.sum(buffer_.as<char>() + thread * share, share); });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    return double(share) * team_.size() / seconds.count();
+    return double(share) * team_.most() / seconds.count();
   }
 
  private:
@@ -344,7 +359,8 @@ PYBIND11_MODULE(_engine, module) {
 
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", R"(A GPT over packed weights.
 
-config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab.
+config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab and, where
+it has one, grid (height, width); and attention (the mask of each layer; without it all are causal) and conv_kernel.
 weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
 dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for
 available_threads(), which is also the most that are started; while other processes keep them waiting, one does it all;

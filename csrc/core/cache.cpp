@@ -2,15 +2,17 @@
 
 #include <cstring>
 
+#include "visible.h"
+
 namespace mas {
 
-KvCache::KvCache(const Config& config, int sequences, int capacity)
+KvCache::KvCache(const Config& config, int sequences, int positions)
     : dtype_(config.kv_dtype),
       layers_(config.layers),
       heads_(config.heads),
       head_dim_(config.head_dim()),
       sequences_(sequences),
-      capacity_(capacity) {
+      capacity_(slots(config, positions)) {
   const HeadCache shape{dtype_, head_dim_, capacity_, nullptr, nullptr, nullptr, nullptr};
   key_bytes_ = shape.key_bytes();
   value_bytes_ = shape.value_bytes();
@@ -47,12 +49,15 @@ void KvCache::copy(int from, int to, int count) {
     }
 }
 
-size_t kv_step_bytes(const Config& config, int length) {
+size_t kv_step_bytes(const Config& config, int position) {
   const size_t element = config.kv_dtype == DType::fp32   ? 4
                          : config.kv_dtype == DType::bf16 ? 2
                                                           : 1;
   const size_t scale = config.kv_dtype == DType::int8 ? 4 : 0;
-  return 2 * size_t(config.layers) * config.heads * length * (config.head_dim() * element + scale);
+  size_t seen = 0;
+  for (int layer = 0; layer < config.layers; ++layer)
+    seen += visible_count(config, config.mask(layer), position);
+  return 2 * seen * config.heads * (config.head_dim() * element + scale);
 }
 
 }  // namespace mas

@@ -10,10 +10,10 @@ namespace mas {
 class KvCache {
  public:
   KvCache() = default;
-  KvCache(const Config& config, int sequences, int capacity);
+  KvCache(const Config& config, int sequences, int positions);  // room for so many of each
 
   HeadCache head(int layer, int sequence, int head) const;
-  // Copies positions [0, count) of one sequence over those of another, in every layer.
+  // Copies slots [0, count) of one sequence over those of another, in every layer.
   void copy(int from, int to, int count);
 
   int sequences() const { return sequences_; }
@@ -26,8 +26,7 @@ class KvCache {
   Buffer memory_;
 };
 
-// The bytes of keys and values that one decode step reads for one sequence when `length` positions
-// are live.
-size_t kv_step_bytes(const Config& config, int length);
+// The bytes of keys and values that the decode step at `position` reads for one sequence.
+size_t kv_step_bytes(const Config& config, int position);
 
 }  // namespace mas

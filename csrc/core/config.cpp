@@ -21,7 +21,43 @@ void require_range(const std::string& field, int value, int most) {
           "1 to " + std::to_string(most));
 }
 
+constexpr const char* kMaskNames[] = {"causal", "row", "column", "conv"};
+
+// Under a mask other than the causal one, what comes before the first grid is the text, and grids
+// follow one another to the end.
+void check_attention(const Config& config) {
+  const std::vector<Mask>& masks = config.attention;
+  require(masks.empty() || int(masks.size()) == config.layers, "attention",
+          std::to_string(masks.size()) + " masks", std::to_string(config.layers) + ", one a layer");
+  require(config.conv_kernel >= 1 && config.conv_kernel <= kMostLength && config.conv_kernel % 2,
+          "conv_kernel", std::to_string(config.conv_kernel),
+          "odd numbers up to " + std::to_string(kMostLength));
+  const auto differs =
+      std::find_if(masks.begin(), masks.end(), [](Mask mask) { return mask != Mask::causal; });
+  if (differs == masks.end()) return;
+  const std::string expected = std::string("a grid for the last streams, and none before, for '") +
+                               mask_name(*differs) + "'";
+  bool grids = false;
+  for (const StreamShape& stream : config.streams) {
+    require(!grids || stream.height, "stream '" + stream.name + "' after a grid", "one without",
+            expected);
+    grids = stream.height;
+  }
+  require(grids, "the last stream", "one without a grid", expected);
+}
+
 }  // namespace
+
+const char* mask_name(Mask mask) { return kMaskNames[int(mask)]; }
+
+Mask parse_mask(std::string_view name) {
+  std::string known;
+  for (Mask mask : {Mask::causal, Mask::row, Mask::column, Mask::conv}) {
+    if (name == mask_name(mask)) return mask;
+    known += (known.empty() ? "" : ", ") + std::string(mask_name(mask));
+  }
+  throw std::invalid_argument("unknown mask '" + std::string(name) + "'; known are " + known);
+}
 
 int Config::length() const {
   int total = 0;
@@ -65,10 +101,17 @@ void Config::check() const {
             "'" + stream.name + "'", "a name that is not empty and not taken twice");
     require_range("stream '" + stream.name + "' length", stream.length, kMostLength);
     require_range("stream '" + stream.name + "' vocab", stream.vocab, kMostVocab);
+    const int64_t cells = int64_t(stream.height) * stream.width;
+    require((!stream.height && !stream.width) ||
+                (stream.height > 0 && stream.width > 0 && cells == stream.length),
+            "stream '" + stream.name + "' grid",
+            std::to_string(stream.height) + " x " + std::to_string(stream.width),
+            "height x width = " + std::to_string(stream.length));
     total += stream.length;
   }
   require(total <= kMostLength, "the sum of stream lengths", std::to_string(total),
           "at most " + std::to_string(kMostLength));
+  check_attention(*this);
 }
 
 }  // namespace mas

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "processors.h"
+#include "visible.h"
 
 namespace mas {
 
@@ -39,7 +40,10 @@ Engine::Engine(const Config& config, int threads, Isa isa)
       kernels_(kernels(isa)),
       weights_(config_),
       team_(thread_count(threads)),
-      process_(getpid()) {}
+      process_(getpid()),
+      ranges_bytes_((sizeof(Range) * most_ranges(config_) + 63) / 64 * 64) {
+  ranges_ = Buffer(ranges_bytes_ * team_.most());
+}
 
 Engine::Use::Use(Engine& engine) : engine_(engine) {
   if (getpid() != engine.process_)
@@ -70,7 +74,9 @@ void Engine::reserve(int items, int positions) {
   rows_ = Buffer(rows_bytes(most_items, widest));
   private_rows_ = Buffer(team_.most() * rows_bytes(kPrivateRows, widest));
   scratch_floats_ =
-      std::max(attention_scratch_floats(config_.head_dim(), most_positions), dim) + 16;
+      std::max(attention_scratch_floats(config_.head_dim(), most_positions, most_ranges(config_)),
+               dim) +
+      16;
   scratch_ = Buffer(4 * scratch_floats_ * team_.most());
   items_ = most_items;
   positions_ = most_positions;
@@ -118,6 +124,12 @@ void Engine::linear(int thread, const Packed& weights, const Rows& rows, int cou
   team_.barrier(next);
 }
 
+// What `position` sees in a layer; until the next call by the same thread.
+std::span<const Range> Engine::visible(int thread, int layer, int position) {
+  auto* ranges = reinterpret_cast<Range*>(ranges_.as<char>() + thread * ranges_bytes_);
+  return {ranges, size_t(mas::visible(config_, config_.mask(layer), position, ranges))};
+}
+
 void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
                        std::span<const Item> items, bool shared) {
   const int heads = config_.heads, head_dim = config_.head_dim(), dim = config_.dim;
@@ -130,7 +142,8 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
       kernels_.rms_norm(query, layer.q_norm, head_dim, 1e-6f);
       kernels_.rms_norm(query + dim, layer.k_norm, head_dim, 1e-6f);
     }
-    kernels_.append(cache.head(index, item.sequence, unit % heads), item.position, query + dim,
+    kernels_.append(cache.head(index, item.sequence, unit % heads),
+                    slot(config_, config_.mask(index), item.position), query + dim,
                     query + 2 * dim);
   };
   auto keys = [&](int unit) {
@@ -139,7 +152,8 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
   auto attend = [&](int unit, int next) {
     const Item& item = items[unit / heads];
     const int head = unit % heads;
-    kernels_.attend(cache.head(index, item.sequence, head), item.position + 1,
+    const std::span<const Range> seen = visible(thread, index, item.position);
+    kernels_.attend(cache.head(index, item.sequence, head), seen.data(), int(seen.size()),
                     qkv_.as<float>() + size_t(unit / heads) * 3 * dim + head * head_dim,
                     context_.as<float>() + size_t(unit / heads) * dim + head * head_dim, scratch,
                     keys(next < units ? next : unit));
@@ -193,9 +207,10 @@ void Engine::forward(int thread, KvCache& cache, std::span<const Item> items, bo
         share(thread, count * config_.heads).first;  // the head that this thread attends with first
     const HeadCache head = cache.head(
         index, items[std::min(unit / config_.heads, count - 1)].sequence, unit % config_.heads);
-    linear(
-        thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(), 3 * dim,
-        {head.keys, head.keys + ceil_div(items[0].position + 1, kPanel) * head.key_panel_bytes()});
+    const Range first = visible(thread, index, items[0].position).front();
+    const char* keys = head.keys + first.first / kPanel * head.key_panel_bytes();
+    linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(),
+           3 * dim, {keys, head.keys + ceil_div(first.last, kPanel) * head.key_panel_bytes()});
     attention(thread, layer, index, cache, items, shared);
     rows = prepare(thread, count, dim, plain(context_.as<float>(), dim));
     linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim,
@@ -222,7 +237,7 @@ void Engine::forward(int thread, KvCache& cache, std::span<const Item> items, bo
 
 size_t Engine::step_bytes(int position, int rows) const {
   const int next = std::min(position + 1, config_.length() - 1);
-  return weights_.step_bytes(config_.stream_at(next)) + rows * kv_step_bytes(config_, position + 1);
+  return weights_.step_bytes(config_.stream_at(next)) + rows * kv_step_bytes(config_, position);
 }
 
 }  // namespace mas

@@ -12,7 +12,7 @@
 
 namespace mas {
 
-// One token to run: it sees positions [0, position] of its sequence.
+// One token to run: of its sequence it sees what each layer's mask shows of [0, position].
 struct Item {
   int32_t token;
   int position;
@@ -61,8 +61,8 @@ class Engine {
   void forward(int thread, KvCache& cache, std::span<const Item> items, bool shared,
                std::span<const Predict> predictions);
 
-  // Bytes that a step at `position` reads for `rows` sequences: weights once, live keys and values
-  // of every row.
+  // Bytes that a step at `position` reads for `rows` sequences: weights once, and of every row the
+  // keys and values that the position sees.
   size_t step_bytes(int position, int rows) const;
 
   // Where `thread` begins to read at the next pass.
@@ -81,6 +81,7 @@ class Engine {
               Epilogue epilogue, float* out, ptrdiff_t stride, Ahead next);
   void attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
                  std::span<const Item> items, bool shared);
+  std::span<const Range> visible(int thread, int layer, int position);
 
   Config config_;
   Isa isa_;
@@ -98,6 +99,8 @@ class Engine {
   Buffer rows_, private_rows_;  // prepared activations: of the team, of each thread
   Buffer scratch_;              // of each thread
   size_t scratch_floats_ = 0;
+  Buffer ranges_;  // of each thread: what a position sees
+  size_t ranges_bytes_ = 0;
 };
 
 }  // namespace mas

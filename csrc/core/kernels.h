@@ -27,8 +27,9 @@ struct Rows {
 
 enum class Epilogue { store, gelu, add };
 
-// The cache of one head of one sequence in one layer, for `capacity` positions. Both keys and
-// values lie in the order of positions, and a position takes as many bytes in one as in the other.
+// The cache of one head of one sequence in one layer, for `capacity` positions, each in its slot
+// (visible.h). Both keys and values lie in the order of slots, and a slot takes as many bytes in
+// one as in the other.
 struct HeadCache {
   DType dtype;
   int head_dim, capacity;
@@ -48,10 +49,16 @@ struct HeadCache {
   MAS_INLINE size_t value_bytes() const { return size_t(value_steps(capacity)) * value_stride(); }
 };
 
-// Floats of scratch that attend() needs for `length` positions: the scores, and a prepared row with
-// its scale and offsets, each a whole number of cache lines.
-MAS_INLINE size_t attention_scratch_floats(int head_dim, int length) {
-  const int size = round_up(length > head_dim ? length : head_dim, kPanel);
+// Slots [first, last) of a cache.
+struct Range {
+  int first, last;
+};
+
+// Floats of scratch that attend() needs for `length` slots in `ranges` ranges: the scores, of whole
+// panels, and a prepared row with its scale and offsets, each a whole number of cache lines.
+MAS_INLINE size_t attention_scratch_floats(int head_dim, int length, int ranges) {
+  const int panels = length + 2 * kPanel * ranges;
+  const int size = round_up(panels > head_dim ? panels : head_dim, kPanel);
   return 2 * size_t(size) + 16 + round_up(size / kGroup, 16);
 }
 
@@ -67,12 +74,13 @@ struct Kernels {
   // outputs of panels [first, last); bias may be null.
   void (*linear)(const Packed& weights, const Rows& rows, int count, const float* bias,
                  Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last);
-  // Writes the key and the value of one position.
-  void (*append)(const HeadCache& cache, int position, const float* key, const float* value);
-  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over positions [0, length);
-  // the keys at `next` are those that this thread reads afterwards.
-  void (*attend)(const HeadCache& cache, int length, const float* query, float* out, float* scratch,
-                 const char* next);
+  // Writes the key and the value of one position into its slot.
+  void (*append)(const HeadCache& cache, int slot, const float* key, const float* value);
+  // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over the slots of `count`
+  // ranges, ascending, no two in touch; the panels of other slots are not read. The keys at `next`
+  // are those that this thread reads afterwards.
+  void (*attend)(const HeadCache& cache, const Range* ranges, int count, const float* query,
+                 float* out, float* scratch, const char* next);
   // The sum of a buffer of 64-byte lines, read once: the yardstick for memory bandwidth.
   float (*sum)(const char* data, size_t bytes);
 };

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "visible.h"
+
 namespace mas {
 
 namespace {
@@ -134,6 +136,7 @@ bool Run::prefill(const std::vector<int>& rows, int first, int last,
 // Fills the cache with all known tokens but the last, each prompt once for all its samples, and the
 // null caption once for all prompts.
 bool Run::share_prompts(const std::function<bool(int, int)>& step) {
+  const Config& config = engine_->config();
   const int last = known_ - 1, guided = int(rows_.size()) / sequences() - 1;
   std::vector<int> first_rows;
   for (int row = 0; row < int(rows_.size()); row += request_.samples) first_rows.push_back(row);
@@ -141,12 +144,13 @@ bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   if (null) {
     if (!prefill({sequences()}, 0, null, {})) return false;
     for (int prompt = 1; prompt < request_.prompts; ++prompt)
-      cache_.copy(sequences(), sequences() + prompt * request_.samples, null);
+      cache_.copy(sequences(), sequences() + prompt * request_.samples, slots(config, null));
   }
   const std::vector<int> conditional(first_rows.begin(), first_rows.begin() + request_.prompts);
   if (!prefill(conditional, 0, null, step) || !prefill(first_rows, null, last, step)) return false;
   for (int row : first_rows)
-    for (int sample = 1; sample < request_.samples; ++sample) cache_.copy(row, row + sample, last);
+    for (int sample = 1; sample < request_.samples; ++sample)
+      cache_.copy(row, row + sample, slots(config, last));
   done_ = last;
   return true;
 }

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from mas_fast import ops
 from mas_fast.models.gpt_config import NORM_EPS, PRESETS, QK_NORM_EPS, GPTConfig, preset
 from mas_fast.models.skip_init import embedding, to_empty
+from mas_fast.ops.attention_masks import seen
 from mas_fast.streams import Stream
 from mas_fast.utils.validate import check_int
 
@@ -62,11 +63,11 @@ class KVCache:
 
 
 class Attention(nn.Module):
-    """Causal self-attention, softmax scale 1 / sqrt(K)."""
+    """Self-attention under a mask, softmax scale 1 / sqrt(K)."""
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, mask: str) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.mask, self.layout = config.heads, mask, config.mask_layout
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         if config.qk_norm:
             self.q_norm = nn.RMSNorm(config.head_dim, eps=QK_NORM_EPS)
@@ -82,16 +83,31 @@ class Attention(nn.Module):
         )
         q_BHTK, k_BHTK = self.q_norm(q_BHTK), self.k_norm(k_BHTK)
         if cache is None:
-            y_BHTK = ops.attention(q_BHTK, k_BHTK, v_BHTK)
+            y_BHTK = ops.attention(q_BHTK, k_BHTK, v_BHTK, mask=self.mask, **self.layout)
         else:
-            stop = start + T
             for new, store in zip((k_BHTK, v_BHTK), cache, strict=True):
-                store[:, :, start:stop] = new
-            k_BHCK, v_BHCK = (store[:, :, :stop] for store in cache)
-            # One query sees the whole cache; several begin at position 0: the mask is square.
-            assert start == 0 or T == 1
-            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK, is_causal=T > 1)
+                store[:, :, start : start + T] = new
+            y_BHTK = self._cached(q_BHTK, cache, start)
         return self.proj(y_BHTK.transpose(1, 2).reshape(B, T, -1))
+
+    def _cached(self, q_BHTK: Tensor, cache: tuple[Tensor, Tensor], start: int) -> Tensor:
+        """The queries from `start` on against the cache, which has their keys and values already:
+        one query, or several that begin at position 0, so that the mask is square."""
+        T = q_BHTK.shape[2]
+        assert start == 0 or T == 1
+        if T == 1:
+            shown = seen(self.mask, start, **self.layout)
+            return F.scaled_dot_product_attention(q_BHTK, *(_taken(x, shown) for x in cache))
+        k_BHTK, v_BHTK = (store[:, :, :T] for store in cache)
+        if self.mask == "causal":
+            return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
+        return ops.attention(q_BHTK, k_BHTK, v_BHTK, mask=self.mask, **self.layout)
+
+
+def _taken(x_BHCK: Tensor, shown: list[range]) -> Tensor:
+    """The positions of `shown`; of one range a view."""
+    parts = [x_BHCK[:, :, part.start : part.stop : part.step] for part in shown]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
 
 
 class MLP(nn.Module):
@@ -105,10 +121,10 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, mask: str) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.dim, eps=NORM_EPS)
-        self.attention = Attention(config)
+        self.attention = Attention(config, mask)
         self.norm2 = nn.LayerNorm(config.dim, eps=NORM_EPS)
         self.mlp = MLP(config)
 
@@ -162,7 +178,7 @@ class GPT(nn.Module):
         with torch.device("meta"):
             self.embed = ByStream({s.name: embedding(s.vocab, config.dim) for s in self.streams})
             self.position = ByStream({s.name: self._positions(s) for s in self.streams})
-            self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+            self.blocks = nn.ModuleList(Block(config, mask) for mask in config.masks)
             self.norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
             self.head = ByStream(
                 {s.name: nn.Linear(config.dim, s.vocab, bias=False) for s in self.streams}
@@ -331,13 +347,13 @@ class GPT(nn.Module):
 
     def flops_per_token(self, context: int, training: bool = False) -> int:
         """Floating-point operations (2 per multiply-add, matrix products only) of the token that
-        sees `context` positions, its own included, so that sits at position context - 1 and has
-        the head of the stream at `context`: 2 per block weight and per weight of that head, 4 D
-        per layer and position attended. Training takes three times that (backward: twice)."""
+        comes after `context` - 1 others, so that sits at position context - 1 and has the head of
+        the stream at `context`: 2 per block weight and per weight of that head, 4 D per layer and
+        position that its mask shows. Training takes three times that (backward: twice)."""
         check_int("context", context, 1, self.streams.length - 1)
         c, head = self.config, self.config.dim * self.streams.at(context).vocab
         weights = c.layers * (4 * c.dim**2 + 2 * c.dim * c.mlp) + head
-        return (3 if training else 1) * (2 * weights + 4 * c.dim * context * c.layers)
+        return (3 if training else 1) * (2 * weights + 4 * c.dim * c.keys_seen(context - 1))
 
     def flops_per_sequence(self, length: int | None = None) -> int:
         """Those of training on the first `length` tokens, by default all; the last of them is only
@@ -353,11 +369,12 @@ class GPT(nn.Module):
         self, position: int, rows: int, weight_dtype: torch.dtype, kv_dtype: torch.dtype
     ) -> int:
         """Bytes that `decode` at `position` must read: the blocks, the final norm and one head
-        once, and the keys and values of position + 1 positions of each row. The few embedding
-        rows, and the scales of quantised formats, are left out."""
+        once, and the keys and values that each row's masks show. The few embedding rows, and the
+        scales of quantised formats, are left out."""
         check_int("position", position, 0, self.streams.length - 2)
         check_int("rows", rows, 1)
         used = (self.blocks, self.norm, self.head[self.streams.at(position + 1).name])
         weights = sum(parameter.numel() for module in used for parameter in module.parameters())
-        attended = rows * (position + 1) * self.kv_bytes_per_token(kv_dtype)
+        of_layer = self.kv_bytes_per_token(kv_dtype) // self.config.layers
+        attended = rows * self.config.keys_seen(position) * of_layer
         return weights * weight_dtype.itemsize + attended

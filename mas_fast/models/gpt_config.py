@@ -6,15 +6,19 @@ there is no torch.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 
-from mas_fast.streams import Stream, Streams
+from mas_fast.ops.attention_masks import KERNEL, MASKS, seen
+from mas_fast.streams import MOST_LENGTH, Stream, Streams
 from mas_fast.utils.documents import short
 from mas_fast.utils.validate import check_int, exact_keys
 
 NORM_EPS = 1e-5  # LayerNorm
 QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys
 POSITIONS = ("flat", "grid")
+# A config of before these fields lacks them.
+OPTIONAL = {"attention": "causal", "conv_kernel": KERNEL}
 MOST = {"dim": 1 << 16, "layers": 1 << 10, "heads": 1 << 16, "mlp": 1 << 18}  # see streams.py
 
 
@@ -25,7 +29,9 @@ class GPTConfig:
 
     positions: "flat" gives every stream one row per position; "grid" gives the streams that have a
     grid one table of rows and one of columns, which are added. qk_norm: RMSNorm, per head, of the
-    queries and keys. ValueError names the value found and those allowed.
+    queries and keys. attention: the mask (see reference_attention.py) of all layers, or of each;
+    those other than "causal" want the streams with a grid last. conv_kernel: the side of the square
+    of "conv". ValueError names the value found and those allowed.
     """
 
     streams: Streams
@@ -35,6 +41,8 @@ class GPTConfig:
     mlp: int
     positions: str = "flat"
     qk_norm: bool = False
+    attention: str | tuple[str, ...] = "causal"
+    conv_kernel: int = KERNEL
 
     def __post_init__(self) -> None:
         if not isinstance(self.streams, Streams):
@@ -49,24 +57,77 @@ class GPTConfig:
             )
         if not isinstance(self.qk_norm, bool):
             raise ValueError(f"qk_norm: found {short(self.qk_norm)}, expected True or False")
+        object.__setattr__(self, "attention", self._checked_attention())
+        check_int("conv_kernel", self.conv_kernel, 1, MOST_LENGTH)
+        if self.conv_kernel % 2 == 0:
+            raise ValueError(f"conv_kernel: found {self.conv_kernel}, expected an odd number")
+
+    def _checked_attention(self) -> str | tuple[str, ...]:
+        """The mask of all layers where they have the same, else a tuple with that of each."""
+        one = isinstance(self.attention, str)
+        if not one and not isinstance(self.attention, list | tuple):
+            expected = f"expected one of {list(MASKS)}, or a list of one a layer"
+            raise ValueError(f"attention: found {short(self.attention)}, {expected}")
+        names = (self.attention,) if one else tuple(self.attention)
+        if not one and len(names) != self.layers:
+            expected = f"expected {self.layers}, one a layer"
+            raise ValueError(f"attention: found a list of {len(names)}, {expected}")
+        for name in names:
+            if name not in MASKS:
+                raise ValueError(f"attention: found {short(name)}, expected one of {list(MASKS)}")
+        if set(names) != {"causal"}:
+            self._check_grids(next(name for name in names if name != "causal"))
+        return names[0] if len(set(names)) == 1 else names
+
+    def _check_grids(self, mask: str) -> None:
+        has_grid = [stream.grid is not None for stream in self.streams]
+        if not has_grid[-1] or has_grid != sorted(has_grid):
+            found = {stream.name: stream.grid for stream in self.streams}
+            expected = f"expected a grid for the last ones, and none before, for {mask!r}"
+            raise ValueError(f"attention: found the grids {found}, {expected}")
 
     @property
     def head_dim(self) -> int:
         return self.dim // self.heads
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """One a layer."""
+        one = isinstance(self.attention, str)
+        return (self.attention,) * self.layers if one else self.attention
+
+    @property
+    def mask_layout(self) -> dict:
+        """What `ops.attention` and `masks.seen` have to know besides a mask's name."""
+        grids = tuple(stream.grid for stream in self.streams if stream.grid)
+        text = sum(stream.length for stream in self.streams if not stream.grid)
+        return {"text": text, "grids": grids, "kernel": self.conv_kernel}
+
+    def keys_seen(self, position: int) -> int:
+        """How many positions the one at `position` sees, summed over the layers."""
+        return sum(
+            layers * sum(map(len, seen(mask, position, **self.mask_layout)))
+            for mask, layers in Counter(self.masks).items()
+        )
 
     def grid(self, stream: Stream) -> tuple[int, int] | None:
         """The grid of the stream's position tables; None where its table is flat."""
         return stream.grid if self.positions == "grid" else None
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; `from_dict` reads them back."""
+        """Plain values for JSON, without those of OPTIONAL that are the default; `from_dict` reads
+        them back."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"streams": self.streams.to_list()}
+        values |= {"streams": self.streams.to_list()}
+        if not isinstance(self.attention, str):
+            values["attention"] = list(self.attention)
+        return {k: v for k, v in values.items() if k not in OPTIONAL or v != OPTIONAL[k]}
 
     @classmethod
     def from_dict(cls, values: dict) -> GPTConfig:
         """The inverse of `to_dict`; a missing or an unknown key is a ValueError."""
-        exact_keys("GPT config", values, [field.name for field in fields(cls)])
+        required = [field.name for field in fields(cls) if field.name not in OPTIONAL]
+        exact_keys("GPT config", values, required, OPTIONAL)
         return cls(**{**values, "streams": Streams.from_list(values["streams"])})
 
     def to_engine(self) -> dict:
@@ -74,7 +135,13 @@ class GPTConfig:
         only."""
         streams = [{"name": s.name, "length": s.length, "vocab": s.vocab} for s in self.streams]
         sizes = {name: getattr(self, name) for name in ("dim", "layers", "heads", "mlp", "qk_norm")}
-        return {**sizes, "norm_eps": NORM_EPS, "streams": streams}
+        values = {**sizes, "norm_eps": NORM_EPS, "streams": streams}
+        if self.attention == "causal":
+            return values
+        for shape, stream in zip(streams, self.streams, strict=True):
+            if stream.grid:
+                shape["grid"] = list(stream.grid)
+        return values | {"attention": list(self.masks), "conv_kernel": self.conv_kernel}
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of each weight, in the order of the GPT's state dict."""

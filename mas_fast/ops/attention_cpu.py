@@ -1,11 +1,11 @@
 """Causal attention on a CPU, with gradients, a block of queries at a time. Call `ops.attention`.
 
 PyTorch's own kernel for CPUs is made for inference: it forms the scores again in the backward pass,
-in small tiles. Here a block of queries meets all its keys in one batched matrix product, which MKL
-and oneDNN are good at, and the weights are kept for the backward pass: 32 samples of 351 tokens, 4
-heads of 64, forward and backward in bf16 on one Zen 5 core: 67 ms, against 162, for 26 MB. Scores
-are formed and normalised in fp32, so the errors are as PyTorch's; with scores in bf16 they would be
-up to five times as large, for a tenth less time.
+in small tiles. Here a block of queries meets the keys that any of them sees in one batched matrix
+product, which MKL and oneDNN are good at, and the weights are kept for the backward pass: 32
+samples of 351 tokens, 4 heads of 64, forward and backward in bf16 on one Zen 5 core: 67 ms, against
+162, for 26 MB. Scores are formed and normalised in fp32, so the errors are as PyTorch's; with
+scores in bf16 they would be up to five times as large, for a tenth less time.
 
 What all keys or all values have in common is no part of the gradients, but would round as if it
 were, so it is taken out before a product is rounded to 16 bits: the keys' from the keys (softmax
@@ -18,41 +18,45 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 MOST_ROWS = 96  # of a block; the keys after its last query are left out
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, shown: Tensor | None = None) -> Tensor:
     """softmax(q k^T / sqrt(D)) v, causal: q, k, v floating [B, H, T, D], any strides -> the same.
-    It has no second derivatives."""
-    return _Attention.apply(q, k, v)
+    shown: bool [T, T], which key (second) each query (first) sees of those up to its own, itself
+    included; None: all. It has no second derivatives."""
+    return _Attention.apply(q, k, v, shown)
 
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, shown: Tensor | None) -> Tensor:
         shape, scale = q.shape, q.shape[3] ** -0.5
         q, k, v = (x.flatten(0, 1) for x in (q, k, v))
         wide = torch.promote_types(q.dtype, torch.float32)
         q_wide, k_wide = q.to(wide) * scale, k.to(wide)
         k_wide = k_wide - _shared(k_wide)
         k = k_wide.to(k.dtype)
-        out, weights = torch.empty_like(v), []
+        out, weights, ctx.keys = torch.empty_like(v), [], []
         for start, stop in _blocks(shape[2]):
-            after = torch.ones(stop - start, stop, dtype=torch.bool, device=q.device)
-            mask = torch.zeros(after.shape, dtype=wide, device=q.device)
-            mask.masked_fill_(after.triu(start + 1), -math.inf)
-            scores = torch.baddbmm(mask, q_wide[:, start:stop], k_wide[:, :stop].transpose(1, 2))
+            keys, hidden = _keys(start, stop, shown, q.device)
+            mask = torch.zeros(hidden.shape, dtype=wide, device=q.device)
+            mask.masked_fill_(hidden, -math.inf)
+            k_block = _taken(k_wide, keys)
+            scores = torch.baddbmm(mask, q_wide[:, start:stop], k_block.transpose(1, 2))
             weights.append(scores.softmax(2).to(q.dtype))
-            out[:, start:stop] = weights[-1] @ v[:, :stop]
+            out[:, start:stop] = weights[-1] @ _taken(v, keys)
+            ctx.keys.append(keys)
         ctx.save_for_backward(q, k, v, out, *weights)
         return out.view(shape)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, out, *weights = ctx.saved_tensors
         shape, scale = d_out.shape, d_out.shape[3] ** -0.5
         d_out, wide = d_out.flatten(0, 1), torch.promote_types(q.dtype, torch.float32)
@@ -60,15 +64,43 @@ class _Attention(torch.autograd.Function):
         dk, dv = (torch.zeros(x.shape, dtype=wide, device=q.device) for x in (k, v))
         # Of each row, roughly: what is left of it, _softmax_backward_data takes out in fp32.
         mean = -(d_out.to(wide) * out.to(wide)).sum(2, keepdim=True).to(q.dtype)
-        for (start, stop), p in zip(_blocks(shape[2]), weights, strict=True):
+        for (start, stop), keys, p in zip(_blocks(shape[2]), ctx.keys, weights, strict=True):
             rows = slice(start, stop)
-            shift = mean[:, rows].expand(-1, -1, stop)
-            dp = torch.baddbmm(shift, d_out[:, rows], v[:, :stop].transpose(1, 2))
+            shift = mean[:, rows].expand(-1, -1, p.shape[2])
+            dp = torch.baddbmm(shift, d_out[:, rows], _taken(v, keys).transpose(1, 2))
             ds = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype)
-            dq[:, rows] = ds @ k[:, :stop]
-            dk[:, :stop] += ds.transpose(1, 2) @ q[:, rows]
-            dv[:, :stop] += p.transpose(1, 2) @ d_out[:, rows]
-        return tuple(x.to(q.dtype).view(shape) for x in (dq * scale, dk * scale, dv))
+            dq[:, rows] = ds @ _taken(k, keys)
+            _add(dk, keys, ds.transpose(1, 2) @ q[:, rows])
+            _add(dv, keys, p.transpose(1, 2) @ d_out[:, rows])
+        return *(x.to(q.dtype).view(shape) for x in (dq * scale, dk * scale, dv)), None
+
+
+def _keys(
+    start: int, stop: int, shown: Tensor | None, device: torch.device
+) -> tuple[list[slice], Tensor]:
+    """The keys that some query of a block sees, and bool [rows, keys]: which a query does not."""
+    if shown is None:
+        after = torch.ones(stop - start, stop, dtype=torch.bool, device=device)
+        return [slice(stop)], after.triu(start + 1)
+    shown = shown[start:stop]
+    seen = F.pad(shown.any(0).int(), (1, 1))
+    edges = seen.diff().nonzero().flatten().tolist()  # where a run begins, where it ends, ...
+    keys = [slice(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return keys, ~_taken(shown, keys)
+
+
+def _taken(x: Tensor, keys: list[slice]) -> Tensor:
+    """The keys of x [N, T, ...]: of one run a view."""
+    parts = [x[:, run] for run in keys]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def _add(total: Tensor, keys: list[slice], parts: Tensor) -> None:
+    done = 0
+    for run in keys:
+        place = total[:, run]
+        place += parts[:, done : done + place.shape[1]]
+        done += place.shape[1]
 
 
 def _shared(x: Tensor) -> Tensor:

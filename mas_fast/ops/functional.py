@@ -235,8 +235,9 @@ def attention(
     scaled_dot_product_attention) or "reference". "triton" takes fp16, bf16 and fp32 (which is slow)
     of up to 128 channels, a multiple of 8 being fast; it skips what a mask hides by tiles of 64 x
     64, where "sdpa" computes it; its gradients are equal bit for bit from run to run. "blocks"
-    takes the causal mask alone. Neither has second derivatives. None is "triton" for fp16 and bf16
-    on a GPU, "blocks" for causal bf16 on a CPU, "reference" within torch.export, otherwise "sdpa".
+    skips the keys that no query of a block sees; under a mask other than "causal" it is no part of
+    a compiled graph. Neither has second derivatives. None is "triton" for fp16 and bf16 on a GPU,
+    "blocks" for bf16 on a CPU, "reference" within torch.export, otherwise "sdpa".
     Raises as `check_attention`, and as `vq_nearest` for `impl`; ValueError for what an
     implementation does not take.
     """
@@ -248,21 +249,22 @@ def attention(
     if impl is None:
         half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
         impl = default_impl(q.device, "attention") if half else "sdpa"
-        if kind == "cpu" and q.dtype == torch.bfloat16 and mask == "causal":
-            impl = "blocks"
+        if kind == "cpu" and q.dtype == torch.bfloat16:
+            # Which keys a block needs under another mask is looked up while it runs.
+            impl = "blocks" if mask == "causal" or reference.has_values(q) else "sdpa"
         if torch.compiler.is_exporting():
             impl = "reference"
     impl = chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":
         return reference_attention.attention(q, k, v, **options)
-    if impl == "blocks":
+    if impl in ("blocks", "sdpa"):
+        shown = None
         if mask != "causal":
-            raise ValueError(f"impl='blocks' needs the mask 'causal', found {mask!r}")
-        return attention_cpu.attention(q, k, v)
-    if impl == "sdpa":
-        if mask == "causal":
+            shown = reference_attention.visible(length=q.shape[2], device=q.device, **options)
+        if impl == "blocks":
+            return attention_cpu.attention(q, k, v, shown)
+        if shown is None:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        shown = reference_attention.visible(length=q.shape[2], device=q.device, **options)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=shown)
     if q.dtype == torch.float64 or q.shape[3] > 128:
         raise ValueError(

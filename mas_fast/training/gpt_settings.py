@@ -14,7 +14,7 @@ from mas_fast.training.schedule import drop
 from mas_fast.training.settings import Settings, check, check_positive
 
 WEIGHTS = {"text": 1.0, "seg": 1.0, "img": 7.0}
-SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm")
+SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm", "attention", "conv_kernel")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping
 from mas_fast.utils.documents import short
 
 
-def exact_keys(what: str, found: Mapping, expected: Iterable[str]) -> Mapping:
-    """`found`, if it is a mapping with exactly the expected keys; else a ValueError that names
-    the difference."""
-    expected = list(expected)
+def exact_keys(
+    what: str, found: Mapping, expected: Iterable[str], optional: Iterable[str] = ()
+) -> Mapping:
+    """`found`, if it is a mapping with exactly the expected keys, and no others but optional ones;
+    else a ValueError that names the difference."""
+    required = list(expected)
+    expected = [*required, *optional]
     if not isinstance(found, Mapping):
         raise ValueError(
             f"{what}: found {type(found).__name__}, expected a mapping with the keys {expected}"
         )
     unknown = [key for key in found if key not in expected]
-    missing = [key for key in expected if key not in found]
+    missing = [key for key in required if key not in found]
     if unknown or missing:
         raise ValueError(
             f"{what}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"

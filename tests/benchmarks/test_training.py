@@ -15,7 +15,7 @@ TINY = replace(training.FP32, preset="tiny", batch=2, blocks=2, threads=1)
 
 def test_it_runs_on_a_tiny_model(capsys) -> None:
     record = training.run([TINY, replace(TINY, dtype=torch.bfloat16)])
-    names = {training.OURS, training.SPLIT, training.FULL}
+    names = {training.OURS, training.SPARSE, training.SPLIT, training.FULL}
     assert list(record["matches"]) == list(record["losses"]) == ["float32", "bfloat16"]
     for dtype, losses in record["losses"].items():
         assert set(record["matches"][dtype]["contestants"]) == names

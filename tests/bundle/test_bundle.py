@@ -34,6 +34,7 @@ from mas_fast.text.bpe import BPE
 
 TINY = preset("tiny")
 GRID = dataclasses.replace(TINY, positions="grid", qk_norm=True)
+SPARSE = dataclasses.replace(TINY, attention=("row", "column"))
 
 
 def make(tmp_path, config=TINY, dtype=torch.float32):
@@ -49,7 +50,7 @@ def as_torch(array: np.ndarray) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("config", [TINY, GRID], ids=["flat", "grid"])
+@pytest.mark.parametrize("config", [TINY, GRID, SPARSE], ids=["flat", "grid", "sparse"])
 def test_round_trip(tmp_path, config, dtype):
     path, model = make(tmp_path, config, dtype)
     assert sorted(os.listdir(path)) == ["config.json", "gpt.safetensors"]
@@ -147,6 +148,7 @@ def change_config(path, change):
         (lambda c: c["gpt"].pop("dim"), r"missing keys \['dim'\]"),
         (lambda c: c["gpt"].update(dim="32"), "dim: found '32', expected an integer"),
         (lambda c: c["gpt"].update(streams={}), "streams: found dict, expected a list"),
+        (lambda c: c["gpt"].update(attention=["row"]), "attention: found a list of 1, expected 2"),
         (lambda c: c["gpt"]["streams"][0].update(vocab=-1), "vocab: found -1"),
         (lambda c: c["gpt"]["streams"][0].update(x=1), r"stream: unknown keys \['x'\]"),
         (lambda c: c.update(gpt=[1]), "GPT config: found list, expected a mapping"),

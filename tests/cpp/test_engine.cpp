@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "core/run.h"
+#include "masks.h"
 
 // Every Buffer comes from here; after so many there is no memory left.
 static int allocations_left = -1;  // below 0: no end
@@ -127,6 +128,10 @@ std::vector<Vector> exact_logits(const Config& config, const Tensors& w,
         Vector weights(t + 1);
         double most = -1e300, total = 0;
         for (int s = 0; s <= t; ++s) {
+          if (!sees(config, config.mask(layer), t, s)) {
+            weights[s] = -INFINITY;
+            continue;
+          }
           for (int i = 0; i < width; ++i)
             weights[s] += qkv[t][head * width + i] * qkv[s][dim + head * width + i];
           weights[s] /= std::sqrt(double(width));
@@ -267,7 +272,14 @@ void test_refusals(const Config& config) {
   for (auto change :
        {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; },
         +[](Config& c) { c.streams.clear(); }, +[](Config& c) { c.streams[0].vocab = 0; },
-        +[](Config& c) { c.norm_eps = NAN; }}) {
+        +[](Config& c) { c.norm_eps = NAN; }, +[](Config& c) { c.attention = {mas::Mask::row}; },
+        +[](Config& c) { c.conv_kernel = 4; }, +[](Config& c) { c.streams[1].height = 31; },
+        +[](Config& c) { c.streams[1].height = 2, c.streams[1].width = 15; },
+        +[](Config& c) { c.attention.assign(2, mas::Mask::row); },
+        +[](Config& c) {
+          c.attention = {mas::Mask::causal, mas::Mask::conv};
+          c.streams[1].height = 1, c.streams[1].width = 31;  // and none for the last stream
+        }}) {
     Config changed = config;
     change(changed);
     CHECK_THROWS(mas::Engine(changed, 1, mas::Isa::generic), std::invalid_argument);
@@ -337,8 +349,25 @@ int main() {
               .heads = 1,
               .mlp = 130,
               .streams = {{"text", 4, 33}, {"img", 37, 64}}};
+  // No part of it begins or ends with a panel, and the second layer's slots are no positions.
+  Config sparse{.dim = 45,
+                .layers = 3,
+                .heads = 3,
+                .mlp = 77,
+                .streams = {{"text", 6, 13}, {"seg", 42, 37, 6, 7}, {"img", 66, 70, 6, 11}},
+                .attention = {mas::Mask::row, mas::Mask::column, mas::Mask::conv},
+                .conv_kernel = 5};
+  Config without_text{.dim = 32,
+                      .layers = 2,
+                      .heads = 1,
+                      .mlp = 32,
+                      .streams = {{"seg", 30, 37, 5, 6}, {"img", 40, 70, 8, 5}},
+                      .attention = {mas::Mask::conv, mas::Mask::column},
+                      .conv_kernel = 3};
   test_shape(odd);
   test_shape(wide);
+  test_shape(sparse);
+  test_shape(without_text);
   test_refusals(odd);
   test_out_of_memory(odd);
   return check::finish();

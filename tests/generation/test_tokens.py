@@ -20,6 +20,7 @@ PROMPT = torch.tensor(
     [[5, 9, 3, 0, 0, 0, 0, 0], [7, 1, 1, 2, 60, 3, 0, 0], [63, 0, 0, 0, 0, 0, 0, 0]]
 )
 SAMPLING = {"temperature": 0.9, "top_k": {"img": 20}, "top_p": {"seg": 0.9, "img": 0.95}}
+MASKED = [{"attention": "conv", "conv_kernel": 3}, {"attention": ("row", "column")}]
 GUIDED = {"guidance": {"seg": 2.0, "img": 4.0}, **SAMPLING}
 needs_engine = pytest.mark.skipif(
     importlib.util.find_spec("mas_fast._engine") is None,
@@ -133,9 +134,11 @@ def test_tokens_are_those_of_the_definition(model, options):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("positions", ["flat", "grid"])
-def test_other_dtypes_and_grids(dtype, positions):
-    model = peaked(dtype, positions=positions, qk_norm=True)
+@pytest.mark.parametrize(
+    "changes", [{"positions": "flat"}, {"positions": "grid"}, *MASKED], ids=str
+)
+def test_other_dtypes_grids_and_masks(dtype, changes):
+    model = peaked(dtype, qk_norm=True, **changes)
     found = generate_tokens(model, PROMPT, num_samples=2, **GUIDED)
     assert torch.equal(found, generate_tokens(model, PROMPT, num_samples=2, **GUIDED))
     assert found.min() >= 0
@@ -277,9 +280,9 @@ def test_mistakes_about_the_engine(model):
 
 @needs_engine
 @pytest.mark.parametrize("options", [{}, GUIDED, {"temperature": 0.0}], ids=str)
-@pytest.mark.parametrize("positions", ["flat", "grid"])
-def test_cpp_gives_the_eager_tokens(tmp_path, positions, options):
-    model = peaked(torch.float32, positions=positions, qk_norm=positions == "grid")
+@pytest.mark.parametrize("changes", [{}, {"positions": "grid", "qk_norm": True}, *MASKED], ids=str)
+def test_cpp_gives_the_eager_tokens(tmp_path, changes, options):
+    model = peaked(torch.float32, **changes)
     save_gpt(tmp_path, model)
     expected = generate_tokens(model, PROMPT, num_samples=2, seed=8, **options)
     for source in (model, tmp_path):

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mas_fast.models.gpt import GPT, PRESETS, GPTConfig, preset
 from mas_fast.ops import functional
+from mas_fast.ops.reference.attention import visible
 from mas_fast.streams import Stream, Streams
 
 TINY = preset("tiny")
@@ -24,7 +25,13 @@ ODD = (
         qk_norm=True,
     )
 )
-CONFIGS = pytest.mark.parametrize("config", [TINY, ODD], ids=["tiny", "odd"])
+MASKED = dataclasses.replace(
+    TINY, layers=4, attention=("row", "column", "causal", "conv"), conv_kernel=3
+)
+ROW = dataclasses.replace(TINY, attention="row")
+CONFIGS = pytest.mark.parametrize(
+    "config", [TINY, ODD, MASKED, ROW], ids=["tiny", "odd", "masked", "row"]
+)
 
 
 def random_tokens(config: GPTConfig, rows: int, seed: int = 0) -> torch.Tensor:
@@ -115,9 +122,8 @@ def by_hand(model: GPT, tokens: torch.Tensor) -> list[torch.Tensor]:
     def rms(x, name):
         return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * w[f"{name}.weight"]
 
-    hidden_future = torch.ones(length, length).triu(1).bool()
-    for i in range(config.layers):
-        block = f"blocks.{i}"
+    for i, mask in enumerate(config.masks):
+        block, hidden = f"blocks.{i}", ~visible(mask, length, **config.mask_layout)
         q, k, v = linear(norm(x, f"{block}.norm1"), f"{block}.attention.qkv").chunk(3, -1)
         heads = []
         for h in range(config.heads):
@@ -127,7 +133,7 @@ def by_hand(model: GPT, tokens: torch.Tensor) -> list[torch.Tensor]:
                 qh = rms(qh, f"{block}.attention.q_norm")
                 kh = rms(kh, f"{block}.attention.k_norm")
             scores = qh @ kh.mT / config.head_dim**0.5
-            heads.append(scores.masked_fill(hidden_future, -torch.inf).softmax(-1) @ v[..., part])
+            heads.append(scores.masked_fill(hidden, -torch.inf).softmax(-1) @ v[..., part])
         x = x + linear(torch.cat(heads, -1), f"{block}.attention.proj")
         up = linear(norm(x, f"{block}.norm2"), f"{block}.mlp.up")
         up = up * 0.5 * (1 + torch.erf(up / 2**0.5))
@@ -369,15 +375,14 @@ def test_flops_are_those_that_torch_counts(config, monkeypatch):
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             model.decode(tokens[:, position], position, cache)
         assert counter.get_total_flops() == model.flops_per_token(position + 1)
-    # A whole forward and backward pass; torch counts the square of attention, we the half below
-    # its diagonal.
+    # A whole forward and backward pass; torch counts the square of attention, we what is seen.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         loss, _ = model.loss(tokens)
         loss.backward()
     ours = model.flops_per_sequence()
     assert ours == sum(model.flops_per_token(n, training=True) for n in range(1, length))
-    upper = (length - 1) * (length - 2) // 2
-    assert counter.get_total_flops() == ours + 3 * 4 * config.dim * config.layers * upper
+    hidden = config.layers * (length - 1) ** 2 - sum(map(config.keys_seen, range(length - 1)))
+    assert counter.get_total_flops() == ours + 3 * 4 * config.dim * hidden
     for context in (0, length):
         with pytest.raises(ValueError, match=f"context: found {context}"):
             model.flops_per_token(context)
@@ -396,7 +401,8 @@ def test_bytes_are_those_of_the_tensors(config, dtype):
             sum(w.nbytes for k, w in state.items() if k.startswith(("blocks.", "norm.")))
             + state[head].nbytes
         )
-        read += 3 * (position + 1) * (cache.k.nbytes + cache.v.nbytes) // 30
+        of_layer = (cache.k.nbytes + cache.v.nbytes) // (30 * config.layers)
+        read += 3 * config.keys_seen(position) * of_layer
         assert model.decode_bytes(position, 3, dtype, dtype) == read
     with pytest.raises(ValueError, match="position: found -1"):
         model.decode_bytes(-1, 1, dtype, dtype)

@@ -46,6 +46,7 @@ SHAPES = {
     "head.a.weight": (5, 8),
     "head.b.weight": (7, 8),
 }
+GRIDS = [CONFIG["streams"][0], {**CONFIG["streams"][1], "grid": [2, 2]}]
 RNG = np.random.default_rng(0)
 WEIGHTS = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
 SETTINGS = {
@@ -85,6 +86,17 @@ def without(values: dict, key: str) -> dict:
         ({"streams": [{"name": "a", "length": -3, "vocab": 5}]}, "is -3; allowed: 1 to"),
         ({"streams": CONFIG["streams"][:1] * 2}, "'a'; allowed: a name that is not empty and not"),
         ({"colour": "red"}, "unknown key 'colour'; known are dim, layers"),
+        ({"attention": ["full"]}, "unknown mask 'full'; known are causal, row, column, conv"),
+        ({"attention": ["row", "row"]}, "attention is 2 masks; allowed: 1, one a layer"),
+        ({"attention": ["row"]}, "the last stream is one without a grid; allowed: .* for 'row'"),
+        ({"attention": ["conv"], "streams": GRIDS[::-1]}, "stream 'a' after a grid is one without"),
+        ({"conv_kernel": 2}, "conv_kernel is 2; allowed: odd numbers up to"),
+        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [4]}]}, "grid has 1 sizes; expected height"),
+        (
+            {"streams": [GRIDS[0], {**GRIDS[1], "grid": [3, 2]}]},
+            "is 3 x 2; allowed: height x width",
+        ),
+        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [-2, -2]}]}, "height is -2; allowed: 1 to"),
     ],
 )
 def test_bad_config(change: dict, message: str) -> None:
@@ -299,14 +311,17 @@ def test_any_arguments_to_logits(engine, tokens) -> None:
 
 @many
 @given(
-    key=st.sampled_from([*CONFIG, "name", "length", "vocab", "isa", "dtype", "threads", "weight"]),
+    key=st.sampled_from(
+        [*CONFIG, "attention", "conv_kernel", "name", "length", "vocab", "grid"]
+        + ["isa", "dtype", "threads", "weight"]
+    ),
     value=anything,
 )
 def test_any_arguments_to_the_constructor(key, value) -> None:
     config, weights, options = dict(CONFIG), dict(WEIGHTS), {}
-    if key in config:
+    if key in (*config, "attention", "conv_kernel"):
         config[key] = value
-    elif key in ("name", "length", "vocab"):
+    elif key in ("name", "length", "vocab", "grid"):
         config["streams"] = [{**CONFIG["streams"][0], key: value}, CONFIG["streams"][1]]
     elif key == "weight":
         weights["norm.bias"] = value
@@ -349,6 +364,12 @@ def test_any_arguments_to_the_rest(engine, position, rows, threads) -> None:
             call()
         except (ValueError, TypeError, MemoryError):
             pass
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_every_thread_reads_a_share(threads) -> None:
+    memory = native.Bandwidth(1 << 26, threads)
+    assert all(memory.read() > 1e6 for _ in range(3))
 
 
 def test_progress_sees_every_position_and_its_error_stops(engine) -> None:

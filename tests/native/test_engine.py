@@ -1,6 +1,7 @@
 """The C++ engine against the GPT in fp64: logits, tokens, quantisation error, batches, threads."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,10 +19,10 @@ ISAS = engine.supported_isas()
 DTYPES = [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int8")]
 
 
-def streams(*sizes: tuple[str, int, int]) -> Streams:
+def streams(*sizes: tuple) -> Streams:
     return Streams(
-        Stream(name, length, vocab, pad=0 if name == "text" else None)
-        for name, length, vocab in sizes
+        Stream(name, length, vocab, *grid, pad=0 if name == "text" else None)
+        for name, length, vocab, *grid in sizes
     )
 
 
@@ -33,6 +34,12 @@ SHAPES = {
     "d120h5": GPTConfig(streams(("text", 9, 50), ("img", 520, 117)), 120, 2, 5, 300, qk_norm=True),
     "d72h9": GPTConfig(
         streams(("text", 33, 1001), ("seg", 100, 19), ("img", 400, 129)), 72, 4, 9, 290
+    ),
+    "d72h3, masks": GPTConfig(
+        streams(("text", 17, 211), ("seg", 180, 77, (12, 15)), ("img", 300, 333, (20, 15))),
+        *(72, 4, 3, 290),
+        attention=("row", "column", "causal", "conv"),
+        conv_kernel=7,
     ),
 }
 
@@ -178,10 +185,13 @@ def best_two(model, prompt, tokens, b, n, options) -> float:
     return first - second
 
 
+@pytest.mark.parametrize("attention", ["causal", ("column", "conv")], ids=str)
 @pytest.mark.parametrize(("dtype", "kv_dtype"), DTYPES)
 @pytest.mark.parametrize("isa", ISAS)
-def test_tokens_do_not_depend_on_batch_or_threads(dtype: str, kv_dtype: str, isa: str) -> None:
-    config = preset("tiny")
+def test_tokens_do_not_depend_on_batch_or_threads(
+    dtype: str, kv_dtype: str, isa: str, attention
+) -> None:
+    config = replace(preset("tiny"), attention=attention, conv_kernel=3)
     model = random_model(config, spread=0.3)
     prompts = random_tokens(config, 8)[:, :8]
     options = {"guidance": {"img": 2.0}, "top_k": 20, "num_samples": 2, "seed": 11}
@@ -198,10 +208,11 @@ def test_tokens_do_not_depend_on_batch_or_threads(dtype: str, kv_dtype: str, isa
         assert np.array_equal(all_rows[2 * row + 1 : 2 * row + 2], alone)
 
 
+@pytest.mark.parametrize("shape", ["d96h3", "d72h3, masks"])
 @pytest.mark.parametrize(("dtype", "kv_dtype"), DTYPES)
-def test_a_step_is_a_prefill_bit_for_bit(dtype: str, kv_dtype: str) -> None:
+def test_a_step_is_a_prefill_bit_for_bit(dtype: str, kv_dtype: str, shape: str) -> None:
     """What is forced late (a decode step each) and what is forced early (one prefill) end alike."""
-    config = SHAPES["d96h3"]
+    config = SHAPES[shape]
     made = CppEngine(random_model(config), dtype=dtype, kv_dtype=kv_dtype).native
     tokens = random_tokens(config, 2)
     settings = [[1.0] * 3, [0.0] * 3, [None] * 3, [None] * 3]
@@ -232,14 +243,16 @@ def test_forced_tokens_between_drawn_ones() -> None:
         assert torch.equal(generate_tokens(team, prompt, **options), expected)
 
 
-def test_step_bytes_count_weights_once_and_every_row_of_the_cache() -> None:
-    config = preset("tiny")
+@pytest.mark.parametrize("attention", ["causal", "column", ("row", "conv")], ids=str)
+def test_step_bytes_count_weights_once_and_what_every_row_sees(attention) -> None:
+    config = replace(preset("tiny"), attention=attention, conv_kernel=3)
     made = CppEngine(random_model(config), dtype="bf16", kv_dtype="int8").native
     matrices = config.layers * 12 * config.dim**2 * 2
     vectors = config.layers * (9 * config.dim + config.mlp) * 4
-    per_position = 2 * config.layers * config.heads * (config.head_dim + 4)
-    for position, vocab in ((3, 64), (7, 32), (23, 64)):
-        expected = matrices + vectors + vocab * config.dim * 2 + 3 * (position + 1) * per_position
+    per_key = 2 * config.heads * (config.head_dim + 4)
+    for position, vocab in ((3, 64), (7, 32), (18, 32), (23, 64), (37, 64)):
+        keys = 3 * config.keys_seen(position)
+        expected = matrices + vectors + vocab * config.dim * 2 + keys * per_key
         assert made.step_bytes(position, 3) == expected
 
 

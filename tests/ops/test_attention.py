@@ -4,6 +4,7 @@ The Triton kernels run here under the interpreter, in a pytest of their own, sin
 TRITON_INTERPRET when it is imported; and on a GPU, where there is one.
 """
 
+import dataclasses
 import importlib.util
 import itertools
 import math
@@ -160,6 +161,13 @@ def test_blocks(length, dtype):
     check_against_fp64([q, k, v, do], "blocks")
 
 
+@pytest.mark.parametrize("mask", ["row", "column", "conv"])
+@pytest.mark.parametrize("layout, length", [(SMALL, 56), (PAPER, 576), (PAPER, 575), (PAPER, 200)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_blocks_under_masks(mask, layout, length, dtype):
+    check_against_fp64(inputs(1, 2, length, 16, dtype), "blocks", mask=mask, **layout)
+
+
 @pytest.mark.parametrize("gain", [0.0, 4.0, 1e4])
 def test_blocks_of_weak_and_of_strong_scores(gain):
     q, k, v, do = inputs(2, 2, 130, 16, torch.bfloat16)
@@ -222,9 +230,8 @@ def test_blocks_are_what_a_cpu_trains_with(monkeypatch):
     ops.attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
     with torch.autocast("cpu", torch.bfloat16):
         ops.attention(q, k, v)
-    assert len(called) == 2
-    with pytest.raises(ValueError, match="'blocks' needs the mask 'causal', found 'row'"):
-        ops.attention(q, k, v, mask="row", grids=[(2, 3)], impl="blocks")
+        ops.attention(q, k, v, mask="row", grids=[(2, 3)])
+    assert len(called) == 3
 
 
 def test_blocks_have_no_second_derivative():
@@ -274,9 +281,11 @@ def test_the_gpt_trains_through_it(monkeypatch):
     seen = []
     plain = ops.attention
     monkeypatch.setattr(ops, "attention", lambda *a, **o: seen.append(o) or plain(*a, **o))
-    model = gpt.GPT.create(gpt.preset("tiny"))
+    config = dataclasses.replace(gpt.preset("tiny"), attention=("row", "causal"))
+    model = gpt.GPT.create(config)
     model.loss(torch.zeros(1, model.streams.length, dtype=torch.int64))
-    assert seen == [{}] * model.config.layers
+    layout = {"text": 8, "grids": ((4, 4), (4, 4)), "kernel": 11}
+    assert seen == [{"mask": mask, **layout} for mask in ("row", "causal")]
 
 
 X = torch.zeros(1, 2, 6, 4)

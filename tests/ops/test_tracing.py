@@ -28,6 +28,12 @@ def loss(hidden, head, targets):
 QKV = [random(2, 2, 6, 8)] * 3
 LABELS = torch.arange(24, dtype=torch.uint8).view(2, 3, 4) % 5
 CODES = torch.arange(7) % 4
+
+
+def masked(q, k, v):
+    return ops.attention(q, k, v, mask="row", grids=[(5, 5)])
+
+
 CASES = {
     "sample": (sample, [random(3, 9), random(3, 9) / 2, torch.arange(3)]),
     "vq_nearest": (ops.vq_nearest, [random(7, 5), random(4, 5)]),
@@ -42,6 +48,8 @@ CASES = {
     ),
     "attention": (ops.attention, QKV),
     "attention in bf16": (ops.attention, [x.bfloat16() for x in QKV]),
+    "attention under a mask": (masked, QKV),
+    "attention under a mask in bf16": (masked, [x.bfloat16() for x in QKV]),
     "stream_cross_entropy": (loss, [random(2, 3, 4), random(7, 4), torch.ones(2, 3).long()]),
 }
 each = pytest.mark.parametrize("function, tensors", CASES.values(), ids=CASES)

@@ -171,6 +171,26 @@ def test_what_changes_no_loss(tmp_path, shards, changes) -> None:
     np.testing.assert_allclose(*curves, rtol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("attention", ["row", "[conv, column]"])
+def test_masks_reach_the_bundle(tmp_path, shards, attention, precision) -> None:
+    file = config(tmp_path, precision=precision)
+    options = {"data": shards, "folder": tmp_path / "run", "model.attention": attention}
+    words = [str(word) for key, value in options.items() for word in (f"--{key}", value)]
+    model = load_gpt(train(read(GPTSettings, file, words)))
+    expected = {"row": "row"}.get(attention, ("conv", "column"))
+    assert model.config.attention == expected
+    assert scalars(tmp_path / "run")[6] < scalars(tmp_path / "run")[1]
+    assert generate_tokens(model, [[3, 5]]).min() >= 0
+
+
+def test_the_sparse_config_has_dalles_masks() -> None:
+    masks = read(GPTSettings, find("gpt", "mini-270m-sparse")).config().masks
+    for number, mask in enumerate(masks[:-1], 1):  # as the paper counts them
+        assert mask == ("column" if (number - 2) % 4 == 0 else "row")
+    assert masks[-1] == "conv"
+
+
 def test_bf16_is_close(tmp_path, shards) -> None:
     for precision in ("fp32", "bf16"):
         train(settings(shards, tmp_path / precision, precision=precision))
@@ -576,12 +596,19 @@ def test_a_poisoned_step_is_left_out(tmp_path, shards) -> None:
 # ------------------------------------------------------------------ settings
 
 
-@pytest.mark.parametrize("name", ["tiny", "storybook", "mini-270m", "make-a-scene-4b"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "storybook", "mini-270m", "mini-270m-sparse", "make-a-scene-4b"]
+)
 def test_presets(name) -> None:
     s = read(GPTSettings, find("gpt", name), ["--data", "x"])
     assert s.batch % s.accumulate == 0 and s.folder.name == f"gpt-{name}"
     count = GPT(s.config()).parameters_count()
-    known = {"mini-270m": 271_337_472, "storybook": 6_664_192, "make-a-scene-4b": 3_911_480_320}
+    known = {
+        "mini-270m": 271_337_472,
+        "mini-270m-sparse": 271_337_472,
+        "storybook": 6_664_192,
+        "make-a-scene-4b": 3_911_480_320,
+    }
     assert count == known.get(name, count)
     streams = s.config().streams
     lengths = {"storybook": [32, 64, 256], "make-a-scene-4b": [256, 256, 1024]}
@@ -598,6 +625,7 @@ def test_presets(name) -> None:
     [
         ({"model": {"preset": "tiny", "depth": 3}}, r"unknown keys \['depth'\].*'layers'"),
         ({"model": {"dim": 32}}, "preset: found None, expected one of"),
+        ({"model": {"preset": "tiny", "attention": "rows"}}, "attention: found 'rows', expected"),
         ({"weights": {"image": 7}}, r"weights: found \['image'\], expected some of"),
         ({"bpe_dropout": 0.1}, "bpe_dropout: found 0.1, expected a bundle"),
         ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a value in 0..1"),

@@ -22,8 +22,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-MASKS = ("causal", "row", "column", "conv")
-KERNEL = 11  # that of DALL-E
+from mas_fast.ops.attention_masks import KERNEL, MASKS
 
 
 def attention(
