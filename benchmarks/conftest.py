@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mas_fast.bench import suite
-
-suite()
-
-from benchmarks import results  # noqa: E402
-from benchmarks.versus import measure  # noqa: E402
+from benchmarks import results
+from benchmarks.versus import measure
 
 RECORDS = pytest.StashKey[list]()
 

@@ -131,16 +131,11 @@ elif [ -n "$sanitizer" ]; then
 else
   skip sanitizer "found no compute-sanitizer"
 fi
-step sampler 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("sampler", sys.argv[1]))' \
-  "$out/gpu_check.json" || true
-step attention 100 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("attention", sys.argv[1]))' \
-  "$out/gpu_check.json" || true
-step cross_entropy 80 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("cross_entropy", sys.argv[1]))' \
-  "$out/gpu_check.json" || true
-step vq 60 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("vq", sys.argv[1]))' \
-  "$out/gpu_check.json" || true
-step training 140 "$python" -c 'import sys; from mas_fast.bench import run; sys.exit(run("training", sys.argv[1]))' \
-  "$out/gpu_check.json" || true
+step sampler 60 "$python" -m benchmarks sampler --json "$out/gpu_check.json" || true
+step attention 100 "$python" -m benchmarks attention --json "$out/gpu_check.json" || true
+step cross_entropy 80 "$python" -m benchmarks cross_entropy --json "$out/gpu_check.json" || true
+step vq 60 "$python" -m benchmarks vq --json "$out/gpu_check.json" || true
+step training 140 "$python" -m benchmarks training --json "$out/gpu_check.json" || true
 
 cat "$summary"
 exit "$failed"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # may import each other as long as that makes no circle, or of a file beside the packages.
 LAYERS = (
     ("kernels", "utils", "version"),
-    ("bench", "ops", "sampling_params", "scene", "streams"),
+    ("ops", "sampling_params", "scene", "streams"),
     ("info", "models", "text"),
     ("bundle",),
     ("data", "generation", "importers", "onnx"),

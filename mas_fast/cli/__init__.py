@@ -95,7 +95,7 @@ def bench(
 
     Example: mas-fast bench decode --json decode.json
     """
-    from mas_fast.bench import run
+    from mas_fast.cli.benchmark import run
 
     raise typer.Exit(run(subject, json))
 

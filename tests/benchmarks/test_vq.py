@@ -7,12 +7,9 @@ import sys
 import pytest
 import torch
 
-from mas_fast import bench, ops
-
-bench.suite()
-
-from benchmarks import vq  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import vq
+from benchmarks.versus import Disagreement
+from mas_fast import ops
 
 TINY = vq.Plan(rows=70, codes=200, channels=12, units=1, blocks=2, threads=1, checked=70)
 

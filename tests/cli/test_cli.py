@@ -61,9 +61,9 @@ def test_info() -> None:
 
 def test_bench_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    fake = types.ModuleType("mas_fast.bench")
+    fake = types.ModuleType("mas_fast.cli.benchmark")
     fake.run = lambda subject, json: calls.append((subject, json)) or 3
-    monkeypatch.setitem(sys.modules, "mas_fast.bench", fake)
+    monkeypatch.setitem(sys.modules, "mas_fast.cli.benchmark", fake)
     assert run("bench", "decode", "--json", "out.json").exit_code == 3
     assert run("bench", "decode").exit_code == 3
     assert calls == [("decode", Path("out.json")), ("decode", None)]

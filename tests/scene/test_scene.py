@@ -28,7 +28,7 @@ from mas_fast.scene import (
     read_two_channel,
 )
 
-OFFICIAL = Path(__file__).parent / "fixtures" / "coco_official"
+OFFICIAL = Path(__file__).parents[1] / "fixtures" / "coco_official"
 
 
 def annotations(seed: int, person: bool = True, shape=(13, 17)):

@@ -291,7 +291,7 @@ def test_square_is_the_middle() -> None:
 
 
 def test_cocos_own_files() -> None:
-    folder = Path(__file__).parent / "fixtures" / "coco_official"
+    folder = Path(__file__).parents[1] / "fixtures" / "coco_official"
     rows = json.loads((folder / "panoptic_examples.json").read_bytes())
     for row in rows["annotations"]:
         png = folder / "panoptic_examples" / row["file_name"]

@@ -5,12 +5,8 @@ import json
 import pytest
 import torch
 
-from mas_fast import bench
-
-bench.suite()
-
-from benchmarks import cpu_attention  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import cpu_attention
+from benchmarks.versus import Disagreement
 
 SMALL = cpu_attention.Plan(shapes=(("small", (2, 2, 40, 16)),), units=1, blocks=2)
 

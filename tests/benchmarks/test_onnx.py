@@ -7,9 +7,6 @@ import pytest
 
 pytest.importorskip("onnxscript", reason="the export needs onnxscript")
 
-from mas_fast import bench  # noqa: E402
-
-bench.suite()
 
 from benchmarks import onnx  # noqa: E402
 from benchmarks.versus import Disagreement  # noqa: E402

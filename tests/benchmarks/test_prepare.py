@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast import bench
+from benchmarks import prepare
+from benchmarks.versus import Disagreement
 from mas_fast.data.sources.open import open_source
 from mas_fast.scene import COCO_IDS, COCO_NAMES
-
-bench.suite()
-
-from benchmarks import prepare  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
 
 
 @pytest.fixture

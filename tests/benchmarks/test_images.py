@@ -7,12 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mas_fast import bench
-
-bench.suite()
-
-from benchmarks import images  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import images
+from benchmarks.versus import Disagreement
 
 
 @pytest.fixture

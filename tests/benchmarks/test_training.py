@@ -7,12 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mas_fast import bench
-
-bench.suite()
-
-from benchmarks import training  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import training
+from benchmarks.versus import Disagreement
 
 TINY = replace(training.FP32, preset="tiny", batch=2, blocks=2, threads=1)
 

@@ -6,12 +6,8 @@ import sys
 import pytest
 import torch
 
-from mas_fast import bench
-
-bench.suite()
-
-from benchmarks import first_layer  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import first_layer
+from benchmarks.versus import Disagreement
 
 TINY = first_layer.Plan(preset="tiny-seg", size=64, units=1, blocks=2, encoder_blocks=2)
 

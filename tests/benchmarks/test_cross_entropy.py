@@ -6,13 +6,9 @@ import math
 import pytest
 import torch
 
-from mas_fast import bench
-
-bench.suite()
-
-from benchmarks import cross_entropy as subject  # noqa: E402
-from benchmarks import memory  # noqa: E402
-from benchmarks.versus import Disagreement  # noqa: E402
+from benchmarks import cross_entropy as subject
+from benchmarks import memory
+from benchmarks.versus import Disagreement
 
 TINY = subject.Plan(preset="tiny", rows=2, blocks=2, dtypes=("float32",))
 PEERS = {subject.OURS, subject.SPLIT, subject.WHOLE}
