@@ -114,7 +114,7 @@ def test_mistakes_end_in_one_line(bundle, tmp_path) -> None:
             "expected 0..20, or 255 (border); spaces with all of its values: coco-panoptic",
         ),
         (["-o", "none/out.png"], "none/out.png: found no folder none, expected one that is there"),
-        (["--guidance", "nan"], "guidance: found nan, expected a finite number"),
+        (["--guidance", "nan"], "--guidance: found nan, expected a finite number"),
     ):
         done = run(tmp_path, bundle, CAPTION, *words)
         assert (done.returncode, done.stderr) == (1, f"mas-fast: {message}\n")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,8 +18,8 @@ if hasattr(torch.nn, "LinearCrossEntropyOptions"):
 
 
 def test_it_runs_on_a_tiny_model(capsys) -> None:
-    record = subject.run(TINY)
-    assert set(record["matches"]) == {"float32"}
+    record = subject.run(replace(TINY, dtypes=subject.Plan.dtypes))
+    assert set(record["matches"]) == {"float32", "bfloat16"}
     assert all(set(match["contestants"]) == PEERS for match in record["matches"].values())
     json.dumps(record, allow_nan=False)
     subject.results.show(record)

@@ -344,15 +344,11 @@ def test_the_fixture_hands_its_samples_to_pytest_benchmark(tmp_path) -> None:
     pytest.importorskip("pytest_benchmark")
     (tmp_path / "conftest.py").write_text(Path(results.FOLDER.parent, "conftest.py").read_text())
     (tmp_path / "test_it.py").write_text(FIXTURE_TEST)
-    options = ["-q", "--benchmark-json=out.json", "."]
-    environment = os.environ | {"PYTHONPATH": str(benchmark.CHECKOUT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "--benchmark-json=out.json", "."]
+    # In a worker of pytest-xdist, known by its variables, pytest-benchmark measures nothing.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    plain["PYTHONPATH"] = str(benchmark.CHECKOUT)
+    done = subprocess.run(command, cwd=tmp_path, env=plain, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     (stored,) = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
     (match,) = stored["extra_info"]["matches"]

@@ -389,9 +389,11 @@ def test_captions_live_beside_them(tmp_path):
 
 def test_what_a_bundle_lacks_is_named(tmp_path):
     save_vq(tmp_path, "vq_img", VQVAE.create(IMG))
-    with pytest.raises(ValueError, match="config.json: .*expected gpt too"):
+    with pytest.raises(ValueError, match="config.json: .*expected gpt too: `mas-fast train gpt "):
         load_gpt(tmp_path)
-    with pytest.raises(ValueError, match="config.json: .*expected vq_seg too"):
+    (tmp_path / "vq_seg.safetensors").write_bytes(b"of another bundle")
+    stray = r"\(.*vq_seg.safetensors belongs to another config.json\)"
+    with pytest.raises(ValueError, match=rf"expected vq_seg too {stray}: `mas-fast train vq-seg "):
         load_vq(tmp_path, "vq_seg")
     (tmp_path / "vq_img.safetensors").unlink()
     with pytest.raises(ValueError, match=r"vq_img\.safetensors: found no such file"):

@@ -95,6 +95,7 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
     shown = run(
         *("prepare", "a", "-o", "b", "--captions", "c", "--size", 64, "--segmenter", "truth"),
         *("--segmenter", "face device=cuda", "--layout", "mas159", "--min-person-px", 9),
+        *("--labels", "voc", "--landmarks", "d.xml"),
         *("--restrict-to-person", "--per-shard", 7, "--workers", 3, "--ray-address", "local"),
         "--verify",
     )
@@ -103,8 +104,8 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
     assert arguments == (Path("a"), Path("b"))
     assert options == {
         "captions": Path("c"),
-        "labels": None,
-        "landmarks": None,
+        "labels": "voc",
+        "landmarks": Path("d.xml"),
         "rules": prepare.Rules(64, "mas159", 9, True),
         "segmenters": ["truth", "face device=cuda"],
         "per_shard": 7,

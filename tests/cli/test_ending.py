@@ -239,6 +239,7 @@ def test_mistakes_are_one_line(mistakes, monkeypatch, capsys, words, message) ->
         "export onnx b -o c",
         "encode a.tsv --model b",
         "generate x --model b",
+        "generate x --seed -1",
     ],
 )
 def test_mistakes_are_found_without_torch(mistakes, words) -> None:

@@ -162,12 +162,14 @@ def test_reasons_are_grouped(scenes):
     assert found["no such file"] == 2
 
 
-def test_pictures_are_few_and_spread(scenes, monkeypatch):
+def test_pictures_are_few_and_spread(scenes, tmp_path, monkeypatch):
     report = Report.read(scenes)
-    assert len(list(report.pictures())) == 5 <= PICTURES
+    assert len(list(report.pictures())) == 5 <= PICTURES == 24
     for count, expected in ((3, ["a", "c", "e"]), (2, ["a", "e"]), (1, ["a"])):
         monkeypatch.setattr("mas_fast.data.report.PICTURES", count)
         assert [sample.info["source"]["key"] for sample in report.pictures()] == expected
+        report.write_html(tmp_path / "few.html")
+        assert (tmp_path / "few.html").read_text("utf-8").count("<figure>") == count
 
 
 def test_the_page_replaces_nothing_but_pages(scenes, monkeypatch) -> None:

@@ -152,7 +152,8 @@ def test_other_columns_are_refused(tmp_path):
     batch = token_batch(STREAMS, **rows(0, 3)).select(["key", "seg"])
     folder.commit(0, lambda file: write_tokens(file, batch))
     folder.finish()
-    with pytest.raises(ValueError, match="found 1 batches of .*, expected one of the columns"):
+    found = "found 1 batches of .*key: .*seg: .*, expected one of the columns of a token shard"
+    with pytest.raises(ValueError, match=found):
         TokenShards(tmp_path)[0]
 
 

@@ -17,11 +17,12 @@ torch = pytest.importorskip("torch")
 from mas_fast.bundle import load_bpe, load_vq, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.sources.open import open_source  # noqa: E402
-from mas_fast.data.token_shards import TokenShards  # noqa: E402
+from mas_fast.data.token_shards import CHECKED, TokenShards  # noqa: E402
 from mas_fast.data.tokenize import streams_of, tokenize  # noqa: E402
 from mas_fast.models.vqvae import VQVAE, VQConfig, preset  # noqa: E402
 from mas_fast.scene import clean  # noqa: E402
 from mas_fast.text.bpe import BPE  # noqa: E402
+from mas_fast.utils.locks import LOCK  # noqa: E402
 
 NO_RAY = importlib.util.find_spec("ray") is None
 CAPTIONS = [["a red house", "two dogs on a very long road that never ends"], [], ["빨간 집"]]
@@ -72,7 +73,7 @@ def scenes(tmp_path_factory) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    files = (file for file in folder.iterdir() if file.name not in (LOCK, CHECKED))
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

@@ -368,7 +368,7 @@ def test_what_cannot_be_asked(impl):
 
 @needs_triton
 @needs_interpreter
-def test_bf16_is_refused_under_the_interpreter():
+def test_triton_refuses_bf16_under_the_interpreter():
     case = Case("small", torch.bfloat16)
     words = "under TRITON_INTERPRET=1 needs hidden in float32 or float16, found torch.bfloat16"
     with pytest.raises(ValueError, match=words):

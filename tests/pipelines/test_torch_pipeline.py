@@ -160,6 +160,7 @@ def test_a_bundle_says_how_to_sample(copy, model) -> None:
             r"sampling.json: found \['guidence'\], expected a mapping",
         ),
         ('{"guidance": NaN}', r"sampling.json: found broken JSON \(found NaN, which"),
+        ('{"guidance": 1e999}', "sampling.json: guidance: found inf, expected a finite number"),
         ('{"top_k": 0}', "sampling.json: top_k: found 0, expected an integer >= 1"),
         ('{"top_p": {"sky": 0.5}}', r"sampling.json: top_p: found streams \['sky'\]"),
     ],

@@ -2,6 +2,8 @@
 processes that write them)."""
 
 import errno
+import hashlib
+import json
 import os
 import pickle
 import signal
@@ -93,6 +95,8 @@ def test_values_that_are_none(tmp_path, text) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
     path = checkpoints.latest()
+    index = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
+    assert json.loads((path / "values.json").read_text()) == {"step": 5, "index": index}
     assert checkpoints.values(path) == {"step": 5}
     (path / "values.json").write_text(text)
     with pytest.raises(ValueError, match="step-00000005: found a damaged checkpoint"):

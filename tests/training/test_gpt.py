@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -359,12 +360,17 @@ def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     options |= {"optimizer": optimizer, "picture_every": 2 if optimizer == "muon" else 1}
     file = config(tmp_path, **options)
     arguments = [file, "--data", shards, "--parallel", kind, "--folder"]
-    one, two = tmp_path / "one", tmp_path / "two"
+    one, two, single = (tmp_path / name for name in ("one", "two", "single"))
     run(*arguments, one)
     run(*arguments, two, processes=2)
-    for name in ("gpt/loss", "gpt/text", "gpt/seg", "gpt/img", "measured/loss"):
-        curves = [list(scalars(folder, name).values()) for folder in (one, two)]
-        np.testing.assert_allclose(*curves, rtol=1e-5)
+    curves = ("gpt/loss", "gpt/text", "gpt/seg", "gpt/img", "measured/loss")
+    away = distance(one, two, curves)
+    if optimizer == "adamw":
+        assert away < 1e-5
+    else:  # rounding decides what Muon does without a gradient: no further than other sums lead
+        run(*arguments, single, "--accumulate", 4)
+        bound = distance(one, single, curves)
+        assert away < 4 * max(bound, 1e-5) and bound < 1e-3
     models = [load_gpt(folder / "bundle").state_dict() for folder in (one, two)]
     for name, weight in models[0].items():
         if optimizer == "adamw":
@@ -383,6 +389,14 @@ def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     (two / "checkpoints" / "step-00000012").rmdir()
     run(*arguments, two)
     np.testing.assert_allclose(list(scalars(two).values()), list(before.values()), rtol=1e-5)
+
+
+def distance(one: Path, two: Path, curves: Sequence[str]) -> float:
+    """The largest relative difference of the two runs' curves."""
+    both = [[list(scalars(folder, name).values()) for name in curves] for folder in (one, two)]
+    assert [len(values) for values in both[0]] == [len(values) for values in both[1]]
+    a, b = (np.concatenate(curves) for curves in both)
+    return float(np.abs(b / a - 1).max())
 
 
 # ------------------------------------------------------------------ the parts

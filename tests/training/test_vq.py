@@ -51,7 +51,8 @@ def scalars(folder, name: str) -> dict[int, float]:
 # ------------------------------------------------------------------ real data
 
 
-@pytest.mark.parametrize(("kind", "data"), [("seg", "coco"), ("img", "coco_tar")])
+@pytest.mark.parametrize("kind", ["seg", "img"])
+@pytest.mark.parametrize("data", ["coco", "coco_tar"])
 def test_real_data(request, tmp_path, kind, data) -> None:
     s = settings(kind, request.getfixturevalue(data), tmp_path / "run")
     assert train(s) == tmp_path / "run" / "bundle"
@@ -166,11 +167,14 @@ def test_two_processes_continue_bit_for_bit(tmp_path, photos) -> None:
 
 
 def test_bpe_of_real_captions(tmp_path, coco_captions) -> None:
-    words = ["train", "bpe", coco_captions, "-o", tmp_path / "bundle", "--vocab-size", 4096]
+    more = tmp_path / "more.txt"
+    more.write_text("qzxqzx\n" * 500)
+    words = ["train", "bpe", coco_captions, more, "-o", tmp_path / "bundle", "--vocab-size", 4096]
     done = CliRunner().invoke(app, list(map(str, words)))
     assert done.exit_code == 0, done.output
     bpe = load_bpe(tmp_path / "bundle")
     assert (bpe.vocab_size, bpe.pad_id, bpe.length) == (4096, 0, 64)
+    assert (bpe.encode(["qzxqzx"]).ids != bpe.pad_id).sum() == 1  # a word of the second file
     texts = ["빨간 집 🏠", "a red house"]
     ids, truncated = bpe.encode([*texts, "never ends " * 99])
     assert bpe.decode(ids[:2]) == texts and truncated.tolist() == [False, False, True]
@@ -181,7 +185,7 @@ def test_bpe_stops_with_one_line(tmp_path, monkeypatch) -> None:
     (tmp_path / "none.txt").write_text("\n\n")
     for name, message in (
         ("absent.txt", "absent.txt: found no such file, expected captions"),
-        ("few.txt", "--vocab-size"),
+        ("few.txt", "263 entries in 2 captions, expected --vocab-size 16384: train on more"),
         ("none.txt", "found no captions in 1 files"),
     ):
         arguments = "bpe", tmp_path / name, "-o", tmp_path / "bundle"

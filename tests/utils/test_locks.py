@@ -13,8 +13,7 @@ import os, sys, time
 from mas_fast.utils.locks import lock
 held = lock(sys.argv[1], "")
 if os.fork() == 0:  # a worker that outlives its parent
-    time.sleep(60)
-print(os.getpid(), flush=True)
+    print(os.getppid(), flush=True)
 time.sleep(60)
 """
 

@@ -256,6 +256,22 @@ def test_real_coco(coco, coco_captions):
     assert sum(bool(sample.captions) for sample in samples) == 15
 
 
+@pytest.mark.slow
+def test_more_of_real_coco(real_data):
+    """Photos that are not ours to publish, as a list of them says."""
+    folder = real_data("coco")
+    rows = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    rows = {row["image_id"]: row for row in rows}
+    samples = list(open_source(folder, real_data("captions/coco_captions_val2017.json.gz")))
+    assert len(samples) == 103 and all(isinstance(sample, Sample) for sample in samples)
+    assert len({sample.key for sample in samples}) == 103
+    for sample in samples:
+        row = rows[sample.info["image_id"]]
+        assert (sample.image.width, sample.image.height) == (row["width"], row["height"])
+        assert abs((sample.scene.labels == VOID).mean() - row["void_frac"]) < 0.02
+        assert sorted(sample.captions) == sorted(caption.strip() for caption in row["captions"])
+
+
 def test_official_examples(tmp_path):
     """COCO's own files, with blank photos of their sizes."""
     folder = Path(__file__).parents[2] / "fixtures" / "coco_official"

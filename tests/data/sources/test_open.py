@@ -410,3 +410,15 @@ def test_real_shard(coco_tar):
 def test_real_folders(coco):
     sizes = [item.image.size for item in open_source(coco / "val2017")]
     assert len(sizes) == 15 and all(min(size) == 288 for size in sizes)
+
+
+@pytest.mark.slow
+def test_more_real_data(real_data):
+    """A shard and photos of odd sizes that are not ours to publish."""
+    folder = real_data("webdataset")
+    samples = list(open_source(folder / "coco-val-000000.tar"))
+    assert [sample.key for sample in samples] == [f"{n:09}" for n in range(16)]
+    assert all(len(sample.captions) >= 5 and sample.scene is not None for sample in samples)
+    assert samples[0].captions[0] == "A green netted bed in a light filled bedroom."
+    sizes = [item.image.size for item in open_source(folder / "img2dataset_resize")]
+    assert len(sizes) == 7 and all(min(size) >= 100 for size in sizes)
