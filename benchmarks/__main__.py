@@ -8,9 +8,8 @@ import importlib
 import sys
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import SUBJECTS, results
 from benchmarks.versus import Unavailable
-from mas_fast.cli.benchmark import subjects
 
 
 def run(subject: str, json_path: str | None = None) -> None:
@@ -27,7 +26,7 @@ def run(subject: str, json_path: str | None = None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("subject", choices=subjects())
+    parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--json", help="default: benchmarks/results/<machine>.json")
     options = parser.parse_args()
     # `python -m` puts the checkout on the path, where its kernels/ shadows another package.

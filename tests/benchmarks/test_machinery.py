@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import benchmarks
 from benchmarks import __main__ as command
 from benchmarks import attention, decode, goals, results, sampler
 from benchmarks.stepping import Paced, Stepping
@@ -316,6 +317,10 @@ def test_sampler_runs_and_refuses_one_that_is_wrong(monkeypatch) -> None:
     monkeypatch.setattr(sampler.reference, "kept_mask", lambda logit, **_: logit > 1e9)
     with pytest.raises(Disagreement):
         sampler.run(blocks=2, units=2)
+
+
+def test_the_command_knows_the_subjects() -> None:
+    assert benchmarks.SUBJECTS == benchmark.subjects()
 
 
 def test_bench_prints_and_stores(tmp_path, monkeypatch, capsys) -> None:
