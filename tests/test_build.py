@@ -138,7 +138,7 @@ def test_wheel_contents(wheels: dict[str, Path]) -> None:
         assert libraries == {"mas_fast/_engine"} | ({"mas_fast/_torch"} if with_torch else set())
         assert ("torch" in requirements(wheel)) == with_torch
         assert requirements(wheel) >= {"numpy", "safetensors", "typer", "rich", "tqdm"}
-        assert "mas_fast/kernels/__init__.py" in names
+        assert {"mas_fast/kernels/__init__.py", "mas_fast/py.typed"} <= set(names)
         top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert top == {"mas_fast"}
 
