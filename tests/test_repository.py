@@ -31,3 +31,10 @@ def test_the_citation_names_this_version_and_licence() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
     assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_workflow_of_the_pages_installs_what_the_extra_names() -> None:
+    """It takes the extra alone, since the package itself needs a compiler and torch."""
+    extra = re.search(r"^docs = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    workflow = (ROOT / ".github" / "workflows" / "docs.yml").read_text()
+    assert f"pip install {extra.replace(',', '')}\n" in workflow
