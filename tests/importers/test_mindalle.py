@@ -6,11 +6,11 @@ import re
 import pytest
 import torch
 import yaml
-from mas_fast.importers.bundle import import_bundle
 from typer.testing import CliRunner
 
 from mas_fast.bundle import load_gpt, load_vq, read_sampling
 from mas_fast.cli import app
+from mas_fast.importers.bundle import import_bundle
 from mas_fast.importers.mindalle import import_gpt, read_gpt_config
 from mas_fast.models.gpt_config import preset
 from mas_fast.models.vqvae import VQVAE
