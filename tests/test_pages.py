@@ -8,7 +8,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-LONG = {ROOT / "docs" / "architecture.md"}  # lines of more than 100 characters, for the time being
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -26,7 +25,7 @@ def prose(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", [*TOP, *DOCS], ids=name)
 def test_lines_of_prose_are_short(page: Path) -> None:
     long = [line for line in prose(page) if len(line) > 100]
-    assert bool(long) == (page in LONG), long[:3]
+    assert not long, long[:3]
 
 
 def test_the_readme_is_short() -> None:
