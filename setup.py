@@ -149,7 +149,11 @@ setup(
         "mas_fast.kernels": "kernels",
         "mas_fast.configs": "configs",
     },
-    package_data={"mas_fast": ["assets/**"], "mas_fast.configs": ["*.yaml", "*/*"]},
+    package_data={
+        "": ["*.pyi"],
+        "mas_fast": ["assets/**", "py.typed"],
+        "mas_fast.configs": ["*.yaml", "*/*"],
+    },
     ext_modules=[
         Extension(f"mas_fast.{name}", []) for name in ("_engine", "_torch")[: 1 + WITH_TORCH]
     ],

@@ -138,7 +138,12 @@ def test_wheel_contents(wheels: dict[str, Path]) -> None:
         assert libraries == {"mas_fast/_engine"} | ({"mas_fast/_torch"} if with_torch else set())
         assert ("torch" in requirements(wheel)) == with_torch
         assert requirements(wheel) >= {"numpy", "safetensors", "typer", "rich", "tqdm"}
-        assert "mas_fast/kernels/__init__.py" in names
+        typed = {
+            "mas_fast/py.typed",
+            "mas_fast/__init__.pyi",
+            "mas_fast/ops/reference/__init__.pyi",
+        }
+        assert {"mas_fast/kernels/__init__.py", *typed} <= set(names)
         top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert top == {"mas_fast"}
 

@@ -1,5 +1,6 @@
-"""The commands of the pages work as they stand. Their code blocks are pasted, in order, into a
-folder that looks like a fresh clone, with a little data (slow); the options of all are checked.
+"""The commands of the pages work as they stand. Their code blocks are pasted, in the order of
+mkdocs.yml, into a folder that looks like a fresh clone, with a little data (slow); the options of
+all are checked.
 
 Above a block may stand
 
@@ -27,8 +28,9 @@ import typer
 from mas_fast import cli
 
 ROOT = Path(__file__).resolve().parents[1]
+NAVIGATION = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2].partition("\n\n")[0]
 CARD = "mas_fast/assets/storybook/README.md"
-DOCS = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
+DOCS = [f"docs/{page}" for page in re.findall(r": (\S+\.md)$", NAVIGATION, re.M)]
 PAGES = ["README.md", CARD, "CONTRIBUTING.md", *DOCS, "benchmarks/README.md"]
 BLOCK = re.compile(r"^(?:<!-- test: ([^\n]+) -->\n)?```(\w*)\n(.*?)^```$", re.M | re.S)
 INLINE = re.compile(r"`(mas-fast [^`]*)`")
@@ -146,7 +148,7 @@ def check(words: list[str]) -> None:
     elif "/" in program:
         assert os.access(ROOT / program, os.X_OK), f"{program} is no program of the repository"
     else:
-        assert program in ("pytest", "ctest", "apt-get"), f"{program}: who is that?"
+        assert program in ("pytest", "ctest", "apt-get", "pre-commit"), f"{program}: who is that?"
         paths = [word for word in words[1:] if word.endswith("/")]
         assert all((ROOT / path).is_dir() for path in paths), paths
 
@@ -211,7 +213,7 @@ def clone(tmp_path_factory) -> Path:
     """A folder with what a clone has, and the data that the pages speak of."""
     folder = tmp_path_factory.mktemp("readme") / "mas_fast"
     folder.mkdir()
-    for name in ("configs", "docs", "benchmarks", "LICENSE", "pyproject.toml"):
+    for name in ("configs", "docs", "benchmarks", "examples", "LICENSE", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
     coco = ROOT / "tests" / "fixtures" / "coco"
     shutil.copytree(coco, folder / "coco")

@@ -1,0 +1,26 @@
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+from mas_fast.bundle.config import BPE_FILE as BPE_FILE
+from mas_fast.bundle.config import CONFIG_FILE as CONFIG_FILE
+from mas_fast.bundle.config import GPT_FILE as GPT_FILE
+from mas_fast.bundle.config import SAMPLING_FILE as SAMPLING_FILE
+from mas_fast.bundle.config import SHIPPED as SHIPPED
+from mas_fast.bundle.config import VQ_INPUTS as VQ_INPUTS
+from mas_fast.bundle.config import VQ_NAMES as VQ_NAMES
+from mas_fast.bundle.config import WORDS_FILE as WORDS_FILE
+from mas_fast.bundle.config import bundle_files as bundle_files
+from mas_fast.bundle.config import models_of as models_of
+from mas_fast.bundle.config import read_config as read_config
+from mas_fast.bundle.config import read_vq_config as read_vq_config
+from mas_fast.bundle.config import shipped as shipped
+from mas_fast.bundle.extras import load_bpe as load_bpe
+from mas_fast.bundle.extras import read_sampling as read_sampling
+from mas_fast.bundle.extras import read_words as read_words
+from mas_fast.bundle.extras import save_bpe as save_bpe
+from mas_fast.bundle.extras import save_sampling as save_sampling
+from mas_fast.bundle.extras import save_words as save_words
+from mas_fast.bundle.torch_io import Stored as Stored
+from mas_fast.bundle.torch_io import load_gpt as load_gpt
+from mas_fast.bundle.torch_io import load_vq as load_vq
+from mas_fast.bundle.torch_io import save_gpt as save_gpt
+from mas_fast.bundle.torch_io import save_vq as save_vq
+from mas_fast.bundle.weights import read_weights as read_weights
