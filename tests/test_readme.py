@@ -141,6 +141,8 @@ def check(words: list[str]) -> None:
         check_mas_fast(words[words.index("mas-fast") + 1 :])
     elif program == "pip":
         check_pip(words)
+    elif words[:3] == ["python", "-m", "benchmarks"]:
+        assert (ROOT / "benchmarks" / f"test_{words[3]}.py").is_file(), f"no subject {words[3]!r}"
     elif program == "cmake":
         options = re.findall(r"-D(MAS_FAST_\w+)=", " ".join(words))
         text = (ROOT / "CMakeLists.txt").read_text()
