@@ -61,7 +61,7 @@ inline bool usable(float bound) { return bound > 1e-30f; }
 // sides.
 constexpr float kLargestInteger = 32639.0f;
 
-void prepare_int8(const Rows& rows, int row, const float* x) {
+void prepare_int8(const PreparedRows& rows, int row, const float* x) {
   const int size = rows.inputs, padded = rows.padded();
   char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
@@ -101,7 +101,7 @@ void prepare_int8(const Rows& rows, int row, const float* x) {
   }
 }
 
-void prepare(const Rows& rows, int row, const float* x) {
+void prepare(const PreparedRows& rows, int row, const float* x) {
   char* out = rows.row(row);
   const int size = rows.inputs, padded = rows.padded();
   if (rows.dtype == DType::fp32) {
