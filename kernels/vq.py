@@ -162,7 +162,7 @@ def scores(
     k = start + tl.arange(0, BLOCK_K)
     d = tl.arange(0, BLOCK_D)
     code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]
-    half = tl.load(half_square + k)  # on its way while the tensor cores work
+    halves = tl.load(half_square + k)  # on its way while the tensor cores work
     if CHUNKS == 1:
         dot = tl.dot(rows, tl.load(code))
     else:
@@ -170,7 +170,7 @@ def scores(
         for chunk in range(CHUNKS):
             part = load_rows(packed, n, known, chunk, CHUNKS, BLOCK_N, BLOCK_D)
             dot = tl.dot(part, tl.load(code + chunk * BLOCK_D), dot)
-    return ratio[:, None] * half[None, :] - dot
+    return ratio[:, None] * halves[None, :] - dot
 
 
 @triton.jit
@@ -181,23 +181,23 @@ def nearest_kernel(
 ):  # fmt: skip
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = n < rows
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float32)
     second = tl.full((BLOCK_N,), float("inf"), tl.float32)
     index = tl.zeros((BLOCK_N,), tl.int32)
     column = tl.arange(0, BLOCK_K)
     for start in range(0, padded, BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         # Which of equal codes is found does not matter: in exact mode such a row stays open.
-        low, where = tl.min(score, 1, return_indices=True, return_indices_tie_break_left=False)
+        low, argmin = tl.min(score, 1, return_indices=True, return_indices_tie_break_left=False)
         if EXACT:
-            others = tl.where(column[None, :] == where[:, None], float("inf"), score)
+            others = tl.where(column[None, :] == argmin[:, None], float("inf"), score)
             second = tl.minimum(second, tl.minimum(tl.min(others, 1), tl.maximum(least, low)))
-        index = tl.where(low < least, start + where, index)
+        index = tl.where(low < least, start + argmin, index)
         least = tl.minimum(least, low)
     tl.store(best + n, index.to(tl.int64), mask=known)
     if EXACT:  # what is above twice the bound (and room for this line's own rounding) is not near
@@ -217,12 +217,12 @@ def list_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     first = tl.program_id(1) * span
     for start in range(first, tl.minimum(first + span, padded), BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K)
@@ -267,8 +267,8 @@ def choose_kernel(
     pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = pair < count
     slot = tl.load(pairs + pair, mask=known, other=0)
-    own = tl.load(distances + pair, mask=known, other=0)
-    wanted = known & (own == tl.load(least + slot, mask=known, other=-1))
+    distance = tl.load(distances + pair, mask=known, other=0)
+    wanted = known & (distance == tl.load(least + slot, mask=known, other=-1))
     n = tl.load(open_rows + slot, mask=known, other=0)
     code = tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64)
     tl.atomic_min(best + n, code, mask=wanted, sem="relaxed")
@@ -284,13 +284,13 @@ def rescore_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float64)
     index = tl.zeros((BLOCK_N,), tl.int32)
     for start in range(0, count, BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K).to(tl.int64)
@@ -304,8 +304,8 @@ def rescore_kernel(
                 difference = a[:, None] - b[None, :]
                 distance += difference * difference
             distance = tl.where(near, distance, float("inf"))
-            low, where = tl.min(distance, 1, return_indices=True)
-            index = tl.where(low < least, start + where, index)
+            low, argmin = tl.min(distance, 1, return_indices=True)
+            index = tl.where(low < least, start + argmin, index)
             least = tl.minimum(least, low)
     tl.store(best + n, index.to(tl.int64), mask=known)
 

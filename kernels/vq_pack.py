@@ -99,9 +99,9 @@ def round_rows(
         d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
         at = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
         tl.store(at, near, mask=(n < padded)[:, None])
-        rest = part - near.to(tl.float32)  # exact
+        rounded_off = part - near.to(tl.float32)  # exact
         square += tl.sum(part.to(tl.float64) * part.to(tl.float64), 1)
-        error += tl.sum(rest.to(tl.float64) * rest.to(tl.float64), 1)
+        error += tl.sum(rounded_off.to(tl.float64) * rounded_off.to(tl.float64), 1)
     return square, error
 
 
@@ -121,8 +121,8 @@ def pack_codes_kernel(
     square, error = round_rows(
         x, packed, n, count, padded, scale, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
     )
-    half = tl.where(n < count, (0.5 * square).to(tl.float32), float("inf"))
-    tl.store(half_square + n, half, mask=n < padded)
+    halves = tl.where(n < count, (0.5 * square).to(tl.float32), float("inf"))
+    tl.store(half_square + n, halves, mask=n < padded)
     tl.store(norms + n, root_up(square), mask=n < padded)
     tl.store(norms + padded + n, root_up(error), mask=n < padded)
 
@@ -147,15 +147,15 @@ def pack_rows_kernel(
     square, error = round_rows(
         x, packed, n, count, count, inverse, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
     )
-    own_ratio, rest = tl.maximum(unit * inverse, 1e-30), root_up(error)
-    length = root_up(square) + rest  # of the rounded row, too
-    code, code_rest = tl.load(norms), tl.load(norms + 1)
+    row_ratio, row_error = tl.maximum(unit * inverse, 1e-30), root_up(error)
+    length = root_up(square) + row_error  # of the rounded row, too
+    code, code_error = tl.load(norms), tl.load(norms + 1)
     # Sums on tensor cores lose at most 2^-22 of the terms' absolute sum at every addition.
     roundings = CHUNKS * BLOCK_D + 16
-    products = roundings * 2.4e-7 * length * (code + code_rest)
-    own_bound = length * code_rest + rest * code + products + 2.4e-7 * own_ratio * code * code
+    products = roundings * 2.4e-7 * length * (code + code_error)
+    row_bound = length * code_error + row_error * code + products + 2.4e-7 * row_ratio * code * code
     # The definition's own rounding, of distances that are the score times 2 / ratio.
-    apart = length + own_ratio * code
-    own_bound += roundings * 1.2e-16 * apart * apart / own_ratio
-    tl.store(ratio + n, own_ratio, mask=n < count)
-    tl.store(bound + n, own_bound + 1e-30, mask=n < count)
+    apart = length + row_ratio * code
+    row_bound += roundings * 1.2e-16 * apart * apart / row_ratio
+    tl.store(ratio + n, row_ratio, mask=n < count)
+    tl.store(bound + n, row_bound + 1e-30, mask=n < count)
