@@ -1,7 +1,8 @@
 // One query against the KV cache of one head. While the keys are read the values are prefetched,
 // and while the values are read, the keys of the next head: each is a stream of the same length.
-// Only the panels that the ranges touch are read; their scores stand side by side. Included by
-// kernels.cpp inside namespace mas::MAS_ISA.
+// Only the panels that the ranges touch are read; their scores stand side by side.
+//
+// Included by kernels.cpp inside namespace mas::MAS_ISA.
 
 // Where output `output` and input `input` lie in panels that are `panel_bytes` apart and have steps
 // `stride` apart.

@@ -61,8 +61,8 @@ inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights,
   }
 }
 
-// fp32 and bf16: where registers allow, even and odd steps have accumulators of their own, which
-// halves both the chain of dependent additions and its rounding error.
+// fp32 and bf16: if registers allow, even and odd steps have separate accumulators, which halves
+// both the chain of dependent additions and its rounding error.
 template <DType TYPE, int PANELS, class Stride, int ROWS>
 inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
                                        const char* const (&x)[ROWS], int steps) {
@@ -88,8 +88,8 @@ inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
   return sums[0];
 }
 
-// The integers of rows against the bytes of `steps` (at most 8) steps; exact, so any order gives
-// the same. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
+// The integers of rows times the bytes of `steps` (at most 8) steps; exact, so the order does not
+// matter. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
 // pairs (0, 2), (1, 3).
 template <int ROWS, class Stride>
 inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
@@ -180,7 +180,7 @@ inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& pane
   return dot_int8<SCALED>(panels, x, rows, first, steps);
 }
 
-// What linear() is asked for, and the outputs of some panels for rows first, first + 1, ...
+// The arguments of linear(), and the outputs of some panels for rows first, first + 1, ...
 struct Linear {
   const Packed& weights;
   const PreparedRows& rows;
