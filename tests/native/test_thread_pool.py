@@ -1,4 +1,4 @@
-"""The thread pool of csrc/core/thread_pool.cpp: its size, and what happens where the system does not
+"""The thread pool of csrc/core/thread_pool.cpp: its size, and what happens if the system does not
 start it. tests/cpp/test_pace.cpp tests when one thread works alone."""
 
 import os
