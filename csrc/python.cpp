@@ -1,279 +1,24 @@
-// The module mas_fast._engine: the core for numpy arrays. It needs no torch, and holds no logic of
-// its own.
-#include <pybind11/functional.h>
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
+// The module mas_fast._engine: the core for numpy arrays. It needs no torch and has no logic of its
+// own. Here are the module and its functions; the classes Engine and Run are in python_engine.cpp.
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <optional>
 
+#include "core/kernels.h"
+#include "core/memory.h"
 #include "core/processors.h"
-#include "core/run.h"
-
-namespace py = pybind11;
+#include "core/sampler.h"
+#include "core/thread_pool.h"
+#include "python_arguments.h"
 
 namespace mas {
 
+void bind_engine(py::module_& module);  // python_engine.cpp
 void bind_resize(py::module_& module);  // python_resize.cpp
 
 namespace {
-
-using Tokens = py::array_t<int32_t, py::array::c_style>;
-using Floats = py::array_t<float, py::array::c_style>;
-
-std::string shape_text(const py::array& array) {
-  std::string text = "[";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i)
-    text += (i ? ", " : "") + std::to_string(array.shape(i));
-  return text + "]";
-}
-
-// What the core reads: others' arrays may have any strides, and begin at any byte.
-constexpr int kReadable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-
-// A readable array, copied if need be, of exactly this type and rank: a silent conversion would
-// hide a caller's mistake.
-template <class T>
-py::array_t<T, kReadable> array_of(const py::object& object, const char* name, int rank,
-                                   const char* shape) {
-  if (!py::isinstance<py::array>(object))
-    throw py::type_error(std::string(name) + " must be a numpy array, found " +
-                         std::string(py::str(py::type::of(object))));
-  const auto array = py::reinterpret_borrow<py::array>(object);
-  if (!array.dtype().equal(py::dtype::of<T>()))
-    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) +
-                          "; expected " + std::string(py::str(py::dtype::of<T>())));
-  if (array.ndim() != rank)
-    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " +
-                          shape);
-  return py::array_t<T, kReadable>::ensure(array);
-}
-
-// An int within [low, high]; where Python's does not even fit, pybind11 would only say that types
-// differ.
-int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
-  if (!py::isinstance<py::int_>(value))
-    throw py::type_error(name + " must be an int, found " + std::string(py::repr(value)));
-  int overflow = 0;
-  const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
-  if (overflow || found < low || found > high)
-    throw py::value_error(name + " is " + std::string(py::repr(value)) +
-                          "; allowed: " + std::to_string(low) + " to " + std::to_string(high));
-  return found;
-}
-
-uint64_t seed_from(const py::handle& value) {
-  if (!py::isinstance<py::int_>(value))
-    throw py::type_error("seed must be an int, found " + std::string(py::repr(value)));
-  const uint64_t seed = PyLong_AsUnsignedLongLong(value.ptr());
-  if (PyErr_Occurred()) {
-    PyErr_Clear();
-    throw py::value_error("seed is " + std::string(py::repr(value)) +
-                          "; allowed: 0 to 18446744073709551615");
-  }
-  return seed;
-}
-
-constexpr int64_t kMostIndex = UINT32_MAX, kMostInt = INT32_MAX, kMostThreads = 1024;
-
-int entry(const py::dict& from, const char* key, const std::string& where) {
-  if (!from.contains(key)) throw py::value_error(where + " lacks '" + key + "'");
-  return int(whole(from[key], where + "['" + key + "']", 1, kMostInt));
-}
-
-void only(const py::dict& from, std::initializer_list<const char*> known, const char* where) {
-  for (const auto& item : from) {
-    bool found = false;
-    std::string names;
-    for (const char* name : known) {
-      found = found || std::string(py::str(item.first)) == name;
-      names += (names.empty() ? "" : ", ") + std::string(name);
-    }
-    if (!found)
-      throw py::value_error(std::string(where) + " has the unknown key '" +
-                            std::string(py::str(item.first)) + "'; known are " + names);
-  }
-}
-
-Config config_from(const py::dict& from, const std::string& dtype, const std::string& kv_dtype) {
-  only(from,
-       {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams", "attention",
-        "conv_kernel"},
-       "config");
-  Config config;
-  config.dim = entry(from, "dim", "config");
-  config.layers = entry(from, "layers", "config");
-  config.heads = entry(from, "heads", "config");
-  config.mlp = entry(from, "mlp", "config");
-  if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
-  if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
-  if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
-  for (const auto& item : from["streams"].cast<py::list>()) {
-    const auto stream = item.cast<py::dict>();
-    only(stream, {"name", "length", "vocab", "grid"}, "a stream of config");
-    if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
-    config.streams.push_back({stream["name"].cast<std::string>(),
-                              entry(stream, "length", "a stream of config"),
-                              entry(stream, "vocab", "a stream of config")});
-    if (stream.contains("grid")) {
-      const auto grid = stream["grid"].cast<std::vector<py::object>>();
-      if (grid.size() != 2)
-        throw py::value_error("a stream's grid has " + std::to_string(grid.size()) +
-                              " sizes; expected height and width");
-      config.streams.back().height = int(whole(grid[0], "a grid's height", 1, kMostInt));
-      config.streams.back().width = int(whole(grid[1], "a grid's width", 1, kMostInt));
-    }
-  }
-  if (from.contains("attention"))
-    for (const std::string& name : from["attention"].cast<std::vector<std::string>>())
-      config.attention.push_back(parse_mask(name));
-  if (from.contains("conv_kernel")) config.conv_kernel = entry(from, "conv_kernel", "config");
-  config.dtype = parse_dtype(dtype);
-  config.kv_dtype = parse_dtype(kv_dtype);
-  return config;
-}
-
-std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights,
-                                    const std::string& dtype, const std::string& kv_dtype,
-                                    const py::object& threads, const std::string& isa) {
-  const int asked = int(whole(threads, "threads", 0, kMostThreads)), most = available_threads();
-  const int size = asked ? std::min(asked, most) : most;  // more would only wait for each other
-  auto engine =
-      std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
-  for (const auto& item : weights) {
-    const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
-    if (!py::isinstance<py::array>(object))
-      throw py::type_error("weight '" + name + "' must be a numpy array, found " +
-                           std::string(py::str(py::type::of(object))));
-    const auto array = py::array::ensure(object, kReadable);
-    const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
-    if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
-      throw py::value_error("weight '" + name + "' has dtype " +
-                            std::string(py::str(array.dtype())) +
-                            "; allowed: float32, or uint16 that holds bfloat16");
-    const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
-    const Source source{array.data(), is_bf16};
-    const py::gil_scoped_release release;
-    engine->weights().load(name, source, shape);
-  }
-  engine->weights().check_complete();
-  return engine;
-}
-
-template <class T>
-T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const char* name) {
-  if (values.size() != streams)
-    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) +
-                          " entries; expected " + std::to_string(streams) + ", one a stream");
-  return values[stream];
-}
-
-std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced,
-                           const py::object& null, const py::object& samples,
-                           const py::object& first_sample, const py::object& seed,
-                           const std::vector<double>& guidance,
-                           const std::vector<double>& temperature,
-                           const std::vector<std::optional<int64_t>>& top_k,
-                           const std::vector<std::optional<double>>& top_p,
-                           const py::object& stop) {
-  const Config& config = engine->config();
-  const size_t streams = config.streams.size();
-  const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
-  if (tokens.shape(1) != config.length())
-    throw py::value_error("forced has shape " + shape_text(tokens) + "; expected [prompts, " +
-                          std::to_string(config.length()) + "]");
-  if (tokens.shape(0) > (1 << 14))
-    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) +
-                          " prompts; allowed: at most 16384");
-  Request request;
-  request.prompts = int(tokens.shape(0));
-  request.samples = int(whole(samples, "samples", 1, kMostInt));
-  request.first_sample = uint32_t(whole(first_sample, "first_sample", 0, kMostIndex));
-  request.seed = seed_from(seed);
-  request.stop = stop.is_none() ? config.length() : int(whole(stop, "stop", 1, config.length()));
-  request.forced.assign(tokens.data(), tokens.data() + tokens.size());
-  if (!null.is_none()) {
-    const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
-    request.null.assign(caption.data(), caption.data() + caption.size());
-  }
-  for (size_t s = 0; s < streams; ++s) {
-    Sampling settings;
-    settings.guidance = of_stream(guidance, s, streams, "guidance");
-    settings.temperature = of_stream(temperature, s, streams, "temperature");
-    settings.top_k = of_stream(top_k, s, streams, "top_k").value_or(kAll);
-    settings.top_p = of_stream(top_p, s, streams, "top_p");
-    request.sampling.push_back(settings);
-  }
-  const py::gil_scoped_release release;
-  return std::make_unique<Run>(engine, std::move(request));
-}
-
-// Lets Ctrl-C stop what runs without the GIL: ten times a second, since taking it from other Python
-// threads can cost milliseconds.
-class Interrupt {
- public:
-  void operator()() {
-    if (Clock::now() - last_ < std::chrono::milliseconds(100)) return;
-    last_ = Clock::now();
-    const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals()) throw py::error_already_set();
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point last_ = Clock::now();
-};
-
-int advance(Run& run, const py::object& positions, const py::object& progress) {
-  const int count = int(whole(positions, "count", 0, kMostInt));
-  Interrupt interrupt;
-  auto step = [&](int position, int stop) {
-    interrupt();
-    if (progress.is_none()) return true;
-    const py::gil_scoped_acquire acquire;
-    progress(position, stop);
-    return true;
-  };
-  const py::gil_scoped_release release;
-  return run.advance(count, step);
-}
-
-Tokens tokens_of(const Run& run) {
-  const py::ssize_t rows = run.sequences(), length = py::ssize_t(run.tokens().size()) / rows;
-  Tokens tokens({rows, length});
-  std::copy(run.tokens().begin(), run.tokens().end(), tokens.mutable_data());
-  return tokens;
-}
-
-py::dict logits(Engine& engine, const py::object& object) {
-  const Config& config = engine.config();
-  const auto tokens = array_of<int32_t>(object, "tokens", 2, "[batch, length]");
-  const py::ssize_t batch = tokens.shape(0), length = tokens.shape(1);
-  if (length < 1 || length > config.length())
-    throw py::value_error("tokens has shape " + shape_text(tokens) + "; allowed lengths: 1 to " +
-                          std::to_string(config.length()));
-  for (py::ssize_t i = 0; i < tokens.size(); ++i) {
-    const StreamShape& stream = config.streams[config.stream_at(int(i % length))];
-    if (tokens.data()[i] < 0 || tokens.data()[i] >= stream.vocab)
-      throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" +
-                            stream.name + "') is " + std::to_string(tokens.data()[i]) +
-                            "; allowed: 0 to " + std::to_string(stream.vocab - 1));
-  }
-  py::dict result;
-  std::vector<float*> out;
-  for (size_t s = 0; s < config.streams.size(); ++s) {
-    Floats array({batch, py::ssize_t(predicted(config, int(s), int(length))),
-                  py::ssize_t(config.streams[s].vocab)});
-    out.push_back(array.mutable_data());
-    result[py::str(config.streams[s].name)] = array;
-  }
-  const py::gil_scoped_release release;
-  teacher_logits(engine, tokens.data(), int(batch), int(length), out, Interrupt());
-  return result;
-}
 
 py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py::object& seed,
                       const py::object& sample_index, const py::object& position, double guidance,
@@ -312,28 +57,28 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   return py::make_tuple(tokens, kept);
 }
 
-// The bytes per second of one pass over fresh memory of `bytes`, every thread summing a share of
-// its own: the most that a decode step, which reads all weights once, can hope for.
+// The bytes per second of one pass over `bytes` of fresh memory, of which every thread sums its own
+// share: an upper bound for a decode step, which reads all weights once.
 class Bandwidth {
  public:
   Bandwidth(const py::object& bytes, const py::object& threads)
       : buffer_(size_t(whole(bytes, "bytes", 1 << 16, int64_t(1) << 40))),
-        team_(int(whole(threads, "threads", 1, kMostThreads))) {
+        pool_(int(whole(threads, "threads", 1, kMostThreads))) {
     auto* values = buffer_.as<float>();
     for (size_t i = 0; i < buffer_.bytes() / 4; ++i) values[i] = float(i % 1021);
   }
   double pass() {
-    const size_t share = buffer_.bytes() / team_.most() / 512 * 512;
+    const size_t share = buffer_.bytes() / pool_.size() / 512 * 512;
     const Kernels& table = kernels(active_isa());
     const auto start = std::chrono::steady_clock::now();
-    team_.run([&](int thread) { sink_ = table.sum(buffer_.as<char>() + thread * share, share); });
+    pool_.run([&](int thread) { sink_ = table.sum(buffer_.as<char>() + thread * share, share); });
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    return double(share) * team_.most() / seconds.count();
+    return double(share) * pool_.size() / seconds.count();
   }
 
  private:
   Buffer buffer_;
-  Team team_;
+  ThreadPool pool_;
   std::atomic<float> sink_;
 };
 
@@ -357,60 +102,7 @@ PYBIND11_MODULE(_engine, module) {
     }
   });
 
-  py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", R"(A GPT over packed weights.
-
-config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab and, where
-it has one, grid (height, width); and attention (the mask of each layer; without it all are causal) and conv_kernel.
-weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
-dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for
-available_threads(), which is also the most that are started; while other processes keep them waiting, one does it all;
-isa: '' for MAS_FAST_ISA or the best of this processor.
-Raises ValueError for a bad config, and for weights that are unknown, missing, misshapen or not finite.)")
-      .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(),
-           py::arg("dtype") = "int8", py::arg("kv_dtype") = "bf16", py::arg("threads") = 0,
-           py::arg("isa") = "")
-      .def_property_readonly("weight_bytes",
-                             [](Engine& engine) { return engine.weights().bytes(); })
-      .def_property_readonly("threads", [](Engine& engine) { return engine.team().most(); })
-      .def_property_readonly("isa", [](const Engine& engine) { return isa_name(engine.isa()); })
-      .def_property_readonly("dtype",
-                             [](const Engine& engine) { return dtype_name(engine.config().dtype); })
-      .def_property_readonly(
-          "kv_dtype", [](const Engine& engine) { return dtype_name(engine.config().kv_dtype); })
-      .def(
-          "step_bytes",
-          [](const Engine& engine, const py::object& position, const py::object& rows) {
-            return engine.step_bytes(
-                int(whole(position, "position", 0, engine.config().length() - 1)),
-                int(whole(rows, "rows", 1, kMostInt)));
-          },
-          py::arg("position"), py::arg("rows"),
-          "Bytes of weights and live keys and values that the step at `position` must read for "
-          "`rows` rows.")
-      .def("logits", &logits, py::arg("tokens"),
-           "Teacher-forced logits of int32 tokens [batch, length]: {stream: float32 [batch, "
-           "positions that predict it, vocab]}. The GIL is released meanwhile; Ctrl-C stops it.")
-      .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(),
-           py::arg("samples") = 1, py::arg("first_sample") = 0, py::arg("seed") = 0,
-           py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-           py::arg("stop") = py::none(), R"(Begins a generation.
-
-forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it; position 0 must be fixed.
-null: int32 [n], the null caption, which replaces the first n tokens in the unconditional rows.
-samples: sequences of each prompt, numbered from first_sample. guidance, temperature, top_k, top_p: lists, an entry a stream.
-stop: positions to produce. Raises ValueError naming the value found and those allowed.)");
-
-  py::class_<Run>(module, "Run", "A generation in progress; made by Engine.start().")
-      .def("advance", &advance, py::arg("count") = 0, py::arg("progress") = py::none(),
-           R"(Makes `count` more positions known (0: all that are left) and returns how many are.
-
-progress(position, stop) is called after each. The GIL is released meanwhile; Ctrl-C stops at the next position.
-Raises ValueError when a logit is NaN.)")
-      .def_property_readonly("position", &Run::position)
-      .def_property_readonly("stop", &Run::stop)
-      .def_property_readonly("tokens", &tokens_of,
-                             "int32 [prompts * samples, length]; -1 where not known yet.");
-
+  bind_engine(module);
   module.def("sample", &sample_rows, py::arg("cond"), py::arg("uncond") = py::none(), py::kw_only(),
              py::arg("seed"), py::arg("sample") = 0, py::arg("position") = 0,
              py::arg("guidance") = 1.0, py::arg("temperature") = 1.0, py::arg("top_k") = py::none(),

@@ -1,6 +1,6 @@
 // The arguments of torch.ops.mas_fast.sample, checked once for both devices. ops/functional.py has
-// told the user what is wrong already; these checks keep a direct call from reading outside its
-// tensors.
+// already checked them with clearer errors; these checks keep a direct call from reading outside
+// its tensors.
 #pragma once
 
 #include <torch/csrc/stable/accelerator.h>

@@ -1,9 +1,10 @@
-"""What mas_fast/ops/cross_entropy_chunked.py needs on a GPU beside cuBLAS: logits into gradients,
-in place, and the gradient of a head's weight summed over chunks without a copy of it in fp32.
+"""What mas_fast/ops/cross_entropy_chunked.py needs on a GPU besides cuBLAS: it turns logits into
+their gradients in place, and sums the gradient of a head's weight over chunks without an fp32 copy.
 
 The sums of a 16-bit gradient are kept as the upper 24 bits of fp32: 16 of them in the gradient's
-own memory and 8 in `rest`, so half a gradient is needed beside it instead of two. Each chunk rounds
-at 2^-16 of the sum, 128 times finer than bf16; the last chunk leaves the gradient in its dtype.
+own memory and 8 in `rest`, which takes half a gradient of extra memory instead of two. Each chunk
+rounds at 2^-16 of the sum, 128 times finer than bf16; the last one leaves the gradient in its
+dtype.
 """
 
 from __future__ import annotations
@@ -15,22 +16,32 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-WHOLE = 16384  # a row of so many logits is read once and stays in registers
+WHOLE = 16384  # a row of at most this many logits is read once and stays in registers
 
 
 def softmax_gradient(
     logits: Tensor, targets: Tensor, scale: Tensor, ignored: int, gradient: bool
 ) -> Tensor:
-    """fp32 [R]: the cross-entropy of each row, 0 where the target is `ignored`, NaN where it is no
-    id. Where `gradient` is set, logits [R, V] become scale * (softmax - one-hot), rows of zeros
-    where it is ignored. targets: int64 [R]; scale: fp32 []."""
+    """The cross-entropy of each row and, if asked for, its gradient in place of the logits.
+
+    Args:
+        logits: [R, V], contiguous. With `gradient` they become scale * (softmax - one-hot), and 0
+            in rows whose target is ignored.
+        targets: int64 [R].
+        scale: fp32 [].
+        ignored: the target that counts for nothing.
+        gradient: whether to form the gradient.
+
+    Returns:
+        fp32 [R], in nats: 0 where the target is ignored, NaN where it is no id.
+    """
     rows, vocab = logits.shape
     nats = torch.empty(rows, dtype=torch.float32, device=logits.device)
     tile = launch.tile("cross_entropy", launch.capability(logits))
     if rows:
         with launch.guard(logits):
             softmax_gradient_kernel[(rows,)](
-                logits, targets, scale, nats, ignored, vocab, GRADIENT=gradient,
+                logits, targets, scale, nats, ignored=ignored, vocab=vocab, GRADIENT=gradient,
                 WHOLE=vocab <= WHOLE, BLOCK_V=min(triton.next_power_of_2(vocab), tile.columns),
                 **tile.options,
             )  # fmt: skip
@@ -38,23 +49,32 @@ def softmax_gradient(
 
 
 def new_rest(result: Tensor) -> Tensor | None:
-    """What `add_weight_gradient` needs beside a 16-bit gradient."""
+    """The low bits that `add_weight_gradient` keeps beside a 16-bit gradient; None for fp32."""
     return None if result.dtype == torch.float32 else torch.empty_like(result, dtype=torch.uint8)
 
 
 def add_weight_gradient(
     result: Tensor, rest: Tensor | None, g: Tensor, x: Tensor, first: bool, last: bool
 ) -> None:
-    """result [V, D] += g^T x, of 16-bit g [R, V] and x [R, D], all contiguous. `result`: fp32, or
-    16-bit with a `rest`; the first chunk does not read it, the last one leaves it whole."""
+    """result += g^T x.
+
+    Args:
+        result: [V, D], fp32, or 16-bit with a `rest`.
+        rest: what `new_rest` gave for `result`.
+        g: 16-bit [R, V]. Like all others, contiguous.
+        x: 16-bit [R, D].
+        first: the first chunk, which does not read `result`.
+        last: the last chunk, which leaves the sum in the dtype of `result`.
+    """
     (rows, vocab), width = g.shape, x.shape[1]
     tile = launch.tile("head_gradient", launch.capability(g))
     grid = (triton.cdiv(vocab, tile.rows) * triton.cdiv(width, tile.columns),)
     high = None if rest is None else result.view(torch.int16)
     with launch.guard(g):
         head_gradient_kernel[grid](
-            g, x, result, rest, high, rows, vocab, width, NARROW=rest is not None, FIRST=first,
-            LAST=last, BLOCK_V=tile.rows, BLOCK_D=tile.columns, BLOCK_R=64, **tile.options,
+            g, x, result, rest, high, rows=rows, vocab=vocab, width=width,
+            NARROW=rest is not None, FIRST=first, LAST=last,
+            BLOCK_V=tile.rows, BLOCK_D=tile.columns, BLOCK_R=64, **tile.options,
         )  # fmt: skip
 
 
@@ -64,38 +84,44 @@ def softmax_gradient_kernel(
     GRADIENT: tl.constexpr, WHOLE: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
-    v = tl.arange(0, BLOCK_V)
+    offs_v = tl.arange(0, BLOCK_V)  # [BLOCK_V]
     target = tl.load(targets + row)
     counted = target != ignored
-    known = (target >= 0) & (target < vocab)
-    at = logits + row * vocab
-    own = tl.load(at + target, mask=known, other=float("nan")).to(tl.float32)
+    is_id = (target >= 0) & (target < vocab)
+    row_logits = logits + row * vocab
+    target_logit = tl.load(row_logits + target, mask=is_id, other=float("nan")).to(tl.float32)
     factor = tl.where(counted, tl.load(scale), 0.0)
     if WHOLE:
-        x = tl.load(at + v, mask=v < vocab, other=float("-inf")).to(tl.float32)
-        largest = tl.max(x, 0)
-        e = tl.exp(x - largest)
-        total = tl.sum(e, 0)
+        inside = offs_v < vocab  # [BLOCK_V]
+        x = tl.load(row_logits + offs_v, mask=inside, other=float("-inf")).to(tl.float32)
+        m_i = tl.max(x, 0)
+        p = tl.exp(x - m_i)  # [BLOCK_V]
+        l_i = tl.sum(p, 0)
         if GRADIENT:
-            out = e * (factor / total) - tl.where(v == target, factor, 0.0)
-            tl.store(at + v, out.to(logits.dtype.element_ty), mask=v < vocab)
+            dx = p * (factor / l_i) - tl.where(offs_v == target, factor, 0.0)  # [BLOCK_V]
+            tl.store(row_logits + offs_v, dx.to(logits.dtype.element_ty), mask=inside)
     else:
-        largest = tl.full((), float("-inf"), tl.float32)
-        sums = tl.zeros((BLOCK_V,), tl.float32)
+        # The online softmax: m_i is the largest logit so far, l_v the sums of exp(x - m_i).
+        m_i = tl.full((), float("-inf"), tl.float32)
+        l_v = tl.zeros((BLOCK_V,), tl.float32)  # [BLOCK_V], one sum per column of the block
         for start in range(0, vocab, BLOCK_V):
-            x = tl.load(at + start + v, mask=start + v < vocab, other=float("-inf")).to(tl.float32)
-            above = tl.maximum(largest, tl.max(x, 0))
-            sums = sums * tl.exp(largest - above) + tl.exp(x - above)
-            largest = above
-        total = tl.sum(sums, 0)
+            offs = start + offs_v  # [BLOCK_V]
+            x = tl.load(row_logits + offs, mask=offs < vocab, other=float("-inf")).to(tl.float32)
+            m_new = tl.maximum(m_i, tl.max(x, 0))
+            alpha = tl.exp(m_i - m_new)
+            l_v = l_v * alpha + tl.exp(x - m_new)
+            m_i = m_new
+        l_i = tl.sum(l_v, 0)
         if GRADIENT:
             for start in range(0, vocab, BLOCK_V):
-                inside = start + v < vocab
-                x = tl.load(at + start + v, mask=inside, other=float("-inf")).to(tl.float32)
-                out = tl.exp(x - largest) * (factor / total)
-                out -= tl.where(start + v == target, factor, 0.0)
-                tl.store(at + start + v, out.to(logits.dtype.element_ty), mask=inside)
-    tl.store(nats + row, tl.where(counted, largest + tl.log(total) - own, 0.0))
+                offs = start + offs_v  # [BLOCK_V]
+                inside = offs < vocab
+                x = tl.load(row_logits + offs, mask=inside, other=float("-inf")).to(tl.float32)
+                dx = tl.exp(x - m_i) * (factor / l_i)  # [BLOCK_V]
+                dx -= tl.where(offs == target, factor, 0.0)
+                tl.store(row_logits + offs, dx.to(logits.dtype.element_ty), mask=inside)
+    lse = m_i + tl.log(l_i)
+    tl.store(nats + row, tl.where(counted, lse - target_logit, 0.0))
 
 
 @triton.jit
@@ -107,7 +133,7 @@ def join(high, low):
 
 @triton.jit
 def split(value):
-    """int16 and uint8: the upper 24 bits of fp32 values, rounded; infinities and NaN stay so."""
+    """int16 and uint8: the upper 24 bits of fp32 values, rounded; infinities and NaN are kept."""
     bits = value.to(tl.int32, bitcast=True)
     finite = (bits & 0x7F800000) != 0x7F800000
     bits = tl.where(finite, bits + 0x80, bits)
@@ -122,46 +148,46 @@ def head_gradient_kernel(
 ):  # fmt: skip
     # The tiles of one block of the vocabulary are neighbours: they share its columns of g.
     tiles = tl.cdiv(width, BLOCK_D)
-    v = (tl.program_id(0) // tiles) * BLOCK_V + tl.arange(0, BLOCK_V)
-    d = (tl.program_id(0) % tiles) * BLOCK_D + tl.arange(0, BLOCK_D)
-    r = tl.arange(0, BLOCK_R)
-    at_g = g + r[None, :].to(tl.int64) * vocab + v[:, None]  # transposed
-    at_x = x + r[:, None].to(tl.int64) * width + d[None, :]
-    total = tl.zeros((BLOCK_V, BLOCK_D), tl.float32)
+    offs_v = (tl.program_id(0) // tiles) * BLOCK_V + tl.arange(0, BLOCK_V)  # [BLOCK_V]
+    offs_d = (tl.program_id(0) % tiles) * BLOCK_D + tl.arange(0, BLOCK_D)  # [BLOCK_D]
+    offs_r = tl.arange(0, BLOCK_R)  # [BLOCK_R]
+    g_ptrs = g + offs_r[None, :].to(tl.int64) * vocab + offs_v[:, None]  # [BLOCK_V, BLOCK_R]
+    x_ptrs = x + offs_r[:, None].to(tl.int64) * width + offs_d[None, :]  # [BLOCK_R, BLOCK_D]
+    acc = tl.zeros((BLOCK_V, BLOCK_D), tl.float32)  # [BLOCK_V, BLOCK_D]
     for start in range(0, rows, BLOCK_R):
-        row = start + r < rows
-        a = tl.load(at_g, mask=row[None, :] & (v < vocab)[:, None], other=0.0)
-        b = tl.load(at_x, mask=row[:, None] & (d < width)[None, :], other=0.0)
-        total = tl.dot(a, b, total)
-        at_g += BLOCK_R * vocab
-        at_x += BLOCK_R * width
-    # By halves: the old sums of a whole tile would not fit into registers beside the new ones.
-    halves = tl.permute(tl.reshape(total, (BLOCK_V, 2, BLOCK_D // 2)), (0, 2, 1))
-    left, right = tl.split(halves)
-    d = (tl.program_id(0) % tiles) * BLOCK_D + tl.arange(0, BLOCK_D // 2)
-    add_tile(left, result, rest, high, v, d, vocab, width, NARROW, FIRST, LAST)
-    d += BLOCK_D // 2
-    add_tile(right, result, rest, high, v, d, vocab, width, NARROW, FIRST, LAST)
+        inside = start + offs_r < rows  # [BLOCK_R]
+        g_tile = tl.load(g_ptrs, mask=inside[None, :] & (offs_v < vocab)[:, None], other=0.0)
+        x_tile = tl.load(x_ptrs, mask=inside[:, None] & (offs_d < width)[None, :], other=0.0)
+        acc = tl.dot(g_tile, x_tile, acc)
+        g_ptrs += BLOCK_R * vocab
+        x_ptrs += BLOCK_R * width
+    # In halves: the old sums of a whole tile would not fit into registers beside the new ones.
+    halves = tl.permute(tl.reshape(acc, (BLOCK_V, 2, BLOCK_D // 2)), (0, 2, 1))
+    left, right = tl.split(halves)  # [BLOCK_V, BLOCK_D // 2] each
+    offs_d = (tl.program_id(0) % tiles) * BLOCK_D + tl.arange(0, BLOCK_D // 2)
+    add_tile(left, result, rest, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
+    offs_d += BLOCK_D // 2
+    add_tile(right, result, rest, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
 
 
 @triton.jit
 def add_tile(
-    total, result, rest, high, v, d, vocab, width,
+    acc, result, rest, high, offs_v, offs_d, vocab, width,
     NARROW: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
-    """Adds a tile of fp32 to rows v and columns d of the sum."""
-    at = v[:, None].to(tl.int64) * width + d[None, :]
-    inside = (v < vocab)[:, None] & (d < width)[None, :]
+    """Adds an fp32 tile, acc, to rows offs_v and columns offs_d of the sum."""
+    offs = offs_v[:, None].to(tl.int64) * width + offs_d[None, :]  # [rows, columns]
+    inside = (offs_v < vocab)[:, None] & (offs_d < width)[None, :]  # [rows, columns]
     if not FIRST:
         if NARROW:
-            total += join(
-                tl.load(high + at, mask=inside, other=0), tl.load(rest + at, mask=inside, other=0)
-            )
+            upper = tl.load(high + offs, mask=inside, other=0)
+            lower = tl.load(rest + offs, mask=inside, other=0)
+            acc += join(upper, lower)
         else:
-            total += tl.load(result + at, mask=inside, other=0.0)
+            acc += tl.load(result + offs, mask=inside, other=0.0)
     if NARROW and not LAST:
-        upper, lower = split(total)
-        tl.store(high + at, upper, mask=inside)
-        tl.store(rest + at, lower, mask=inside)
+        upper, lower = split(acc)
+        tl.store(high + offs, upper, mask=inside)
+        tl.store(rest + offs, lower, mask=inside)
     else:
-        tl.store(result + at, total.to(result.dtype.element_ty), mask=inside)
+        tl.store(result + offs, acc.to(result.dtype.element_ty), mask=inside)

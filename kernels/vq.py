@@ -25,18 +25,27 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-CANDIDATES = 8  # of an open row, on average, that the list has room for
+from .vq_pack import pack_codes, pack_rows
+
+CANDIDATES = 8  # per open row, on average, that the list has room for
 PROGRAMS = 256  # that fill a GPU
 LARGEST = 2**63 - 1
-WHOLE, CHUNK = 256, 64  # up to so many channels are one product; more are products of 64
-LEAST_UNIT, MOST_UNIT = -116, 126  # exponents of the codebook's unit: all that follows is normal
+WHOLE, CHUNK = 256, 64  # up to 256 channels are one product; more are products of 64
 
 
 def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
-    """int64 [N]: the nearest code of each row of x [N, D] among codebook [K, D], both finite.
+    """The nearest code of each row.
 
-    Beside the packed codebook it needs 2 D + 20 bytes a row, and at most 152 more for a row that
-    its first kernel leaves open.
+    Besides the packed codebook it needs 2 D + 20 bytes per row, and at most 152 more for a row that
+    the first kernel leaves open.
+
+    Args:
+        x: [N, D], finite.
+        codebook: [K, D], finite.
+        exact: whether the nearest code is that of the definition, bit for bit.
+
+    Returns:
+        int64 [N].
     """
     rows, channels = x.shape
     best = torch.empty(rows, dtype=torch.int64, device=x.device)
@@ -52,7 +61,7 @@ def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
         limit = torch.empty(rows if exact else 0, dtype=torch.float32, device=x.device)
         operands = (packed, ratio, codes, half_square)
         nearest_kernel[(triton.cdiv(rows, tile.rows),)](
-            *operands, bound, best, limit, rows, len(codes), EXACT=exact,
+            *operands, bound, best, limit, rows=rows, padded=len(codes), EXACT=exact,
             BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
         )  # fmt: skip
         open_rows = (limit > -math.inf).nonzero()[:, 0]
@@ -70,11 +79,12 @@ def settle(
     best: Tensor,
     sizes: dict[str, int],
 ) -> None:
-    """Decide open rows in fp64. Their candidates, two or three a row, are listed first, so that a
-    distance is one thread's work; where the list does not hold them all, as with a codebook of
+    """Decides open rows in fp64. Their candidates, two or three per row, are listed first, so that
+    a distance is one thread's work; if the list has no room for all of them, as with a codebook of
     equal codes, blocks of distances are computed instead."""
     count, capability = len(open_rows), launch.capability(x)
-    strides = (*x.stride(), *codebook.stride())
+    strides = {"stride_n": x.stride(0), "stride_d": x.stride(1)}
+    strides |= {"stride_k": codebook.stride(0), "stride_c": codebook.stride(1)}
     capacity = CANDIDATES * count + 1024
     pairs = torch.empty(2, capacity, dtype=torch.int32, device=x.device)  # slot among them, code
     total = torch.zeros(1, dtype=torch.int32, device=x.device)
@@ -82,37 +92,40 @@ def settle(
     blocks, tiles = triton.cdiv(count, tile.rows), len(operands[2]) // tile.columns
     parts = min(triton.cdiv(PROGRAMS, blocks), tiles)
     list_kernel[(blocks, parts)](
-        *operands, open_rows, limit, pairs, total, count, len(operands[2]), len(codebook),
-        triton.cdiv(tiles, parts) * tile.columns, capacity, BLOCK_N=tile.rows,
-        BLOCK_K=tile.columns, **sizes, **tile.options,
+        *operands, open_rows, limit, pairs, total, rows=count, padded=len(operands[2]),
+        count=len(codebook), span=triton.cdiv(tiles, parts) * tile.columns, capacity=capacity,
+        BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
     )  # fmt: skip
-    found = int(total)
-    if found > capacity:
+    listed = int(total)
+    if listed > capacity:
         tile = launch.tile("vq_rescore", capability)
         rescore_kernel[(triton.cdiv(count, tile.rows),)](
-            *operands, x, codebook, open_rows, limit, best, count, x.shape[1], len(codebook),
-            *strides, BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, enable_fp_fusion=False,
-            **tile.options,
+            *operands, x, codebook, open_rows, limit, best, rows=count, channels=x.shape[1],
+            count=len(codebook), **strides, BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes,
+            enable_fp_fusion=False, **tile.options,
         )  # fmt: skip
         return
-    distances = torch.empty(found, dtype=torch.int64, device=x.device)
+    distances = torch.empty(listed, dtype=torch.int64, device=x.device)
     least = torch.full((count,), LARGEST, dtype=torch.int64, device=x.device)
     best[open_rows] = LARGEST
     tile = launch.tile("vq_pairs", capability)
-    grid = (triton.cdiv(found, tile.rows),)
+    grid = (triton.cdiv(listed, tile.rows),)
     distance_kernel[grid](
-        x, codebook, open_rows, pairs, distances, least, found, capacity, x.shape[1], *strides,
-        BLOCK_N=tile.rows, enable_fp_fusion=False, **tile.options,
+        x, codebook, open_rows, pairs, distances, least, count=listed, capacity=capacity,
+        channels=x.shape[1], **strides, BLOCK_N=tile.rows, enable_fp_fusion=False, **tile.options,
     )  # fmt: skip
     choose_kernel[grid](
-        open_rows, pairs, distances, least, best, found, capacity, BLOCK_N=tile.rows,
-        **tile.options,
+        open_rows, pairs, distances, least, best, count=listed, capacity=capacity,
+        BLOCK_N=tile.rows, **tile.options,
     )  # fmt: skip
 
 
 def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """fp32 [K] and [K, D]: how many rows of x [N, D] have each code, int64 [N], and their sum.
-    Rows whose channels are not neighbours in memory are copied: the kernel reads whole rows."""
+    """The number of rows with each code, fp32 [K], and the sum of those rows, fp32 [K, D].
+
+    x [N, D] is copied if its channels are not adjacent in memory: the kernel reads whole rows.
+    codes: int64 [N].
+    """
     channels = x.shape[1]
     x = x if x.stride(1) == 1 else x.contiguous()
     counts = torch.bincount(codes, minlength=codebook_size)
@@ -123,138 +136,10 @@ def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Te
     if channels:
         with launch.guard(x):
             statistics_kernel[(codebook_size, triton.cdiv(channels, tile.columns))](
-                x, order, counts, ends, sums, channels, x.stride(0),
+                x, order, counts, ends, sums, channels=channels, stride_n=x.stride(0),
                 BLOCK_N=tile.rows, BLOCK_D=tile.columns, **tile.options,
             )  # fmt: skip
     return counts.float(), sums
-
-
-def pack_codes(
-    codebook: Tensor, block_k: int, sizes: dict[str, int]
-) -> tuple[Tensor, Tensor, Tensor, float]:
-    """The codebook [K, D] over a power of two, `unit`, in fp16 and padded to whole blocks.
-
-    Returns it, half of each squared length (fp32 [K'], infinite in the padding), the largest length
-    and the largest rounding error of a code (fp32 [2], upper bounds), and the unit.
-    """
-    count, channels = codebook.shape
-    largest = max(abs(float(value)) for value in codebook.aminmax())
-    unit = math.ldexp(1.0, min(max(math.frexp(largest)[1] - 1, LEAST_UNIT), MOST_UNIT))
-    padded = triton.cdiv(count, block_k) * block_k
-    shape = (padded, sizes["CHUNKS"] * sizes["BLOCK_D"])
-    packed = torch.empty(shape, dtype=torch.float16, device=codebook.device)
-    half_square = torch.empty(padded, dtype=torch.float32, device=codebook.device)
-    norms = torch.empty(2, padded, dtype=torch.float32, device=codebook.device)
-    tile = launch.tile("vq_pack", launch.capability(codebook))
-    pack_codes_kernel[(triton.cdiv(padded, tile.rows),)](
-        codebook, packed, half_square, norms, 1 / unit, count, channels, padded,
-        *codebook.stride(), BLOCK_N=tile.rows, **sizes, **tile.options,
-    )  # fmt: skip
-    return packed, half_square, norms.amax(1), unit
-
-
-def pack_rows(
-    x: Tensor, norms: Tensor, unit: float, sizes: dict[str, int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x [N, D], each row over a power of two of its own, in fp16; fp32 [N] what the codebook's unit
-    is in that of each row; and fp32 [N] the bound on the error of a score, in units of the row."""
-    rows, channels = x.shape
-    shape = (rows, sizes["CHUNKS"] * sizes["BLOCK_D"])
-    packed = torch.empty(shape, dtype=torch.float16, device=x.device)
-    ratio, bound = (torch.empty(rows, dtype=torch.float32, device=x.device) for _ in range(2))
-    tile = launch.tile("vq_pack", launch.capability(x))
-    pack_rows_kernel[(triton.cdiv(rows, tile.rows),)](
-        x, norms, packed, ratio, bound, unit, rows, channels, *x.stride(),
-        BLOCK_N=tile.rows, **sizes, **tile.options,
-    )  # fmt: skip
-    return packed, ratio, bound
-
-
-@triton.jit
-def load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D: tl.constexpr):
-    """fp32 [rows, BLOCK_D]: channels of rows n, zeros where there are none."""
-    d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
-    at = x + n[:, None] * stride_n + d[None, :] * stride_d
-    inside = (n < count)[:, None] & (d < channels)[None, :]
-    return tl.load(at, mask=inside, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def round_rows(
-    x, packed, n, count, padded, inverse, channels, stride_n, stride_d,
-    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    """Stores rows n times `inverse` (a power of two each) in fp16, zeros from `count` to `padded`.
-    Returns fp64 sums of squares: of the scaled rows, and of what was rounded off."""
-    square = tl.zeros((BLOCK_N,), tl.float64)
-    error = tl.zeros((BLOCK_N,), tl.float64)
-    for chunk in range(CHUNKS):
-        part = load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D)
-        part = part * inverse[:, None]
-        near = part.to(tl.float16)
-        d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
-        at = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
-        tl.store(at, near, mask=(n < padded)[:, None])
-        rest = part - near.to(tl.float32)  # exact
-        square += tl.sum(part.to(tl.float64) * part.to(tl.float64), 1)
-        error += tl.sum(rest.to(tl.float64) * rest.to(tl.float64), 1)
-    return square, error
-
-
-@triton.jit
-def root_up(square):
-    """The root of fp64 sums as fp32 that are not below it."""
-    return (tl.sqrt(square) * (1.0 + 1.0 / 4096)).to(tl.float32) + 1e-37
-
-
-@triton.jit
-def pack_codes_kernel(
-    x, packed, half_square, norms, inverse, count, channels, padded, stride_n, stride_d,
-    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    scale = tl.zeros((BLOCK_N,), tl.float32) + inverse
-    square, error = round_rows(
-        x, packed, n, count, padded, scale, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
-    )
-    half = tl.where(n < count, (0.5 * square).to(tl.float32), float("inf"))
-    tl.store(half_square + n, half, mask=n < padded)
-    tl.store(norms + n, root_up(square), mask=n < padded)
-    tl.store(norms + padded + n, root_up(error), mask=n < padded)
-
-
-@triton.jit
-def pack_rows_kernel(
-    x, norms, packed, ratio, bound, unit, count, channels, stride_n, stride_d,
-    CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    largest = tl.zeros((BLOCK_N,), tl.float32)
-    for chunk in range(CHUNKS):
-        part = load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D)
-        largest = tl.maximum(largest, tl.max(tl.abs(part), 1))
-    # The power of two at or below the largest value is its exponent's bits alone. A row far below
-    # the codebook takes a unit near that of the codebook, since its length then matters little.
-    bits = largest.to(tl.int32, bitcast=True) & 0x7F800000
-    least = tl.zeros((BLOCK_N,), tl.float32) + unit / 1024
-    bits = tl.minimum(tl.maximum(bits, least.to(tl.int32, bitcast=True)), 0x7E800000)
-    inverse = (0x7F000000 - bits).to(tl.float32, bitcast=True)
-
-    square, error = round_rows(
-        x, packed, n, count, count, inverse, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
-    )
-    own_ratio, rest = tl.maximum(unit * inverse, 1e-30), root_up(error)
-    length = root_up(square) + rest  # of the rounded row, too
-    code, code_rest = tl.load(norms), tl.load(norms + 1)
-    # Sums on tensor cores lose at most 2^-22 of the terms' absolute sum at every addition.
-    roundings = CHUNKS * BLOCK_D + 16
-    products = roundings * 2.4e-7 * length * (code + code_rest)
-    own_bound = length * code_rest + rest * code + products + 2.4e-7 * own_ratio * code * code
-    # The definition's own rounding, of distances that are the score times 2 / ratio.
-    apart = length + own_ratio * code
-    own_bound += roundings * 1.2e-16 * apart * apart / own_ratio
-    tl.store(ratio + n, own_ratio, mask=n < count)
-    tl.store(bound + n, own_bound + 1e-30, mask=n < count)
 
 
 @triton.jit
@@ -277,7 +162,7 @@ def scores(
     k = start + tl.arange(0, BLOCK_K)
     d = tl.arange(0, BLOCK_D)
     code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]
-    half = tl.load(half_square + k)  # on its way while the tensor cores work
+    halves = tl.load(half_square + k)  # on its way while the tensor cores work
     if CHUNKS == 1:
         dot = tl.dot(rows, tl.load(code))
     else:
@@ -285,7 +170,7 @@ def scores(
         for chunk in range(CHUNKS):
             part = load_rows(packed, n, known, chunk, CHUNKS, BLOCK_N, BLOCK_D)
             dot = tl.dot(part, tl.load(code + chunk * BLOCK_D), dot)
-    return ratio[:, None] * half[None, :] - dot
+    return ratio[:, None] * halves[None, :] - dot
 
 
 @triton.jit
@@ -296,23 +181,23 @@ def nearest_kernel(
 ):  # fmt: skip
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = n < rows
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float32)
     second = tl.full((BLOCK_N,), float("inf"), tl.float32)
     index = tl.zeros((BLOCK_N,), tl.int32)
     column = tl.arange(0, BLOCK_K)
     for start in range(0, padded, BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         # Which of equal codes is found does not matter: in exact mode such a row stays open.
-        low, where = tl.min(score, 1, return_indices=True, return_indices_tie_break_left=False)
+        low, argmin = tl.min(score, 1, return_indices=True, return_indices_tie_break_left=False)
         if EXACT:
-            others = tl.where(column[None, :] == where[:, None], float("inf"), score)
+            others = tl.where(column[None, :] == argmin[:, None], float("inf"), score)
             second = tl.minimum(second, tl.minimum(tl.min(others, 1), tl.maximum(least, low)))
-        index = tl.where(low < least, start + where, index)
+        index = tl.where(low < least, start + argmin, index)
         least = tl.minimum(least, low)
     tl.store(best + n, index.to(tl.int64), mask=known)
     if EXACT:  # what is above twice the bound (and room for this line's own rounding) is not near
@@ -332,12 +217,12 @@ def list_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     first = tl.program_id(1) * span
     for start in range(first, tl.minimum(first + span, padded), BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K)
@@ -382,8 +267,8 @@ def choose_kernel(
     pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = pair < count
     slot = tl.load(pairs + pair, mask=known, other=0)
-    own = tl.load(distances + pair, mask=known, other=0)
-    wanted = known & (own == tl.load(least + slot, mask=known, other=-1))
+    distance = tl.load(distances + pair, mask=known, other=0)
+    wanted = known & (distance == tl.load(least + slot, mask=known, other=-1))
     n = tl.load(open_rows + slot, mask=known, other=0)
     code = tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64)
     tl.atomic_min(best + n, code, mask=wanted, sem="relaxed")
@@ -399,13 +284,13 @@ def rescore_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    own_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    own_rows = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
     least = tl.full((BLOCK_N,), float("inf"), tl.float64)
     index = tl.zeros((BLOCK_N,), tl.int32)
     for start in range(0, count, BLOCK_K):
         score = scores(
-            packed, n, known, own_rows, own_ratio, codes, half_square, start,
+            packed, n, known, row_tile, row_ratio, codes, half_square, start,
             CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K).to(tl.int64)
@@ -419,8 +304,8 @@ def rescore_kernel(
                 difference = a[:, None] - b[None, :]
                 distance += difference * difference
             distance = tl.where(near, distance, float("inf"))
-            low, where = tl.min(distance, 1, return_indices=True)
-            index = tl.where(low < least, start + where, index)
+            low, argmin = tl.min(distance, 1, return_indices=True)
+            index = tl.where(low < least, start + argmin, index)
             least = tl.minimum(least, low)
     tl.store(best + n, index.to(tl.int64), mask=known)
 

@@ -1,7 +1,7 @@
-// One query against the cache of one head. While the keys are read the values are fetched, and
-// while those are read the keys of the head that comes next: each is a stream of the same length.
-// Of several ranges, only the panels that they touch are read; the scores of these stand side by
-// side.
+// One query against the KV cache of one head. While the keys are read the values are prefetched,
+// and while the values are read, the keys of the next head: each is a stream of the same length.
+// Only the panels that the ranges touch are read; their scores stand side by side.
+//
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
 // Where output `output` and input `input` lie in panels that are `panel_bytes` apart and have steps
@@ -57,8 +57,8 @@ void append(const HeadCache& cache, int slot, const float* key, const float* val
   }
 }
 
-// A prepared row from its input `first` on, a multiple of kGroup.
-inline Rows rest_of(Rows row, int first) {
+// The part of a prepared row from input `first` on, a multiple of kGroup.
+inline PreparedRows rest_of(PreparedRows row, int first) {
 #if defined(__AVX512VNNI__)
   constexpr int kBytesOfInt8 = 1;  // in each of two planes
 #else
@@ -70,34 +70,35 @@ inline Rows rest_of(Rows row, int first) {
   return row;
 }
 
-// Ranges whose panels touch, and where their first slot is among the scores: read in one go.
-struct Run {
+// Consecutive ranges whose panels touch, which are read in one go, and the index of their first
+// panel's first slot among the scores.
+struct PanelRun {
   const Range *first, *end;
-  int place;
+  int offset;
 
   int start() const { return first->first / kPanel * kPanel; }
   int last() const { return end[-1].last; }
   int slots() const { return round_up(last(), kPanel) - start(); }  // of whole panels
 };
 
-// Calls act(run) for each run of the ranges; returns how many slots all have.
+// Calls act(run) for each run of the ranges; returns the number of slots in all of them.
 template <class Act>
 inline int each_run(const Range* ranges, int count, Act act) {
   const Range* const stop = ranges + count;
-  int place = 0;
+  int offset = 0;
   while (ranges < stop) {
-    Run run{ranges, ranges + 1, place};
+    PanelRun run{ranges, ranges + 1, offset};
     while (run.end < stop && run.end->first / kPanel * kPanel <= round_up(run.last(), kPanel))
       ++run.end;
     act(run);
-    place += run.slots();
+    offset += run.slots();
     ranges = run.end;
   }
-  return place;
+  return offset;
 }
 
-// Sets the scores of those slots of a run's panels that are in none of its ranges.
-inline void set_others(const Run& run, float* scores, float value) {
+// Sets the scores of the slots that are in a run's panels but in none of its ranges.
+inline void set_others(const PanelRun& run, float* scores, float value) {
   const int start = run.start(), end = start + run.slots();
   int slot = start;
   for (const Range* range = run.first; range < run.end; ++range) {
@@ -108,13 +109,14 @@ inline void set_others(const Run& run, float* scores, float value) {
 }
 
 // Multiplies the scores of a run by the scales of its slots.
-inline void scale_slots(const Run& run, float* scores, const float* scales) {
+inline void scale_slots(const PanelRun& run, float* scores, const float* scales) {
   const int start = run.start(), size = run.last() - start;
   for (int i = 0; i < size; ++i) scores[i] *= scales[start + i];
 }
 
-// The scores of a run's panels, of slots in none of its ranges minus infinity.
-inline void score(const HeadCache& cache, const Run& run, const Rows& query, float* scores) {
+// The scores of a run's panels; minus infinity for slots in none of its ranges.
+inline void score(const HeadCache& cache, const PanelRun& run, const PreparedRows& query,
+                  float* scores) {
   const int start = run.start();
   for (int panel = start / kPanel; panel * kPanel < run.last(); ++panel) {
     const Panels<1, Contiguous> keys{
@@ -130,8 +132,8 @@ inline void score(const HeadCache& cache, const Run& run, const Rows& query, flo
 // times their weights. A function of its own, so that its sums stay in registers: inlined, all of
 // attend() took 1.1 times as long in int8.
 template <int PANELS>
-[[gnu::noinline]] void mix(const HeadCache& cache, const Run& run, const Rows& weights, int first,
-                           ptrdiff_t ahead, VFloat (&sums)[PANELS][kParts]) {
+[[gnu::noinline]] void mix(const HeadCache& cache, const PanelRun& run, const PreparedRows& weights,
+                           int first, ptrdiff_t ahead, VFloat (&sums)[PANELS][kParts]) {
   const int start = run.start(), stride = cache.value_stride();
   Panels<PANELS, int> values{{}, stride, ahead};
   for (int panel = 0; panel < PANELS; ++panel)
@@ -145,11 +147,12 @@ template <int PANELS>
 
 // Channels of panels first, first + 1, ... of the output: over all runs, then times `factor`.
 template <int PANELS>
-inline void mix_all(const HeadCache& cache, const Range* ranges, int count, const Rows& weights,
-                    float factor, int first, ptrdiff_t ahead, float* out) {
+inline void mix_all(const HeadCache& cache, const Range* ranges, int count,
+                    const PreparedRows& weights, float factor, int first, ptrdiff_t ahead,
+                    float* out) {
   VFloat sums[PANELS][kParts] = {};
-  each_run(ranges, count, [&](const Run& run) {
-    mix<PANELS>(cache, run, rest_of(weights, run.place), first, ahead, sums);
+  each_run(ranges, count, [&](const PanelRun& run) {
+    mix<PANELS>(cache, run, rest_of(weights, run.offset), first, ahead, sums);
   });
   for (int panel = 0; panel < PANELS; ++panel) {
     float lanes[kPanel];
@@ -163,7 +166,7 @@ inline void mix_all(const HeadCache& cache, const Range* ranges, int count, cons
 void attend(const HeadCache& cache, const Range* ranges, int count, const float* query, float* out,
             float* scratch, const char* next) {
   const int head_dim = cache.head_dim;
-  const int padded = each_run(ranges, count, [](const Run&) {});  // whole panels
+  const int padded = each_run(ranges, count, [](const PanelRun&) {});  // whole panels
   const int size = padded > head_dim ? padded : round_up(head_dim, kPanel);
   float* scores = scratch;
   float* scale = scores + size;
@@ -173,9 +176,9 @@ void attend(const HeadCache& cache, const Range* ranges, int count, const float*
   const float factor = 1.0f / __builtin_sqrtf(float(head_dim));
   for (int i = 0; i < head_dim; ++i)
     scores[i] = query[i] * factor;  // scores holds the scaled query for a moment
-  const Rows q{cache.dtype, head_dim, data, scale, offset};
+  const PreparedRows q{cache.dtype, head_dim, data, scale, offset};
   prepare(q, 0, scores);
-  each_run(ranges, count, [&](const Run& run) { score(cache, run, q, scores + run.place); });
+  each_run(ranges, count, [&](const PanelRun& run) { score(cache, run, q, scores + run.offset); });
 
   VFloat most = splat(-__builtin_inff());
   for (int t = 0; t < padded; t += kLanes) most = max(most, load<VFloat>(scores + t));
@@ -185,14 +188,15 @@ void attend(const HeadCache& cache, const Range* ranges, int count, const float*
     const VFloat weight = exp_negative(load<VFloat>(scores + t) - bound);
     store(scores + t, weight);
   }
-  each_run(ranges, count, [&](const Run& run) { set_others(run, scores + run.place, 0); });
+  each_run(ranges, count, [&](const PanelRun& run) { set_others(run, scores + run.offset, 0); });
   for (int t = 0; t < padded; t += kLanes) sums += load<VFloat>(scores + t);
   const float total = 1.0f / sum(sums);
   if (cache.dtype == DType::int8)
-    each_run(ranges, count,
-             [&](const Run& run) { scale_slots(run, scores + run.place, cache.value_scales); });
+    each_run(ranges, count, [&](const PanelRun& run) {
+      scale_slots(run, scores + run.offset, cache.value_scales);
+    });
 
-  const Rows p{cache.dtype, padded, data, scale, offset};
+  const PreparedRows p{cache.dtype, padded, data, scale, offset};
   prepare(p, 0, scores);
   const ptrdiff_t ahead = next - cache.values;
   int panel = 0;

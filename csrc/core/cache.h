@@ -1,4 +1,4 @@
-// The keys and values of a set of sequences, one HeadCache for each (layer, sequence, head).
+// The KV cache: keys and values of a set of sequences, one HeadCache per (layer, sequence, head).
 #pragma once
 
 #include "config.h"
@@ -10,7 +10,7 @@ namespace mas {
 class KvCache {
  public:
   KvCache() = default;
-  KvCache(const Config& config, int sequences, int positions);  // room for so many of each
+  KvCache(const Config& config, int sequences, int positions);  // with room for that many
 
   HeadCache head(int layer, int sequence, int head) const;
   // Copies slots [0, count) of one sequence over those of another, in every layer.

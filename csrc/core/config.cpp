@@ -23,7 +23,7 @@ void require_range(const std::string& field, int value, int most) {
 
 constexpr const char* kMaskNames[] = {"causal", "row", "column", "conv"};
 
-// Under a mask other than the causal one, what comes before the first grid is the text, and grids
+// Under a mask other than the causal one, everything before the first grid is the text, and grids
 // follow one another to the end.
 void check_attention(const Config& config) {
   const std::vector<Mask>& masks = config.attention;

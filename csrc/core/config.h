@@ -1,5 +1,5 @@
-// The shape of a GPT over token streams: mas_fast/models/gpt.py defines the model, this the part
-// that the engine needs.
+// The shape of a GPT over token streams, as far as the engine needs it. mas_fast/models/gpt.py
+// defines the model.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ struct StreamShape {
   int height = 0, width = 0;  // of its grid; 0 without one
 };
 
-// What a position sees: mas_fast/reference_attention.py defines the masks.
+// What a position sees; mas_fast/ops/reference/attention.py defines the masks.
 enum class Mask { causal, row, column, conv };
 
 const char* mask_name(Mask mask);
@@ -29,7 +29,7 @@ struct Config {
   std::vector<StreamShape> streams;
   DType dtype = DType::fp32;
   DType kv_dtype = DType::fp32;
-  std::vector<Mask> attention;  // one a layer; none: all are causal
+  std::vector<Mask> attention;  // one per layer; empty: all are causal
   int conv_kernel = 11;         // the side of the square that Mask::conv shows
 
   int head_dim() const { return dim / heads; }

@@ -1,8 +1,8 @@
 // Norms, and the forms of a row that the matrix products read.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// sum_i term(x[i]) with a partial sum for each lane; the tail is filled up with `rest`, whose term
-// must be 0.
+// sum_i term(x[i]) with a partial sum per lane; the tail is padded with `rest`, whose term must be
+// 0.
 template <class Term>
 inline float sum_terms(const float* x, int size, float rest, Term term) {
   VFloat sums[2] = {};
@@ -36,7 +36,7 @@ void rms_norm(float* x, const float* weight, int size, float epsilon) {
   for (int i = 0; i < size; ++i) x[i] *= inverse * weight[i];
 }
 
-// max |x[i]|, or NaN where an x[i] is infinite or NaN.
+// max |x[i]|, or NaN if an x[i] is infinite or NaN.
 inline float magnitude(const float* x, int size) {
   VFloat most = {}, poison = {};
   const auto take = [&](VFloat value) {
@@ -53,15 +53,15 @@ inline float magnitude(const float* x, int size) {
   return largest(most) + sum(poison);
 }
 
-// Whether numbers up to `bound` can be brought to integers: it is not NaN, nor so small that its
-// inverse is infinite. If not, bound - bound is the right scale: NaN, or 0 for numbers so small.
+// Whether numbers up to `bound` can be quantized: it is neither NaN nor so small that its inverse
+// is infinite. Otherwise bound - bound is the right scale: NaN, or 0 for such small numbers.
 inline bool usable(float bound) { return bound > 1e-30f; }
 
 // 127 * 256 + 127: the largest integer that two signed bytes, high * 256 + low, can hold on both
 // sides.
 constexpr float kLargestInteger = 32639.0f;
 
-void prepare_int8(const Rows& rows, int row, const float* x) {
+void prepare_int8(const PreparedRows& rows, int row, const float* x) {
   const int size = rows.inputs, padded = rows.padded();
   char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
@@ -101,7 +101,7 @@ void prepare_int8(const Rows& rows, int row, const float* x) {
   }
 }
 
-void prepare(const Rows& rows, int row, const float* x) {
+void prepare(const PreparedRows& rows, int row, const float* x) {
   char* out = rows.row(row);
   const int size = rows.inputs, padded = rows.padded();
   if (rows.dtype == DType::fp32) {

@@ -36,7 +36,7 @@ constexpr double kRound = 0x1.8p52;
 constexpr double kLn2High = 0x1.62e42feep-1;  // 33 bits: k * kLn2High is exact
 constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 
-// exp(x) for x <= 709, -inf included. Below -708 the result is 0: no denormal is ever made.
+// exp(x) for x <= 709, -inf included. Below -708 the result is 0, so there are no denormals.
 MAS_HOST_DEVICE double exact_exp(double x) {
   const double clamped = x < -708.0 ? -708.0 : x;
   const double shifted = clamped * 0x1.71547652b82fep+0 + kRound;
@@ -78,8 +78,8 @@ MAS_HOST_DEVICE double exact_log(double x) {
 // The largest weight of a token: top-p adds weights as integers in units of 2^-40.
 constexpr double kWeightOne = 0x1p40;
 
-// rint(exp(logit - max) * 2^40), as an fp64 that holds the integer. Equality comes first: inf -
-// inf.
+// rint(exp(logit - max) * 2^40), an integer held in fp64. Equality is tested first, because
+// inf - inf is NaN.
 MAS_HOST_DEVICE double top_p_weight(float logit, float max) {
   const double scaled =
       exact_exp(static_cast<double>(logit) - static_cast<double>(max)) * kWeightOne;

@@ -1,4 +1,4 @@
-// MAS_HOST_DEVICE: internal linkage always. The same header is compiled for several instruction
+// MAS_HOST_DEVICE: always internal linkage. The same header is compiled for several instruction
 // sets, and a weak symbol could let the linker keep the copy that this machine cannot run.
 #pragma once
 

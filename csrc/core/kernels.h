@@ -1,7 +1,7 @@
 // The arithmetic of the engine, one table of functions for each instruction set.
 //
 // Every output element is computed by one fixed sequence of operations that depends on neither the
-// number of rows nor the number of threads; so logits, and tokens, are the same at any batch.
+// number of rows nor the number of threads, so logits and tokens are the same at any batch size.
 #pragma once
 
 #include "isa.h"
@@ -11,13 +11,13 @@ namespace mas {
 
 // Rows of activations in the form that a matrix product of one weight type reads.
 //   fp32: float. bf16: rounded to bfloat16. int8: 16-bit integers, value = integer * scale, one
-//   scale a row (so that the error of the int8 engine is that of its weights alone).
-struct Rows {
+//   scale per row (so that the error of the int8 engine is that of its weights alone).
+struct PreparedRows {
   DType dtype = DType::fp32;
   int inputs = 0;
   char* data = nullptr;  // data_bytes() for each row
   float* scale = nullptr;
-  int32_t* offset = nullptr;  // int8: for each group, -128 times the sum of its integers
+  int32_t* offset = nullptr;  // int8: per group, -128 times the sum of its integers
 
   MAS_INLINE int padded() const { return round_up(inputs, kGroup); }
   MAS_INLINE int groups() const { return padded() / kGroup; }
@@ -27,24 +27,23 @@ struct Rows {
 
 enum class Epilogue { store, gelu, add };
 
-// The cache of one head of one sequence in one layer, for `capacity` positions, each in its slot
-// (visible.h). Both keys and values lie in the order of slots, and a slot takes as many bytes in
+// The KV cache of one head of one sequence in one layer, for `capacity` positions, each in its slot
+// (visible.h). Keys and values are both in the order of slots, and a slot takes as many bytes in
 // one as in the other.
 struct HeadCache {
   DType dtype;
   int head_dim, capacity;
   char* keys;           // panels of 32 positions, one after the other: steps over channels
   char* values;         // panels of 32 channels, side by side: steps over positions
-  float* key_scales;    // int8: one a position
-  float* value_scales;  // int8: one a position
+  float* key_scales;    // int8: one per position
+  float* value_scales;  // int8: one per position
 
   MAS_INLINE int key_steps() const { return ceil_div(head_dim, inputs_per_step(dtype)); }
   MAS_INLINE int value_steps(int length) const { return ceil_div(length, inputs_per_step(dtype)); }
   MAS_INLINE int value_panels() const { return ceil_div(head_dim, kPanel); }
   MAS_INLINE size_t key_panel_bytes() const { return size_t(key_steps()) * kStepBytes; }
-  MAS_INLINE int value_stride() const {
-    return value_panels() * kStepBytes;
-  }  // from a step to the next
+  // Bytes from one step to the next.
+  MAS_INLINE int value_stride() const { return value_panels() * kStepBytes; }
   MAS_INLINE size_t key_bytes() const { return ceil_div(capacity, kPanel) * key_panel_bytes(); }
   MAS_INLINE size_t value_bytes() const { return size_t(value_steps(capacity)) * value_stride(); }
 };
@@ -54,7 +53,7 @@ struct Range {
   int first, last;
 };
 
-// Floats of scratch that attend() needs for `length` slots in `ranges` ranges: the scores, of whole
+// Floats of scratch that attend() needs for `length` slots in `ranges` ranges: the scores of whole
 // panels, and a prepared row with its scale and offsets, each a whole number of cache lines.
 MAS_INLINE size_t attention_scratch_floats(int head_dim, int length, int ranges) {
   const int panels = length + 2 * kPanel * ranges;
@@ -69,19 +68,19 @@ struct Kernels {
   // x = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(float* x, const float* weight, int size, float epsilon);
   // Fills row `row` of `rows` from x [rows.inputs].
-  void (*prepare)(const Rows& rows, int row, const float* x);
+  void (*prepare)(const PreparedRows& rows, int row, const float* x);
   // out[row * stride + o] (=, = gelu, +=) sum_i rows[row][i] * weights[o][i] + bias[o] for the
   // outputs of panels [first, last); bias may be null.
-  void (*linear)(const Packed& weights, const Rows& rows, int count, const float* bias,
+  void (*linear)(const Packed& weights, const PreparedRows& rows, int count, const float* bias,
                  Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last);
   // Writes the key and the value of one position into its slot.
   void (*append)(const HeadCache& cache, int slot, const float* key, const float* value);
   // out [head_dim] = softmax(query . keys / sqrt(head_dim)) . values over the slots of `count`
-  // ranges, ascending, no two in touch; the panels of other slots are not read. The keys at `next`
-  // are those that this thread reads afterwards.
+  // ranges, which ascend with gaps between them; the panels of other slots are not read. The keys
+  // at `next` are those that this thread reads afterwards.
   void (*attend)(const HeadCache& cache, const Range* ranges, int count, const float* query,
                  float* out, float* scratch, const char* next);
-  // The sum of a buffer of 64-byte lines, read once: the yardstick for memory bandwidth.
+  // The sum of a buffer of 64-byte lines, read once: a yardstick for memory bandwidth.
   float (*sum)(const char* data, size_t bytes);
 };
 

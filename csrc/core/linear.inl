@@ -5,17 +5,17 @@
 // has its own accumulators, filled in the order of the steps: the result of a row does not depend
 // on the rows beside it.
 
-// Weights stream from memory once, and the hardware's prefetcher alone stops at every 4 KiB page:
-// fetching 36 lines ahead and two streams at once (linear() below) raise a core's rate from 0.8
-// to 1.05 of a plain sum's in bf16, 0.7 to 0.95 in int8.
+// Weights stream from memory once, and the hardware prefetcher alone stops at every 4 KiB page.
+// Prefetching 36 lines ahead, in two streams at once (linear() below), raises a core's rate from
+// 0.8 to 1.05 of a plain sum's in bf16, and from 0.7 to 0.95 in int8.
 constexpr ptrdiff_t kAhead = 36 * 64;
 
 inline void fetch(const char* at, int bytes = kStepBytes) {
   for (int line = 0; line < bytes; line += 64) __builtin_prefetch(at + line, 0, 2);
 }
 
-// Panels that are walked together: where each begins, the bytes from a step to the next, and how
-// far from a step lies what is to be fetched meanwhile.
+// Panels that are walked together: the beginning of each, the bytes from one step to the next, and
+// the distance from a step to what is prefetched meanwhile.
 struct Contiguous {
   constexpr operator int() const { return kStepBytes; }
 };
@@ -61,8 +61,8 @@ inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights,
   }
 }
 
-// fp32 and bf16: where registers allow, even and odd steps have accumulators of their own, which
-// halves both the chain of dependent additions and its rounding error.
+// fp32 and bf16: if registers allow, even and odd steps have separate accumulators, which halves
+// both the chain of dependent additions and its rounding error.
 template <DType TYPE, int PANELS, class Stride, int ROWS>
 inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
                                        const char* const (&x)[ROWS], int steps) {
@@ -88,8 +88,8 @@ inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
   return sums[0];
 }
 
-// The integers of rows against the bytes of `steps` (at most 8) steps; exact, so any order gives
-// the same. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
+// The integers of rows times the bytes of `steps` (at most 8) steps; exact, so the order does not
+// matter. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
 // pairs (0, 2), (1, 3).
 template <int ROWS, class Stride>
 inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
@@ -136,8 +136,8 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
 // int8: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added in float.
 template <bool SCALED, int PANELS, class Stride, int ROWS>
 inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels,
-                                      const char* const (&x)[ROWS], const Rows& rows, int first,
-                                      int steps) {
+                                      const char* const (&x)[ROWS], const PreparedRows& rows,
+                                      int first, int steps) {
   constexpr int kSteps = kGroup / 4;
   const ptrdiff_t group_bytes = SCALED ? kGroupBytes : kSteps * panels.stride;
   Outputs<PANELS, ROWS> outputs = {};
@@ -172,7 +172,7 @@ inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels,
 // Panels against rows first, first + 1, ... of `rows`; unscaled int8 is the KV cache.
 template <bool SCALED, int ROWS, int PANELS, class Stride>
 inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& panels,
-                                 const Rows& rows, int first, int steps) {
+                                 const PreparedRows& rows, int first, int steps) {
   const char* x[ROWS];
   for (int row = 0; row < ROWS; ++row) x[row] = rows.row(first + row);
   if (dtype == DType::fp32) return dot_float<DType::fp32>(panels, x, steps);
@@ -180,10 +180,10 @@ inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& pane
   return dot_int8<SCALED>(panels, x, rows, first, steps);
 }
 
-// What linear() is asked for, and the outputs of some panels for rows first, first + 1, ...
+// The arguments of linear(), and the outputs of some panels for rows first, first + 1, ...
 struct Linear {
   const Packed& weights;
-  const Rows& rows;
+  const PreparedRows& rows;
   const float* bias;
   Epilogue epilogue;
   float* out;
@@ -220,7 +220,7 @@ struct Linear {
   }
 };
 
-void linear(const Packed& weights, const Rows& rows, int count, const float* bias,
+void linear(const Packed& weights, const PreparedRows& rows, int count, const float* bias,
             Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last) {
   const Linear task{weights, rows, bias, epilogue, out, stride};
   int panel = first;
@@ -236,9 +236,9 @@ void linear(const Packed& weights, const Rows& rows, int count, const float* bia
     panel = first + 2 * half;
   }
   for (; panel < last; ++panel) {
+    // A panel of 4096 inputs is at most 512 KiB, so only its first read misses the core's caches.
     const int one[] = {panel};
-    int row = 0;  // a panel of 4096 inputs is at most 512 KiB, so only its first read leaves the
-                  // core's caches
+    int row = 0;
     for (; row + kRowsAtOnce <= count; row += kRowsAtOnce) task.panels<kRowsAtOnce>(row, one);
     if (kRowsAtOnce > 3 && count - row == 3)
       task.panels<3>(row, one);

@@ -17,7 +17,7 @@ constexpr size_t kLine = 64, kHugePage = size_t(2) << 20;
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   if (!bytes) return;
   const size_t align = bytes >= kHugePage ? kHugePage : kLine;
-  // One line more than asked for, so that a vector load at the last element stays inside.
+  // One line more than requested, so that a vector load at the last element stays inside.
   const size_t rounded = (bytes + kLine + align - 1) / align * align;
   data_ = std::aligned_alloc(align, rounded);
   if (!data_) throw std::bad_alloc();

@@ -8,12 +8,11 @@ namespace mas {
 
 namespace {
 
-// A window is longer than a scheduler's time slices; shorter only where a pass is longer still.
-constexpr double kWindow = 0.02;
-constexpr double kHealthy = 0.85;  // of a pass the first thread works or spins
-constexpr double kGain = 0.95;     // the other way must take less of the time than this
-constexpr double kApart = 20;    // a trial that did not pay comes again after so many times its own
-constexpr double kLongest = 10;  // seconds between two trials
+constexpr double kWindow = 0.02;   // seconds of passes that are timed; longer than time slices
+constexpr double kHealthy = 0.85;  // share of a pass in which the first thread works or spins
+constexpr double kGain = 0.95;     // the other way must take less than this share of the time
+constexpr double kApart = 20;      // a failed trial is repeated after this many times its duration
+constexpr double kLongest = 10;    // at most this many seconds lie between two trials
 
 Pace::Clocks read_clocks() {
   timespec busy{};
@@ -27,7 +26,7 @@ Pace::Clocks read_clocks() {
 Pace::Pace(std::function<Clocks()> read) : read_(read ? std::move(read) : read_clocks) {}
 
 void Pace::begin() {
-  window(trial_ ? !alone_ : alone_);  // an undecided trial is none
+  window(trial_ ? !alone_ : alone_);  // an undecided trial does not count
   trial_ = false;
   start();
 }
@@ -52,11 +51,11 @@ bool Pace::passed() {
   if (trial_) {
     trial_ = false;
     const bool pays = each < kGain * other_;
-    const double team = alone_ ? std::max(kWindow, other_) : took;  // a window of the team
+    const double pool = alone_ ? std::max(kWindow, other_) : took;  // a window of all threads
     if (pays)
-      wait_ = alone_ ? kApart * team : 0;
+      wait_ = alone_ ? kApart * pool : 0;
     else
-      wait_ = alone_ ? kApart * took : std::max(2 * wait_, kApart * team);
+      wait_ = alone_ ? kApart * took : std::max(2 * wait_, kApart * pool);
     wait_ = std::min(wait_, kLongest);
     since_ = 0;
     window(pays ? alone_ : !alone_);

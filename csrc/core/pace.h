@@ -1,10 +1,11 @@
-// Whether a team of threads works together or one of them alone: whichever is faster at the moment.
+// Decides whether the threads of a pool work together or one of them works alone, whichever is
+// faster at the moment.
 //
-// Together is the rule. Where the first thread is kept from running for much of a pass (it sleeps
-// at barriers, or others have its processor), a few passes alone are timed and compared; alone
-// stays while it is the faster one, and the team is tried again after ever more passes. On idle
-// processors that costs two readings of clocks a pass. The results are the same to the bit either
-// way.
+// Together is the rule. When the first thread is kept from running for much of a pass (it sleeps at
+// barriers, or other processes have its processor), a few passes of one thread alone are timed and
+// compared. One thread keeps working alone while that is faster; the pool is tried again after
+// longer and longer waits. On idle processors this costs two clock readings per pass. The results
+// are bitwise the same either way.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,7 @@ namespace mas {
 
 class Pace {
  public:
-  // Seconds of the wall, and of the calling thread's processor time.
+  // Wall-clock seconds, and seconds of the calling thread's processor time.
   struct Clocks {
     double wall, busy;
   };
@@ -22,11 +23,11 @@ class Pace {
   // Whether the next pass is for one thread alone.
   bool alone() const { return alone_; }
 
-  // Passes of another kind follow: what was counted of the last ones is no measure of them.
+  // Passes of another kind follow, which earlier timings say nothing about.
   void begin();
   // A pass begins now.
   void start();
-  // It ended; whether the next one is to be as it was. Called by the first thread.
+  // The pass has ended. Returns whether the next one runs the same way. Called by the first thread.
   bool passed();
 
  private:
@@ -36,10 +37,10 @@ class Pace {
   Clocks began_{};
   bool alone_ = false;
   bool trial_ = false;  // these passes are to be compared with `other_`
-  double other_ = 0;    // seconds of a pass of the other kind
-  int passes_ = 0;      // of the present window, and its seconds
+  double other_ = 0;    // seconds per pass the other way
+  int passes_ = 0;      // in the present window, which has taken these seconds
   double wall_ = 0, busy_ = 0;
-  double since_ = 0, wait_ = 0;  // seconds of passes since the last trial, and before the next one
+  double since_ = 0, wait_ = 0;  // seconds of passes since the last trial, and until the next one
 };
 
 }  // namespace mas

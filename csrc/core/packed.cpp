@@ -14,7 +14,7 @@ namespace {
 // The sum of (weight - level * scale)^2 over a group.
 float group_error(const float* weights, float scale) {
   const float inverse = 1 / scale;
-  float sums[8] = {};  // eight, for the compiler to use vectors
+  float sums[8] = {};  // eight, so that the compiler uses vectors
   for (int i = 0; i < kGroup; i += 8)
     for (int lane = 0; lane < 8; ++lane) {
       const float level = (weights[i + lane] * inverse + kRounder) - kRounder;
@@ -26,9 +26,9 @@ float group_error(const float* weights, float scale) {
   return total;
 }
 
-// The bfloat16 scale of a group. The least that holds its largest weight comes first; but 32
-// weights fall on the levels of one scale better than on those of another, and the best of nine
-// neighbours has a squared error 19% lower on normal weights.
+// The bfloat16 scale of a group. The smallest one that holds its largest weight is tried first; but
+// 32 weights fit the levels of one scale better than those of another, and the best of nine
+// neighbours has a 19% lower squared error on normal weights.
 uint16_t group_scale(const float* weights) {
   constexpr int kTried = 9;
   float largest = 127 * std::numeric_limits<float>::min();  // so that 1 / scale is finite

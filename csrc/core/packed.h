@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <string_view>
 
-// For helpers in headers: a copy of one compiled for a newer processor must never stand in for the
-// others.
+// For helpers in headers: the linker must never choose a copy that was compiled for a newer
+// processor.
 #define MAS_INLINE __attribute__((always_inline)) inline
 
 namespace mas {
@@ -26,8 +26,8 @@ namespace mas {
 enum class DType { fp32, bf16, int8 };
 
 const char* dtype_name(DType dtype);
-DType parse_dtype(
-    std::string_view name);  // throws std::invalid_argument naming the types that exist
+// Throws std::invalid_argument naming the types that exist.
+DType parse_dtype(std::string_view name);
 
 inline constexpr int kPanel = 32;       // outputs in a panel
 inline constexpr int kStepBytes = 128;  // bytes in a step of any type

@@ -1,6 +1,7 @@
-// A table of functions that is compiled once for each instruction set: its declaration in each
-// namespace, and the choice of one. Macros, so that a header which those sources include brings no
-// function along (the linker would keep one copy of it, perhaps one that the processor cannot run).
+// A table of functions that is compiled once per instruction set: its declaration in each
+// namespace, and the choice of one. These are macros, so that a header which those sources include
+// defines no function (the linker would keep one copy of it, perhaps one that the processor cannot
+// run).
 #pragma once
 
 #define MAS_DECLARE_IN(level, Type, table) \

@@ -26,8 +26,9 @@ bool has(const std::vector<std::string>& parts, const std::string& one) {
   return std::find(parts.begin(), parts.end(), one) != parts.end();
 }
 
-// Processors by a group's own limit; 0 where it has none. v2: cpu.max is "max 100000" or "150000
-// 100000"; v1: two files, the quota -1 where there is none. Both in microseconds.
+// The processors that a group's own limit allows; 0 if it has none. In v2, cpu.max is "max 100000"
+// or "150000 100000"; v1 has two files, with a quota of -1 if there is none. Both are in
+// microseconds.
 double quota_of(const std::string& group, bool v2) {
   double quota = 0, period = 0;
   if (v2) {
@@ -43,7 +44,7 @@ struct Mount {
   std::string root, point;  // which group is mounted, and where
 };
 
-// Where the hierarchy of control groups that limits processors is mounted.
+// The mount of the control group hierarchy that limits processors.
 bool find_mount(const std::string& proc, bool v2, Mount& found) {
   std::ifstream file(proc + "/self/mountinfo");
   for (std::string line; std::getline(file, line);) {
@@ -85,7 +86,7 @@ int quota_threads(const std::string& proc) {
       path.resize(slash == std::string::npos ? 0 : slash);
     }
   }
-  // Not 1 more for what only rounding left over.
+  // Rounding errors must not add a processor.
   return least > 0 ? std::max(1, int(std::ceil(std::min(least, 1e6) - 1e-6))) : 0;
 }
 

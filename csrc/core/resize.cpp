@@ -21,7 +21,7 @@ double cubic(double x) {
   return 0;
 }
 
-// For each place of the result along one axis: the first pixel that it sees, and the weights of
+// For each pixel of the result along one axis: the first pixel that it sees, and the weights of
 // `taps` pixels from there on.
 struct Axis {
   int taps;
@@ -40,7 +40,7 @@ struct Axis {
       const double at = first[x] + 0.5 - center;
       double sum = 0;
       for (int k = 0; k < taps; ++k) sum += values[k] = cubic((at + k) * narrow);
-      // Running sums are rounded and not weights, so that these add up to kOne.
+      // Running sums are rounded instead of weights, so that the weights add up to kOne.
       double running = kBias + 0.5;
       for (int k = 0, done = kBias; k < taps; ++k) {
         running += values[k] * (kOne / sum);
@@ -81,7 +81,7 @@ void resize(const Picture& picture, const Box& box, int height, int width, uint8
   const Axis down(picture.height, box.top, box.height, height);
   Axis across(picture.width, box.left, box.width, width);
   const ResizeRows& rows = MAS_CHOOSE(isa, resize_rows);
-  // Only the columns that the result sees.
+  // Only the columns that the result sees are read.
   const int left = across.first.front(), columns = across.first.back() + across.taps - left;
   for (int& first : across.first) first -= left;
   // Both directions are the same pass, with a transpose after each: [height, 3 columns] becomes

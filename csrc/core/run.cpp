@@ -11,8 +11,8 @@ namespace mas {
 
 namespace {
 
-// Tokens in one pass of a prefill: enough for the products to be bound by arithmetic, and for a
-// stop to be prompt.
+// Tokens in one prefill pass: enough for the products to be compute-bound, few enough for a stop to
+// be prompt.
 constexpr int kChunk = 64;
 constexpr int kMostRows = 1 << 14;
 
@@ -84,8 +84,8 @@ Run::Run(std::shared_ptr<Engine> engine, Request request)
   cache_ = KvCache(config, rows, request_.stop);
   logits_.resize(size_t(rows) * config.largest_vocab());
   scratch_bytes_ = (sampler_scratch_bytes(config.largest_vocab()) + 63) / 64 * 64;
-  scratch_ = Buffer(scratch_bytes_ * engine_->team().most());
-  errors_.resize(engine_->team().most());
+  scratch_ = Buffer(scratch_bytes_ * engine_->pool().size());
+  errors_.resize(engine_->pool().size());
   extend();
 }
 
@@ -101,7 +101,7 @@ bool Run::is_forced(int sequence, int position) const {
          0;
 }
 
-// Counts what is forced in every sequence as known.
+// Counts the positions that are forced in every sequence as known.
 void Run::extend() {
   while (known_ < request_.stop) {
     for (int prompt = 0; prompt < request_.prompts; ++prompt)
@@ -115,7 +115,7 @@ Run::Step Run::pass(const std::vector<int>& rows, int first, int last) const {
   Step step;
   step.positions = std::min(last - first, std::max(1, kChunk / int(rows.size())));
   for (int position = first; position < first + step.positions; ++position)
-    for (int row : rows) step.items.push_back({token(row, position), position, row});
+    for (int row : rows) step.entries.push_back({token(row, position), position, row});
   return step;
 }
 
@@ -123,9 +123,9 @@ bool Run::prefill(const std::vector<int>& rows, int first, int last,
                   const std::function<bool(int, int)>& step) {
   while (first < last) {
     const Step now = pass(rows, first, last);
-    engine_->reserve(int(now.items.size()), request_.stop);
-    engine_->team().run(
-        [&](int thread) { engine_->forward(thread, cache_, now.items, now.positions > 1, {}); },
+    engine_->reserve(int(now.entries.size()), request_.stop);
+    engine_->pool().run(
+        [&](int thread) { engine_->forward(thread, cache_, now.entries, now.positions > 1, {}); },
         engine_->pace().alone());
     first += now.positions;
     if (step && !step(first, request_.stop)) return false;
@@ -133,8 +133,8 @@ bool Run::prefill(const std::vector<int>& rows, int first, int last,
   return true;
 }
 
-// Fills the cache with all known tokens but the last, each prompt once for all its samples, and the
-// null caption once for all prompts.
+// Fills the cache with all known tokens but the last: each prompt is read once for all its samples,
+// and the null caption once for all prompts.
 bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   const Config& config = engine_->config();
   const int last = known_ - 1, guided = int(rows_.size()) / sequences() - 1;
@@ -155,14 +155,14 @@ bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   return true;
 }
 
-// The next pass: known tokens that the cache lacks, and the logits of the first unknown one when it
-// comes that far.
+// Plans the next pass: the known tokens that the cache lacks, and, if the pass reaches it, the
+// logits of the first unknown position.
 void Run::plan() {
   step_ = pass(rows_, done_, known_);
   if (done_ + step_.positions < known_) return;
   const int stream = engine_->config().stream_at(known_), count = int(rows_.size());
-  step_.predictions.push_back({stream, int(step_.items.size()) - count, count, logits_.data(),
-                               engine_->config().streams[stream].vocab});
+  step_.logits_requests.push_back({stream, int(step_.entries.size()) - count, count, logits_.data(),
+                                   engine_->config().streams[stream].vocab});
 }
 
 void Run::draw(int thread) {
@@ -170,7 +170,7 @@ void Run::draw(int thread) {
             vocab = engine_->config().streams[stream].vocab;
   const int length = engine_->config().length();
   const Sampling& settings = request_.sampling[stream];
-  for (int sequence = thread; sequence < sequences(); sequence += engine_->team().size()) {
+  for (int sequence = thread; sequence < sequences(); sequence += engine_->pool().active()) {
     if (is_forced(sequence, known_)) continue;
     const float* conditional = logits_.data() + size_t(sequence) * vocab;
     const float* unconditional =
@@ -190,7 +190,7 @@ void Run::draw(int thread) {
 
 int Run::advance(int count, const std::function<bool(int, int)>& step) {
   require(count >= 0, "count", count, "0 (to the end) or more");
-  const Engine::Use use(*engine_);
+  const EngineLock lock(*engine_);
   const int target =
       count ? int(std::min<int64_t>(request_.stop, int64_t(known_) + count)) : request_.stop;
   check_errors();
@@ -199,15 +199,15 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   engine_->reserve(std::max(kChunk, int(rows_.size())), request_.stop);
   plan();
 
-  Team& team = engine_->team();
+  ThreadPool& pool = engine_->pool();
   Pace& pace = engine_->pace();
   bool going = true, steady = true;
   std::exception_ptr thrown;
-  auto finish = [&] {  // what thread 0 does between two passes
+  auto finish = [&] {  // thread 0, between two passes
     done_ += step_.positions;
     for (const std::string& error : errors_)
       if (!error.empty()) return false;
-    if (!step_.predictions.empty()) {
+    if (!step_.logits_requests.empty()) {
       ++known_;
       extend();
       try {
@@ -223,19 +223,19 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   };
   const auto passes = [&](int thread) {
     do {
-      engine_->forward(thread, cache_, step_.items, step_.positions > 1, step_.predictions);
-      if (!step_.predictions.empty()) draw(thread);
-      team.barrier(engine_->first_weights(thread));  // before thread 0 changes step_
+      engine_->forward(thread, cache_, step_.entries, step_.positions > 1, step_.logits_requests);
+      if (!step_.logits_requests.empty()) draw(thread);
+      pool.barrier(engine_->first_weights(thread));  // before thread 0 changes step_
       if (thread == 0) {
         steady = pace.passed();
         going = finish();
         pace.start();
       }
-      team.barrier(engine_->first_weights(thread));
+      pool.barrier(engine_->first_weights(thread));
     } while (going && steady);
   };
   pace.begin();
-  while (going) team.run(passes, pace.alone());
+  while (going) pool.run(passes, pace.alone());
   if (thrown) std::rethrow_exception(thrown);
   check_errors();
   return known_;
@@ -255,30 +255,32 @@ int predicted(const Config& config, int stream, int length) {
 void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length,
                     const std::vector<float*>& out, const std::function<void()>& between) {
   const Config& config = engine.config();
-  const Engine::Use use(engine);
+  const EngineLock lock(engine);
   engine.reserve(kChunk, length);
   KvCache cache(config, 1, length);
   engine.pace().begin();
   for (int sequence = 0; sequence < count; ++sequence)
     for (int first = 0; first < length; first += kChunk) {
       const int last = std::min(length, first + kChunk);
-      std::vector<Item> items;
+      std::vector<BatchEntry> entries;
       for (int position = first; position < last; ++position)
-        items.push_back({tokens[size_t(sequence) * length + position], position, 0});
-      std::vector<Predict> predictions;
+        entries.push_back({tokens[size_t(sequence) * length + position], position, 0});
+      std::vector<LogitsRequest> logits_requests;
       for (int position = first; position < last && position + 1 < config.length(); ++position) {
         const int stream = config.stream_at(position + 1), vocab = config.streams[stream].vocab;
-        if (predictions.empty() || predictions.back().stream != stream) {
+        if (logits_requests.empty() || logits_requests.back().stream != stream) {
           const int row = position + 1 - std::max(1, config.offset(stream));
           float* to =
               out[stream] + (size_t(sequence) * predicted(config, stream, length) + row) * vocab;
-          predictions.push_back({stream, position - first, 0, to, vocab});
+          logits_requests.push_back({stream, position - first, 0, to, vocab});
         }
-        ++predictions.back().count;
+        ++logits_requests.back().count;
       }
       engine.pace().start();
-      engine.team().run(
-          [&](int thread) { engine.forward(thread, cache, items, items.size() > 1, predictions); },
+      engine.pool().run(
+          [&](int thread) {
+            engine.forward(thread, cache, entries, entries.size() > 1, logits_requests);
+          },
           engine.pace().alone());
       engine.pace().passed();
       if (between) between();

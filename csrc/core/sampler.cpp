@@ -36,8 +36,8 @@ struct Scratch {
   }
 };
 
-// Where an order (key descending, index ascending) is cut: all of a larger key are kept, and of
-// this key those up to index `last`.
+// A cut of the order (key descending, index ascending): everything with a larger key is kept, and
+// with this key everything up to index `last`.
 struct Cut {
   uint64_t key;
   int last;
@@ -46,8 +46,8 @@ struct Cut {
 // The shortest prefix of 0..count-1 in the order (key descending, index ascending) whose mass
 // satisfies `reached`, which must be monotone and true of the whole. mass is a function of the key.
 // A radix selection from the top digit down: each pass sums the mass of every digit, finds the
-// digit in which the prefix ends and goes on with its members. O(count) expected, at most one pass
-// over all of them per digit.
+// digit in which the prefix ends, and continues with the members of that digit. O(count) expected,
+// at most one pass over all of them per digit.
 template <int kBits, class Key, class Mass, class Reached>
 Cut find_cut(int count, Key key, Mass mass, Reached reached, const Scratch& scratch) {
   int64_t above = 0;  // mass of the keys larger than every member's
@@ -81,8 +81,8 @@ Cut find_cut(int count, Key key, Mass mass, Reached reached, const Scratch& scra
   return {key(scratch.members[last]), scratch.members[last]};
 }
 
-// Keeps the candidates up to the cut, in their order; returns how many. all: token[] is not written
-// yet.
+// Keeps the candidates up to the cut, in their order, and returns their number. all: token[] is not
+// written yet.
 template <class Key>
 int keep(int count, bool all, const Cut& cut, Key key, const Scratch& scratch) {
   int kept = 0;
@@ -105,8 +105,8 @@ int keep_top_k(int count, int64_t k, const Scratch& scratch) {
   return keep(count, true, cut, key, scratch);
 }
 
-// The keys are the weights as floating-point bits, so that the first digits already tell small
-// weights apart: integers up to 2^40 have 6 bits of exponent and 40 of fraction.
+// The keys are the weights' floating-point bits, so that the first digits already distinguish small
+// weights: integers up to 2^40 have 6 bits of exponent and 40 of fraction.
 int keep_top_p(int count, bool all, int64_t total, double p, const Scratch& scratch) {
   const auto key = [&](int i) -> uint64_t {
     const int64_t offset = bits_of(0.5);

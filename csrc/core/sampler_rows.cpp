@@ -9,8 +9,8 @@
 namespace mas {
 namespace {
 
-constexpr int kBlock =
-    512;  // tokens drawn at once: scratch on the stack, inside the first-level cache
+// Tokens drawn at once: their scratch is on the stack, inside the first-level cache.
+constexpr int kBlock = 512;
 
 RowSummary logits(const float* __restrict cond, const float* __restrict uncond, float guidance,
                   float temperature, int count, float* __restrict out) {

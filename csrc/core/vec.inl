@@ -1,6 +1,6 @@
 // Vectors of float and int32 as wide as the registers that the compiler's flags allow, and the few
-// operations for which an instruction set has an instruction that the compiler would not find by
-// itself. Included by kernels.cpp inside namespace mas::MAS_ISA.
+// operations whose instruction the compiler would not find by itself. Included by kernels.cpp
+// inside namespace mas::MAS_ISA.
 
 #if defined(__AVX512F__)
 constexpr int kLanes = 16, kRowsAtOnce = 4, kRowsOfPair = 2;
@@ -34,7 +34,7 @@ inline VInt as_int(VFloat bits) { return reinterpret_cast<VInt>(bits); }
 inline VFloat load_bf16(const void* from) {
   return as_float(__builtin_convertvector(load<VHalf>(from), VWord) << 16);
 }
-// b where one of them is NaN.
+// b if either is NaN.
 inline VFloat max(VFloat a, VFloat b) { return a > b ? a : b; }
 
 inline float sum(VFloat value) {

@@ -6,7 +6,7 @@ namespace mas {
 
 namespace {
 
-// The grid that a position lies in; width 0: it lies in the text.
+// The grid that contains a position; width 0: it is in the text.
 struct Cell {
   int start = 0, height = 0, width = 0;  // of the grid
   int row = 0, column = 0;
@@ -20,7 +20,8 @@ Cell cell(const Config& config, int position) {
   return {start, shape.height, shape.width, place / shape.width, place % shape.width};
 }
 
-// Calls add(first, last) for each range of slots of its own grid, in ascending order.
+// Calls add(first, last) for each visible range of slots in the position's own grid, in ascending
+// order.
 template <class Add>
 void near(const Config& config, Mask mask, int position, const Cell& at, Add add) {
   if (mask == Mask::row) {

@@ -1,8 +1,8 @@
 // Which keys a position sees under a mask, and where the cache keeps them.
 //
-// A key panel holds 32 positions side by side, so keys can be skipped by neighbours alone. Under
-// Mask::column those of a grid therefore lie column by column: what a position sees is then a few
-// ranges of slots under every mask.
+// A key panel holds 32 positions side by side, so only whole groups of neighbours can be skipped.
+// Under Mask::column the cache therefore keeps a grid column by column, and what a position sees is
+// a few ranges of slots under every mask.
 #pragma once
 
 #include "config.h"
@@ -10,18 +10,18 @@
 
 namespace mas {
 
-// Where the cache keeps `position`.
+// The slot in which the cache keeps `position`.
 int slot(const Config& config, Mask mask, int position);
 
-// So many slots hold the first `count` positions, in every layer.
+// The number of slots that hold the first `count` positions, in every layer.
 int slots(const Config& config, int count);
 
 // Writes the ranges of slots that `position` sees, itself included, in ascending order with gaps
-// between them, and returns how many these are: 1 to most_ranges().
+// between them, and returns their number: 1 to most_ranges().
 int visible(const Config& config, Mask mask, int position, Range* ranges);
 int most_ranges(const Config& config);
 
-// How many positions `position` sees.
+// The number of positions that `position` sees.
 int visible_count(const Config& config, Mask mask, int position);
 
 }  // namespace mas

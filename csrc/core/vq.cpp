@@ -16,8 +16,8 @@ int in_range(const char* name, int64_t value, int64_t most) {
   return static_cast<int>(value);
 }
 
-// The mean of up to 1024 of the codes. Any point would do; distances to a point among the codes are
-// short, and so are the errors of quantization.
+// The mean of up to 1024 of the codes. Any point would do, but distances to a point among the codes
+// are short, and so quantization errors are small.
 std::vector<double> centre_of(const float* codes, int64_t count, int64_t channels) {
   std::vector<double> centre(static_cast<size_t>(round_up(static_cast<int>(channels), 8)));
   const int64_t samples = std::min<int64_t>(count, 1024);

@@ -24,7 +24,7 @@ class VqCodebook {
 
   int panels() const { return ceil_div(codes_.count, kVqPanel); }
   void pack(int first, int last);
-  // Whether all packed codes are; the rest is for a codebook that is.
+  // Whether all packed codes are finite; nearest() requires it.
   bool finite() const { return finite_; }
 
   // x: [rows, channels]. out[row] is -1 where a row is not finite.

@@ -1,15 +1,15 @@
 // Compiled once per instruction set with -DMAS_ISA=<level>. As in kernels.cpp, nothing here may
 // call an inline function or template of another header that is not MAS_INLINE.
 //
-// Why a product of bytes can decide. Let y be a row and e a code, both less the centre, so that
-// distances stay what they are, and y = Q + R, e = q + r with Q, q the quantized vectors. Then
+// Why products of bytes can decide: let y be a row and e a code, both minus the centre, which does
+// not change distances, and y = Q + R, e = q + r with Q, q the quantized vectors. Then
 //   |y . e - Q . q| = |Q . r + R . e| <= |Q| |r| + |R| |e|,
 // and Q . q is an exact integer times two scales. So every score is known within
 //   bound = |Q| (|r| + rho |e|),  rho the largest |R| / |Q| of the rows of a tile,
-// which the lengths, measured in fp64 and rounded up, make a proven bound; the rounding of the
-// fp64 distances themselves, which decides far from all codes, is part of it. A code whose score is
-// certainly above that of another is not the nearest; those that remain, about ten of 16,384 for
-// normal data, are compared in fp64.
+// which is proven, because lengths are measured in fp64 and rounded up. It includes the rounding of
+// the fp64 distances themselves, which decides far from all codes. A code whose score is certainly
+// above that of another is not the nearest; those that remain, about ten of 16,384 for normal data,
+// are compared in fp64.
 #include "vq_rows.h"
 
 #if defined(__SSE2__)
@@ -107,7 +107,7 @@ inline Quantized quantize(const VqCodes& codes, const float* x, double* centred)
   return result;
 }
 
-// The root, rounded up into fp32.
+// The square root, rounded up to fp32.
 inline float root_up(double square) { return float(__builtin_sqrt(square) * kUp) + 0x1p-126f; }
 
 bool pack(const VqCodes& codes, int index, double* scratch) {
@@ -175,8 +175,8 @@ inline double distance(const float* x, const float* code, int channels) {
   return sum(sums[0] + sums[1]);
 }
 
-// Leaves the nearest of a row's candidates. Sums of squares in any order are within 2^-36 of each
-// other, so the order matters to those alone that are that near.
+// The nearest of a row's candidates. Sums of squares in different orders are within 2^-36 of each
+// other, so the order matters only for candidates that are that close.
 void settle(const VqCodes& codes, const float* x, Row& row) {
   double distances[kVqCandidates], least = __builtin_inf();
   for (int i = 0; i < row.count; ++i) {
@@ -195,7 +195,7 @@ void settle(const VqCodes& codes, const float* x, Row& row) {
   row.count = 1;
 }
 
-// Bit i: lane i is not above `bound`, or is NaN.
+// Bit i is set if lane i is not above `bound`, or is NaN.
 inline uint64_t not_above(VFloat value, float bound) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask(__m512(value), _mm512_set1_ps(bound), _CMP_NGT_UQ);
@@ -309,7 +309,7 @@ void nearest(const VqCodes& codes, const float* x, int rows, char* scratch, int6
                        &rho, &longest)
                    ? 0
                    : -1;
-    } else {  // to fill the last group of rows: no score is low enough
+    } else {  // padding of the last group of rows: no score is low enough
       __builtin_memset(bytes + i * stride, 0, stride);
       row[i].scale = row[i].length = 0;
       row[i].start = row[i].count = 0;

@@ -11,8 +11,8 @@
 namespace mas {
 
 struct LayerWeights {
-  const float *norm1_weight, *norm1_bias, *qkv_bias, *q_norm, *k_norm,
-      *proj_bias;  // q_norm, k_norm: null without qk_norm
+  const float *norm1_weight, *norm1_bias, *qkv_bias, *proj_bias;
+  const float *q_norm, *k_norm;  // null without qk_norm
   const float *norm2_weight, *norm2_bias, *up_bias, *down_bias;
   Packed qkv, proj, up, down;
 };
@@ -27,9 +27,9 @@ class Weights {
  public:
   explicit Weights(const Config& config);
 
-  // Copies one tensor in; `shape` is its own. Names are those of the GPT's state dict, with one
-  // flat table position.{stream}.weight a stream. Throws std::invalid_argument for an unknown name,
-  // a name given twice, a wrong shape, or a weight that is not finite.
+  // Copies in one tensor of shape `shape`. Names are those of the GPT's state dict, with one flat
+  // table position.{stream}.weight per stream. Throws std::invalid_argument for an unknown name, a
+  // name given twice, a wrong shape, or a weight that is not finite.
   void load(const std::string& name, const Source& source, const std::vector<size_t>& shape);
 
   // Throws std::invalid_argument naming the tensors that load() has not seen.
@@ -41,7 +41,8 @@ class Weights {
   const float* norm_bias() const { return norm_bias_; }
 
   size_t bytes() const { return memory_.bytes(); }
-  // What one step that predicts `stream` reads: all but the embedding rows, which are a thousandth.
+  // The bytes that one step that predicts `stream` reads, without the embedding rows, which are a
+  // thousandth of them.
   size_t step_bytes(int stream) const;
 
  private:

@@ -1,4 +1,4 @@
-// The sampler on a GPU, one block for each row: the same bits as csrc/core/sampler.cpp, because
+// The sampler on a GPU, one block per row. It gives the same bits as csrc/core/sampler.cpp, because
 // fp64 math is exact_math.h, sums are integers and everything else is a maximum. Compile with
 // --fmad=false.
 #include <cuda_runtime.h>
@@ -24,7 +24,7 @@ struct Shared {
   int digit;
 };
 
-// What sample() says of the arguments holds here; logit and weight are scratch [rows, vocab].
+// The arguments are those of sample(); logit and weight are scratch [rows, vocab].
 struct Args {
   const float *cond, *uncond;
   const int64_t *sample, *position;
@@ -39,8 +39,8 @@ struct Args {
   int vocab;
 };
 
-// Every thread of the block must call this; all get the result. Ends with a barrier, so `shared` is
-// free.
+// Every thread of the block must call this, and all get the result. It ends with a barrier, so
+// `shared` is free again.
 template <class Combine>
 __device__ int64_t reduce(int64_t value, Combine combine, Shared& shared) {
   for (int offset = 16; offset; offset /= 2)

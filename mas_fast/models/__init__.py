@@ -1,2 +1,3 @@
-"""The networks: the GPT, the tokenizers (VQ-VAEs), what judges pictures in training; and codecs,
-which turn pictures and scenes into codes and back."""
+"""The networks: the GPT, the image tokenizers (VQ-VAEs), and what judges pictures in training; and
+the codecs, which turn pictures and scenes into codes and back.
+"""

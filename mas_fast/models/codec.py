@@ -1,10 +1,11 @@
-"""What turns pictures or scenes into codes and back, whatever computes it. No torch.
+"""The interface of an image tokenizer: pictures or scenes to codes and back. No torch.
 
     codes = codec.encode([picture])          # int64 [1, h, w]
     (picture,) = codec.decode(codes)         # uint8 [H, W, 3], or a Scene
 
-One at a time: memory does not grow with their number, and no result depends on what is beside it
-(a library may take another convolution for another batch, and a value between two bytes moves).
+Items are processed one at a time: memory does not grow with their number, and no result depends on
+the rest of a batch (a library may choose another convolution for another batch size, which can move
+a value from one byte to the next).
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ import numpy as np
 from PIL import Image
 
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.scene import Scene
+from mas_fast.scene.scene import Scene
 from mas_fast.streams import Stream
 
 Item = np.ndarray | Scene
 
 
 class Codec(ABC):
-    """A tokenizer of the given config; a runtime makes one of it. what: how errors call it.
+    """An image tokenizer of the given config; each runtime implements it.
 
-    An item is a picture, uint8 [H, W, 3], RGB, or, of labels in a layout, a Scene; H and W are the
-    config's resolution. ValueError for labels without a layout.
+    An item is a picture, uint8 [H, W, 3], RGB, or, if the config has labels, a Scene in its layout;
+    H and W are the config's resolution.
+
+    Args:
+        what: what errors call the tokenizer.
+        config: of the tokenizer.
+
+    Raises:
+        ValueError: the config has labels without a layout.
     """
 
     def __init__(self, what: str, config: VQConfig) -> None:
@@ -41,7 +49,11 @@ class Codec(ABC):
         return side, side
 
     def fit(self, stream: Stream) -> None:
-        """ValueError unless the stream has this codec's codes, in its grid."""
+        """Checks that a stream has this tokenizer's codes, in its grid.
+
+        Raises:
+            ValueError: it has not.
+        """
         codes, (side, _) = self.config.codes, self.grid
         if (codes, self.grid) != (stream.vocab, stream.grid):
             found = f"found {codes} codes in a grid of {side} x {side}"
@@ -49,13 +61,33 @@ class Codec(ABC):
             raise ValueError(f"{self.what}: {found}, {expected}")
 
     def encode(self, items: Sequence[Item | Image.Image]) -> np.ndarray:
-        """int64 [N, h, w]. A picture may be Pillow's. ValueError says what is unfit."""
+        """Encodes items.
+
+        Args:
+            items: N of them; a picture may also be Pillow's.
+
+        Returns:
+            int64 [N, h, w].
+
+        Raises:
+            ValueError: there is no item, or one is unfit.
+        """
         if isinstance(items, Scene | Image.Image) or not len(items):
             raise ValueError(f"{self.what}: found {items!r:.80}, expected a list, not empty")
         return np.concatenate([self._encode(self._checked(n, x)) for n, x in enumerate(items)])
 
     def decode(self, codes: np.ndarray) -> list[Item]:
-        """An item for each of the codes, integers [N, h, w]. ValueError says what is unfit."""
+        """Decodes codes.
+
+        Args:
+            codes: integers [N, h, w].
+
+        Returns:
+            N items.
+
+        Raises:
+            ValueError: the codes have a wrong shape or dtype, or are out of range.
+        """
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[1:] != self.grid:
             expected = f"expected integers [N, {self.grid[0]}, {self.grid[1]}]"
@@ -64,7 +96,7 @@ class Codec(ABC):
         if len(wrong):
             allowed = f"0 to {self.config.codes - 1}"
             raise ValueError(f"{self.what}: found the code {wrong[0]}, expected {allowed}")
-        return [self._decode(one[None].astype(np.int64)) for one in codes]
+        return [self._decode(grid[None].astype(np.int64)) for grid in codes]
 
     @abstractmethod
     def _encode(self, item: Item) -> np.ndarray:
@@ -75,20 +107,21 @@ class Codec(ABC):
         """The item of checked codes, int64 [1, h, w]."""
 
     def _checked(self, n: int, item: Item | Image.Image) -> Item:
-        where, size = f"{self.what}: item {n + 1}", self.config.resolution
+        name, size = f"{self.what}: item {n + 1}", self.config.resolution
         if self.config.input == "labels":
             if not isinstance(item, Scene):
-                raise ValueError(f"{where}: found {_shape(item)}, expected a Scene")
+                raise ValueError(f"{name}: found {_shape(item)}, expected a Scene")
             if (item.height, item.width) != (size, size):
                 found = f"found a scene of {item.height} x {item.width}"
-                raise ValueError(f"{where}: {found}, expected {size} x {size}")
+                raise ValueError(f"{name}: {found}, expected {size} x {size}")
+            assert self.config.layout is not None  # checked by __init__
             return item.to(self.config.layout)
         if isinstance(item, Image.Image):
             item = np.array(item.convert("RGB"))
         shape = (size, size, self.config.channels)
         if not isinstance(item, np.ndarray) or (item.dtype, item.shape) != (np.uint8, shape):
             expected = f"expected a picture, uint8 {list(shape)}"
-            raise ValueError(f"{where}: found {_shape(item)}, {expected}")
+            raise ValueError(f"{name}: found {_shape(item)}, {expected}")
         return item
 
 

@@ -1,13 +1,14 @@
 """The shape of a GPT: its sizes, the presets, and the names and shapes of its weights. No torch.
 
-Apart from gpt.py, so that a bundle can be checked, and the C++ engine be built from one, where
-there is no torch.
+It is apart from gpt.py so that, without torch, a bundle can be checked and the C++ engine built.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from mas_fast.ops.attention_masks import KERNEL, MASKS, seen
 from mas_fast.streams import MOST_LENGTH, Stream, Streams
@@ -17,21 +18,30 @@ from mas_fast.utils.validate import check_int, exact_keys
 NORM_EPS = 1e-5  # LayerNorm
 QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys
 POSITIONS = ("flat", "grid")
-# A config of before these fields lacks them.
+# Fields that older configs lack.
 OPTIONAL = {"attention": "causal", "conv_kernel": KERNEL}
 MOST = {"dim": 1 << 16, "layers": 1 << 10, "heads": 1 << 16, "mlp": 1 << 18}  # see streams.py
 
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """A pre-LN decoder over `streams`: `layers` blocks of width `dim` with `heads` heads and an
-    MLP of width `mlp`.
+    """A pre-LN decoder over token streams.
 
-    positions: "flat" gives every stream one row per position; "grid" gives the streams that have a
-    grid one table of rows and one of columns, which are added. qk_norm: RMSNorm, per head, of the
-    queries and keys. attention: the mask (see reference_attention.py) of all layers, or of each;
-    those other than "causal" want the streams with a grid last. conv_kernel: the side of the square
-    of "conv". ValueError names the value found and those allowed.
+    Attributes:
+        streams: what a sequence is made of.
+        dim: the width of the blocks.
+        layers: the number of blocks.
+        heads: the attention heads of a block; a divisor of dim.
+        mlp: the width of the MLP.
+        positions: "flat" gives every stream one row per position; "grid" gives streams with a grid
+            one table of rows and one of columns, which are added.
+        qk_norm: RMSNorm, per head, of queries and keys.
+        attention: the mask (see ops/reference/attention.py) of all layers, or one per layer; masks
+            other than "causal" need the streams with a grid at the end.
+        conv_kernel: the side of the square of "conv".
+
+    Raises:
+        ValueError: names the value found and those allowed.
     """
 
     streams: Streams
@@ -63,13 +73,13 @@ class GPTConfig:
             raise ValueError(f"conv_kernel: found {self.conv_kernel}, expected an odd number")
 
     def _checked_attention(self) -> str | tuple[str, ...]:
-        """The mask of all layers where they have the same, else a tuple with that of each."""
-        one = isinstance(self.attention, str)
-        if not one and not isinstance(self.attention, list | tuple):
+        """The mask of all layers if they have the same, else a tuple with one per layer."""
+        is_name = isinstance(self.attention, str)
+        if not is_name and not isinstance(self.attention, list | tuple):
             expected = f"expected one of {list(MASKS)}, or a list of one a layer"
             raise ValueError(f"attention: found {short(self.attention)}, {expected}")
-        names = (self.attention,) if one else tuple(self.attention)
-        if not one and len(names) != self.layers:
+        names = _names(self.attention)
+        if not is_name and len(names) != self.layers:
             expected = f"expected {self.layers}, one a layer"
             raise ValueError(f"attention: found a list of {len(names)}, {expected}")
         for name in names:
@@ -92,31 +102,30 @@ class GPTConfig:
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """One a layer."""
-        one = isinstance(self.attention, str)
-        return (self.attention,) * self.layers if one else self.attention
+        """The mask of each layer."""
+        names = _names(self.attention)
+        return names if len(names) == self.layers else names * self.layers
 
     @property
-    def mask_layout(self) -> dict:
-        """What `ops.attention` and `masks.seen` have to know besides a mask's name."""
+    def mask_layout(self) -> dict[str, Any]:
+        """What `ops.attention` and `attention_masks.seen` need to know besides the mask."""
         grids = tuple(stream.grid for stream in self.streams if stream.grid)
         text = sum(stream.length for stream in self.streams if not stream.grid)
         return {"text": text, "grids": grids, "kernel": self.conv_kernel}
 
     def keys_seen(self, position: int) -> int:
-        """How many positions the one at `position` sees, summed over the layers."""
+        """The number of positions that the one at `position` sees, summed over the layers."""
         return sum(
             layers * sum(map(len, seen(mask, position, **self.mask_layout)))
             for mask, layers in Counter(self.masks).items()
         )
 
     def grid(self, stream: Stream) -> tuple[int, int] | None:
-        """The grid of the stream's position tables; None where its table is flat."""
+        """The grid of the stream's position tables; None if its table is flat."""
         return stream.grid if self.positions == "grid" else None
 
     def to_dict(self) -> dict:
-        """Plain values for JSON, without those of OPTIONAL that are the default; `from_dict` reads
-        them back."""
+        """Plain values for JSON, without those of OPTIONAL at their default; see `from_dict`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {"streams": self.streams.to_list()}
         if not isinstance(self.attention, str):
@@ -125,14 +134,17 @@ class GPTConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> GPTConfig:
-        """The inverse of `to_dict`; a missing or an unknown key is a ValueError."""
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: a key is missing or unknown.
+        """
         required = [field.name for field in fields(cls) if field.name not in OPTIONAL]
         exact_keys("GPT config", values, required, OPTIONAL)
         return cls(**{**values, "streams": Streams.from_list(values["streams"])})
 
     def to_engine(self) -> dict:
-        """The `config` argument of mas_fast._engine.Engine, which knows flat position tables
-        only."""
+        """The `config` of mas_fast._engine.Engine, which knows only flat position tables."""
         streams = [{"name": s.name, "length": s.length, "vocab": s.vocab} for s in self.streams]
         sizes = {name: getattr(self, name) for name in ("dim", "layers", "heads", "mlp", "qk_norm")}
         values = {**sizes, "norm_eps": NORM_EPS, "streams": streams}
@@ -145,7 +157,8 @@ class GPTConfig:
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of each weight, in the order of the GPT's state dict."""
-        d, shapes = self.dim, {}
+        d = self.dim
+        shapes: dict[str, tuple[int, ...]] = {}
 
         def affine(name: str, *shape: int) -> None:
             shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
@@ -162,8 +175,8 @@ class GPTConfig:
             affine(f"blocks.{i}.norm1", d)
             affine(f"blocks.{i}.attention.qkv", 3 * d, d)
             if self.qk_norm:
-                for which in ("q_norm", "k_norm"):
-                    shapes[f"blocks.{i}.attention.{which}.weight"] = (self.head_dim,)
+                for norm in ("q_norm", "k_norm"):
+                    shapes[f"blocks.{i}.attention.{norm}.weight"] = (self.head_dim,)
             affine(f"blocks.{i}.attention.proj", d, d)
             affine(f"blocks.{i}.norm2", d)
             affine(f"blocks.{i}.mlp.up", self.mlp, d)
@@ -172,6 +185,10 @@ class GPTConfig:
         for stream in self.streams:
             shapes[f"head.{stream.name}.weight"] = (stream.vocab, d)
         return shapes
+
+
+def _names(attention: str | Sequence[str]) -> tuple[str, ...]:
+    return (attention,) if isinstance(attention, str) else tuple(attention)
 
 
 def _text(length: int, vocab: int) -> Stream:
@@ -223,7 +240,11 @@ PRESETS = {
 
 
 def preset(name: str) -> GPTConfig:
-    """The config called `name`; ValueError for an unknown one."""
+    """The config called `name`.
+
+    Raises:
+        ValueError: there is none.
+    """
     if name not in PRESETS:
         raise ValueError(f"preset: found {name!r}, expected one of {list(PRESETS)}")
     return PRESETS[name]

@@ -1,7 +1,7 @@
-"""Distances between pictures, as networks trained for other tasks see them.
+"""Perceptual distances between pictures: distances of features of networks trained for other tasks.
 
-    distance = LPIPS("weights").to(device)   # a folder; what it lacks is an error that says where
-    distance(pictures, others)               # it is; [N, 3, H, W] in [-1, 1], twice -> [N]
+    distance = LPIPS("weights").to(device)   # a folder; if a file is missing, the error says where
+    distance(pictures, others)               # to get it; [N, 3, H, W] in [-1, 1], twice -> [N]
 
 `LPIPS` compares VGG16's features with learned weights (Zhang et al., arXiv 1801.03924, v0.1),
 `FaceDistance` those of a ResNet-50 that tells faces apart (Gafni et al., arXiv 2203.13131). Both
@@ -33,7 +33,12 @@ FACE_WEIGHTS = (0.1, 0.0025, 0.025, 0.05, 0.005)
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A published file: its name, which may also end in .safetensors, and where to get it."""
+    """A published file.
+
+    Attributes:
+        name: which may also end in .safetensors.
+        source: where to get it.
+    """
 
     name: str
     source: str
@@ -59,22 +64,42 @@ FACE_FILE = WeightFile(
 
 
 def find_weights(folder: str | os.PathLike, *files: WeightFile) -> list[Path]:
-    """Where the files are. ValueError with the name and source of every one that is missing."""
-    paths = [file.find(Path(folder)) for file in files]
-    missing = [file for file, path in zip(files, paths, strict=True) if path is None]
+    """Finds weight files.
+
+    Args:
+        folder: where they are.
+        files: which to find.
+
+    Returns:
+        The path of each.
+
+    Raises:
+        ValueError: files are missing; names each with its source.
+    """
+    found = {file: file.find(Path(folder)) for file in files}
+    missing = [file for file, path in found.items() if path is None]
     if missing:
         lines = [f"  {file.name} from {file.source}" for file in missing]
         raise ValueError(
             f"{folder}: {len(missing)} weight file(s) missing. Put them there under these names, "
             "or as safetensors with the suffix .safetensors:\n" + "\n".join(lines)
         )
-    return paths
+    return [path for path in found.values() if path is not None]
 
 
 def read_weights(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The named tensors of a state dict in a .safetensors or torch file, in fp32; what else the
-    file has is left out. Runs no code from the file. ValueError for a file that is no state dict,
-    and for names that are missing or have another shape."""
+    """Reads tensors from a .safetensors or torch file, without running code from it.
+
+    Args:
+        file: a state dict; its other tensors are ignored.
+        shapes: the names and shapes of the tensors.
+
+    Returns:
+        The tensors by name, in fp32.
+
+    Raises:
+        ValueError: the file is no state dict, or tensors are missing or have another shape.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -107,12 +132,15 @@ def _load(module: nn.Module, file: Path) -> None:
 
 
 class VGG16(nn.Module):
-    """The convolutions of VGG16 (Simonyan & Zisserman, arXiv 1409.1556), named as torchvision's:
-    features.{0, 2, 5, ..., 28}. Weights are random until loaded."""
+    """The convolutions of VGG16 (Simonyan & Zisserman, arXiv 1409.1556).
+
+    They are named as in torchvision, features.{0, 2, 5, ..., 28}. Weights are random until loaded.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        layers, width = [], 3
+        layers: list[nn.Module] = []
+        width = 3
         for out, depth in zip(VGG_WIDTHS, VGG_DEPTHS, strict=True):
             for _ in range(depth):
                 layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU(inplace=True)]
@@ -121,8 +149,15 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*layers[:-1])  # nothing here needs the last pooling
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x: [N, 3, H, W], normalised, H and W >= 16 -> relu1_2, relu2_2, relu3_3, relu4_3 and
-        relu5_3: [N, 64, H, W] ... [N, 512, H // 16, W // 16]."""
+        """Computes features.
+
+        Args:
+            x: [N, 3, H, W], normalised, H and W >= 16.
+
+        Returns:
+            relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3:
+            [N, 64, H, W] ... [N, 512, H // 16, W // 16].
+        """
         levels = []
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
@@ -132,7 +167,7 @@ class VGG16(nn.Module):
 
 
 class _Frozen(nn.Module):
-    """Stays in evaluation mode, and its parameters never learn."""
+    """A network that stays in evaluation mode and never learns."""
 
     def _freeze(self) -> None:
         self.requires_grad_(False)
@@ -143,12 +178,19 @@ class _Frozen(nn.Module):
 
 
 class LPIPS(_Frozen):
-    """d(x, y) = sum_l mean_hw sum_c w_lc (x'_lchw - y'_lchw)^2, where x'_l is VGG16's level l of
-    x, scaled to length 1 over the channels.
+    """LPIPS: d(x, y) = sum_l mean_hw sum_c w_lc (x'_lchw - y'_lchw)^2.
 
-    folder: has vgg16-397923af.pth and vgg.pth (or .safetensors). ValueError as find_weights and
-    read_weights.
+    x'_l is VGG16's level l of x, scaled to length 1 over the channels.
+
+    Args:
+        folder: has vgg16-397923af.pth and vgg.pth (or .safetensors).
+
+    Raises:
+        ValueError: as find_weights and read_weights.
     """
+
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, folder: str | os.PathLike) -> None:
         super().__init__()
@@ -156,7 +198,9 @@ class LPIPS(_Frozen):
         self.net = VGG16()
         _load(self.net, vgg_file)
         names = [f"lin{i}.model.1.weight" for i in range(len(VGG_WIDTHS))]
-        shapes = {n: (1, width, 1, 1) for n, width in zip(names, VGG_WIDTHS, strict=True)}
+        shapes: dict[str, tuple[int, ...]] = {
+            name: (1, width, 1, 1) for name, width in zip(names, VGG_WIDTHS, strict=True)
+        }
         weights = read_weights(linear_file, shapes)
         for i, name in enumerate(names):
             self.register_buffer(f"weight{i}", weights[name].flatten())
@@ -165,25 +209,39 @@ class LPIPS(_Frozen):
         self._freeze()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x, y: floating [N, 3, H, W] in [-1, 1], H and W >= 16 -> [N], 0 for equal pictures."""
+        """Compares pictures.
+
+        Args:
+            x, y: floating [N, 3, H, W] in [-1, 1], H and W >= 16.
+
+        Returns:
+            [N], 0 for equal pictures.
+        """
         check_pair(x, y, smallest=16)
-        total = 0
+        terms = []
         for i, (a, b) in enumerate(zip(self._levels(x), self._levels(y), strict=True)):
             square = (_unit(a) - _unit(b)).square().mean((2, 3))  # [N, C]
-            total = total + (square * getattr(self, f"weight{i}")).sum(1)
-        return total
+            terms.append((square * getattr(self, f"weight{i}")).sum(1))
+        return sum(terms[1:], terms[0])
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         return self.net((x - self.shift) / self.scale)
 
 
 class FaceDistance(_Frozen):
-    """d(x, y) = sum_l a_l mean_chw |x_l - y_l| over five levels of a ResNet-50 trained on
-    VGGFace2: after the first convolution, after blocks 1, 2 and 4, and block 4's spatial mean.
+    """A perceptual distance of faces: d(x, y) = sum_l a_l mean_chw |x_l - y_l|.
 
-    folder: has vggface2-resnet50.pth (or .safetensors). ValueError as find_weights and
-    read_weights.
+    The five levels are those of a ResNet-50 trained on VGGFace2: after the first convolution, after
+    blocks 1, 2 and 4, and block 4's spatial mean.
+
+    Args:
+        folder: has vggface2-resnet50.pth (or .safetensors).
+
+    Raises:
+        ValueError: as find_weights and read_weights.
     """
+
+    mean: Tensor
 
     def __init__(self, folder: str | os.PathLike) -> None:
         super().__init__()
@@ -194,21 +252,36 @@ class FaceDistance(_Frozen):
         self._freeze()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x, y: floating [N, 3, H, W], RGB in [-1, 1], faces that fill the picture (the network
-        was trained at 224 x 224), H and W >= 32 -> [N]."""
+        """Compares faces.
+
+        Args:
+            x, y: floating [N, 3, H, W], RGB in [-1, 1], H and W >= 32: faces that fill the picture
+                (the network was trained at 224 x 224).
+
+        Returns:
+            [N].
+        """
         check_pair(x, y, smallest=32)
-        total = 0
+        terms = []
         for a, b, weight in zip(self._levels(x), self._levels(y), FACE_WEIGHTS, strict=True):
-            total = total + weight * (_wide(a) - _wide(b)).abs().mean((1, 2, 3))
-        return total
+            terms.append(weight * (_wide(a) - _wide(b)).abs().mean((1, 2, 3)))
+        return sum(terms[1:], terms[0])
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         return self.net((x.flip(1) + 1) * 127.5 - self.mean)
 
 
 class FaceResNet50(nn.Module):
-    """ResNet-50 as VGGFace2's authors trained it in Caffe, in the names of VGGFace2-pytorch. Unlike
-    torchvision's, a block's stride is on its first convolution and the pooling pads at the end."""
+    """ResNet-50 as VGGFace2's authors trained it in Caffe, with the names of VGGFace2-pytorch.
+
+    Unlike torchvision's, a block's stride is on its first convolution, and the pooling pads at the
+    end.
+    """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,16 +296,27 @@ class FaceResNet50(nn.Module):
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x: [N, 3, 224, 224], BGR less the mean -> [N, 64, 112, 112], [N, 256, 56, 56],
-        [N, 512, 28, 28], [N, 2048, 7, 7], [N, 2048, 1, 1]."""
-        first = F.relu(self.bn1(self.conv1(x)))
-        one = self.layer1(F.max_pool2d(first, 3, stride=2, ceil_mode=True))
-        two = self.layer2(one)
-        four = self.layer4(self.layer3(two))
-        return [first, one, two, four, four.mean((2, 3), keepdim=True)]
+        """Computes features.
+
+        Args:
+            x: [N, 3, 224, 224], BGR minus the mean.
+
+        Returns:
+            [N, 64, 112, 112], [N, 256, 56, 56], [N, 512, 28, 28], [N, 2048, 7, 7] and
+            [N, 2048, 1, 1].
+        """
+        y0 = F.relu(self.bn1(self.conv1(x)))
+        y1 = self.layer1(F.max_pool2d(y0, 3, stride=2, ceil_mode=True))
+        y2 = self.layer2(y1)
+        y4 = self.layer4(self.layer3(y2))
+        return [y0, y1, y2, y4, y4.mean((2, 3), keepdim=True)]
 
 
 class Bottleneck(nn.Module):
+    """The block of a ResNet-50: 1x1, 3x3 and 1x1 convolutions beside a shortcut."""
+
+    downsample: nn.Module
+
     def __init__(self, width: int, inner: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, inner, 1, stride=stride, bias=False)
@@ -253,7 +337,11 @@ class Bottleneck(nn.Module):
 
 
 def check_pair(x: Tensor, y: Tensor, *, smallest: int = 1) -> None:
-    """ValueError unless x and y are [N, 3, H, W] of one shape, H and W >= smallest."""
+    """Checks a pair of pictures.
+
+    Raises:
+        ValueError: x and y are not [N, 3, H, W] of one shape with H, W >= smallest.
+    """
     if x.shape != y.shape or x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < smallest:
         raise ValueError(
             f"pictures: found shapes {list(x.shape)} and {list(y.shape)}, expected twice the same "
@@ -266,7 +354,7 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / (|x| + 1e-10) over the channels. The norm has the gradient 0 at 0, where sqrt(sum x^2)
-    has NaN: a pixel at which every feature is off would spoil the whole step."""
+    """x / (|x| + 1e-10) over the channels. The norm has gradient 0 at 0, where that of
+    sqrt(sum x^2) is NaN: one pixel at which all features are 0 would spoil the whole step."""
     x = _wide(x)
     return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 1e-10)

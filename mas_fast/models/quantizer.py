@@ -6,11 +6,11 @@ Gumbel-softmax.
     z = quantizer.lookup(codes)
     quantized = quantizer(z)                 # in training mode also learns and counts
 
-All that training remembers is in buffers, so a state dict resumes it exactly: the moving averages,
-how long each code has been idle, and the step, from which the random choices follow.
+Everything that training needs to resume exactly is in buffers, and so in the state dict: the moving
+averages, how long each code has been idle, and the step, which determines the random choices.
 
 A code is dead once PATIENCE x K vectors have passed without it. It then becomes a vector of the
-batch at hand; a new codebook starts with all codes dead, and so from data.
+current batch. A new codebook starts with all codes dead, and so is initialised from data.
 
 Shape suffixes: B rows, h x w grid, N = B h w vectors of width D, K codes.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -28,19 +29,26 @@ from torch import Tensor, nn
 from mas_fast import ops
 from mas_fast.models.skip_init import embedding
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.ops import reference
+from mas_fast.ops.reference.sampling import philox4x32
 
 DECAY = 0.99  # of the moving averages, per forward pass
-# At 10, one step of 48 scenes (12,288 vectors) that misses a code would end it, of 1,024. Halfway
-# through configs/vq-seg-small.yaml the mIoU was 0.52 at 10 and 0.55 at 100.
+# At 10, one step of 48 scenes (12,288 vectors) that misses one of 1,024 codes would kill it.
+# Halfway through configs/vq-seg-small.yaml the mIoU was 0.52 at 10 and 0.55 at 100.
 PATIENCE = 100
 SEED = 0x6D617366
 
 
 @dataclass
 class Quantized:
-    """vectors [B, D, h, w], whose gradient reaches z; codes int64 [B, h, w]; loss: to be added to
-    the model's; perplexity: of this batch's codes; usage: the share of the codes that are alive."""
+    """What a quantizer makes of a batch.
+
+    Attributes:
+        vectors: [B, D, h, w], whose gradient reaches z.
+        codes: int64 [B, h, w].
+        loss: to be added to the model's.
+        perplexity: of this batch's codes.
+        usage: the share of the codes that are alive.
+    """
 
     vectors: Tensor
     codes: Tensor
@@ -50,7 +58,11 @@ class Quantized:
 
 
 class Quantizer(nn.Module):
-    """What all have in common: how often each code is used."""
+    """The base of all quantizers, which counts how often each code is used."""
+
+    counts: Tensor
+    idle: Tensor
+    step: Tensor
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__()
@@ -60,30 +72,50 @@ class Quantizer(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     @property
-    def table(self) -> nn.Parameter:
-        """The codebook, [K, D]."""
+    def table(self) -> Tensor:
+        """The codebook, [K, D], a parameter."""
+        raise NotImplementedError
+
+    def init_table(self, generator: torch.Generator | None) -> None:
+        """Gives the codebook its first values."""
+        raise NotImplementedError
+
+    def encode(self, z: Tensor) -> Tensor:
+        """Quantizes vectors.
+
+        Args:
+            z: [B, D, h, w].
+
+        Returns:
+            The codes, int64 [B, h, w].
+        """
         raise NotImplementedError
 
     @torch.no_grad()
     def reset(self, alive: bool) -> None:
-        """Forget the statistics; the codes count as used just now, or as dead."""
+        """Forgets the statistics.
+
+        Args:
+            alive: whether the codes count as just used, or as dead.
+        """
         self.step.zero_()
         self.counts.fill_(1 - DECAY)
         self.idle.fill_(0 if alive else PATIENCE * self.codes + 1)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """int64 [B, h, w] -> [B, D, h, w], channels-last."""
+        """The vectors of codes: int64 [B, h, w] -> [B, D, h, w], channels-last."""
         return F.embedding(codes, self.table).permute(0, 3, 1, 2)
 
     def perplexity(self, counts: Tensor) -> Tensor:
-        """exp of the entropy of the codes' frequencies; counts [K], in fp32."""
+        """exp of the entropy of the codes' frequencies, in fp32, for counts [K]."""
         return torch.exp(torch.special.entr(counts / counts.sum().clamp(min=1)).sum())
 
     def usage(self) -> Tensor:
+        """The share of the codes that are alive."""
         return (self.idle <= PATIENCE * self.codes).float().mean()
 
     def _count(self, codes: Tensor) -> Tensor:
-        """How often each code comes, fp32 [K], over all ranks when training."""
+        """The number of times that each code occurs, fp32 [K]; over all ranks in training."""
         codes = codes.flatten()
         ones = torch.ones(len(codes), device=codes.device)
         return self._over_ranks(ones.new_zeros(self.codes).index_add_(0, codes, ones))
@@ -101,16 +133,18 @@ class Quantizer(nn.Module):
 
 
 class Codebook(Quantizer):
-    """The nearest code, learned by gradient: van den Oord et al., arXiv 1711.00937,
-    loss = |sg(z) - e|^2 + beta |z - sg(e)|^2 (means over all elements); the gradient of the
-    vectors goes straight through to z."""
+    """Takes the nearest code, and learns codes by gradient: van den Oord et al., arXiv 1711.00937.
+
+    loss = |sg(z) - e|^2 + beta |z - sg(e)|^2 (means over all elements). The gradient of the vectors
+    goes straight through to z.
+    """
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
         self.embedding = embedding(config.codes, config.embed_dim)
 
     @property
-    def table(self) -> nn.Parameter:
+    def table(self) -> Tensor:
         return self.embedding.weight
 
     def init_table(self, generator: torch.Generator | None) -> None:
@@ -118,11 +152,10 @@ class Codebook(Quantizer):
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        """[B, D, h, w] -> int64 [B, h, w]."""
         return self._nearest(self._flat(z)).view(z.shape[0], *z.shape[2:])
 
     def forward(self, z: Tensor) -> Quantized:
-        # Distances and losses in fp32, whatever the rest runs in.
+        # Distances and losses are in fp32, even under autocast.
         with torch.autocast(z.device.type, enabled=False):
             x_ND = self._flat(z)
             if self.training:
@@ -133,7 +166,7 @@ class Codebook(Quantizer):
             counts = self._count(codes_N)
             if self.training:
                 self._learn(x_ND.detach(), codes_N, counts)
-            # The value is e to the bit: z + (e - z) would not be.
+            # The value is bitwise e; z + (e - z) would not be.
             vectors_ND = (e_ND.detach() + (x_ND - x_ND.detach())).to(z.dtype)
         B, D, h, w = z.shape
         return Quantized(
@@ -159,9 +192,18 @@ class Codebook(Quantizer):
 
     @torch.no_grad()
     def _revive(self, x_ND: Tensor) -> Tensor:
-        """Give dead codes vectors of this batch, each another one, in a random order that only the
-        step determines. Returns which codes, bool [K]; the host waits for nothing. Ranks must have
-        as many vectors each; the codebook is rank 0's."""
+        """Gives dead codes different vectors of this batch, in a random order that only the step
+        determines.
+
+        The host waits for nothing. Ranks must have the same number of vectors each; the codebook is
+        rank 0's.
+
+        Args:
+            x_ND: the vectors.
+
+        Returns:
+            Which codes were revived, bool [K].
+        """
         N = len(x_ND)
         dead = self.idle > PATIENCE * self.codes
         order = dead.cumsum(0) - 1
@@ -169,7 +211,7 @@ class Codebook(Quantizer):
         number = torch.arange(N, device=x_ND.device)
         zero = torch.zeros_like(number)
         counter = torch.stack([number, zero + self.step, zero, zero], 1)
-        words = reference.philox4x32((SEED, 0), counter)
+        words = philox4x32((SEED, 0), counter)
         rows = words[:, 0].argsort(stable=True)
         vectors_KD = x_ND[rows[order.clamp(0, N - 1)]].to(self.table.dtype)
         self.table.copy_(torch.where(revived[:, None], vectors_KD, self.table))
@@ -181,8 +223,14 @@ class Codebook(Quantizer):
 
 
 class EMACodebook(Codebook):
-    """The nearest code; each code is the moving average of the vectors that chose it: appendix A.1
-    of arXiv 1711.00937. loss = beta |z - sg(e)|^2."""
+    """Takes the nearest code; a code is the moving average of the vectors that chose it.
+
+    The method is that of appendix A.1 of arXiv 1711.00937.
+
+    loss = beta |z - sg(e)|^2.
+    """
+
+    sums: Tensor
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
@@ -202,22 +250,27 @@ class EMACodebook(Codebook):
         _, sums = ops.vq_statistics(x_ND, codes_N, self.codes)
         self._record(counts)
         self.sums.lerp_(self._over_ranks(sums), 1 - DECAY)
-        # Of an unused code both averages shrink alike: it stays where it is.
+        # Both averages of an unused code shrink alike, so it stays where it is.
         mean = (self.sums / self.counts[:, None]).to(self.table.dtype)
         self.table.copy_(torch.where(counts[:, None] > 0, mean, self.table))
 
     @torch.no_grad()
     def _revive(self, x_ND: Tensor) -> Tensor:
         revived = super()._revive(x_ND)
-        one = self.table.float() * (1 - DECAY)  # as if it had been seen once, just now
-        self.sums.copy_(torch.where(revived[:, None], one, self.sums))
+        seen_once = self.table.float() * (1 - DECAY)
+        self.sums.copy_(torch.where(revived[:, None], seen_once, self.sums))
         return revived
 
 
 class Gumbel(Quantizer):
-    """A code drawn with Gumbel noise from the logits of a 1x1 convolution; the gradient is that of
-    the softmax at `temperature` (a buffer, for the trainer to lower): Jang et al., arXiv
-    1611.01144. Without training, the likeliest code. loss = beta KL(softmax || uniform)."""
+    """Draws codes with Gumbel noise from the logits of a 1x1 convolution; in evaluation, takes the
+    likeliest.
+
+    The gradient is that of the softmax at `temperature` (a buffer, for the trainer to lower): Jang
+    et al., arXiv 1611.01144. loss = beta KL(softmax || uniform).
+    """
+
+    temperature: Tensor
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config)
@@ -226,7 +279,7 @@ class Gumbel(Quantizer):
         self.register_buffer("temperature", torch.ones(()))
 
     @property
-    def table(self) -> nn.Parameter:
+    def table(self) -> Tensor:
         return self.embed.weight
 
     @torch.no_grad()
@@ -239,13 +292,13 @@ class Gumbel(Quantizer):
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        """[B, D, h, w] -> int64 [B, h, w]."""
         return self.proj(z).argmax(1)
 
     def forward(self, z: Tensor) -> Quantized:
         logits = self.proj(z).float()
         if self.training:
-            drawn = F.gumbel_softmax(logits, tau=self.temperature, hard=True, dim=1)
+            tau = cast(float, self.temperature)  # a tensor: the host need not wait for it
+            drawn = F.gumbel_softmax(logits, tau=tau, hard=True, dim=1)
             codes = drawn.argmax(1)
             vectors = torch.einsum("bkhw,kd->bhwd", drawn.to(z.dtype), self.table.to(z.dtype))
             vectors = vectors.permute(0, 3, 1, 2)
@@ -266,7 +319,11 @@ def _several_ranks() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-QUANTIZERS = {"gradient": Codebook, "ema": EMACodebook, "gumbel": Gumbel}
+QUANTIZERS: dict[str, type[Quantizer]] = {
+    "gradient": Codebook,
+    "ema": EMACodebook,
+    "gumbel": Gumbel,
+}
 
 
 def make_quantizer(config: VQConfig) -> Quantizer:

@@ -1,4 +1,5 @@
-"""The shape of a VQVAE: its sizes, the presets, and the names and shapes of its weights. No torch.
+"""The shape of a VQVAE, an image tokenizer: its sizes, the presets, and the names and shapes of its
+weights. No torch.
 
 The names are those of minDALL-E's and taming's first stage, so that their checkpoints need no
 translation.
@@ -7,6 +8,7 @@ translation.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from mas_fast.scene import VOID, layout_named
 from mas_fast.streams import MOST_VOCAB
@@ -16,7 +18,7 @@ from mas_fast.utils.validate import check_finite, check_int, exact_keys
 GROUPS, NORM_EPS = 32, 1e-6  # GroupNorm
 INPUTS = ("image", "labels")
 QUANTIZERS = ("gradient", "ema", "gumbel")
-# No tokenizer comes near; see streams.py.
+# No tokenizer comes close; see streams.py.
 MOST = {"codes": MOST_VOCAB, "resolution": 1 << 16, "ch": 1 << 16, "num_res_blocks": 64}
 MOST |= {"z_channels": 1 << 16, "embed_dim": 1 << 16}
 MOST_LEVELS, MOST_CHANNELS = 16, 1 << 16
@@ -24,16 +26,30 @@ MOST_LEVELS, MOST_CHANNELS = 16, 1 << 16
 
 @dataclass(frozen=True)
 class VQConfig:
-    """An encoder that halves the picture between the levels of `ch_mult`, a codebook of `codes`
-    vectors of width `embed_dim`, and a decoder back to `channels` channels.
+    """An image tokenizer: an encoder whose levels halve the picture, a codebook, and a decoder.
 
-    input: "image", or "labels": a label map instead of its one-hot channels. layout: the scene
-    layout of the labels, whose last channel is the edge bit; None: labels without edges, such as
-    taming's. attn_resolutions: the grid sizes, of a picture of `resolution`, that have attention
-    after each block. patch: the first layer takes squares of patch x patch pixels of a picture, and
-    the last one gives them: with 2, a network for a CPU does the work of half the resolution. beta:
-    the weight of the commitment term; with "gumbel" that of the divergence
-    from the uniform distribution. ValueError names the value found and those allowed.
+    Attributes:
+        input: "image", or "labels": a label map in place of its one-hot channels.
+        channels: of the picture, or the one-hot channels of the label map.
+        codes: the number of vectors in the codebook.
+        layout: the scene layout of the labels, whose last channel is the edge bit. None: labels
+            without edges, such as taming's.
+        resolution: the side of the pictures.
+        ch: the base width of the levels.
+        ch_mult: the width of each level as a multiple of `ch`; the picture is halved between them.
+        num_res_blocks: blocks per level of the encoder; the decoder has one more.
+        attn_resolutions: the grid sizes, of a picture of `resolution`, that have attention after
+            each block.
+        z_channels: the channels between encoder and codebook.
+        embed_dim: the width of the codebook's vectors.
+        quantizer: "gradient", "ema" or "gumbel".
+        beta: the weight of the commitment term; with "gumbel", of the divergence from the uniform
+            distribution.
+        patch: the first layer takes squares of patch x patch pixels of a picture, and the last one
+            gives them. With 2, a network for a CPU does the work of half the resolution.
+
+    Raises:
+        ValueError: names the value found and those allowed.
     """
 
     input: str
@@ -113,13 +129,17 @@ class VQConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> VQConfig:
-        """The inverse of `to_dict`; a missing or an unknown key is a ValueError."""
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: a key is missing or unknown.
+        """
         exact_keys("VQ config", values, [field.name for field in fields(cls)])
         return cls(**values)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of each weight, in the order of the VQVAE's parameters."""
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
 
         def affine(name: str, *shape: int) -> None:
             shapes[f"{name}.weight"], shapes[f"{name}.bias"] = shape, shape[:1]
@@ -178,7 +198,11 @@ class VQConfig:
         return shapes
 
 
-_TINY = {"resolution": 32, "ch": 32, "ch_mult": (1, 1, 2), "num_res_blocks": 1} | {
+_TINY: dict[str, Any] = {
+    "resolution": 32,
+    "ch": 32,
+    "ch_mult": (1, 1, 2),
+    "num_res_blocks": 1,
     "attn_resolutions": (8,),
     "z_channels": 32,
     "embed_dim": 16,
@@ -198,7 +222,11 @@ PRESETS = {
 
 
 def preset(name: str) -> VQConfig:
-    """The config called `name`; ValueError for an unknown one."""
+    """The config called `name`.
+
+    Raises:
+        ValueError: there is none.
+    """
     if name not in PRESETS:
         raise ValueError(f"preset: found {name!r}, expected one of {list(PRESETS)}")
     return PRESETS[name]

@@ -1,5 +1,8 @@
-"""The operations that models are made of, each with several implementations: `functional` says what
-they do, `dispatch` which implementation runs here, and `reference` defines them."""
+"""The operations that models are made of, each with several implementations.
+
+`functional` has the public ops, `dispatch` chooses the implementation that runs here, and
+`reference` defines every op.
+"""
 
 from mas_fast.utils.lazy import names_of
 

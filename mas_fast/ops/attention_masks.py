@@ -1,7 +1,7 @@
-"""The attention masks: their names, and the positions that one sees. No torch.
+"""The attention masks: their names, and the positions that one position sees. No torch.
 
-reference_attention.py says what they mean and defines them as a matrix. Here a position's are
-ranges: a decode step reads those keys alone, and what a step costs is counted by them.
+reference/attention.py says what they mean and defines them as a matrix. Here the positions are
+ranges: a decode step reads only those keys, and its cost is counted by them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MASKS = ("causal", "row", "column", "conv")
-KERNEL = 11  # that of DALL-E
+KERNEL = 11  # of "conv", as in DALL-E
 
 
 def seen(
@@ -20,7 +20,16 @@ def seen(
     grids: Sequence[tuple[int, int]] = (),
     kernel: int = KERNEL,
 ) -> list[range]:
-    """The positions that `position` sees, itself included: ranges, of which no two share one."""
+    """The positions that `position` sees, itself included.
+
+    Args:
+        mask: one of MASKS.
+        position: the index in the whole sequence.
+        text, grids, kernel: as for `ops.attention`.
+
+    Returns:
+        Disjoint ranges.
+    """
     if mask == "causal" or position < text:
         return [range(position + 1)]
     start, width = _grid_at(position, text, grids)
@@ -38,7 +47,7 @@ def seen(
 
 
 def _grid_at(position: int, text: int, grids: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """(first position, width) of the grid that `position` lies in."""
+    """(first position, width) of the grid that contains `position`."""
     start = text
     for height, width in grids:
         if position < start + height * width:

@@ -1,5 +1,6 @@
-"""The operators of fused attention, mas_fast::attention_forward and mas_fast::attention_backward:
-what torch.compile, DTensor and autograd have to know of them. Call `ops.attention`."""
+"""The operators of fused attention, mas_fast::attention_forward and mas_fast::attention_backward,
+with what torch.compile, DTensor and autograd need to know of them. Call `ops.attention`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +17,14 @@ from mas_fast.ops.reference.attention import visible, visiting_order
 def pattern(
     mask: str, length: int, text: int, grids: tuple[int, ...], kernel: int
 ) -> tiles.Pattern | None:
-    """The mask as the kernels want it; None for the causal one, which they know.
-    grids: height, width, height, width, ..."""
+    """The mask in the form that the kernels take.
+
+    Args:
+        grids: height, width, height, width, ...
+
+    Returns:
+        None for the causal mask, which the kernels know.
+    """
     if mask == "causal":
         return None
     pairs = list(zip(grids[::2], grids[1::2], strict=True))

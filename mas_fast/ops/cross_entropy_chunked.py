@@ -1,23 +1,22 @@
-"""The cross-entropy of many streams in chunks, as a torch operator: what is under
-`ops.stream_cross_entropy`.
+"""The cross-entropy of many streams in chunks, a torch operator. Call `ops.stream_cross_entropy`.
 
-A chunk is some rows of one stream. Its logits are one matrix product into a buffer, which becomes,
-in place, their gradient; two more products make of it the gradient of the hidden states and a part
-of that of the head. So the forward pass leaves the finished gradients, no logits outlive a chunk,
-and the products are those of the plain formula, 6 N V D operations in all.
+A chunk is some rows of one stream. One matrix product writes its logits into a buffer, where their
+gradient replaces them; from that, two more products form the gradient of the hidden states and a
+part of the gradient of the head. So the forward pass leaves the finished gradients, no logits
+outlive a chunk, and the products are those of the plain formula, 6 N V D operations in all.
 
-Why so, for 36,864 tokens of mini-270m in bf16 (2.2 TFLOP; 3.3 ms at 650 TFLOP/s): a kernel without
-any logits must form them again, 8 to 10 N V D, and the gradient of 128 rows of width 1024 does not
-fit into the registers of a processor. What a chunk costs beside its products is to read and write
-the sum of the head's gradient: at V = 16384 and 24 bits a value 100 MB, or 23 us at 4.3 TB/s, where
-the products of 768 rows take 119 us. So chunks must not be small; for memory they must not be large
-either. 28 MiB are 768 rows (six tiles of 128, which leave 3% of the last wave of 132 processors
-empty); with 8 bits a value beside the gradient that is 46 MB, 1.9% of the 2.49 GB of bf16 logits
-over one vocabulary of 33,792.
+The reasons, for 36,864 tokens of mini-270m in bf16 (2.2 TFLOP; 3.3 ms at 650 TFLOP/s): a kernel
+that stores no logits must form them again, 8 to 10 N V D, and the gradient of 128 rows of width
+1024 does not fit into the registers of a multiprocessor. Besides its products, a chunk costs a read
+and a write of the sum of the head's gradient: at V = 16384 and 24 bits per value 100 MB, or 23 us
+at 4.3 TB/s, while the products of 768 rows take 119 us. So chunks must not be small; to save
+memory, they must not be large either. 28 MiB are 768 rows (six tiles of 128, which leave 3% of the
+last wave of 132 multiprocessors empty). With 8 bits per value beside the gradient that is 46 MB,
+1.9% of the 2.49 GB of bf16 logits over one vocabulary of 33,792.
 
-A loss scale comes when the gradients are there already, so in fp16 they must not need one: logits
-become their gradient times a power of two that brings its largest near 1 (less where so many rows
-add up that a sum could overflow), and what is kept for the backward pass is fp32.
+A loss scale arrives when the gradients are already formed, so in fp16 they must not need one:
+logits become their gradient times a power of two that brings its largest near 1 (less if so many
+rows add up that a sum could overflow), and what is kept for the backward pass is fp32.
 """
 
 from __future__ import annotations
@@ -30,12 +29,52 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
+from mas_fast.ops.dispatch import check_products
+from mas_fast.ops.reference.cross_entropy import check_targets
 
-NOTHING = -(1 << 63)  # the id that no stream ignores
-# Of logits, and of hidden states and their gradients.
+NOTHING = -(1 << 63)  # stands for no ignored id: no target is that low
+# The logits, hidden states and gradients of a chunk, by kind of device.
 CHUNK_BYTES = collections.defaultdict(lambda: 64 << 20, cuda=28 << 20)
-SLICE = 64  # rows of logits, and the like of other matrices, that stay in a cache of a CPU
+SLICE = 64  # rows of logits that stay in a CPU's cache
+
+
+def run(
+    hidden: Tensor,
+    heads: Sequence[Tensor],
+    targets: Tensor,
+    lengths: Sequence[int],
+    *,
+    weights: Sequence[float],
+    ignored: Sequence[int | None],
+    use_triton: bool,
+) -> tuple[Tensor, Tensor]:
+    """`ops.stream_cross_entropy` for arguments already checked.
+
+    Args:
+        use_triton: form the gradients with kernels/cross_entropy.py.
+
+    Raises:
+        ValueError: Triton does not take the dtype of the products.
+    """
+    device = hidden.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+    if use_triton:
+        check_products("hidden", dtype)
+        if dtype == torch.float64:
+            raise ValueError("impl='triton' knows no float64; impl='chunked' does")
+    loss, losses, *_ = stream_cross_entropy(
+        hidden=hidden,
+        heads=list(heads),
+        targets=targets,
+        lengths=list(lengths),
+        weights=weights,
+        ignored=[NOTHING if i is None else i for i in ignored],
+        dtype=dtype,
+        wanted=[torch.is_grad_enabled() and x.requires_grad for x in (hidden, *heads)],
+        triton=use_triton,
+    )
+    return loss, losses
 
 
 @torch.library.custom_op("mas_fast::stream_cross_entropy", mutates_args=())
@@ -50,15 +89,20 @@ def stream_cross_entropy(
     wanted: Sequence[bool],
     triton: bool,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """The loss, that of each stream, and the gradients of the loss: of hidden, and of each head;
-    fp32 where those are fp16.
+    """The operator; `ops.stream_cross_entropy` describes the other arguments.
 
-    dtype: of the products. wanted: whether to form the gradient of hidden and of each head; those
-    that are not have no elements. triton: on a GPU, with kernels/cross_entropy.py. All else as in
-    `reference_cross_entropy`, with NOTHING for a stream that ignores no id.
+    Args:
+        ignored: with NOTHING for a stream that ignores no id.
+        dtype: of the products.
+        wanted: whether to form the gradient of hidden, and of each head.
+        triton: whether to form the gradients with kernels/cross_entropy.py.
+
+    Returns:
+        The loss, the loss of each stream, the gradient of hidden and that of each head. Gradients
+        of fp16 tensors are fp32; those not wanted have no elements.
     """
     known = [None if i == NOTHING else i for i in ignored]
-    reference_cross_entropy.check_targets(targets, [len(head) for head in heads], lengths, known)
+    check_targets(targets, [len(head) for head in heads], lengths, known)
     with torch.autocast(hidden.device.type, enabled=False):
         return _forward(
             hidden, heads, targets, lengths, weights, ignored, dtype, wanted, _kernels(triton)
@@ -97,7 +141,7 @@ def _backward(ctx, d_loss, *_):
             '(backward was called with retain_graph=True); impl="reference" can be asked again'
         )
     ctx.used = True
-    # In place, and so without memory. Tracers have tensors of another type, and plan memory.
+    # In place, to save memory. Tracers have tensors of another type, and plan memory themselves.
     scale = torch.Tensor.mul_ if type(d_loss) is torch.Tensor else torch.mul
     d_hidden, *d_heads = (
         scale(saved, d_loss).to(dtype) if want and d_loss is not None else None
@@ -162,12 +206,13 @@ def _forward(
         if unit is not None and wanted[1 + i]:
             d_head.mul_(unit)
         losses.append(nats / counted)
-    loss = sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
+    weighted = [weight * each for weight, each in zip(weights, losses, strict=True)]
+    loss = sum(weighted[1:], weighted[0]) / sum(weights)
     return loss.to(precise), torch.stack(losses).to(precise), d_hidden, d_heads
 
 
 def _chunks(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[slice, slice]]:
-    """Sequences and positions of chunks of at most `rows` rows: whole sequences, or part of one."""
+    """Sequences and positions of chunks of at most `rows` rows: whole sequences or part of one."""
     if start == stop:
         return
     together = max(1, rows // (stop - start))
@@ -177,15 +222,15 @@ def _chunks(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[slic
 
 
 def _unit(scale: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """(a, b), a b = scale >= 0, b a power of two and a at most 1, so that `rows` of them stay far
-    below the largest fp16 number, 65504."""
+    """Factors (a, b) of scale >= 0, where b is a power of two and a is at most 1, so that a sum of
+    `rows` of them stays far below the largest fp16 number, 65504."""
     a, exponent = torch.frexp(scale)
     most = min(1.0, 2.0 ** (10 - math.ceil(math.log2(max(1, rows)))))
     return a * most, torch.ldexp(torch.ones_like(scale), exponent) / most
 
 
 def _gradient(tensor: Tensor, wanted: bool) -> Tensor:
-    """Room for the gradient of a tensor, in fp32 where it is fp16: no loss scale has reached it."""
+    """Room for the gradient of a tensor, in fp32 if that is fp16: no loss scale has reached it."""
     dtype = torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
     return tensor.new_empty(tensor.shape if wanted else 0, dtype=dtype)
 
@@ -215,11 +260,11 @@ class _Torch:
         nats = torch.empty(len(targets), dtype=scale.dtype, device=logits.device)
         for start in range(0, len(targets), SLICE):
             r = slice(start, start + SLICE)
-            x = logits[r].to(scale.dtype)  # of fp32 and fp64 logits no copy
-            own = x.gather(1, kept[r])
+            x = logits[r].to(scale.dtype)  # fp32 and fp64 logits are not copied
+            target_logit = x.gather(1, kept[r])
             largest = x.amax(1, keepdim=True)
             total = x.sub_(largest).exp_().sum(1, keepdim=True)
-            nats[r] = (largest + total.log() - own)[:, 0]
+            nats[r] = (largest + total.log() - target_logit)[:, 0]
             if gradient:
                 x.mul_(factor[r] / total).scatter_add_(1, kept[r], -factor[r])
                 if logits.dtype != scale.dtype:

@@ -1,5 +1,5 @@
-"""Which implementation of an operator runs here: what is installed, built and able to take the
-tensors that it is given."""
+"""Which implementation of an op runs here: one that is installed or built, and that can take the
+tensors it is given."""
 
 from __future__ import annotations
 
@@ -15,42 +15,66 @@ from mas_fast.utils import native
 
 
 def _assume_constant_result(function):
-    """torch.compiler.assume_constant_result, which would import torch._dynamo, and with it seconds,
-    for the mark that it sets."""
+    """torch.compiler.assume_constant_result without its import of torch._dynamo, which takes
+    seconds: it only sets this mark."""
     function._dynamo_marked_constant = True
     return function
 
 
+# The implementations of each op in order of preference, by kind of device. The last one always
+# runs; it is also what other kinds of devices use.
+PREFERENCE: dict[str, dict[str, tuple[str, ...]]] = {
+    "sample": {"cuda": ("cuda", "reference"), "cpu": ("cpp", "reference")},
+    "vq_nearest": {"cuda": ("triton", "reference"), "cpu": ("cpp", "reference")},
+    "vq_statistics": {"cuda": ("triton", "reference"), "cpu": ("reference",)},
+    "stream_cross_entropy": {"cuda": ("triton", "chunked"), "cpu": ("chunked",)},
+    "attention": {"cuda": ("triton", "sdpa"), "cpu": ("sdpa",)},
+    "label_conv": {"cuda": ("bag",), "cpu": ("cpp", "bag")},
+}
+LIBRARY_DEVICES = {"cpp": "cpu", "cuda": "cuda"}  # implementations in _torch, and their devices
+
+
 @_assume_constant_result
 def default_impl(device: torch.device | str, op: str = "sample") -> str:
-    """What `impl=None` means for an op ("sample", "vq_nearest", "vq_statistics",
-    "stream_cross_entropy", "label_conv", or "attention" in 16 bits) on a device."""
-    kind = torch.device(device).type
-    others = {"attention": "sdpa", "stream_cross_entropy": "chunked", "label_conv": "bag"}
-    fallback = others.get(op, "reference")
-    if op not in ("sample", "label_conv") and kind == "cuda":
-        return "triton" if _installed("triton") else fallback
-    if op in ("attention", "stream_cross_entropy", "vq_statistics"):
-        return fallback
+    """What `impl=None` means for an op.
+
+    Args:
+        device: where the tensors are.
+        op: a key of PREFERENCE; "attention" is that of 16-bit tensors.
+
+    Returns:
+        The first implementation of PREFERENCE that is installed or built here.
+    """
+    kinds = PREFERENCE[op]
+    preferred = kinds.get(torch.device(device).type, kinds["cpu"][-1:])
+    return next(impl for impl in preferred if _available(op, impl))
+
+
+def _available(op: str, impl: str) -> bool:
+    if impl == "triton":
+        return _installed("triton")
+    if impl not in LIBRARY_DEVICES:
+        return True
     try:
-        load_library()
+        return loaded(LIBRARY_DEVICES[impl], op)
     except ImportError:
-        return fallback
-    if kind in ("cpu", "cuda") and _has_kernel(kind, op):
-        return "cpp" if kind == "cpu" else "cuda"
-    return fallback
+        return False
 
 
 @functools.cache
 def load_library() -> None:
-    """Load torch.ops.mas_fast. Raises ImportError, with the command that fixes it, if not built."""
+    """Loads torch.ops.mas_fast.
+
+    Raises:
+        ImportError: it is not built; names the command that fixes it.
+    """
     native.load_torch_library()
     _register()
 
 
 @functools.cache
 def _register() -> None:
-    """The shapes of the operators' results for tracing, and the gradients: once in a process."""
+    """Registers result shapes for tracing, and gradients: once per process."""
     torch.library.register_fake("mas_fast::sample", _sample_fake)
     if hasattr(torch.ops.mas_fast, "vq_nearest"):
         torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
@@ -58,7 +82,7 @@ def _register() -> None:
         label_conv_table.register()
 
 
-def _has_kernel(device: str, op: str = "sample") -> bool:
+def _has_kernel(device: str, op: str) -> bool:
     if not hasattr(torch.ops.mas_fast, op):  # a library built from older sources
         return False
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"mas_fast::{op}", device.upper())
@@ -66,15 +90,21 @@ def _has_kernel(device: str, op: str = "sample") -> bool:
 
 @_assume_constant_result
 def loaded(device: str, op: str) -> bool:
-    """Load the library; whether it has a kernel of that name for a kind of device. Raises
-    ImportError, with the command that fixes it, where there is no library."""
+    """Loads the library, and says whether it has a kernel for a kind of device.
+
+    Raises:
+        ImportError: there is no library; names the command that fixes it.
+    """
     load_library()
     return _has_kernel(device, op)
 
 
 def require(op: str) -> None:
-    """Load the library. Raises ImportError, with the command that fixes it, where it has no CPU
-    kernel of that name."""
+    """Loads the library.
+
+    Raises:
+        ImportError: it has no CPU kernel for the op; names the command that fixes it.
+    """
     if not loaded("cpu", op):
         raise ImportError(
             "the torch operators of mas_fast are older than its Python code. "
@@ -82,13 +112,29 @@ def require(op: str) -> None:
         )
 
 
-def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
-    """The implementation to run. Raises ValueError for an unknown one, or for one of another
-    device than that of x; ImportError for "triton" where it is not installed."""
-    if impl is None:
-        impl = default_impl(x.device, op)
+def check_impl(impl: str, allowed: tuple[str, ...]) -> None:
+    """Raises ValueError for an implementation that the op does not have."""
     if impl not in allowed:
         raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
+
+
+def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
+    """The implementation to run.
+
+    Args:
+        op: a key of PREFERENCE.
+        impl: what the caller asked for; None is the default.
+        allowed: the implementations of the op.
+        x: the tensor whose device counts.
+        name: what errors call x.
+
+    Raises:
+        ValueError: the implementation is unknown, or does not run on the device of x.
+        ImportError: "triton" is not installed.
+    """
+    if impl is None:
+        impl = default_impl(x.device, op)
+    check_impl(impl, allowed)
     if impl == "cpp" and x.device.type != "cpu":
         raise ValueError(f"impl='cpp' needs {name} on cpu, found it on {x.device}")
     if impl == "triton":
@@ -97,8 +143,12 @@ def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name:
 
 
 def check_triton(name: str, x: Tensor) -> None:
-    """Raises ImportError where Triton is not installed, ValueError for a tensor that it cannot
-    reach."""
+    """Checks that Triton can run on a tensor.
+
+    Raises:
+        ImportError: Triton is not installed.
+        ValueError: the tensor is not on a GPU, and Triton's interpreter is off.
+    """
     if not _installed("triton"):
         raise ImportError("impl='triton' needs Triton. Run: pip install triton")
     if x.device.type != "cuda" and not _interpreted():
@@ -109,8 +159,12 @@ def check_triton(name: str, x: Tensor) -> None:
 
 
 def check_products(name: str, dtype: torch.dtype) -> None:
-    """Raises ValueError for products in bf16 under Triton's interpreter, which returns 8e8 for
-    some of them. (The kernels of VQ load bf16 and multiply it in other dtypes.)"""
+    """Checks that Triton multiplies a dtype correctly here.
+
+    Raises:
+        ValueError: for bf16 under Triton's interpreter, which returns 8e8 for some products. (The
+            kernels of VQ load bf16 and multiply it in other dtypes.)
+    """
     if dtype == torch.bfloat16 and _interpreted():
         raise ValueError(
             f"impl='triton' under TRITON_INTERPRET=1 needs {name} in float32 or float16, found "
@@ -119,8 +173,8 @@ def check_products(name: str, dtype: torch.dtype) -> None:
         )
 
 
-# What depends on the installation alone: compilers take its value for a constant instead of
-# looking into importlib and the loader of libraries.
+# These depend on the installation alone, so compilers take the value as a constant instead of
+# tracing into importlib and the library loader.
 @_assume_constant_result
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None

@@ -1,8 +1,9 @@
-"""The public functional ops, each with the implementations that this machine has.
+"""The public functional ops, each with several implementations.
 
-`impl=None` takes the fast one for the device of the inputs (`default_impl` says which); a name
-forces one and fails where it is missing. Every implementation gives the same result to the bit,
-but for the sums of `vq_statistics`, for `attention` and for `stream_cross_entropy`.
+`impl=None` takes the fastest one that this machine has for the device of the inputs
+(`default_impl` says which); a name forces one and fails if it is missing. All implementations give
+bitwise the same result, except for the sums of `vq_statistics`, for `attention` and for
+`stream_cross_entropy`. `mas_fast.ops.reference` defines every op in plain PyTorch.
 """
 
 from __future__ import annotations
@@ -13,17 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast.ops import (
-    attention_cpu,
-    cross_entropy_chunked,
-    label_conv_table,
-    reference,
-    vq_triton,
-)
+from mas_fast.ops import attention_cpu, cross_entropy_chunked, label_conv_table, vq_triton
+from mas_fast.ops.attention_masks import KERNEL
 from mas_fast.ops.dispatch import (
     autocasts,
+    check_impl,
     check_products,
-    check_triton,
     chosen,
     default_impl,
     loaded,
@@ -32,6 +28,9 @@ from mas_fast.ops.dispatch import (
 from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 from mas_fast.ops.reference import label_conv as reference_label_conv
+from mas_fast.ops.reference import sampling as reference_sampling
+from mas_fast.ops.reference import vq as reference_vq
+from mas_fast.ops.reference.checks import check_finite, has_values
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
@@ -54,31 +53,47 @@ def sample(
     top_p: float | None = None,
     impl: str | None = None,
 ) -> Tensor:
-    """The token drawn for each row, int64 [B], as `reference.sample` defines it.
+    """Draws a token for each row of logits, with classifier-free guidance (CFG).
 
-    logits, uncond: floating [B, V] on one device; sample, position: int or int64 [B].
-    impl: None, "cpp", "cuda" or "reference". Raises ValueError or TypeError for arguments as
-    `reference.check_sampling`, ValueError for NaN logits (on a GPU this waits for the kernel; a
-    compiled graph and torch.ops.mas_fast.sample do not: they give -1 - i where token i is the first
-    NaN), and ImportError, with the command that fixes it, where `impl` is not built.
+    A pure function of its arguments: top-k and top-p are applied to
+    l = (u + guidance (c - u)) / temperature, where c are the logits and u the unconditional ones,
+    and the token with the largest l + Gumbel noise is drawn. `reference.sampling` defines it.
+
+    Args:
+        logits: floating [B, V], rounded to fp32.
+        seed: 0 to 2^64 - 1.
+        sample: int, or int64 [B], within 32 bits: which sample this is.
+        position: like `sample`: the index in the whole sequence of the token being drawn.
+        uncond: floating [B, V] on the device of the logits, rounded to fp32, the unconditional
+            logits of CFG; None for no guidance.
+        guidance: the scale of CFG; 1 is no guidance.
+        temperature: 0 takes the largest logit.
+        top_k: how many of the largest logits are kept; None keeps all.
+        top_p: the share of the probability that is kept; None skips the step, and 1 drops weights
+            of 0.
+        impl: None, "cpp", "cuda" or "reference".
+
+    Returns:
+        int64 [B]. A compiled graph and torch.ops.mas_fast.sample do not look for NaN: they give
+        -1 - i where token i is the first NaN.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape, device or value, or a logit is NaN (on a GPU this
+            waits for the kernel).
+        ImportError: `impl` is not built; names the command that fixes it.
     """
-    settings = {
-        "uncond": uncond,
-        "guidance": guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-    }
-    sample, position = reference.check_sampling(
-        logits, seed=seed, sample=sample, position=position, **settings
+    samples, positions = reference_sampling.check_sampling(
+        logits, seed, sample, position, uncond, guidance, temperature, top_k, top_p
     )
     if impl is None:
         impl = default_impl(logits.device)
-    if impl not in IMPLEMENTATIONS:
-        raise ValueError(f"impl must be None or one of {IMPLEMENTATIONS}, found {impl!r}")
+    check_impl(impl, IMPLEMENTATIONS)
     if impl == "reference":
-        return reference.sample(logits, seed=seed, sample=sample, position=position, **settings)
-
+        return reference_sampling.sample(
+            logits, seed=seed, sample=samples, position=positions, uncond=uncond,
+            guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p,
+        )  # fmt: skip
     device = "cpu" if impl == "cpp" else "cuda"
     if logits.device.type != device:
         raise ValueError(f"impl={impl!r} needs logits on {device}, found them on {logits.device}")
@@ -95,12 +110,12 @@ def sample(
         None if top_k is None else min(top_k, logits.shape[1]),
         None if top_p is None else float(top_p),
         seed if seed < 1 << 63 else seed - (1 << 64),
-        sample,
-        position,
+        samples,
+        positions,
     )
-    if reference.has_values(token) and (token < 0).any():
+    if has_values(token) and (token < 0).any():
         row = int((token < 0).nonzero()[0])
-        raise reference.nan_error(row, -1 - int(token[row]))
+        raise reference_sampling.nan_error(row, -1 - int(token[row]))
     return token
 
 
@@ -108,28 +123,40 @@ def sample(
 def vq_nearest(
     x: Tensor, codebook: Tensor, *, exact: bool = True, impl: str | None = None
 ) -> Tensor:
-    """The id of the nearest code of each row, int64 [N], as `reference.vq_nearest` defines it.
+    """Finds the nearest code of each row: argmin over k of |x - codebook[k]|^2.
 
-    x: [N, D], codebook: [K, D], both fp32, fp16 or bf16, of any strides, on one device. The N x K
-    distances never exist. exact: equal to the argmin of the fp64 distances, ties to the lowest id,
-    in every implementation; without it "triton" and "reference" stop at what their fast arithmetic
-    finds ("cpp" is exact anyway). impl: None, "triton", "cpp" or "reference". Raises TypeError and
-    ValueError as `reference.check_vq`, ValueError for values that are not finite (a compiled graph
-    of "cpp" does not look, and gives -1 for such rows), and ImportError, with the command that
-    fixes it, where `impl` is missing.
+    The N x K distances are never stored. `reference.vq` defines it.
+
+    Args:
+        x: [N, D], fp32, fp16 or bf16, of any strides.
+        codebook: [K, D], fp32, fp16 or bf16, of any strides, on the device of x.
+        exact: return the argmin of the distances in fp64, ties to the lowest id: differences,
+            squares and their sum over channels 0, 1, ..., D - 1, each operation rounded once. If
+            false, "triton" and "reference" return what their fast arithmetic finds, that of
+            |codebook[k]|^2 - 2 x . codebook[k]; "cpp" is always exact.
+        impl: None, "triton", "cpp" or "reference".
+
+    Returns:
+        int64 [N]. A compiled graph of "cpp" does not look for values that are not finite: it gives
+        -1 for such rows.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape or device, or is not finite.
+        ImportError: `impl` is missing; names the command that fixes it.
     """
-    reference.check_vq(x, codebook)
+    reference_vq.check_vq(x, codebook)
     impl = chosen("vq_nearest", impl, VQ_IMPLEMENTATIONS, x)
     if impl == "reference":
-        return reference.vq_nearest(x, codebook, exact=exact)
+        return reference_vq.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
         return vq_triton.nearest(x, codebook, exact)
     require("vq_nearest")
     codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
     # The kernel returns -1 for values that are not finite; without rows it cannot tell.
-    if reference.has_values(codes) and (not len(codes) or (codes < 0).any()):
-        reference.check_finite("codebook", codebook)
-        reference.check_finite("x", x)
+    if has_values(codes) and (not len(codes) or (codes < 0).any()):
+        check_finite("codebook", codebook)
+        check_finite("x", x)
     return codes
 
 
@@ -137,17 +164,28 @@ def vq_nearest(
 def vq_statistics(
     x: Tensor, codes: Tensor, codebook_size: int, *, impl: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """How many rows have each code, fp32 [K], and the sum of those rows, fp32 [K, D].
+    """Counts the rows of each code, and sums them.
 
-    x: [N, D] fp32, fp16 or bf16; codes: int64 [N] in 0..K-1. Sums are formed in fp64 in a fixed
-    order: equal input gives equal bits in one implementation, and two of them differ by at most the
-    rounding to fp32. impl: None, "triton" or "reference". Raises TypeError and ValueError as
-    `reference.check_vq_statistics`, and ImportError where `impl` is missing.
+    Args:
+        x: [N, D], fp32, fp16 or bf16.
+        codes: int64 [N], in 0..K-1.
+        codebook_size: K.
+        impl: None, "triton" or "reference".
+
+    Returns:
+        The number of rows with each code, fp32 [K], and the sum of those rows, fp32 [K, D]. Sums
+        are formed in fp64 in a fixed order and rounded once: equal input gives equal bits in one
+        implementation, and two of them differ by at most the rounding to fp32.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape or device, or a code is out of range.
+        ImportError: `impl` is missing; names the command that fixes it.
     """
-    reference.check_vq_statistics(x, codes, codebook_size)
+    reference_vq.check_vq_statistics(x, codes, codebook_size)
     impl = chosen("vq_statistics", impl, STATISTICS_IMPLEMENTATIONS, x)
     if impl == "reference":
-        return reference.vq_statistics(x, codes, codebook_size)
+        return reference_vq.vq_statistics(x, codes, codebook_size)
     return vq_triton.statistics(x, codes, codebook_size)
 
 
@@ -161,59 +199,60 @@ def stream_cross_entropy(
     ignored: Sequence[int | None] | None = None,
     impl: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The weighted mean over streams of the mean cross-entropy of each, and those means without
-    gradient, [streams], as `reference_cross_entropy` defines them.
+    """Computes the weighted mean over streams of the mean cross-entropy of each, in nats.
 
-    hidden: [B, T, D]; heads: the weight [V, D] of each stream's head; targets: int64 or int32
-    [B, T], what each position predicts; lengths: how many positions predict each stream; weights:
-    of the streams, 1 by default; ignored: the target of each that counts for nothing, or None.
+    loss = sum_s w_s loss_s / sum_s w_s, where loss_s is the mean over positions t of
+    logsumexp(l_t) - l_t[target_t] with l_t = hidden_t . heads[s].
 
         loss, losses = stream_cross_entropy(
             x, [model.head[s.name].weight for s in streams], tokens[:, 1:], [63, 256, 256],
             weights=[s.loss_weight for s in streams], ignored=[s.pad for s in streams])
 
-    impl: None, "triton", "chunked" (PyTorch alone, any device) or "reference". The first two hold
-    the logits of some rows at a time and form the gradients in the forward pass, for hidden and
-    heads that require them; they can be had once (RuntimeError for a second backward pass over the
-    same forward pass, or through the gradients). Under torch.autocast the products are in its
-    dtype, sums and loss in fp32, gradients in the dtypes of the inputs. Raises TypeError and
-    ValueError as the reference; on a GPU, where nobody waits to look at the targets, "triton" gives
-    a loss of NaN where one is no id of its stream.
+    Implementations other than "reference" hold the logits of some rows at a time and form the
+    gradients in the forward pass, for hidden and heads that require them; the gradients can be had
+    once. Under torch.autocast the products are in its dtype, sums and loss in fp32, gradients in
+    the dtypes of the inputs.
+
+    Args:
+        hidden: floating [B, T, D].
+        heads: the weight [V, D] of each stream's head, of the dtype of hidden (of any dtype under
+            torch.autocast).
+        targets: int64 or int32 [B, T], the token that each position predicts.
+        lengths: how many of the T positions, in order, predict each stream.
+        weights: w, one per stream, 1 by default.
+        ignored: per stream, the target that counts for nothing, or None. A stream without counted
+            targets has loss 0 and keeps its weight.
+        impl: None, "triton", "chunked" (PyTorch alone, any device) or "reference".
+
+    Returns:
+        The loss, a scalar, and the mean of each stream without gradient, [streams]; fp32, or fp64
+        for fp64 inputs.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape, device or value. Targets on a GPU are not looked
+            at, since that would wait for it: with "triton" the loss is NaN if one is no id of its
+            stream.
+        RuntimeError: on a second backward pass over the same forward pass, or one through the
+            gradients.
     """
-    if impl is None:
-        impl = default_impl(hidden.device, "stream_cross_entropy")
-    if impl not in CROSS_ENTROPY_IMPLEMENTATIONS:
-        raise ValueError(
-            f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
-        )
+    impl = chosen("stream_cross_entropy", impl, CROSS_ENTROPY_IMPLEMENTATIONS, hidden, "hidden")
     if impl == "reference":
         return reference_cross_entropy.stream_cross_entropy(
             hidden, heads, targets, lengths, weights=weights, ignored=ignored
         )
-    weights, ignored = reference_cross_entropy.check_stream_cross_entropy(
+    stream_weights, ignored_ids = reference_cross_entropy.check_stream_cross_entropy(
         hidden, heads, targets, lengths, weights, ignored
     )
-    device = hidden.device.type
-    autocast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
-    if impl == "triton":
-        check_triton("hidden", hidden)
-        check_products("hidden", dtype)
-        if dtype == torch.float64:
-            raise ValueError("impl='triton' knows no float64; impl='chunked' does")
-    tensors = [hidden, *heads]
-    loss, losses, *_ = cross_entropy_chunked.stream_cross_entropy(
+    return cross_entropy_chunked.run(
         hidden,
-        list(heads),
+        heads,
         targets,
-        list(lengths),
-        weights,
-        [cross_entropy_chunked.NOTHING if i is None else i for i in ignored],
-        dtype,
-        [torch.is_grad_enabled() and tensor.requires_grad for tensor in tensors],
-        impl == "triton",
+        lengths,
+        weights=stream_weights,
+        ignored=ignored_ids,
+        use_triton=impl == "triton",
     )
-    return loss, losses
 
 
 def attention(
@@ -224,43 +263,64 @@ def attention(
     mask: str = "causal",
     text: int = 0,
     grids: Sequence[tuple[int, int]] = (),
-    kernel: int = reference_attention.KERNEL,
+    kernel: int = KERNEL,
     impl: str | None = None,
 ) -> Tensor:
-    """softmax(q k^T / sqrt(D)) v under a mask, [B, H, T, D], as `reference_attention.attention`
-    defines it, where the masks "causal", "row", "column" and "conv" are described.
+    """Computes softmax(q k^T / sqrt(D)) v under a mask.
 
-    q, k, v: [B, H, T, D] of one floating dtype, any strides; under autocast they are cast to its
-    dtype first. impl: None, "triton", "blocks" (attention_cpu.py, any device), "sdpa" (PyTorch's
-    scaled_dot_product_attention) or "reference". "triton" takes fp16, bf16 and fp32 (which is slow)
-    of up to 128 channels, a multiple of 8 being fast; it skips what a mask hides by tiles of 64 x
-    64, where "sdpa" computes it; its gradients are equal bit for bit from run to run. "blocks"
-    skips the keys that no query of a block sees; under a mask other than "causal" it is no part of
-    a compiled graph. Neither has second derivatives. None is "triton" for fp16 and bf16 on a GPU,
-    "blocks" for bf16 on a CPU, "reference" within torch.export, otherwise "sdpa".
-    Raises as `check_attention`, and as `vq_nearest` for `impl`; ValueError for what an
-    implementation does not take.
+    Args:
+        q, k, v: [B, H, T, D] of one floating dtype, of any strides; under torch.autocast they are
+            cast to its dtype first.
+        mask: "causal", "row", "column" or "conv", the masks of DALL-E (arXiv 2102.12092, figure
+            11), which `reference.attention` describes.
+        text: the number of positions before the first grid. "causal" ignores it and what follows.
+        grids: (height, width) of each grid.
+        kernel: the odd side of the square that "conv" shows.
+        impl: None is "triton" for fp16 and bf16 on a GPU, "blocks" for bf16 on a CPU, "reference"
+            within torch.export, otherwise "sdpa".
+
+            * "triton" takes fp16, bf16 and fp32 (which is slow) of up to 128 channels, of which a
+              multiple of 8 is fast. It skips what a mask hides in tiles of 64 x 64. Its gradients
+              are bitwise equal from run to run.
+            * "blocks" (attention_cpu.py, any device) skips the keys that no query of a block sees.
+              Under a mask other than "causal" it cannot be part of a compiled graph.
+            * "sdpa" is PyTorch's scaled_dot_product_attention, which computes what a mask hides.
+            * "reference" is the definition.
+
+            "triton" and "blocks" have no second derivatives.
+
+    Returns:
+        [B, H, T, D], of the dtype of q.
+
+    Raises:
+        TypeError: q, k or v is no floating tensor.
+        ValueError: shapes, dtypes or devices differ or are unfit, the mask is unknown, its options
+            do not describe the sequence, or `impl` does not take the inputs.
+        ImportError: `impl` is missing; names the command that fixes it.
     """
-    options = {"mask": mask, "text": text, "grids": grids, "kernel": kernel}
     kind = q.device.type if isinstance(q, Tensor) else "meta"
     if autocasts(kind) and torch.is_autocast_enabled(kind):
         q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
-    reference_attention.check_attention(q, k, v, **options)
+    reference_attention.check_attention(q, k, v, mask, text, grids, kernel)
     if impl is None:
-        half = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
-        impl = default_impl(q.device, "attention") if half else "sdpa"
+        is_16_bit = q.dtype in (torch.float16, torch.bfloat16) and q.shape[3] <= 128
+        impl = default_impl(q.device, "attention") if is_16_bit else "sdpa"
         if kind == "cpu" and q.dtype == torch.bfloat16:
-            # Which keys a block needs under another mask is looked up while it runs.
-            impl = "blocks" if mask == "causal" or reference.has_values(q) else "sdpa"
+            # Under other masks, the keys that a block needs are looked up while it runs.
+            impl = "blocks" if mask == "causal" or has_values(q) else "sdpa"
         if torch.compiler.is_exporting():
             impl = "reference"
     impl = chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":
-        return reference_attention.attention(q, k, v, **options)
+        return reference_attention.attention(
+            q, k, v, mask=mask, text=text, grids=grids, kernel=kernel
+        )
     if impl in ("blocks", "sdpa"):
         shown = None
         if mask != "causal":
-            shown = reference_attention.visible(length=q.shape[2], device=q.device, **options)
+            shown = reference_attention.visible(
+                mask, q.shape[2], text=text, grids=grids, kernel=kernel, device=q.device
+            )
         if impl == "blocks":
             return attention_cpu.attention(q, k, v, shown)
         if shown is None:
@@ -272,10 +332,10 @@ def attention(
             f"found {q.dtype} and {q.shape[3]}"
         )
     check_products("q", q.dtype)
-    from mas_fast.ops import attention_triton as operators
+    from mas_fast.ops import attention_triton
 
-    flat = [size for grid in grids for size in grid]
-    return operators.forward(q, k, v, mask, text, flat, kernel)[0]
+    sizes = [size for grid in grids for size in grid]
+    return attention_triton.forward(q, k, v, mask, text, sizes, kernel)[0]
 
 
 def label_conv(
@@ -286,22 +346,33 @@ def label_conv(
     *,
     impl: str | None = None,
 ) -> Tensor:
-    """A 3x3 convolution over the one-hot channels of label maps, which are never built: [B, O, H,
-    W], channels-last, of the weight's dtype, as `reference_label_conv.label_conv` defines it.
+    """Convolves the one-hot channels of label maps with a 3x3 kernel, zero outside, without
+    building them.
 
-    labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
-    weight: [O, C, 3, 3]; bias: [O]. A pixel is the sum of ten rows of a table made of the weights
-    (label_conv_table.py), in fp32 at least. Weight and bias get gradients. impl: None, "cpp" (on a
-    CPU; fp32 arithmetic), "bag" (torch's embedding_bag, anywhere) or "reference". Raises TypeError
-    and ValueError as its `check_label_conv`, and ImportError, with the command that fixes it,
-    where `impl` is not built.
+    A pixel is the sum of ten rows of a table made of the weights (label_conv_table.py), in fp32 at
+    least. Weight and bias get gradients. `reference.label_conv` defines it.
+
+    Args:
+        labels: uint8 [B, H, W]. A label without a channel, such as 255, adds nothing.
+        edges: bool [B, H, W], the last channel; None for a layout without edges.
+        weight: [O, C, 3, 3].
+        bias: [O], of the dtype of the weight.
+        impl: None, "cpp" (on a CPU; fp32 arithmetic), "bag" (torch's embedding_bag, anywhere) or
+            "reference".
+
+    Returns:
+        [B, O, H, W], channels-last, of the weight's dtype.
+
+    Raises:
+        TypeError: an argument has a wrong dtype.
+        ValueError: an argument has a wrong shape or device.
+        ImportError: `impl` is not built; names the command that fixes it.
     """
     reference_label_conv.check_label_conv(labels, edges, weight, bias)
     if impl is None:
         is_double = weight.dtype == torch.float64
         impl = "bag" if is_double else default_impl(labels.device, "label_conv")
-    if impl not in LABEL_IMPLEMENTATIONS:
-        raise ValueError(f"impl must be None or one of {LABEL_IMPLEMENTATIONS}, found {impl!r}")
+    check_impl(impl, LABEL_IMPLEMENTATIONS)
     if impl == "reference":
         return reference_label_conv.label_conv(labels, edges, weight, bias)
     if impl == "cpp":

@@ -1,12 +1,12 @@
-"""A 3x3 convolution over the one-hot channels of a label map as a sum of rows of a table: nine,
-chosen by the labels around a pixel, and one, chosen by the nine edge bits around it.
+"""A 3x3 convolution over the one-hot channels of a label map as a sum of table rows: nine chosen by
+the labels around a pixel, and one chosen by the nine edge bits around it.
 
     table = label_table(weight, bias, edges=True)           # [R, O]
     rows = label_rows(labels, edges, labels_with_channel)   # int32 [B H W, 10]
     table[rows].sum(1)                                      # [B H W, O]
 
-`bag` is that in PyTorch. The C++ operator makes the table itself; `register` says what PyTorch must
-know of it.
+`bag` does that in PyTorch. The C++ operator makes the table itself; `register` tells PyTorch what
+it needs to know of that operator.
 """
 
 from __future__ import annotations
@@ -19,23 +19,40 @@ EDGE_PATTERNS = 512
 
 
 def label_table(weight: Tensor, bias: Tensor, edges: bool) -> Tensor:
-    """[9 (L + 1) + 512, O], or 1 instead of 512 without edges, for weight [O, C, 3, 3] with L = C
-    or, with edges, C - 1 labels: for each of the nine taps the labels' rows and a row of zeros, for
-    void; then the bias plus the edge taps of each pattern. Differentiable."""
+    """The table of a convolution; differentiable.
+
+    Args:
+        weight: [O, C, 3, 3], where C is the number of labels L, or L + 1 with edges.
+        bias: [O].
+        edges: whether the last channel is that of the edges.
+
+    Returns:
+        [9 (L + 1) + 512, O], or 1 instead of 512 without edges: for each of the nine taps, the rows
+        of the labels and a row of zeros for void; then, for each edge pattern, the bias plus its
+        edge taps.
+    """
     count = weight.shape[1] - edges
     taps = weight[:, :count].permute(2, 3, 1, 0).flatten(0, 1)
     taps = F.pad(taps, (0, 0, 0, 1)).flatten(0, 1)
-    rest = bias[None]
+    constant = bias[None]
     if edges:
         patterns = torch.arange(EDGE_PATTERNS, device=weight.device)
         bits = (patterns[:, None] >> torch.arange(9, device=weight.device)) & 1
-        rest = rest + bits.to(weight.dtype) @ weight[:, -1].flatten(1).t()
-    return torch.cat([taps, rest])
+        constant = constant + bits.to(weight.dtype) @ weight[:, -1].flatten(1).t()
+    return torch.cat([taps, constant])
 
 
 def label_rows(labels: Tensor, edges: Tensor | None, count: int) -> Tensor:
-    """int32 [B H W, 10]: the rows of the table of each pixel of uint8 labels [B, H, W], of which
-    those below `count` have a channel, and bool edges [B, H, W]."""
+    """The rows of the table that each pixel adds up.
+
+    Args:
+        labels: uint8 [B, H, W]; those below `count` have a channel.
+        edges: bool [B, H, W], or None.
+        count: the number of labels that have a channel.
+
+    Returns:
+        int32 [B H W, 10].
+    """
     rows = torch.empty(*labels.shape, 10, dtype=torch.int32, device=labels.device)
     taps = torch.arange(9, dtype=torch.int32, device=labels.device) * (count + 1)
     padded = F.pad(labels.clamp(max=count), (1, 1, 1, 1), value=count)
@@ -50,14 +67,14 @@ def label_rows(labels: Tensor, edges: Tensor | None, count: int) -> Tensor:
 
 
 def bag(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
-    """[B, H, W, O]."""
+    """`ops.label_conv` by embedding_bag, but channels-last: [B, H, W, O]."""
     table = label_table(weight, bias, edges is not None)
     rows = label_rows(labels, edges, weight.shape[1] - (edges is not None))
     return F.embedding_bag(rows, table, mode="sum").view(*labels.shape, len(bias))
 
 
 def register() -> None:
-    """The shapes of the C++ operators' results, for tracing, and the gradients."""
+    """Registers shapes of the C++ operators for tracing, and gradients."""
     torch.library.register_fake("mas_fast::label_conv", _fake)
     torch.library.register_fake("mas_fast::label_conv_backward", _backward_fake)
     torch.library.register_autograd("mas_fast::label_conv", _backward, setup_context=_context)

@@ -1,21 +1,24 @@
-"""The operators of the nearest codes and of their statistics in Triton, mas_fast::vq_nearest_triton
-and mas_fast::vq_statistics_triton: what torch.compile has to know of them. Their kernels wait for
-the GPU more than once, which a graph cannot. Call `ops.vq_nearest` and `ops.vq_statistics`."""
+"""The Triton operators mas_fast::vq_nearest_triton and mas_fast::vq_statistics_triton, with what
+torch.compile needs to know of them. Call `ops.vq_nearest` and `ops.vq_statistics`.
+
+Their kernels wait for the GPU more than once, which a graph cannot do.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from mas_fast.ops import reference
+from mas_fast.ops.reference.checks import check_finite
+from mas_fast.ops.reference.vq import check_codes
 
 
 @torch.library.custom_op("mas_fast::vq_nearest_triton", mutates_args=())
 def nearest(x: Tensor, codebook: Tensor, exact: bool) -> Tensor:
     from mas_fast.kernels import vq
 
-    reference.check_finite("x", x)
-    reference.check_finite("codebook", codebook)
+    check_finite("x", x)
+    check_finite("codebook", codebook)
     return vq.nearest(x, codebook, exact=exact)
 
 
@@ -23,7 +26,7 @@ def nearest(x: Tensor, codebook: Tensor, exact: bool) -> Tensor:
 def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
     from mas_fast.kernels import vq
 
-    reference.check_codes(codes, codebook_size)
+    check_codes(codes, codebook_size)
     return vq.statistics(x, codes, codebook_size)
 
 

@@ -4,10 +4,10 @@
 
 namespace {
 
-// Clocks of processors on which a pass of each kind takes so long, and the first thread of the team
+// Clocks of processors on which a pass of each kind takes so long, and the first thread of the pool
 // works for a share of it.
 struct World {
-  double team, alone, share;
+  double pool, alone, share;
   double wall = 0, busy = 0;
   int passes[2] = {0, 0};
 };
@@ -16,7 +16,7 @@ void draw(World& world, mas::Pace& pace, double seconds) {
   pace.begin();
   for (const double end = world.wall + seconds; world.wall < end;) {
     const bool alone = pace.alone();
-    const double took = alone ? world.alone : world.team;
+    const double took = alone ? world.alone : world.pool;
     ++world.passes[alone];
     world.wall += took;
     world.busy += alone ? took : took * world.share;
@@ -27,8 +27,8 @@ void draw(World& world, mas::Pace& pace, double seconds) {
 
 // Seconds that as many passes as were drawn took, over those of the better kind.
 double loss(const World& world) {
-  const double took = world.passes[0] * world.team + world.passes[1] * world.alone;
-  const double best = world.team < world.alone ? world.team : world.alone;
+  const double took = world.passes[0] * world.pool + world.passes[1] * world.alone;
+  const double best = world.pool < world.alone ? world.pool : world.alone;
   return took / ((world.passes[0] + world.passes[1]) * best);
 }
 
@@ -41,17 +41,17 @@ World run(World world, double seconds = 10) {
 }  // namespace
 
 int main() {
-  // Idle processors: the team, and no trial at all.
+  // Idle processors: the pool, and no trial at all.
   CHECK(run({0.005, 0.009, 0.97}).passes[1] == 0);
-  // The team sleeps at its barriers: one alone, but for a twentieth of the time and the first look.
+  // The pool sleeps at its barriers: one alone, but for a twentieth of the time and the first look.
   for (const double slow : {0.012, 0.05, 0.5}) {
     const World world = run({slow, 0.009, 0.1});
     CHECK(world.passes[0] > 0);
     CHECK(loss(world) < 1.15);
   }
-  // The team loses time and is the faster one all the same.
+  // The pool loses time and is the faster one all the same.
   CHECK(loss(run({0.005, 0.009, 0.6})) < 1.1);
-  // A burst of load ends: the team is back within a second or two.
+  // A burst of load ends: the pool is back within a second or two.
   {
     World world{0.1, 0.009, 0.1};
     mas::Pace pace([&] { return mas::Pace::Clocks{world.wall, world.busy}; });

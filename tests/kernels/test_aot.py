@@ -10,7 +10,7 @@ triton = pytest.importorskip("triton")
 if triton.knobs.runtime.interpret:
     pytest.skip("TRITON_INTERPRET=1: nothing is compiled", allow_module_level=True)
 
-from mas_fast.kernels import attention, cross_entropy, launch, vq  # noqa: E402
+from mas_fast.kernels import attention, cross_entropy, launch, vq, vq_pack  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
@@ -83,8 +83,8 @@ def kernels() -> dict[str, Kernel]:
         found |= {
             f"distance-{kind}": Kernel(vq.distance_kernel, "vq_pairs", typed, {}, 64, False),
             f"rescore-{kind}": Kernel(vq.rescore_kernel, "vq_rescore", typed, one, 168, False),
-            f"pack-codes-{kind}": Kernel(vq.pack_codes_kernel, "vq_pack", typed, one, 168),
-            f"pack-rows-{kind}": Kernel(vq.pack_rows_kernel, "vq_pack", typed, one, 168),
+            f"pack-codes-{kind}": Kernel(vq_pack.pack_codes_kernel, "vq_pack", typed, one, 168),
+            f"pack-rows-{kind}": Kernel(vq_pack.pack_rows_kernel, "vq_pack", typed, one, 168),
             f"statistics-{kind}": Kernel(vq.statistics_kernel, "vq_statistics", typed, {}, 128),
         }
     return found | cross_entropy_kernels() | attention_kernels()
@@ -125,7 +125,7 @@ def attention_kernels() -> dict[str, Kernel]:
         "keys": (attention.key_kernel, {80: 255, 90: 248}),
     }
     tensors = ("q", "k", "v", "o", "do", "dq", "dk", "dv")
-    strides = tuple(f"{x}_{i}" for x in (*"qkvogd", "dk", "dv") for i in "bht")
+    strides = tuple(f"{x}_{i}" for x in tensors for i in "bht")
     table = ("order", "starts", "entries", "bits")
     known = dict.fromkeys(("first", "length", "heads", *strides), "i32") | {"scale": "fp32"}
     known |= dict.fromkeys(("lse", "delta"), "*fp32") | dict.fromkeys(table, "*i32")

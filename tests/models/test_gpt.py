@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mas_fast.models.gpt import GPT, PRESETS, GPTConfig, preset
-from mas_fast.ops import functional
+from mas_fast.ops import dispatch
 from mas_fast.ops.reference.attention import visible
 from mas_fast.streams import Stream, Streams
 
@@ -366,7 +366,7 @@ def test_a_few_steps_learn_a_sequence_by_heart():
 @CONFIGS
 def test_flops_are_those_that_torch_counts(config, monkeypatch):
     # Torch looks into no other.
-    monkeypatch.setattr(functional, "default_impl", lambda *_: "reference")
+    monkeypatch.setattr(dispatch, "default_impl", lambda *_: "reference")
     model, tokens = random_model(config), random_tokens(config, 1)
     length = config.streams.length
     cache = model.new_cache(1, length - 1)

@@ -1,4 +1,4 @@
-"""masks.py against the definition of the masks, and the GPT's gradients under them."""
+"""attention_masks.py against the definition of the masks, and the GPT's gradients under them."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""cores.py: what the engine counts (see test_team), and what is refused."""
+"""cores.py: what the engine counts (see test_thread_pool), and what is refused."""
 
 import os
 

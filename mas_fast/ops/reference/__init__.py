@@ -1,7 +1,8 @@
-"""The definition of every op in plain PyTorch: any device, the same signatures as in ops.
+"""The definition of every op in plain PyTorch: any device, the same signatures as `mas_fast.ops`.
 
-Those of the sampler and of the nearest codes can be had from here. The others bear the names of
-their files.
+The docstrings of `mas_fast.ops` describe the arguments, results and errors. The definitions of the
+sampler and of the nearest codes can be imported from here; the others bear the names of their
+files.
 """
 
 from mas_fast.utils.lazy import names_of

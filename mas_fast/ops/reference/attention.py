@@ -4,14 +4,14 @@ A sequence is `text` positions, then one or more grids of height x width positio
 (seg, then img), and may stop anywhere. No position sees a later one. Under each mask a position
 sees itself and
 
-    causal   all before it
-    row      of its own grid the `width` positions before it, which reach the one right above
-    column   of its own grid those above it, in the same column
-    conv     of its own grid those before it in the kernel x kernel square around it
+    causal   all positions before it
+    row      in its own grid, the `width` positions before it, which reach the one right above
+    column   in its own grid, the positions above it in the same column
+    conv     in its own grid, the earlier positions in the kernel x kernel square around it
 
 and under the last three also everything before its own grid: image tokens see the whole text and
 the whole scene, scene tokens the whole text; text is causal. So the masks are those of DALL-E
-(arXiv 2102.12092, figure 11), to whose picture all that precedes it is the condition.
+(arXiv 2102.12092, figure 11), where everything that precedes the picture is its condition.
 """
 
 from __future__ import annotations
@@ -35,12 +35,7 @@ def attention(
     grids: Sequence[tuple[int, int]] = (),
     kernel: int = KERNEL,
 ) -> Tensor:
-    """softmax(q k^T / sqrt(D)) v over what the mask shows: [B, H, T, D], in the inputs' dtype.
-
-    q, k, v: floating [B, H, T, D]. text, grids [(height, width), ...] and kernel: what "row",
-    "column" and "conv" need to know; "causal" ignores them. Computed in at least fp32. Raises as
-    `check_attention`.
-    """
+    """Defines `ops.attention`. Computed in at least fp32."""
     check_attention(q, k, v, mask, text, grids, kernel)
     wide = torch.promote_types(q.dtype, torch.float32)
     shown = visible(mask, q.shape[2], text=text, grids=grids, kernel=kernel, device=q.device)
@@ -58,9 +53,13 @@ def check_attention(
     grids: Sequence[tuple[int, int]],
     kernel: int,
 ) -> None:
-    """Raises TypeError for what is no floating tensor, ValueError for shapes, dtypes or devices
-    that differ or are unfit, for an unknown mask, and for a text, grids or kernel that do not
-    describe the sequence."""
+    """Checks the arguments of `ops.attention`.
+
+    Raises:
+        TypeError: q, k or v is no floating tensor.
+        ValueError: shapes, dtypes or devices differ or are unfit, the mask is unknown, or text,
+            grids or kernel do not describe the sequence.
+    """
     for name, x in (("q", q), ("k", k), ("v", v)):
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -101,17 +100,27 @@ def visible(
     kernel: int = KERNEL,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """bool [T, T]: which key (second) each query (first) sees under a mask."""
+    """Lists which keys each query sees under a mask.
+
+    Args:
+        mask: one of MASKS.
+        length: T.
+        text, grids, kernel: as for `ops.attention`.
+        device: of the result.
+
+    Returns:
+        bool [T, T], of (query, key).
+    """
     earlier = torch.ones(length, length, dtype=torch.bool, device=device).tril()
     if mask == "causal":
         return earlier
-    part, place, row, column, width = layout(length, text, grids, device)
+    part, index, row, column, width = layout(length, text, grids, device)
 
     def difference(x: Tensor) -> Tensor:
         return x[:, None] - x[None, :]
 
     if mask == "row":
-        near = difference(place) <= width[:, None]
+        near = difference(index) <= width[:, None]
     elif mask == "column":
         near = difference(column) == 0
     else:
@@ -121,9 +130,15 @@ def visible(
     return earlier & (condition | near)
 
 
-def visiting_order(mask: str, length: int, text: int, grids: Sequence[tuple[int, int]]):
-    """int64 [T] for "column": text as it is, then each grid column by column, so that what sees
-    each other is together; None for the other masks, which take positions as they are."""
+def visiting_order(
+    mask: str, length: int, text: int, grids: Sequence[tuple[int, int]]
+) -> Tensor | None:
+    """The order in which positions that see each other lie together.
+
+    Returns:
+        int64 [T] for "column": text as it is, then each grid column by column. None for the other
+        masks, which take positions as they are.
+    """
     if mask != "column":
         return None
     part, _, row, column, _ = layout(length, text, grids, "cpu")
@@ -134,13 +149,17 @@ def visiting_order(mask: str, length: int, text: int, grids: Sequence[tuple[int,
 def layout(
     length: int, text: int, grids: Sequence[tuple[int, int]], device: torch.device | str
 ) -> tuple[Tensor, ...]:
-    """int64 [5, T]: of each position its part (0 text, 1 the first grid, ...), its place in the
-    part, its row and column in the grid, and the width of the grid."""
+    """Describes every position of a sequence.
+
+    Returns:
+        int64 [T] each: its part (0 text, 1 the first grid, ...), its index in the part, its row and
+        column in the grid, and the width of the grid.
+    """
     shapes = [(1, text), *grids]
     columns = []
     for part, (height, width) in enumerate(shapes):
-        place = torch.arange(height * width, device=device)
-        full = torch.full_like(place, part), torch.full_like(place, width)
-        row = torch.div(place, max(width, 1), rounding_mode="floor")
-        columns.append(torch.stack([full[0], place, row, place - row * width, full[1]]))
+        index = torch.arange(height * width, device=device)
+        row = torch.div(index, max(width, 1), rounding_mode="floor")
+        parts, widths = torch.full_like(index, part), torch.full_like(index, width)
+        columns.append(torch.stack([parts, index, row, index - row * width, widths]))
     return tuple(torch.cat(columns, 1)[:, :length])

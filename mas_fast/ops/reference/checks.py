@@ -1,4 +1,4 @@
-"""What the definitions ask of their arguments, tensors and numbers of a graph among them."""
+"""What the definitions require of their arguments, also of the tensors and numbers of a graph."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from torch._subclasses import FakeTensor
 
 
 def has_values(tensor: Tensor) -> bool:
-    """Whether the values of a tensor can be looked at: they are not there while a graph is made."""
+    """Whether a tensor has values to look at; while a graph is made it has none."""
     return not torch.compiler.is_compiling() and not (
         tensor.is_meta or isinstance(tensor, FakeTensor)
     )
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raises ValueError, naming the first of them, when values of [rows, channels] are NaN or
-    infinite; makes no copy when none is. Looks at nothing where there are no values."""
+    """Checks the values of [rows, channels]. Copies nothing if all are finite, and does nothing if
+    there are no values.
+
+    Raises:
+        ValueError: a value is NaN or infinite; names the first one.
+    """
     if not has_values(tensor) or not tensor.numel():
         return
     if all(math.isfinite(value) for value in tensor.aminmax()):

@@ -1,6 +1,6 @@
 """The definition of the loss over streams in plain PyTorch: any device.
 
-It is arithmetic in the dtype of its inputs, and what is compared with it is so within bounds.
+It is arithmetic in the dtype of its inputs, so implementations are equal to it within bounds.
 """
 
 from __future__ import annotations
@@ -24,23 +24,17 @@ def stream_cross_entropy(
     weights: Sequence[float] | None = None,
     ignored: Sequence[int | None] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The weighted mean over streams of the mean cross-entropy of each, a scalar, and those means
-    without gradient, [streams]; in nats, fp32, or fp64 for fp64 inputs.
+    """Defines `ops.stream_cross_entropy`.
 
-    hidden: floating [B, T, D]; heads: the weight of each stream's head, [V, D] of the dtype of
-    hidden (of any two where torch.autocast is on); targets: int64 or int32 [B, T], the token that
-    each position predicts; lengths: how many of the T positions, in order, predict each stream.
-    Formula: sum_s w_s loss_s / sum_s w_s, loss_s = mean over t of logsumexp(l_t) - l_t[target_t],
-    l_t = hidden_t . heads[s], weights 1 by default. A target equal to its stream's entry of
-    `ignored` counts for nothing; a stream without counted targets has loss 0 and keeps its weight.
-
-    Raises as `check_stream_cross_entropy`, and as `check_targets` where targets are on a CPU.
+    It has second derivatives, and looks at targets that are on a CPU.
     """
-    weights, ignored = check_stream_cross_entropy(hidden, heads, targets, lengths, weights, ignored)
-    check_targets(targets, [len(head) for head in heads], lengths, ignored)
+    stream_weights, ignored_ids = check_stream_cross_entropy(
+        hidden, heads, targets, lengths, weights, ignored
+    )
+    check_targets(targets, [len(head) for head in heads], lengths, ignored_ids)
     losses = []
-    parts = zip(hidden.split(lengths, 1), heads, targets.split(lengths, 1), ignored, strict=True)
-    for x, head, target, skipped in parts:
+    hiddens, ids = hidden.split(lengths, 1), targets.split(lengths, 1)
+    for x, head, target, skipped in zip(hiddens, heads, ids, ignored_ids, strict=True):
         logits = F.linear(x.flatten(0, 1), head)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         target = target.flatten().long()
@@ -50,8 +44,8 @@ def stream_cross_entropy(
         kept = target.masked_fill(~counted, 0)[:, None]
         nats = logits.logsumexp(1) - logits.gather(1, kept)[:, 0]
         losses.append(torch.where(counted, nats, 0).sum() / counted.sum().clamp(min=1))
-    loss = sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
-    return loss, torch.stack(losses).detach()
+    weighted = [weight * each for weight, each in zip(stream_weights, losses, strict=True)]
+    return sum(weighted[1:], weighted[0]) / sum(stream_weights), torch.stack(losses).detach()
 
 
 def check_stream_cross_entropy(
@@ -62,9 +56,14 @@ def check_stream_cross_entropy(
     weights: Sequence[float] | None,
     ignored: Sequence[int | None] | None,
 ) -> tuple[list[float], list[int | None]]:
-    """Weights and ignored ids, one per stream. Looks at no value of a tensor.
+    """Checks the arguments of `ops.stream_cross_entropy` without looking at the values of a tensor.
 
-    Raises TypeError for a wrong type or dtype, else ValueError, naming the value and those allowed.
+    Returns:
+        The weights and the ignored ids, one per stream.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape, device or value.
     """
     for name, tensor in (("hidden", hidden), *((f"heads[{i}]", h) for i, h in enumerate(heads))):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
@@ -120,9 +119,12 @@ def check_stream_cross_entropy(
 def check_targets(
     targets: Tensor, vocabs: Sequence[int], lengths: Sequence[int], ignored: Sequence[int | None]
 ) -> None:
-    """Raises ValueError, naming the first of them, for targets on a CPU that are neither in
-    0..vocab - 1 of their stream nor its ignored id. Those on a GPU are trusted: to look at them
-    would be to wait for it."""
+    """Checks targets on a CPU. Those on a GPU are trusted: to look at them would be to wait for it.
+
+    Raises:
+        ValueError: a target is neither in 0..vocab - 1 of its stream nor its ignored id; names the
+            first one.
+    """
     if targets.device.type != "cpu":
         return
     parts = zip(targets.split(lengths, 1), vocabs, ignored, strict=True)

@@ -1,4 +1,4 @@
-"""The definition of ops.label_conv in plain PyTorch."""
+"""The definition of `ops.label_conv` in plain PyTorch: any device."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from torch import Tensor
 
 
 def label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
-    """A 3x3 convolution, zero outside, over the one-hot channels of label maps: [B, O, H, W],
-    channels-last, of the weight's dtype, computed in fp32 at least.
-
-    labels: uint8 [B, H, W]; edges: bool [B, H, W], the last channel, or None for a layout without;
-    weight: [O, C, 3, 3]; bias: [O]. A label without a channel, such as 255, adds nothing. Raises as
-    `check_label_conv`.
-    """
+    """Defines `ops.label_conv`. Computed in at least fp32."""
     check_label_conv(labels, edges, weight, bias)
     ids = torch.arange(weight.shape[1] - (edges is not None), device=labels.device)
     planes = labels[..., None] == ids
@@ -29,9 +23,14 @@ def label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tenso
 
 
 def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias: Tensor) -> None:
-    """Raises TypeError for a wrong dtype and ValueError for a wrong shape or device."""
+    """Checks the arguments of `ops.label_conv`.
+
+    Raises:
+        TypeError: an argument has a wrong dtype.
+        ValueError: an argument has a wrong shape or device.
+    """
     for name, tensor, dtype in (("labels", labels, torch.uint8), ("edges", edges, torch.bool)):
-        if (tensor is not None or name == "labels") and tensor.dtype != dtype:
+        if tensor is not None and tensor.dtype != dtype:
             raise TypeError(f"{name} must be a {dtype} tensor, found {tensor.dtype}")
     if labels.dim() != 3 or (edges is not None and edges.shape != labels.shape):
         found = "None" if edges is None else list(edges.shape)

@@ -1,18 +1,19 @@
-"""The definition of the sampler in plain PyTorch: any device, the same signature as in ops.
+"""The definition of the sampler in plain PyTorch: any device.
 
-It turns logits into a token as a pure function of (logits, seed, sample, position), and
-every implementation of it returns the same token:
+It turns logits into a token as a pure function of (logits, seed, sample, position), and every
+implementation returns the same token:
 
-1. `guided_logits`: l = (u + guidance (c - u)) / temperature, each operation rounded to fp32.
+1. `guided_logits`, classifier-free guidance (CFG) and temperature:
+   l = (u + guidance (c - u)) / temperature, each operation rounded to fp32.
 2. `kept_mask`: temperature 0 keeps the largest logit alone. Otherwise top-k keeps the k largest,
    and top-p the smallest set of the largest weights rint(exp(l - max) 2^40) whose sum reaches top_p
-   of the total of what top-k kept. Weights are added as integers, in any order.
+   of the total that top-k kept. Weights are added as integers, in any order.
 3. `gumbel_noise`: g = -log(-log u), u = (r + 1/2) 2^-32, where r is word `token % 4` of
    Philox4x32-10 with key = seed and counter = (token // 4, position, sample, 0).
-4. The token is the argmax of l + g in fp64 over what is kept.
+4. The token is the argmax of l + g in fp64 over the tokens kept.
 
-Ties go to the lowest id, everywhere. exp and log are fixed sequences of IEEE operations, because
-those of libm, PyTorch and CUDA differ in the last bit. Run it eagerly: a compiler that fuses a
+Ties always go to the lowest id. exp and log are fixed sequences of IEEE operations, because those
+of libm, PyTorch and CUDA differ in the last bit. Run it eagerly: a compiler that fuses a
 multiplication with an addition changes the bits.
 """
 
@@ -51,13 +52,8 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """The token drawn for each row: int64 [B]. Raises ValueError as `check_sampling` and for NaN.
-
-    logits, uncond: floating [B, V], rounded to fp32; without `uncond` there is no guidance.
-    sample, position: int, or int64 [B], within 32 bits; `position` is the index in the whole
-    sequence of the token being drawn. top_p=None skips the step, top_p=1 drops weights of 0.
-    """
-    sample, position = check_sampling(
+    """Defines `ops.sample`."""
+    samples, positions = check_sampling(
         logits, seed, sample, position, uncond, guidance, temperature, top_k, top_p
     )
     logit = guided_logits(logits, uncond, guidance, temperature)
@@ -66,7 +62,7 @@ def sample(
         row, token = nan.nonzero()[0].tolist()
         raise nan_error(row, token)
     kept = kept_mask(logit, temperature=temperature, top_k=top_k, top_p=top_p)
-    score = logit.double() + gumbel_noise(logit.shape[1], seed, sample, position)
+    score = logit.double() + gumbel_noise(logit.shape[1], seed, samples, positions)
     best = score.masked_fill(~kept, -math.inf).amax(1, keepdim=True)
     return first_set(kept & (score == best))
 
@@ -74,7 +70,17 @@ def sample(
 def guided_logits(
     logits: Tensor, uncond: Tensor | None = None, guidance: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
-    """fp32 [B, V]: (u + guidance (c - u)) / temperature; not divided where temperature is 0."""
+    """Mixes conditional and unconditional logits: classifier-free guidance (CFG).
+
+    Args:
+        logits: floating [B, V], c.
+        uncond: floating [B, V], u; None is no guidance.
+        guidance: the scale of CFG.
+        temperature: 0 divides by nothing.
+
+    Returns:
+        fp32 [B, V]: (u + guidance (c - u)) / temperature.
+    """
     logit = logits.float()
     if uncond is not None:
         u = uncond.float()
@@ -91,7 +97,17 @@ def kept_mask(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """bool [B, V]: the tokens that can be drawn from guided logits fp32 [B, V] without NaN."""
+    """The tokens that can be drawn.
+
+    Args:
+        logit: guided logits, fp32 [B, V], without NaN.
+        temperature: 0 keeps the largest logit alone.
+        top_k: how many of the largest logits are kept; None keeps all.
+        top_p: the share of their weight that is kept; None keeps all.
+
+    Returns:
+        bool [B, V].
+    """
     vocab = logit.shape[1]
     ids = torch.arange(vocab, device=logit.device)
     top = logit.amax(1, keepdim=True)
@@ -115,7 +131,17 @@ def kept_mask(
 
 
 def gumbel_noise(vocab: int, seed: int, sample: Tensor, position: Tensor) -> Tensor:
-    """fp64 [B, vocab] of standard Gumbel noise; sample, position: int64 [B]."""
+    """Standard Gumbel noise.
+
+    Args:
+        vocab: V.
+        seed: the key.
+        sample: int64 [B], a word of the counter.
+        position: int64 [B], a word of the counter.
+
+    Returns:
+        fp64 [B, V].
+    """
     group = torch.arange((vocab + 3) // 4, device=sample.device).expand(len(sample), -1)
     counter = torch.stack(
         [
@@ -132,7 +158,15 @@ def gumbel_noise(vocab: int, seed: int, sample: Tensor, position: Tensor) -> Ten
 
 
 def philox4x32(key: tuple[int, int], counter: Tensor) -> Tensor:
-    """Philox4x32-10 of 32-bit words held in int64: counter [..., 4] -> random words [..., 4]."""
+    """Philox4x32-10 (Salmon et al., SC 2011) of 32-bit words held in int64.
+
+    Args:
+        key: two words.
+        counter: [..., 4].
+
+    Returns:
+        Random words, [..., 4].
+    """
     c0, c1, c2, c3 = counter.unbind(-1)
     k0, k1 = key
     for _ in range(10):
@@ -164,8 +198,8 @@ def exact_log(x: Tensor) -> Tensor:
     s = f / (2.0 + f)
     z = s * s
     half_square = 0.5 * f * f
-    rest = s * (half_square + z * _polynomial(_LOG, z)) + k * _LN2_LOW
-    return k * _LN2_HIGH + (f - (half_square - rest))
+    correction = s * (half_square + z * _polynomial(_LOG, z)) + k * _LN2_LOW
+    return k * _LN2_HIGH + (f - (half_square - correction))
 
 
 def check_sampling(
@@ -179,9 +213,14 @@ def check_sampling(
     top_k: int | None,
     top_p: float | None,
 ) -> tuple[Tensor, Tensor]:
-    """Sample and position as int64 [B] on the device of the logits.
+    """Checks the arguments of `ops.sample`.
 
-    Raises TypeError for a wrong type or dtype, else ValueError, naming the value and those allowed.
+    Returns:
+        Sample and position as int64 [B] on the device of the logits.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape, device or value.
     """
     for name, tensor in (("logits", logits), ("uncond", uncond)):
         if tensor is None and name == "uncond":
@@ -226,7 +265,7 @@ def nan_error(row: int, token: int) -> ValueError:
 
 
 def _words(name: str, value: int | Tensor, logits: Tensor) -> Tensor:
-    """`value` as int64 [B], checked to fit in 32 bits."""
+    """`value` as int64 [B], checked to fit 32 bits."""
     rows = logits.shape[0]
     if isinstance(value, Tensor):
         if value.dtype != torch.int64:
@@ -249,7 +288,7 @@ def _fp32(value: float) -> float:
 
 
 def first_set(mask: Tensor) -> Tensor:
-    """The lowest index of each row [B, V] that is set: int64 [B]."""
+    """The lowest index that is set in each row [B, V]: int64 [B]."""
     ids = torch.arange(mask.shape[1], device=mask.device)
     return torch.where(mask, ids, mask.shape[1]).amin(1)
 

@@ -1,7 +1,7 @@
 """The definition of the nearest codes and of their statistics in plain PyTorch: any device.
 
-The nearest code is a pure function: the argmin over codes of |x - c|^2, which is added up in fp64
-in the order of the channels. Every exact implementation returns the same indices.
+The nearest code is a pure function: the argmin over codes c of |x - c|^2, summed in fp64 in the
+order of the channels. Every exact implementation returns the same indices.
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from mas_fast.ops.reference.checks import check_finite, has_values, to_integer
 from mas_fast.ops.reference.sampling import first_set
 
 VQ_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-_DISTANCES = 1 << 20  # how many distances vq_nearest holds
+_DISTANCES = 1 << 20  # that vq_nearest holds at once
 
 
 @torch.no_grad()
 def vq_nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
-    """The id of the nearest code of each row: int64 [N], argmin over k of |x - codebook[k]|^2.
-
-    x: [N, D], codebook: [K, D], both fp32, fp16 or bf16, of any strides. exact: differences,
-    squares and their sum over channels 0, 1, ..., D - 1 in fp64, each operation rounded once, ties
-    to the lowest id. Otherwise |codebook[k]|^2 - 2 x . codebook[k] in fp32. Raises as `check_vq`,
-    and ValueError for values that are not finite.
-    """
+    """Defines `ops.vq_nearest`."""
     check_vq(x, codebook)
     check_finite("x", x)
     check_finite("codebook", codebook)
@@ -36,11 +30,7 @@ def vq_nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
 
 @torch.no_grad()
 def vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """How many rows have each code, fp32 [K], and the sum of those rows, fp32 [K, D].
-
-    x: [N, D] fp32, fp16 or bf16; codes: int64 [N] in 0..K-1. Sums are formed in fp64 in a fixed
-    order and rounded once, so equal input gives equal bits. Raises as `check_vq_statistics`.
-    """
+    """Defines `ops.vq_statistics`."""
     check_vq_statistics(x, codes, codebook_size)
     counts = codes.new_zeros(codebook_size).index_add_(0, codes, torch.ones_like(codes))
     if not x.numel():
@@ -51,7 +41,12 @@ def vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor,
 
 
 def check_vq(x: Tensor, codebook: Tensor) -> None:
-    """Raises TypeError for a wrong type or dtype and ValueError for a wrong shape or device."""
+    """Checks the arguments of `ops.vq_nearest`.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape or device.
+    """
     for name, tensor in (("x", x), ("codebook", codebook)):
         _check_matrix(name, tensor)
     if codebook.shape[0] < 1 or codebook.shape[1] < 1:
@@ -66,8 +61,12 @@ def check_vq(x: Tensor, codebook: Tensor) -> None:
 
 
 def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
-    """Raises TypeError for a wrong type or dtype, else ValueError; looks at every
-    code where they have values."""
+    """Checks the arguments of `ops.vq_statistics`, and every code if they have values.
+
+    Raises:
+        TypeError: an argument has a wrong type or dtype.
+        ValueError: an argument has a wrong shape or device, or a code is out of range.
+    """
     _check_matrix("x", x)
     if not isinstance(codes, Tensor) or codes.dtype != torch.int64:
         found = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
@@ -83,7 +82,11 @@ def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
 
 
 def check_codes(codes: Tensor, codebook_size: int) -> None:
-    """Raises ValueError for codes that are not in 0..codebook_size - 1, where they have values."""
+    """Checks codes, if they have values.
+
+    Raises:
+        ValueError: a code is not in 0..codebook_size - 1.
+    """
     if has_values(codes) and codes.numel():
         least, most = (int(value) for value in codes.aminmax())
         if least < 0 or most >= codebook_size:

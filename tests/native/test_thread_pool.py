@@ -1,5 +1,5 @@
-"""The team of threads of csrc/core/team.cpp: how large it is, and where the system will not start
-it. tests/cpp/test_pace.cpp is of when one thread works alone."""
+"""The thread pool of csrc/core/thread_pool.cpp: its size, and what happens if the system does not
+start it. tests/cpp/test_pace.cpp tests when one thread works alone."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-#include "team.h"
+#include "thread_pool.h"
 
 #include <stdexcept>
 #include <string>
@@ -20,28 +20,29 @@ inline void relax() {
 
 }  // namespace
 
-// A team of one is whole already, so ~Team() joins those that were started when this throws.
-Team::Team(int threads) : Team() {
+// The delegated constructor has finished, so ~ThreadPool() joins the threads already started if
+// this one throws.
+ThreadPool::ThreadPool(int threads) : ThreadPool() {
   threads_.reserve(threads - 1);
   try {
-    for (; most_ < threads; ++most_)
-      threads_.emplace_back([this, thread = most_] { serve(thread); });
+    for (; size_ < threads; ++size_)
+      threads_.emplace_back([this, thread = size_] { serve(thread); });
   } catch (const std::system_error& error) {
     throw std::runtime_error("threads is " + std::to_string(threads) + ", but only " +
-                             std::to_string(most_) + " can run here (" + error.what() +
+                             std::to_string(size_) + " can run here (" + error.what() +
                              "); ask for fewer, or raise the limits of this process: ulimit -u "
                              "(tasks), ulimit -v (address space)");
   }
 }
 
-Team::~Team() {
+ThreadPool::~ThreadPool() {
   stopping_ = true;
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Team::serve(int thread) {
+void ThreadPool::serve(int thread) {
   for (uint32_t seen = 0;; ++seen) {
     round_.wait(seen, std::memory_order_acquire);
     if (stopping_) return;
@@ -50,9 +51,9 @@ void Team::serve(int thread) {
   }
 }
 
-void Team::run(const std::function<void(int)>& work, bool alone) {
-  size_ = alone ? 1 : most_;
-  if (size_ == 1) return work(0);
+void ThreadPool::run(const std::function<void(int)>& work, bool alone) {
+  active_ = alone ? 1 : size_;
+  if (active_ == 1) return work(0);
   work_ = &work;
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -60,11 +61,11 @@ void Team::run(const std::function<void(int)>& work, bool alone) {
   barrier();
 }
 
-void Team::barrier(Ahead ahead) {
-  const int size = size_;  // read before it has arrived: afterwards the next run may change it
-  if (size == 1) return;
+void ThreadPool::barrier(PrefetchRange range) {
+  const int active = active_;  // read before arriving: afterwards the next run() may change it
+  if (active == 1) return;
   const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.fetch_add(1, std::memory_order_release);
     phase_.notify_all();
@@ -72,10 +73,10 @@ void Team::barrier(Ahead ahead) {
   }
   for (int spin = 0; spin < kSpins; ++spin) {
     if (phase_.load(std::memory_order_acquire) != phase) return;
-    if (ahead.next < ahead.end) {
+    if (range.next < range.end) {
       for (int line = 0; line < kLinesPerSpin; ++line)
-        __builtin_prefetch(ahead.next + 64 * line, 0, 2);
-      ahead.next += 64 * kLinesPerSpin;
+        __builtin_prefetch(range.next + 64 * line, 0, 2);
+      range.next += 64 * kLinesPerSpin;
       spin = 0;
     } else {
       relax();
