@@ -2,12 +2,12 @@
 the rest, as one optimizer.
 
     optimizer(model, settings)                                # of a GPT
-    MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045)
+    MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.045)
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the nearest orthogonal
 matrix to the momentum as its step, so that no direction of a layer waits for the large ones. The
 step is scaled to the root mean square that AdamW's has (Liu et al. 2025, arXiv 2502.16982), so that
-one learning rate and one decay serve both.
+one learning rate and one weight_decay serve both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mas_fast.training.gpt_settings import GPTSettings
 
 class MuonAdamW(Optimizer):
     """matrices, rest: two disjoint sets of parameters, the former with two dimensions; lr: of both;
-    betas: of AdamW; decay: of the matrices alone."""
+    betas: of AdamW; weight_decay: of the matrices alone."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class MuonAdamW(Optimizer):
         *,
         lr: float,
         betas: tuple[float, float],
-        decay: float,
+        weight_decay: float,
     ) -> None:
         matrices, rest = list(matrices), list(rest)
         defaults = {"lr": lr, "fused": True}
         super().__init__([{"params": matrices}, {"params": rest}], defaults)
         both = (
-            Muon(matrices, lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
             AdamW(rest, lr, betas=betas, weight_decay=0.0, fused=True),
         )
         self.param_groups = [group for one in both for group in one.param_groups]
@@ -77,15 +77,15 @@ def matrices_of(module: nn.Module) -> set[nn.Parameter]:
 
 def optimizer(model: GPT, settings: GPTSettings) -> Optimizer:
     """Weight decay on the matrices of linear layers alone; Muon on those in the blocks alone."""
-    lr, betas, decay = settings.lr, settings.betas, settings.decay
+    lr, betas, weight_decay = settings.lr, settings.betas, settings.weight_decay
     muon = settings.optimizer == "muon"
     linear = matrices_of(model.blocks if muon else model)
     matrices = [p for p in model.parameters() if p in linear]
     rest = [p for p in model.parameters() if p not in linear]
     if muon:
-        return MuonAdamW(matrices, rest, lr=lr, betas=betas, decay=decay)
+        return MuonAdamW(matrices, rest, lr=lr, betas=betas, weight_decay=weight_decay)
     groups = [
-        {"params": matrices, "weight_decay": decay},
+        {"params": matrices, "weight_decay": weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
     return AdamW(groups, lr, betas=betas, fused=True)

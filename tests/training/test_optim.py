@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from mas_fast.training.optim import MuonAdamW  # noqa: E402
 
-OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "decay": 0.1}
+OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "weight_decay": 0.1}
 
 
 def parameters() -> tuple[list, list]:
@@ -83,7 +83,7 @@ def reloaded(both: MuonAdamW) -> MuonAdamW:
     matrices, rest = parameters()
     for new, old in zip([*matrices, *rest], values(both), strict=True):
         new.data.copy_(old)
-    other = MuonAdamW(matrices, rest, lr=7.0, betas=(0.1, 0.2), decay=0.7)
+    other = MuonAdamW(matrices, rest, lr=7.0, betas=(0.1, 0.2), weight_decay=0.7)
     other.load_state_dict(copy.deepcopy(both.state_dict()))  # else both share their tensors
     return other
 
