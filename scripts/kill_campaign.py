@@ -40,7 +40,7 @@ from mas_fast.text.bpe import BPE
 PICTURES, SIDE = 48, 64
 COMMAND = [sys.executable, "-c", "from mas_fast.cli import main; main()"]
 TRAINING = {"steps": 24, "batch": 4, "checkpoint_every": 3, "log_every": 4, "sheet_every": 12}
-TRAINING |= {"measure": 8, "keep": 2}
+TRAINING |= {"metric_samples": 8, "keep_checkpoints": 2}
 
 
 def paint(folder: Path) -> None:

@@ -189,6 +189,7 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
         "mas_fast.text.bpe",
         "mas_fast.text.bpe_files",
         "mas_fast.text.captions",
+        "mas_fast.training.settings_help",
         "mas_fast.utils.cores",
         "mas_fast.utils.documents",
         "mas_fast.utils.lazy",

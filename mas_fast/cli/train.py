@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperCommand
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -20,6 +22,24 @@ ConfigName = Annotated[
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="CONFIG", help="The same, as an option.")
 ]
+
+
+class TrainCommand(TyperCommand):
+    """A command whose help ends with the settings that it takes."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help(ctx, formatter)
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        from mas_fast.training.settings_help import COLUMNS, KINDS, rows
+
+        table = Table(*COLUMNS, box=None, title="Settings", title_justify="left")
+        table.columns[0].no_wrap = True
+        for row in rows(KINDS[self.name or ""]):
+            table.add_row(*map(Text, (row.option, row.default, row.unit, row.text)))
+        Console().print(table)
 
 
 def _chosen(
@@ -82,7 +102,7 @@ def train_bpe(
     typer.echo(output / BPE_FILE)
 
 
-@commands.command("vq-seg", context_settings=FREE_FORM)
+@commands.command("vq-seg", cls=TrainCommand, context_settings=FREE_FORM)
 def train_vq_seg(
     context: typer.Context, name: ConfigName = None, config: ConfigOption = None
 ) -> None:
@@ -104,7 +124,7 @@ def train_vq_seg(
     _finish(train(settings), settings.folder)
 
 
-@commands.command("vq-img", context_settings=FREE_FORM)
+@commands.command("vq-img", cls=TrainCommand, context_settings=FREE_FORM)
 def train_vq_img(
     context: typer.Context, name: ConfigName = None, config: ConfigOption = None
 ) -> None:
@@ -126,7 +146,7 @@ def train_vq_img(
     _finish(train(settings), settings.folder)
 
 
-@commands.command("gpt", context_settings=FREE_FORM)
+@commands.command("gpt", cls=TrainCommand, context_settings=FREE_FORM)
 def train_gpt(
     context: typer.Context,
     name: ConfigName = None,
@@ -182,7 +202,7 @@ def train_gpt(
         Console().print(f"[bold]{content.title}[/bold]", table, sep="\n")
 
 
-@commands.command("all", context_settings=FREE_FORM)
+@commands.command("all", cls=TrainCommand, context_settings=FREE_FORM)
 def train_all(context: typer.Context, name: ConfigName = None, config: ConfigOption = None) -> None:
     """Train the model that ships with mas_fast, from nothing: scenes, tokenizers, tokens, GPT.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,16 +12,28 @@ from torch.utils.data import Dataset
 from mas_fast.data.token_shards import TokenShards
 from mas_fast.text.bpe import BPE
 
+# Key, ids int64 [S], a uniform number in [0, 1), bool [S]: hidden.
+Item: TypeAlias = tuple[str, np.ndarray, float, np.ndarray]
+
 
 class Sequences(Dataset):
     """Samples of token shards as sequences: one of a sample's captions, its scene, its picture.
 
-    The caption, what dropout leaves out of its merges, "draw" and "unseen" below come from (seed,
-    epoch, index). bpe, dropout: the captions' tokenizer, to tokenize them again with BPE-dropout;
-    without one, their stored tokens. unseen: the share of samples that hide tokens of their scene
-    and picture: half of them all, the others a share of their own, uniform in 0..1. samples: the
-    first so many of the data, or None for all.
-    ValueError for a tokenizer of another length or vocabulary.
+    The caption, what dropout leaves out of its merges, "draw" and "masked" below come from (seed,
+    epoch, index).
+
+    Args:
+        tokens: The token shards.
+        seed: Seed of all that is random.
+        bpe: The captions' tokenizer, to tokenize them again with BPE-dropout; None for their
+            stored tokens.
+        dropout: Share of the merges that BPE-dropout leaves out.
+        masked_share: Share of samples that hide tokens of their scene and picture: half of these
+            samples hide all, the others a share of their own, uniform in 0..1.
+        samples: Use the first samples of the data only; None for all.
+
+    Raises:
+        ValueError: The tokenizer has another length or vocabulary.
     """
 
     def __init__(
@@ -29,7 +42,7 @@ class Sequences(Dataset):
         seed: int,
         bpe: BPE | None = None,
         dropout: float = 0.0,
-        unseen: float = 0.0,
+        masked_share: float = 0.0,
         samples: int | None = None,
     ) -> None:
         text = tokens.streams["text"]
@@ -44,15 +57,15 @@ class Sequences(Dataset):
                 f"{tokens.path} has {text.length} of {text.vocab}, padding {text.pad}"
             )
         self.tokens, self.seed, self.bpe = tokens, seed, bpe
-        self.dropout, self.unseen = dropout, unseen
+        self.dropout, self.masked_share = dropout, masked_share
         self.size = len(tokens) if samples is None else min(samples, len(tokens))
 
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[str, np.ndarray, float, np.ndarray]:
-        """(key, int64 [S], a uniform number in [0, 1), bool [S]: hidden) of (epoch, index)."""
-        epoch, index = place
+    def __getitem__(self, position: tuple[int, int]) -> Item:
+        """The sample at (epoch, index)."""
+        epoch, index = position
         generator = np.random.default_rng((self.seed, epoch, index))
         draw = generator.random()
         row = self.tokens[index]
@@ -63,17 +76,21 @@ class Sequences(Dataset):
                 [captions[number]], dropout=self.dropout, generator=generator
             ).ids[0]
         ids = np.concatenate([text, row.seg, row.img]).astype(np.int64)
-        unseen = np.zeros(len(ids), bool)
-        if generator.random() < self.unseen:
+        masked = np.zeros(len(ids), bool)
+        if generator.random() < self.masked_share:
             share = min(1.0, 2 * generator.random())
-            unseen[len(text) :] = generator.random(len(ids) - len(text)) < share
-        return self.tokens.key(index), ids, draw, unseen
+            masked[len(text) :] = generator.random(len(ids) - len(text)) < share
+        return self.tokens.key(index), ids, draw, masked
 
-    def collate(self, items: Sequence[tuple[str, np.ndarray, float, np.ndarray]]) -> dict:
-        """A batch: "keys", "rejects" (none), "tokens" int64 [B, S], "draw" float64 [B], and, where
-        some are hidden, "unseen" bool [B, S]."""
-        keys, ids, draws, unseen = zip(*items, strict=True)
-        hidden = {"unseen": torch.from_numpy(np.stack(unseen))} if self.unseen else {}
+    def collate(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Make a batch.
+
+        Returns:
+            "keys", "rejects" (none), "tokens" int64 [B, S], "draw" float64 [B] and, where some
+            tokens are hidden, "masked" bool [B, S].
+        """
+        keys, ids, draws, masked = zip(*items, strict=True)
+        hidden = {"masked": torch.from_numpy(np.stack(masked))} if self.masked_share else {}
         return hidden | {
             "keys": list(keys),
             "rejects": [],

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 
-class Average:
+class EMA:
     """The exponential average of a model's weights, beside copies of its buffers.
 
     Early steps forget faster: at step n, from 1, the decay is at most (1 + n) / (10 + n), and the

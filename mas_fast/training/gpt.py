@@ -55,7 +55,7 @@ def train(settings: GPTSettings) -> Path:
     if settings.bpe_dropout and settings.bundle is not None:
         bpe = load_bpe(settings.bundle)
     data = Sequences(
-        tokens, settings.seed, bpe, settings.bpe_dropout, settings.unseen, settings.samples
+        tokens, settings.seed, bpe, settings.bpe_dropout, settings.masked_share, settings.samples
     )
     still = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
@@ -105,7 +105,7 @@ def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> T
             recomputed=settings.recompute,
             compiled=settings.compile,
             dtype=half,
-            unused=settings.picture_every > 1,
+            unused=settings.image_every > 1,
         ),
     )
     trainer.speed = _speed(config, settings, trainer)
@@ -140,11 +140,13 @@ def _speed(config: GPTConfig, settings: GPTSettings, trainer: Trainer):
 
 @torch.no_grad()
 def measure(model: GPT, data: Sequences, settings: GPTSettings) -> dict[str, float]:
-    """The mean loss of each stream, and their weighted mean, over `measure` samples spread over the
-    data, with their captions."""
+    """The mean loss of each stream, and their weighted mean, over `metric_samples` samples.
+
+    They are spread over the data, with their captions.
+    """
     streams = model.streams
     sums, counts = torch.zeros(len(streams), dtype=torch.float64), 0
-    numbers = spread(len(data), settings.measure)
+    numbers = spread(len(data), settings.metric_samples)
     share = max(1, settings.batch // settings.accumulate)
     for start in range(0, len(numbers), share):
         items = [data[0, int(number)] for number in numbers[start : start + share]]

@@ -44,17 +44,17 @@ class GPTLoss(nn.Module):
         tokens, shares, streams = batch["tokens"], batch["shares"], list(self.model.streams)
         own = [stream.loss_weight for stream in streams]
         total, guess = sum(own), 0.0
-        if (step + 1) % self.settings.picture_every:
+        if (step + 1) % self.settings.image_every:
             last = streams.pop()
             tokens, shares, own = tokens[:, : -last.length], shares[:-1], own[:-1]
             guess = last.loss_weight / total * math.log(last.vocab)
-        unseen = batch.get("unseen")
-        if unseen is not None:
-            unseen = unseen[:, : tokens.shape[1]].clone()
-            unseen[:, : -streams[-1].length] = False
+        masked = batch.get("masked")
+        if masked is not None:
+            masked = masked[:, : tokens.shape[1]].clone()
+            masked[:, : -streams[-1].length] = False
         weights = [weight * share for weight, share in zip(own, shares, strict=True)]
         scale = sum(weights) / total
-        loss, losses = self.model.loss(tokens, weights if scale else None, unseen)
+        loss, losses = self.model.loss(tokens, weights if scale else None, masked)
         means = zip(losses.items(), shares, strict=True)
         return scale * loss + guess, {name: share * value for (name, value), share in means}
 

@@ -1,17 +1,19 @@
-"""The settings of a GPT's training, and what follows from them alone."""
+"""The settings of a GPT's training, and what follows from them alone. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mas_fast.bundle import BPE_FILE, GPT_FILE, Stored
-from mas_fast.models.gpt import GPT
+from mas_fast.bundle import BPE_FILE, GPT_FILE
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams
 from mas_fast.training.schedule import drop
-from mas_fast.training.settings import Settings, check, check_positive
+from mas_fast.training.settings import Help, Precision, Settings, check, check_positive
+
+if TYPE_CHECKING:
+    from mas_fast.models.gpt import GPT
 
 WEIGHTS = {"text": 1.0, "seg": 1.0, "img": 7.0}
 SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm", "attention", "conv_kernel")
@@ -19,74 +21,120 @@ SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm", "attention", "
 
 @dataclass(frozen=True, kw_only=True)
 class GPTSettings(Settings):
-    """data, validation: folders of token shards; metrics are of `measure` samples of the latter,
-    or else of the former. samples: the first so many of the data, or null for all. model: `preset`,
-    and sizes that replace its own; its streams are those of the data. weights: of the streams'
-    losses, 1 : 1 : 7 where not given. start: a bundle whose GPT lends the weights that fit.
-    bundle: the tokenizers that made the tokens; needed for sheets and BPE-dropout.
-
-    optimizer: "adamw", or "muon" for the blocks' matrices and AdamW for the rest. lr, betas, decay:
-    of it; norms, biases and embeddings do not decay. drop_at: the step at which the learning rate
-    falls to lr_end times its base, in place of the cosine. picture_every: of so many steps, one
-    sees the last stream; of 32 + 64 + 256 tokens, a step without it is 3.5 times as fast, and the
-    scene, which needs none of it, is the harder thing to learn. caption_drop: the share of
-    captions that become padding, for guidance; caption_drop_last: in that many last steps alone.
-    bpe_dropout: of the captions' merges. unseen: the share of samples that hide tokens of the last
-    stream in sight from the model, which are predicted all the same: half of them all tokens, the
-    others a random share. What its neighbours do not tell has then to come from the streams before,
-    such as a colour from the caption.
-
-    recompute: blocks in the backward pass, which saves memory. compile: each block. parallel: under
-    torchrun, "ddp", or "fsdp" for a model that does not fit one device. peak_tflops: of a device,
-    to say which share the training uses; null: measured. sheet_every: steps between metrics and
-    sheets. output: the bundle that receives the GPT, and the tokenizers of `bundle`, each time and
-    at the end; its weights are `stored` as that.
-    """
+    """Settings of a GPT's training."""
 
     FREE = Settings.FREE | {
-        *("sheet_every", "measure", "output", "stored", "validation", "bundle", "start"),
+        *("sheet_every", "metric_samples", "output", "stored", "validation", "bundle", "start"),
         *("recompute", "compile", "parallel", "peak_tflops"),
     }
 
-    data: Path | None = None
-    samples: int | None = None
-    model: dict[str, Any]
-    validation: Path | None = None
-    start: Path | None = None
-    bundle: Path | None = None
-    output: Path | None = None
-    stored: Stored = "fp32"
-    weights: dict[str, float] = field(default_factory=dict)
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    lr: float = 4.5e-4
-    betas: tuple[float, float] = (0.9, 0.96)
-    decay: float = 0.045
-    picture_every: int = 1
-    drop_at: int | None = None
-    caption_drop: float = 0.0
-    caption_drop_last: int | None = None
-    bpe_dropout: float = 0.0
-    unseen: float = 0.0
-    recompute: bool = False
-    compile: bool = False
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    peak_tflops: float | None = None
-    sheet_every: int = 1000
-    measure: int = 256
-    skips: int = 10
-    spike: float = 2.0  # times a loss in nats; ten times would be ruin and no spike
+    data: Annotated[
+        Path | None, Help("Folder of token shards, as `mas-fast data tokenize` makes them.")
+    ] = None
+    samples: Annotated[
+        int | None, Help("Use the first samples of the data only; null: all.", "samples")
+    ] = None
+    model: Annotated[
+        dict[str, Any],
+        Help("`preset`, and sizes that replace its own; the streams are those of the data."),
+    ]
+    validation: Annotated[
+        Path | None, Help("Token shards for metrics and sheets; null: those of `data`.")
+    ] = None
+    start: Annotated[
+        Path | None, Help("Bundle whose GPT lends the weights that fit (warm start).")
+    ] = None
+    bundle: Annotated[
+        Path | None,
+        Help("Bundle with the tokenizers of the tokens; needed for sheets and BPE-dropout."),
+    ] = None
+    output: Annotated[
+        Path | None,
+        Help(
+            "Bundle that receives the GPT, and the tokenizers of `bundle`, with each sheet and at "
+            "the end; null: bundle/ in `folder`."
+        ),
+    ] = None
+    stored: Annotated[Precision, Help("Precision of the weights in `output`.")] = "fp32"
+    weights: Annotated[
+        dict[str, float],
+        Help("Weight of each stream's loss; of those left out: text 1, seg 1, img 7."),
+    ] = field(default_factory=dict)
+    optimizer: Annotated[
+        Literal["adamw", "muon"],
+        Help("adamw, or muon for the blocks' matrices and AdamW for the rest."),
+    ] = "adamw"
+    lr: Annotated[float, Help("Base learning rate.")] = 4.5e-4
+    betas: Annotated[tuple[float, float], Help("Betas of AdamW.", "0..1")] = (0.9, 0.96)
+    weight_decay: Annotated[
+        float, Help("Decay of matrices; norms, biases and embeddings do not decay.")
+    ] = 0.045
+    image_every: Annotated[
+        int,
+        Help(
+            "One step of this many sees the last stream, the image tokens. Of 32 + 64 + 256 "
+            "tokens, a step without them is 3.5 times as fast, and the scene, which needs none of "
+            "them, is the harder thing to learn.",
+            "steps",
+        ),
+    ] = 1
+    lr_drop_step: Annotated[
+        int | None,
+        Help(
+            "Step at which the learning rate falls to `lr_end` times its base; null: it falls "
+            "along half a cosine.",
+            "step",
+        ),
+    ] = None
+    caption_drop: Annotated[
+        float, Help("Share of captions that become padding, for classifier-free guidance.", "0..1")
+    ] = 0.0
+    caption_drop_last: Annotated[
+        int | None, Help("Drop captions in this many last steps only; null: in all.", "steps")
+    ] = None
+    bpe_dropout: Annotated[
+        float, Help("Share of the captions' merges that are left out (BPE-dropout).", "0..1")
+    ] = 0.0
+    masked_share: Annotated[
+        float,
+        Help(
+            "Share of samples in which tokens of the last stream in sight are hidden from the "
+            "model and predicted all the same: all tokens in half of these samples, a random "
+            "share in the others. What the neighbours of a token do not tell must then come from "
+            "the streams before, such as a colour from the caption.",
+            "0..1",
+        ),
+    ] = 0.0
+    recompute: Annotated[
+        bool, Help("Compute blocks again in the backward pass, which saves memory.")
+    ] = False
+    compile: Annotated[bool, Help("Compile each block with torch.compile.")] = False
+    parallel: Annotated[
+        Literal["ddp", "fsdp"],
+        Help("Under torchrun: ddp, or fsdp for a model that does not fit one device."),
+    ] = "ddp"
+    peak_tflops: Annotated[
+        float | None,
+        Help("Peak of a device, to say which share of it is used; null: measured.", "TFLOP/s"),
+    ] = None
+    sheet_every: Annotated[int, Help("Steps between metrics and sheets.", "steps")] = 1000
+    metric_samples: Annotated[
+        int, Help("Samples that the metrics beside the sheets are of.", "samples")
+    ] = 256
+    max_skips: int = 10
+    spike_factor: float = 2.0  # times a loss in nats; ten times would be ruin and no spike
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("lr", self.lr)
-        for name in ("sheet_every", "measure", "picture_every"):
+        for name in ("sheet_every", "metric_samples", "image_every"):
             check(name, getattr(self, name), 1)
-        for name in ("caption_drop", "bpe_dropout", "unseen"):
+        for name in ("caption_drop", "bpe_dropout", "masked_share"):
             check(name, getattr(self, name), 0, 1)
         for beta in self.betas:
             check("betas", beta, 0, 1)
-        check("decay", self.decay, 0)
-        for name in ("samples", "drop_at", "caption_drop_last"):
+        check("weight_decay", self.weight_decay, 0)
+        for name in ("samples", "lr_drop_step", "caption_drop_last"):
             if getattr(self, name) is not None:
                 check(name, getattr(self, name), 1)
         if self.peak_tflops is not None:
@@ -98,8 +146,11 @@ class GPTSettings(Settings):
         return {"data": self.data, "start": start, "bundle": retold and Path(retold) / BPE_FILE}
 
     def config(self, streams: Streams | None = None) -> GPTConfig:
-        """The model's config over `streams`, by default the preset's own. ValueError for an unknown
-        preset, size or stream."""
+        """The model's config over `streams`, by default those of the preset.
+
+        Raises:
+            ValueError: A preset, size or stream is unknown.
+        """
         sizes = dict(self.model)
         base = preset(sizes.pop("preset", None))
         streams = base.streams if streams is None else streams
@@ -113,17 +164,17 @@ class GPTSettings(Settings):
         return replace(base, streams=Streams(weighted), **sizes)
 
     def cost(self, gpt: GPT) -> tuple[float, float]:
-        """(tokens, floating-point operations) of a sample in training, the mean over the steps with
-        and without its last stream."""
-        share, whole = 1 / self.picture_every, gpt.streams.length
-        before = whole - gpt.streams[-1].length
-        flops = [gpt.flops_per_sequence(length) for length in (whole, before)]
-        return (
-            share * whole + (1 - share) * before,
-            share * flops[0] + (1 - share) * flops[1],
-        )
+        """Cost of a sample in training, the mean over steps with and without its last stream.
 
-    def rate(self, step: int) -> float:
-        if self.drop_at is None:
-            return super().rate(step)
-        return drop(step, self.drop_at, self.warmup, self.lr_end)
+        Returns:
+            Tokens, and floating-point operations.
+        """
+        share, length = 1 / self.image_every, gpt.streams.length
+        shorter = length - gpt.streams[-1].length
+        flops, fewer = gpt.flops_per_sequence(length), gpt.flops_per_sequence(shorter)
+        return share * length + (1 - share) * shorter, share * flops + (1 - share) * fewer
+
+    def lr_factor(self, step: int) -> float:
+        if self.lr_drop_step is None:
+            return super().lr_factor(step)
+        return drop(step, self.lr_drop_step, self.warmup, self.lr_end)

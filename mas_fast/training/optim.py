@@ -1,8 +1,8 @@
 """The optimizers: AdamW alone, or Muon for the matrices of a network's hidden layers and AdamW for
-the rest, as one optimizer.
+the rest, as two parameter groups of one optimizer.
 
     optimizer(model, settings)                                # of a GPT
-    MuonAdamW(matrices, rest, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045)
+    MuonAdamW(matrices, others, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.045)
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the nearest orthogonal
 matrix to the momentum as its step, so that no direction of a layer waits for the large ones. The
@@ -12,80 +12,182 @@ one learning rate and one decay serve both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.adamw import adamw
 
 from mas_fast.models.gpt import GPT
 from mas_fast.training.gpt_settings import GPTSettings
 
+MOMENTUM = 0.95
+NEWTON_SCHULZ_STEPS = 5
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan's quintic, steep at 0
+SMALLEST_NORM = 1e-7
+
 
 class MuonAdamW(Optimizer):
-    """matrices, rest: two disjoint sets of parameters, the former with two dimensions; lr: of both;
-    betas: of AdamW; decay: of the matrices alone."""
+    """Muon and AdamW, as two parameter groups: `algorithm` of a group says which.
+
+    Args:
+        matrices: Parameters with two dimensions, which take Muon's steps.
+        others: Parameters that take AdamW's steps, none of them in `matrices`.
+        lr: Learning rate of both.
+        betas: Of AdamW.
+        weight_decay: Of the matrices alone.
+    """
 
     def __init__(
         self,
         matrices: Iterable[nn.Parameter],
-        rest: Iterable[nn.Parameter],
+        others: Iterable[nn.Parameter],
         *,
         lr: float,
         betas: tuple[float, float],
-        decay: float,
+        weight_decay: float,
     ) -> None:
-        matrices, rest = list(matrices), list(rest)
-        defaults = {"lr": lr, "fused": True}
-        super().__init__([{"params": matrices}, {"params": rest}], defaults)
-        both = (
-            Muon(matrices, lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-            AdamW(rest, lr, betas=betas, weight_decay=0.0, fused=True),
-        )
-        self.param_groups = [group for one in both for group in one.param_groups]
-        self._share()
-
-    def _share(self) -> None:
-        """Two optimizers that step by the groups and the state of this one, and have none of their
-        own."""
-        matrices, rest = self.param_groups
-        self.both = Muon(matrices["params"]), AdamW(rest["params"], fused=True)
-        for one, group in zip(self.both, self.param_groups, strict=True):
-            one.param_groups, one.state = [group], self.state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Also of `load_state_dict`: groups and state are other objects afterwards."""
-        super().__setstate__(state)
-        self._share()
+        groups = [
+            {"params": list(matrices), "algorithm": "muon", "weight_decay": weight_decay},
+            {"params": list(others), "algorithm": "adamw", "weight_decay": 0.0},
+        ]
+        # `fused`: where load_state_dict puts AdamW's step, and what the trainer goes by.
+        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, "fused": True})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """ValueError: the two sets are given at once."""
-        if hasattr(self, "both"):
-            raise ValueError("param_group: found a third one, expected two, matrices and the rest")
+        """Add a group.
+
+        Raises:
+            ValueError: Its `algorithm` is neither "muon" nor "adamw", or its parameters do not fit.
+        """
+        algorithm = param_group.get("algorithm")
+        if algorithm not in ("muon", "adamw"):
+            raise ValueError(f'algorithm: found {algorithm!r}, expected "muon" or "adamw"')
         super().add_param_group(param_group)
+        if algorithm == "muon" and (wrong := [p for p in param_group["params"] if p.ndim != 2]):
+            raise ValueError(
+                f"matrices: found the shape {list(wrong[0].shape)}, expected two sizes"
+            )
 
-    def step(self, closure: None = None) -> None:
-        """Update both sets."""
-        for one in self.both:
-            one.step()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the groups' options and the state of another optimizer of this kind.
+
+        Raises:
+            ValueError: It has other groups.
+        """
+        found = [group.get("algorithm") for group in state_dict["param_groups"]]
+        expected = [group["algorithm"] for group in self.param_groups]
+        if len(found) == len(expected) and found != expected:
+            raise ValueError(f"param_groups: found {found}, expected {expected}")
+        super().load_state_dict(state_dict)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters that have a gradient.
+
+        Args:
+            closure: Computes the loss and the gradients; None where they are there.
+
+        Returns:
+            The closure's loss; None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            update = self._muon if group["algorithm"] == "muon" else self._adamw
+            update(parameters, group)
+        return loss
+
+    def _muon(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        lr, weight_decay = float(group["lr"]), group["weight_decay"]
+        for parameter in parameters:
+            gradient, state = parameter.grad, self.state[parameter]
+            assert gradient is not None
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            momentum = state["momentum_buffer"]
+            momentum.lerp_(gradient, 1 - MOMENTUM)
+            step = orthogonalized(gradient.lerp(momentum, MOMENTUM))  # Nesterov's
+            scale = 0.2 * math.sqrt(max(parameter.shape))
+            parameter.mul_(1 - lr * weight_decay)
+            parameter.add_(step, alpha=-(lr * scale))
+
+    def _adamw(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        for parameter in parameters:
+            if not (state := self.state[parameter]):
+                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        if not parameters:
+            return
+        states = [self.state[parameter] for parameter in parameters]
+        beta1, beta2 = group["betas"]
+        adamw(
+            list[Tensor](parameters),
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=group["fused"],
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
 
 
-def matrices_of(module: nn.Module) -> set[nn.Parameter]:
-    """Of its linear layers."""
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """A matrix near the nearest orthogonal one, by Newton-Schulz iterations in bf16.
+
+    Args:
+        matrix: Floating, [M, N].
+
+    Returns:
+        bf16 [M, N]: the matrix with its singular values moved to about 0.5 .. 1.5.
+    """
+    a, b, c = NEWTON_SCHULZ
+    x = matrix.bfloat16()
+    tall = matrix.shape[0] > matrix.shape[1]
+    if tall:
+        x = x.T
+    x = x.div(x.norm().clamp(min=SMALLEST_NORM))  # no singular value above 1
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.T
+        update = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.addmm(x, update, x, beta=a)
+    return x.T if tall else x
+
+
+def matrices_of(module: nn.Module) -> set[Tensor]:
+    """The weights of its linear layers."""
     return {m.weight for m in module.modules() if isinstance(m, nn.Linear)}
 
 
 def optimizer(model: GPT, settings: GPTSettings) -> Optimizer:
-    """Weight decay on the matrices of linear layers alone; Muon on those in the blocks alone."""
-    lr, betas, decay = settings.lr, settings.betas, settings.decay
+    """The optimizer of a GPT that the settings ask for.
+
+    Only the matrices of linear layers have weight decay, and only those in the blocks take Muon's
+    steps.
+    """
+    lr, betas, weight_decay = settings.lr, settings.betas, settings.weight_decay
     muon = settings.optimizer == "muon"
     linear = matrices_of(model.blocks if muon else model)
     matrices = [p for p in model.parameters() if p in linear]
-    rest = [p for p in model.parameters() if p not in linear]
+    others = [p for p in model.parameters() if p not in linear]
     if muon:
-        return MuonAdamW(matrices, rest, lr=lr, betas=betas, decay=decay)
+        return MuonAdamW(matrices, others, lr=lr, betas=betas, weight_decay=weight_decay)
     groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": rest, "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     return AdamW(groups, lr, betas=betas, fused=True)

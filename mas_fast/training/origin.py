@@ -42,15 +42,15 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
 def check_values(values: dict) -> None:
     """ValueError or KeyError for plain values of a checkpoint that are not as the trainer makes
     them."""
-    kinds = {"settings": dict, "recent": list, "skipped": int, "averaged": dict}
+    kinds = {"settings": dict, "recent": list, "skipped": int, "ema_updates": dict}
     for name, kind in kinds.items():
         if type(values[name]) is not kind:
             found = type(values[name]).__name__
             raise ValueError(f"{name}: found {found}, expected {kind.__name__}")
     if not {*map(type, values["recent"])} <= {int, float}:
         raise ValueError("recent: found no list of losses")
-    if not {*map(type, values["averaged"].values())} <= {int}:
-        raise ValueError("averaged: found no counts of steps")
+    if not {*map(type, values["ema_updates"].values())} <= {int}:
+        raise ValueError("ema_updates: found no counts of steps")
     digests = values.get("made_from", {})
     if type(digests) is not dict or not all(map(_is_digest, digests.values())):
         raise ValueError("made_from: found no digests")

@@ -30,7 +30,7 @@ PANOPTIC = 19.0  # images/s of one GPU: Detectron2's panoptic FPN on a V100, one
 # Bytes per pair, measured on COCO at 256 pixels; captions are those of CC3M, 60 characters.
 PAIR, SCENE, CAPTION = 36e3, 50e3, 80
 SEG_SAMPLES = 600_000 * 48  # that Make-A-Scene's scene tokenizer was trained on
-STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW's two moments, average
+STATE = 4 + 4 + 8 + 4  # bytes a weight: itself, gradient, AdamW's two moments, EMA
 MUON = -4  # of those: one moment in place of two
 # Bytes saved for the backward pass, per token and unit of width: by a block, and of its input.
 BLOCK_STATE, INPUT_STATE = {"bf16": 36, "fp32": 64}, 4
@@ -122,7 +122,7 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     of_inputs = tokens * config.dim * INPUT_STATE * config.layers
     activations = of_inputs + of_block if settings.recompute else of_block * config.layers
     held = state(model, settings) / (devices if shared else 1)
-    found = {"weights, gradients, moments, average": held}
+    found = {"weights, gradients, moments, EMA": held}
     if shared:
         # Two blocks at a time, as the next one is fetched early, beside the gradient of one; or
         # of all in fp32, which several passes add up before they are shared out.
@@ -162,7 +162,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     gpt = GPT(config)
     sample = sum(2 * stream.length for stream in config.streams) + CAPTION
     gradients = 4 * gpt.parameters_count()
-    checkpoint = settings.keep * (state(gpt, settings) - gradients)
+    checkpoint = settings.keep_checkpoints * (state(gpt, settings) - gradients)
     samples = settings.steps * settings.batch
     epochs = samples / min(pairs, settings.samples or pairs)
     peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
@@ -178,7 +178,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
         + [_time(hours["annotate"])],
         ["train vq-seg (28.8M samples)", "1 GB", _time(hours["vq-seg"])],
         ["data tokenize", _disk(pairs * sample), _time(hours["tokenize"])],
-        [f"train gpt ({epochs:.2g} epochs; {settings.keep} checkpoints)"]
+        [f"train gpt ({epochs:.2g} epochs; {settings.keep_checkpoints} checkpoints)"]
         + [_disk(checkpoint), _time(hours["gpt"])],
     ]
     title = f"{pairs:,} pairs on {machine}, at {USED:.0%} of the peak of its data sheet"

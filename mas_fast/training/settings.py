@@ -18,7 +18,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from mas_fast.training.schedule import cosine
 from mas_fast.utils.documents import DEPTH, short
@@ -27,63 +27,111 @@ from mas_fast.utils.yaml_documents import parse_yaml, read_yaml
 T = TypeVar("T")
 
 
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Help:
+    """What a setting means, for `--help` and docs/settings.md: `steps: Annotated[int, Help(...)]`.
+
+    Attributes:
+        text: One or more sentences.
+        unit: What the value counts or is measured in; empty where it has none.
+    """
+
+    text: str
+    unit: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every training run has. Counts of samples are over all processes and passes.
+    """Settings of every training run.
 
-    batch: samples per update, split over the processes and `accumulate` passes. clip: largest norm
-    of the gradients. warmup: steps in which the learning rate rises from 0; it ends at lr_end times
-    its base, along half a cosine. average: decay of the averaged weights. spike: a loss above this
-    many times the largest of the last 100 is bad, as is one that is not finite. skips: bad steps
-    that are left out before one ends the run. keep: checkpoints that are kept. verify: read all
-    that the run is made from, to see whether it changed; else sizes, times and, where those differ,
-    some bytes tell, see data.digest. ValueError for a value outside its range.
+    Raises:
+        ValueError: A value is outside its range.
     """
 
     # What may differ between a run and its continuation: it does not change what a step learns.
     FREE: ClassVar[frozenset[str]] = frozenset(
-        ("folder", "log_every", "checkpoint_every", "keep", "workers", "spike", "skips")
-        + ("accumulate", "verify")
+        ("folder", "log_every", "checkpoint_every", "keep_checkpoints", "workers")
+        + ("spike_factor", "max_skips", "accumulate", "verify")
     )
 
-    folder: Path
-    steps: int
-    seed: int = 0
-    batch: int = 8
-    accumulate: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
-    clip: float = 1.0
-    warmup: int = 0
-    lr_end: float = 1.0
-    average: float = 0.999
-    spike: float = 10.0
-    skips: int = 0
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep: int = 2
-    workers: int = 0
-    verify: bool = False
+    folder: Annotated[Path, Help("Folder of the run, with its checkpoints, log and sheets.")]
+    steps: Annotated[int, Help("Optimizer updates.", "steps")]
+    seed: Annotated[int, Help("Seed of the first weights and of all that is random.")] = 0
+    batch: Annotated[int, Help("Samples per step, over all processes and passes.", "samples")] = 8
+    accumulate: Annotated[
+        int, Help("Gradient accumulation: passes per step, each over a part of its batch.")
+    ] = 1
+    precision: Annotated[Precision, Help("fp32, or bf16 by autocast.")] = "fp32"
+    clip: Annotated[float, Help("Gradients with a larger norm are scaled down to this one.")] = 1.0
+    warmup: Annotated[
+        int, Help("The learning rate rises in a straight line over this many steps.", "steps")
+    ] = 0
+    lr_end: Annotated[
+        float,
+        Help("What is left of the learning rate at the last step of its half cosine.", "x lr"),
+    ] = 1.0
+    ema_decay: Annotated[
+        float,
+        Help(
+            "Decay of the exponential moving average (EMA) of the weights, which metrics, sheets "
+            "and the bundle are made of.",
+            "0..1",
+        ),
+    ] = 0.999
+    spike_factor: Annotated[
+        float,
+        Help(
+            "A loss above this many times the largest of the last 100 is a loss spike: the step "
+            "is skipped, as is one whose loss or gradients are not finite.",
+            "x loss",
+        ),
+    ] = 10.0
+    max_skips: Annotated[
+        int, Help("Steps that may be skipped; one more ends the run.", "steps")
+    ] = 0
+    log_every: Annotated[int, Help("Steps between entries of the log.", "steps")] = 10
+    checkpoint_every: Annotated[int, Help("Steps between checkpoints.", "steps")] = 500
+    keep_checkpoints: Annotated[int, Help("Newest checkpoints that are kept.")] = 2
+    workers: Annotated[int, Help("Processes that load samples; 0: the trainer itself.")] = 0
+    verify: Annotated[
+        bool,
+        Help(
+            "Before a run goes on, read all that it is made from to see whether it changed; else "
+            "sizes, times and, where those differ, some bytes tell.",
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every", "keep"):
+        for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every"):
             check(name, getattr(self, name), 1)
-        for name in ("seed", "warmup", "workers", "lr_end", "skips"):
+        check("keep_checkpoints", self.keep_checkpoints, 1)
+        for name in ("seed", "warmup", "workers", "lr_end", "max_skips"):
             check(name, getattr(self, name), 0)
-        check("average", self.average, 0, 1)
+        check("ema_decay", self.ema_decay, 0, 1)
         check_positive("clip", self.clip)
-        check("spike", self.spike, 1)
+        check("spike_factor", self.spike_factor, 1)
 
     def free(self) -> set[str]:
-        """FREE; and, as a constant learning rate lets a finished run be prolonged, then `steps`."""
+        """Names of the settings that a continuation may change.
+
+        With a constant learning rate `steps` is one, so that a finished run can be prolonged.
+        """
         return self.FREE | ({"steps"} if self.lr_end == 1 else set())
 
     def made_from(self) -> dict[str, Path | None]:
-        """What a run must find unchanged to be continued, wherever it lies then: files or folders,
-        None for none, by the setting that leads there, or SETTING/MORE where it leads to two."""
+        """Files and folders that a run must find unchanged to be continued, wherever they lie then.
+
+        Returns:
+            Paths, None for none, by the setting that leads there, or by SETTING/MORE where one
+            setting leads to two.
+        """
         return {}
 
-    def rate(self, step: int) -> float:
-        """What the learning rates are multiplied by at `step`, counted from 0."""
+    def lr_factor(self, step: int) -> float:
+        """The factor of the learning rates at `step`, counted from 0."""
         return cosine(step, self.steps, self.warmup, self.lr_end)
 
 
@@ -105,7 +153,7 @@ FOLDERS = [Path(__file__).resolve().parents[up] / "configs" for up in (2, 1)]
 
 
 def configs(kind: str) -> dict[str, Path]:
-    """The files that configs/ has for a `kind` of training, by their names."""
+    """The files in configs/ for a `kind` of training, such as "gpt", by their names."""
     known = {}
     for folder in FOLDERS:
         known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
@@ -114,7 +162,10 @@ def configs(kind: str) -> dict[str, Path]:
 
 def find(kind: str, name: str | os.PathLike) -> Path:
     """The YAML file at the path `name`, or else the one called `kind`-`name` in configs/.
-    ValueError, with the names that there are, where it is neither."""
+
+    Raises:
+        ValueError: There is neither; the message lists the names in configs/.
+    """
     if Path(name).is_file():
         return Path(name)
     known = configs(kind)
@@ -124,9 +175,17 @@ def find(kind: str, name: str | os.PathLike) -> Path:
 
 
 def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str] = ()) -> T:
-    """The dataclass `kind` filled from the YAML `file` (None: from defaults), then from the
-    overrides `--key value` or `--key=value`, where `--model.codes` reaches into a mapping and the
-    value is YAML too. ValueError for an unknown key, a wrong type or a missing value."""
+    """Read settings from a YAML file and the command line.
+
+    Args:
+        kind: The dataclass of the settings.
+        file: A YAML file; None for the defaults.
+        overrides: `--key value` or `--key=value`, where `--model.codes` reaches into a mapping.
+            The value is YAML too.
+
+    Raises:
+        ValueError: A key is unknown, a type is wrong, or a value is missing.
+    """
     values: dict[str, Any] = {}
     if file is not None:
         values = read_yaml(file)

@@ -16,11 +16,10 @@ Each stage goes on where it was stopped, and one that is finished is left as it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -36,118 +35,18 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.streams import Stream, Streams
 from mas_fast.text.bpe import BPE
 from mas_fast.training import gpt, vq
+from mas_fast.training.all_settings import AllSettings
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.gpt_loss import GPTLoss
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.optim import optimizer
-from mas_fast.training.settings import check, find, read
 from mas_fast.training.trainer import Part
+from mas_fast.training.vq_settings import ImgSettings, SegSettings
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
 
 PER_SHARD = 1000
-GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
-TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", *GPTS)
 PROBED = 8  # stories that are painted to see how long one takes
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllSettings:
-    """folder: of everything; its bundle/ is the result. scenes, validation: how many stories are
-    painted for training and to measure it; size: of a picture in pixels; seed: of the stories.
-    vocab_size, length: of the caption tokenizer, which learns from the captions of the first
-    `captions` stories, or of all. vq_seg .. gpt_scenes: "config", a file or its name in configs/,
-    and settings that replace its own. sampling: what `generate` uses unless told otherwise.
-    workers: processes that paint and tokenize."""
-
-    folder: Path
-    scenes: int
-    validation: int = 1000
-    size: int = 128
-    seed: int = 0
-    vocab_size: int = 1024
-    length: int = 32
-    captions: int | None = None
-    vq_seg: dict[str, Any]
-    vq_seg_decoder: dict[str, Any]
-    vq_img: dict[str, Any]
-    vq_img_decoder: dict[str, Any]
-    gpt: dict[str, Any]
-    gpt_pictures: dict[str, Any]
-    gpt_scenes: dict[str, Any]
-    sampling: dict[str, Any] = field(default_factory=dict)
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
-            check(name, getattr(self, name), 1)
-        if self.captions is not None:
-            check("captions", self.captions, 1)
-        check("seed", self.seed, 0)
-        for name in TRAINED:
-            if "config" not in getattr(self, name):
-                raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
-
-    @property
-    def told(self) -> range:
-        """The stories whose captions the tokenizer learns from."""
-        return range(self.scenes)[: self.captions]
-
-    @property
-    def bundle(self) -> Path:
-        return self.folder / "bundle"
-
-    def scene_shards(self, split: str) -> Path:
-        return self.folder / "scenes" / split
-
-    def token_shards(self, split: str) -> Path:
-        return self.folder / "tokens" / split
-
-    def folder_of(self, name: str) -> Path:
-        """A training stage's own."""
-        return self.folder / name.replace("_", "-")
-
-    def stage(self, kind: type, name: str, **paths: Path) -> Any:
-        """The settings of a training stage, in its own folder, with the common bundle."""
-        values = dict(getattr(self, name))
-        paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
-        words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
-        try:
-            return read(kind, find(self.folder_of(name).name, values["config"]), words)
-        except ValueError as error:  # of the stage's part of the file, or of --STAGE.KEY
-            raise ValueError(f"{name}: {error}") from error
-
-    def segs(self) -> tuple[vq.SegSettings, vq.SegSettings]:
-        """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
-        return self._vqs(vq.SegSettings, "vq_seg")
-
-    def imgs(self) -> tuple[vq.ImgSettings, vq.ImgSettings]:
-        return self._vqs(vq.ImgSettings, "vq_img")
-
-    def _vqs(self, kind: type, name: str) -> tuple:
-        stage = partial(self.stage, kind, data=self.scene_shards("train"))
-        whole = self.folder_of(name) / "bundle"
-        return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
-
-    def gpts(self) -> list[GPTSettings]:
-        """Of the stages, each of which starts from the one before; all but the last have a bundle
-        of their own."""
-        splits = {"data": "train", "validation": "validation"}
-        paths = {name: self.token_shards(split) for name, split in splits.items()}
-        found = []
-        for name in GPTS:
-            paths["output"] = self.bundle if name == GPTS[-1] else self.folder_of(name) / "bundle"
-            found.append(self.stage(GPTSettings, name, bundle=self.bundle, **paths))
-            paths["start"] = paths["output"]
-        return found
-
-
-def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 # ------------------------------------------------------------------ the stages
@@ -301,7 +200,7 @@ def _paint_seconds(s: AllSettings) -> float:
     return _seconds(lambda n: source[n % len(source)], PROBED)
 
 
-def _vq_seconds(settings: vq.SegSettings | vq.ImgSettings) -> float:
+def _vq_seconds(settings: SegSettings | ImgSettings) -> float:
     """Of one step."""
     config = settings.config()
     part, *_ = vq.parts(VQVAE.create(config, seed=0), settings)
@@ -326,7 +225,7 @@ def _gpt_seconds(s: AllSettings, settings: GPTSettings) -> float:
     tokens = [torch.randint(1, x.vocab, (settings.batch, x.length)) for x in config.streams]
     draws = torch.ones(settings.batch, dtype=torch.float64)
     batch = {"tokens": torch.cat(tokens, 1), "draw": draws}
-    every = settings.picture_every
+    every = settings.image_every
     seconds = _step_seconds(part, batch, settings.precision, every - 1) / every
     if every > 1:
         seconds += _step_seconds(part, batch, settings.precision, 0) * (1 - 1 / every)

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mas_fast.training.batch_order import Order
 from mas_fast.training.checkpoints import Checkpoints
-from mas_fast.training.ema import Average
+from mas_fast.training.ema import EMA
 from mas_fast.training.interrupts import interruptible
 from mas_fast.training.origin import check_values, origin
 from mas_fast.training.parallel import accumulating, first, gather, parallelize, place
@@ -48,23 +48,33 @@ RECENT = 100  # losses that a new one is compared with
 
 @dataclass
 class Part:
-    """What takes one turn per step. `model` is saved (and averaged); `loss`, which holds it as a
-    submodule, maps (batch, step) to a scalar and named scalars to log; `optimizer` has the
-    parameters of the model that the turn updates; `start` is the first step with a turn. `prepare`
-    is called, in every process, with the batches and the number of a step before its passes."""
+    """A model that takes one turn per step.
+
+    Attributes:
+        name: Name in the log and in checkpoints.
+        model: What checkpoints save.
+        loss: Maps (batch, step) to a scalar and named scalars to log; holds `model` as a submodule.
+        optimizer: Has the parameters of `model` that the turn updates.
+        ema: Whether an exponential moving average of the weights is kept, see ema.EMA.
+        start: First step with a turn.
+        prepare: Called in every process with the batches and the number of a step before its
+            passes.
+    """
 
     name: str
     model: nn.Module
     loss: nn.Module
     optimizer: Optimizer
-    average: bool = True
+    ema: bool = True
     start: int = 0
     prepare: Callable[[list[dict], int], None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
+        """The parameters that the turn updates."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The same with their names in the model, in its order."""
         mine = set(self.parameters())
         return [(n, p) for n, p in self.model.named_parameters() if p in mine]
 
@@ -72,17 +82,24 @@ class Part:
 class Trainer:
     """Trains `parts`, which take turns at each step, on `data`.
 
-    data: maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
-    "keys" (their names, for messages), "rejects" ((key, reason) of what could not be read) and
-    tensors. What is random in a sample must come from (epoch, index), never from a global
-    generator. hooks: (every, function) called on all processes after each `every` steps, and after
-    the last one, with the number of steps done; named scalars that it returns on the first one are
-    logged. wrap(loss, device): what is called in place of a loss, see parallel.parallelize.
-    speed: from samples per second to named scalars, for the bar and the log.
-
     The settings' folder is locked until `run` ends, so that no other trainer writes to it.
-    ValueError where another one does; where a checkpoint cannot be continued with these settings,
-    or with data that changed meanwhile; and where all checkpoints are damaged.
+
+    Args:
+        parts: Take their turns in this order.
+        data: Maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
+            "keys" (their names, for messages), "rejects" ((key, reason) of what could not be read)
+            and tensors. What is random in a sample must come from (epoch, index), never from a
+            global generator.
+        settings: Settings of the run.
+        hooks: (every, function) called on all processes after each `every` steps, and after the
+            last one, with the number of steps done; named scalars that it returns on the first
+            process are logged.
+        wrap: wrap(loss, device) is called in place of a loss, see parallel.parallelize.
+        speed: From samples per second to named scalars, for the progress bar and the log.
+
+    Raises:
+        ValueError: Another trainer holds the folder; a checkpoint cannot be continued with these
+            settings, or with data that changed meanwhile; or all checkpoints are damaged.
     """
 
     def __init__(
@@ -106,21 +123,22 @@ class Trainer:
         self.left_out_step = -1
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.timed, self.seconds = 0, 0.0  # steps since the last log, and how long they took
-        self.averages, self.losses = {}, {}
+        self.ema: dict[str, EMA] = {}
+        self.losses: dict[str, nn.Module] = {}
         for part in self.parts:
             for group in part.optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
-            average = Average(part.model, settings.average) if part.average else None
+            ema = EMA(part.model, settings.ema_decay) if part.ema else None
             names = {parameter: name for name, parameter in part.model.named_parameters()}
             self.losses[part.name] = wrap(part.loss, device=self.device)
             _replace_parameters(part, names)
-            if average:
-                average.attach(part.model)
-                self.averages[part.name] = average
+            if ema:
+                ema.attach(part.model)
+                self.ema[part.name] = ema
         self.order = Order(
             len(data), settings.seed, settings.batch, settings.accumulate, self.rank, self.world
         )
-        self.checkpoints = Checkpoints(settings.folder / "checkpoints", settings.keep)
+        self.checkpoints = Checkpoints(settings.folder / "checkpoints", settings.keep_checkpoints)
         self.rejects = Records(settings.folder / "rejects.tsv")
         self.left_out = Records(settings.folder / "skipped.tsv")
         self._lock: BinaryIO | None = None  # of the first process
@@ -133,14 +151,22 @@ class Trainer:
             raise
 
     def averaged(self, name: str) -> nn.Module:
-        """The model with averaged weights of the part `name`, in evaluation mode: a call for all
-        processes, whose result is for the first one."""
-        return self.averages[name].module()
+        """The EMA model of the part `name`, in evaluation mode.
+
+        All processes call it; the result is for the first one.
+        """
+        return self.ema[name].module()
 
     def run(self) -> None:
-        """Train until `settings.steps` are done. ValueError for one bad step too many: the step and
-        the samples are named, and the weights of the last checkpoint are unharmed, as they are for
-        a full disk (OSError), Ctrl-C and SIGTERM, which say how to go on."""
+        """Train until `settings.steps` are done.
+
+        Whatever ends the run, Ctrl-C and SIGTERM too, the last checkpoint is unharmed; these two
+        say how to go on.
+
+        Raises:
+            ValueError: One step more is bad than may be skipped; it and its samples are named.
+            OSError: The disk is full, say.
+        """
         try:
             with interruptible(self._how_to_go_on, self.rank == 0):
                 self._run()
@@ -251,10 +277,10 @@ class Trainer:
             self._skip(part, fault, batches)
         else:
             for group in part.optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * self.settings.rate(self.step)
+                group["lr"] = group["initial_lr"] * self.settings.lr_factor(self.step)
             part.optimizer.step()
-            if part.average:
-                self.averages[part.name].update()
+            if part.ema:
+                self.ema[part.name].update()
         part.optimizer.zero_grad(set_to_none=True)
         means |= {"gradient_norm": norm, "lr": part.optimizer.param_groups[0]["lr"]}
         return {f"{part.name}/{name}": value for name, value in means.items()}
@@ -271,13 +297,13 @@ class Trainer:
 
     def _fault(self, part: Part, loss: float, norm: float) -> str | None:
         """What is wrong with a step, the same in all processes."""
-        limit = self.settings.spike * max(map(abs, self.recent), default=0.0)
+        limit = self.settings.spike_factor * max(map(abs, self.recent), default=0.0)
         first = part is self.parts[0]
         if not math.isfinite(loss + norm):
             return f"a loss of {loss} and gradients of norm {norm}"
         if first and len(self.recent) == RECENT and abs(loss) > limit:
-            found = f"a loss of {loss:.6g}, over {self.settings.spike:g} times the largest of the "
-            return found + f"last {RECENT}"
+            factor = f"{self.settings.spike_factor:g} times"
+            return f"a loss of {loss:.6g}, over {factor} the largest of the last {RECENT}"
         if first:
             self.recent.append(loss)
         return None
@@ -291,7 +317,7 @@ class Trainer:
         found = f"{part.name}: found {fault} at step {self.step}, samples {keys}"
         if self.rank == 0:
             self.left_out.add(str(self.step), found)
-        if self.skipped > self.settings.skips:
+        if self.skipped > self.settings.max_skips:
             before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
             last = self.checkpoints.latest() or "none"
             raise ValueError(f"{found}; {before}the last checkpoint is {last}")
@@ -312,8 +338,8 @@ class Trainer:
         found = {}
         for part in self.parts:
             states = {"model": part.model.state_dict()}
-            if part.average:
-                states["average"] = self.averages[part.name].state()
+            if part.ema:
+                states["ema"] = self.ema[part.name].state()
             for kind, state in states.items():
                 found |= {f"{part.name}/{kind}/{name}": value for name, value in state.items()}
         return found
@@ -330,7 +356,7 @@ class Trainer:
             "recent": list(self.recent),
             "skipped": self.skipped,
             "made_from": self.made_from,
-            "averaged": {name: average.count for name, average in self.averages.items()},
+            "ema_updates": {name: ema.count for name, ema in self.ema.items()},
         }
         self.checkpoints.save(self.step, values, tensors)
 
@@ -358,8 +384,8 @@ class Trainer:
         self.checkpoints.read(path, tensors)
         self.step, self.skipped = values["step"], values["skipped"]
         self.recent.extend(values["recent"])
-        for name, average in self.averages.items():
-            average.count = values["averaged"][name]
+        for name, ema in self.ema.items():
+            ema.count = values["ema_updates"][name]
         first(self.checkpoints.sweep)
 
     def _hold(self) -> None:

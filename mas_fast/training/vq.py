@@ -10,155 +10,26 @@ tokenizer. Sheets, metrics and the bundle are those of the averaged weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import VQ_NAMES, Stored, load_vq, save_vq
+from mas_fast.bundle import VQ_NAMES, load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import inputs, reconstruct, spread
 from mas_fast.models.discriminator import Discriminator
-from mas_fast.models.perceptual import (
-    FACE_FILE,
-    LPIPS,
-    LPIPS_FILE,
-    VGG16_FILE,
-    FaceDistance,
-    find_weights,
-)
+from mas_fast.models.perceptual import LPIPS, FaceDistance
 from mas_fast.models.vqvae import VQVAE
-from mas_fast.models.vqvae_config import VQConfig, preset
-from mas_fast.training.settings import Settings, check, check_positive
+from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.vq_losses import VQImageLoss, discriminator_loss, label_bce
+from mas_fast.training.vq_settings import ImgSettings, SegSettings, VQSettings
 from mas_fast.utils.files import replace_file
 
 LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
-
-
-@dataclass(frozen=True, kw_only=True)
-class VQSettings(Settings):
-    """Common to both tokenizers.
-
-    data: a source, as data.sources takes it, with the label space of its label maps; samples: the
-    first so many of it, or null for all.
-    model: `preset`, and fields of VQConfig that replace its own. decoder_of: a bundle whose
-    tokenizer learns on, but in its decoder alone, so that tokens made with it keep their meaning.
-    lr, betas: of Adam.
-    quantizer_weight: of the quantizer's loss. augment: random crops and flips, else centre crops.
-    sheet_every: steps between sheets, drawn together with metrics of `measure` samples. output: the
-    bundle that receives the tokenizer, its weights `stored` as that.
-    """
-
-    FREE = Settings.FREE | {"sheet_every", "measure", "output", "stored"}
-
-    data: Path
-    labels: str | None = None
-    samples: int | None = None
-    model: dict[str, Any]
-    decoder_of: Path | None = None
-    lr: float = 4.5e-4
-    betas: tuple[float, float] = (0.5, 0.9)
-    quantizer_weight: float = 1.0
-    augment: bool = True
-    sheet_every: int = 500
-    measure: int = 64
-    output: Path | None = None
-    stored: Stored = "fp32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive("lr", self.lr)
-        check("quantizer_weight", self.quantizer_weight, 0)
-        for name in ("sheet_every", "measure"):
-            check(name, getattr(self, name), 1)
-        for beta in self.betas:
-            check("betas", beta, 0, 1)
-        if self.samples is not None:
-            check("samples", self.samples, 1)
-
-    def made_from(self) -> dict[str, Path | None]:
-        tokenizer = f"{VQ_NAMES[self.config().input]}.safetensors"
-        decoder_of = self.decoder_of and Path(self.decoder_of) / tokenizer
-        return {"data": self.data, "decoder_of": decoder_of}
-
-    def free(self) -> set[str]:
-        """Of the Gumbel quantizer not `steps`, over which it cools down."""
-        return super().free() - ({"steps"} if self.config().quantizer == "gumbel" else set())
-
-    def config(self) -> VQConfig:
-        """The model's config. ValueError for an unknown preset or field."""
-        values = dict(self.model)
-        base = preset(values.pop("preset", None))
-        if unknown := [name for name in values if name not in base.to_dict()]:
-            expected = ["preset", *base.to_dict()]
-            raise ValueError(f"model: found the unknown keys {unknown}, expected {expected}")
-        return replace(base, **values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegSettings(VQSettings):
-    """face_weight, thing_weight: alpha and things of label_bce."""
-
-    face_weight: float = 20.0
-    thing_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("face_weight", "thing_weight"):
-            check(name, getattr(self, name), 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImgSettings(VQSettings):
-    """perceptual: the folder with the weights of LPIPS, or null for none. object_weight: of the
-    object loss, which is LPIPS of each thing's box; 0 for none. face: the folder with the weights
-    of FaceDistance, for the loss of each face's box, or null for none. Boxes are those of
-    "object_boxes" and "face_boxes" in a sample's json, else those of the things and the face parts
-    in its scene. thing_weight: how often the pixels of an object's box count in L1. gan_start: the
-    first step of the GAN loss and its discriminator, or null for none.
-    """
-
-    perceptual: Path | None = None
-    perceptual_weight: float = 1.0
-    object_weight: float = 0.0
-    face: Path | None = None
-    face_weight: float = 1.0
-    thing_weight: float = 1.0
-    gan_start: int | None = None
-    gan_weight: float = 0.8
-    gan_warmup: int = 1000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
-            check(name, getattr(self, name), 0)
-        check("thing_weight", self.thing_weight, 0)
-        if self.object_weight and self.perceptual is None:
-            raise ValueError(
-                f"object_weight: found {self.object_weight} without `perceptual`, the folder with "
-                "the weights of LPIPS that the object loss needs; expected both, or 0"
-            )
-
-    def made_from(self) -> dict[str, Path | None]:
-        found = super().made_from()
-        if self.perceptual is not None:
-            files = find_weights(self.perceptual, VGG16_FILE, LPIPS_FILE)
-            found |= dict(zip(("perceptual/vgg16", "perceptual"), files, strict=True))
-        if self.face is not None:
-            (found["face"],) = find_weights(self.face, FACE_FILE)
-        return found
-
-    def boxes(self) -> list[str]:
-        """The names of the boxes that the losses look at."""
-        faces = self.face is not None and self.face_weight > 0
-        objects = self.object_weight > 0 or self.thing_weight != 1
-        return ["object_boxes"] * objects + ["face_boxes"] * faces
 
 
 # ------------------------------------------------------------------ losses
@@ -324,7 +195,7 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
             critic,
             CriticLoss(critic, loss),
             adam(critic),
-            average=False,
+            ema=False,
             start=settings.gan_start,
         ),
     ]
@@ -336,7 +207,7 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
 def measure(model: VQVAE, data: Crops, settings: VQSettings, step: int) -> dict[str, float]:
     """Draw sheets/step-*.png of a few samples, spread over the data, and return metrics of more, as
     reconstruction has them."""
-    numbers = spread(len(data), settings.measure)
+    numbers = spread(len(data), settings.metric_samples)
     found = reconstruct(model, data, numbers, batch=settings.batch)
     file = settings.folder / "sheets" / f"step-{step:08d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ STREAMS = Streams([Stream("text", 6, 280, pad=0), Stream("seg", 4, 32, (2, 2))])
 STREAMS = Streams([*STREAMS, Stream("img", 16, 64, (4, 4))])
 WORDS = "a red house beside the lake two dogs on a long road at dusk".split()
 TINY = {"model": {"preset": "tiny"}, "steps": 6, "batch": 4, "lr": 1e-3, "log_every": 1}
-TINY |= {"sheet_every": 4, "measure": 8, "peak_tflops": 0.01}
+TINY |= {"sheet_every": 4, "metric_samples": 8, "peak_tflops": 0.01}
 
 
 def write_shards(path: Path, streams: Streams, rows: dict) -> Path:
@@ -150,7 +150,7 @@ def test_a_run_leaves_curves_sheets_and_a_bundle(tmp_path, shards, bundle) -> No
 
 
 def test_the_measured_loss_is_the_mean_over_targets(tmp_path, shards) -> None:
-    s = settings(shards, tmp_path, measure=22, batch=5)
+    s = settings(shards, tmp_path, metric_samples=22, batch=5)
     model = GPT.create(s.config(STREAMS))
     data = Sequences(TokenShards(shards), 0)
     whole = data.collate([data[0, i] for i in range(22)])["tokens"]
@@ -343,13 +343,13 @@ def test_kill_and_continue(tmp_path, shards, bundle) -> None:
     """With everything random: captions, their dropout, and those that are dropped."""
     changes = {
         "optimizer": "muon",
-        "picture_every": 3,
+        "image_every": 3,
         "caption_drop": 0.5,
         "bpe_dropout": 0.3,
         "bundle": str(bundle),
         "sheet_every": 100,
     }
-    file = config(tmp_path, **changes, steps=40, checkpoint_every=4, keep=100)
+    file = config(tmp_path, **changes, steps=40, checkpoint_every=4, keep_checkpoints=100)
     arguments = [file, "--data", shards, "--folder"]
     folders = tmp_path / "whole", tmp_path / "killed"
     assert run(*arguments, folders[0]).stdout.strip() == str(folders[0] / "bundle")
@@ -377,7 +377,7 @@ def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     """Their curve is that of one process, and, continued, that of two which ran through. Another
     number of processes can go on from their checkpoint."""
     options = {"steps": 12, "accumulate": 2, "caption_drop": 0.3, "checkpoint_every": 6}
-    options |= {"optimizer": optimizer, "picture_every": 2 if optimizer == "muon" else 1}
+    options |= {"optimizer": optimizer, "image_every": 2 if optimizer == "muon" else 1}
     file = config(tmp_path, **options)
     arguments = [file, "--data", shards, "--parallel", kind, "--folder"]
     one, two, single = (tmp_path / name for name in ("one", "two", "single"))
@@ -445,22 +445,22 @@ def test_sequences_depend_on_seed_epoch_and_index_alone(shards, bpe) -> None:
 def test_hidden_tokens(tmp_path, shards) -> None:
     """Of the last stream in sight alone; they do not depend on what else is drawn."""
     tokens = TokenShards(shards)
-    data, same = (Sequences(tokens, 3, unseen=0.6) for _ in range(2))
+    data, same = (Sequences(tokens, 3, masked_share=0.6) for _ in range(2))
     places = [(epoch, index) for epoch in range(40) for index in range(22)]
     batch = data.collate([data[place] for place in places])
     again = same.collate([same[place] for place in reversed(places)])
-    assert torch.equal(batch["unseen"], again["unseen"].flip(0))
+    assert torch.equal(batch["masked"], again["masked"].flip(0))
     plain = Sequences(tokens, 3)
     bare = plain.collate([plain[place] for place in places])
     assert torch.equal(batch["tokens"], bare["tokens"]) and torch.equal(batch["draw"], bare["draw"])
-    assert "unseen" not in bare
-    assert not batch["unseen"][:, :6].any()  # captions
-    shares = batch["unseen"][:, 6:].double().mean(1)
+    assert "masked" not in bare
+    assert not batch["masked"][:, :6].any()  # captions
+    shares = batch["masked"][:, 6:].double().mean(1)
     assert float((shares == 1).double().mean()) == pytest.approx(0.32, abs=0.06)
     assert float((shares > 0).double().mean()) == pytest.approx(0.6, abs=0.06)
     assert float(shares.mean()) == pytest.approx(0.45, abs=0.05)
 
-    s = settings(shards, tmp_path / "run", unseen=0.6, picture_every=2)
+    s = settings(shards, tmp_path / "run", masked_share=0.6, image_every=2)
     model = GPT.create(s.config(STREAMS))
     loss = GPTLoss(model, s)
     loss.prepare([batch], 1)
@@ -469,7 +469,7 @@ def test_hidden_tokens(tmp_path, shards) -> None:
         assert list(found) == names
         last = names[-1]
         stop = STREAMS.slice(last).stop
-        tokens, unseen = (batch[name][:, :stop].clone() for name in ("tokens", "unseen"))
+        tokens, unseen = (batch[name][:, :stop].clone() for name in ("tokens", "masked"))
         unseen[:, :seen] = False
         assert float(found[last]) == pytest.approx(
             float(model.loss(tokens, unseen=unseen)[1][last])
@@ -522,7 +522,7 @@ def test_a_pass_without_text(tmp_path, shards) -> None:
 
 def test_steps_without_pictures(tmp_path, shards) -> None:
     """They teach the rest what whole sequences do, and nothing leaps when pictures come."""
-    s = settings(shards, tmp_path, picture_every=3)
+    s = settings(shards, tmp_path, image_every=3)
     model = GPT.create(s.config(STREAMS))
     loss, (tokens,) = GPTLoss(model, s), torch.randint(1, 30, (1, 4, 26))
     gradients, values = [], []
@@ -554,7 +554,7 @@ def test_targets_are_counted(shards) -> None:
 
 def test_only_matrices_decay(tmp_path, shards) -> None:
     model = GPT.create(preset("tiny"))
-    found = optimizer(model, settings(shards, tmp_path, decay=0.5))
+    found = optimizer(model, settings(shards, tmp_path, weight_decay=0.5))
     names = {parameter: name for name, parameter in model.named_parameters()}
     decaying, rest = ({names[p] for p in group["params"]} for group in found.param_groups)
     assert decaying | rest == set(names.values()) and not decaying & rest
@@ -565,11 +565,11 @@ def test_only_matrices_decay(tmp_path, shards) -> None:
 
 
 def test_schedules(tmp_path, shards) -> None:
-    s = settings(shards, tmp_path, steps=100, warmup=10, drop_at=40, lr_end=0.25)
-    found = [s.rate(step) for step in (0, 4, 9, 39, 40, 99)]
+    s = settings(shards, tmp_path, steps=100, warmup=10, lr_drop_step=40, lr_end=0.25)
+    found = [s.lr_factor(step) for step in (0, 4, 9, 39, 40, 99)]
     assert found == [0.1, 0.5, 1, 1, 0.25, 0.25]
-    cosine = replace(s, drop_at=None)
-    assert cosine.rate(55) == pytest.approx(0.625) and cosine.rate(99) < 0.26
+    cosine = replace(s, lr_drop_step=None)
+    assert cosine.lr_factor(55) == pytest.approx(0.625) and cosine.lr_factor(99) < 0.26
 
 
 def test_a_poisoned_step_is_left_out(tmp_path, shards) -> None:
@@ -631,7 +631,7 @@ def test_presets(name) -> None:
         ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a value in 0..1"),
         ({"batch": 3, "accumulate": 2}, "batch: found 3, expected a multiple of accumulate = 2"),
         ({"optimizer": "sgd"}, r"found 'sgd', expected one of \['adamw', 'muon'\]"),
-        ({"picture_every": 0}, "picture_every: found 0, expected a value >= 1"),
+        ({"image_every": 0}, "image_every: found 0, expected a value >= 1"),
         ({"parallel": "tensor"}, r"found 'tensor', expected one of \['ddp', 'fsdp'\]"),
     ],
 )

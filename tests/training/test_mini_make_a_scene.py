@@ -20,8 +20,8 @@ from mas_fast.training.vq import SegSettings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "mini-make-a-scene"
-COMMON = {"folder": "unused", "steps": 8, "batch": 4, "lr": 1e-3, "log_every": 1, "average": 0.9}
-COMMON |= {"sheet_every": 8, "measure": 8}
+COMMON = {"folder": "unused", "steps": 8, "batch": 4, "lr": 1e-3, "log_every": 1, "ema_decay": 0.9}
+COMMON |= {"sheet_every": 8, "metric_samples": 8}
 
 
 def run(*words, **environment) -> subprocess.CompletedProcess:

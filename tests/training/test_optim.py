@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from mas_fast.training.optim import MuonAdamW  # noqa: E402
 
-OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "decay": 0.1}
+OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "weight_decay": 0.1}
 
 
 def parameters() -> tuple[list, list]:
@@ -83,7 +83,7 @@ def reloaded(both: MuonAdamW) -> MuonAdamW:
     matrices, rest = parameters()
     for new, old in zip([*matrices, *rest], values(both), strict=True):
         new.data.copy_(old)
-    other = MuonAdamW(matrices, rest, lr=7.0, betas=(0.1, 0.2), decay=0.7)
+    other = MuonAdamW(matrices, rest, lr=7.0, betas=(0.1, 0.2), weight_decay=0.7)
     other.load_state_dict(copy.deepcopy(both.state_dict()))  # else both share their tensors
     return other
 
@@ -129,9 +129,53 @@ def test_a_schedule_goes_on_after_loading() -> None:
     assert all(map(torch.equal, before, values(both)))
 
 
-def test_two_sets_and_no_third() -> None:
+def test_each_step_is_that_of_torchs_two_optimizers() -> None:
+    """Bit for bit, and through tall, wide and square matrices."""
+    (matrices, rest), (mats, others) = parameters(), parameters()
+    both = MuonAdamW(matrices, rest, **OPTIONS)
+    muon = torch.optim.Muon(mats, 0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW(others, 0.01, betas=(0.9, 0.96), weight_decay=0.0, fused=True)
+    for _ in range(3):
+        for optimizer in (both, muon, adamw):
+            optimizer.step()
+        for ours, theirs in zip([*matrices, *rest], [*mats, *others], strict=True):
+            assert torch.equal(ours, theirs)
+            ours.grad = (ours.detach() * 1.5 + 0.1).sin()
+            theirs.grad = ours.grad.clone()
+
+
+def test_a_closure_computes_the_gradients() -> None:
+    weight = torch.nn.Parameter(torch.randn(4, 3))
+    both = MuonAdamW([weight], [torch.nn.Parameter(torch.ones(2))], **OPTIONS)
+
+    def closure() -> torch.Tensor:
+        both.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    first = both.step(closure)
+    assert both.step(closure) < first and both.step() is None
+
+
+def test_groups_say_their_algorithm() -> None:
     both = MuonAdamW(*parameters(), **OPTIONS)
-    with pytest.raises(ValueError, match="found a third one"):
-        both.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
+    more = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(ValueError, match='found None, expected "muon" or "adamw"'):
+        both.add_param_group({"params": [more]})
+    with pytest.raises(ValueError, match=r"matrices: found the shape \[2\]"):
+        MuonAdamW([more], [], **OPTIONS)
+    more.grad = torch.ones(2)
+    both.add_param_group({"params": [more], "algorithm": "adamw", "weight_decay": 0.0})
+    stepped(both, 1)
+    assert set(both.state[more]) == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_the_state_of_another_optimizer_is_refused() -> None:
+    both = MuonAdamW(*parameters(), **OPTIONS)
+    other = torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))])
     with pytest.raises(ValueError, match="different number of parameter groups"):
-        both.load_state_dict(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict())
+        both.load_state_dict(other.state_dict())
+    other.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
+    with pytest.raises(ValueError, match=r"found \[None, None\], expected \['muon', 'adamw'\]"):
+        both.load_state_dict(other.state_dict())

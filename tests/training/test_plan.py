@@ -69,14 +69,14 @@ def test_state_is_that_of_the_trainer(kind) -> None:
     size = sum(p.nbytes + p.grad.nbytes + p.nbytes for p in model.parameters())  # and the average
     state = [v for values in updates.state.values() for v in values.values() if v.ndim]
     size += sum(value.nbytes for value in state)
-    assert memory(model.config, settings, 1)["weights, gradients, moments, average"] == size
+    assert memory(model.config, settings, 1)["weights, gradients, moments, EMA"] == size
 
 
 def test_fsdp_shares_the_state() -> None:
     s = read(GPTSettings, find("gpt", "make-a-scene-4b"))
     config = s.config()
     alone, shared = (memory(config, s, count) for count in (1, 8))
-    name = "weights, gradients, moments, average"
+    name = "weights, gradients, moments, EMA"
     assert shared[name] == alone[name] / 8 == 20 * 3_911_480_320 / 8
     assert memory(config, replace(s, parallel="ddp"), 8)[name] == alone[name]
     assert sum(shared.values()) < 0.9 * 80e9 < sum(alone.values())
@@ -95,7 +95,7 @@ def test_the_steps_add_up() -> None:
     assert rows["tokenize"][1] == f"{14e6 * (1152 + 80) / 1e9:.1f} GB"
     flops = s.steps * s.batch * GPT(s.config()).flops_per_sequence()
     assert float(rows["gpt"][2]) == pytest.approx(flops / (0.45 * 8 * 989e12) / 3600, abs=0.06)
-    early = replace(s, picture_every=2)
+    early = replace(s, image_every=2)
     seen = (flops + s.steps * s.batch * GPT(s.config()).flops_per_sequence(64 + 256)) / 2
     hours = float(plan(early, Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2])
     assert hours == pytest.approx(seen / (0.45 * 8 * 989e12) / 3600, abs=0.06)

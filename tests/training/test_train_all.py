@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.bundle import read_config, read_sampling, read_words  # noqa: E402
+from mas_fast.training.all_settings import TRAINED, AllSettings  # noqa: E402
 from mas_fast.training.settings import find, read  # noqa: E402
-from mas_fast.training.train_all import TRAINED, AllSettings, run, stages  # noqa: E402
+from mas_fast.training.train_all import run, stages  # noqa: E402
 from mas_fast.utils.locks import lock  # noqa: E402
 
 # Networks of nothing, on pictures that are almost none.
@@ -26,7 +27,7 @@ SMALL = {"scenes": 120, "validation": 6, "size": 32, "vocab_size": 320, "workers
 for stage in TRAINED:
     model = next(model for name, model in MODELS.items() if stage.startswith(name))
     SMALL |= {f"{stage}.model.{name}": value for name, value in model.items()}
-    run_of_it = {"steps": 2, "batch": 2, "measure": 4, "precision": "fp32"}
+    run_of_it = {"steps": 2, "batch": 2, "metric_samples": 4, "precision": "fp32"}
     SMALL |= {f"{stage}.{name}": value for name, value in run_of_it.items()}
 
 
@@ -108,7 +109,9 @@ def test_the_storybooks_own_settings() -> None:
     assert [part.start for part in gpts] == [None, gpts[0].output, gpts[1].output]
     assert len({part.output for part in gpts}) == 3 and gpts[-1].output == settings.bundle
     assert {part.bundle for part in gpts} == {settings.bundle}
-    assert all(part.caption_drop > 0 for part in gpts) and all(part.unseen for part in gpts[1:])
+    assert all(part.caption_drop > 0 for part in gpts) and all(
+        part.masked_share for part in gpts[1:]
+    )
     assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
     assert settings.told == range(80_000)
     few = ["--captions=null", "--scenes=5"]

@@ -99,7 +99,7 @@ def toy(folder, bad=None, hooks=(), **changes) -> Trainer:
         Part("model", model, loss, torch.optim.AdamW(model.parameters(), 0.01)),
         Part(
             *("critic", critic, Criticise(critic, loss), torch.optim.Adam(critic.parameters())),
-            average=False,
+            ema=False,
             start=5,
         ),
     ]
@@ -190,7 +190,7 @@ def test_a_finished_run_stays(whole) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_change_nothing(whole, tmp_path, workers) -> None:
-    toy(tmp_path, workers=workers, keep=1).run()
+    toy(tmp_path, workers=workers, keep_checkpoints=1).run()
     assert same(state(tmp_path), state(whole))
 
 
@@ -207,7 +207,7 @@ def test_passes_sum_to_the_batch(tmp_path) -> None:
 
 
 def test_average_follows_the_formula(tmp_path) -> None:
-    trainer = toy(tmp_path, steps=5, average=0.3)
+    trainer = toy(tmp_path, steps=5, ema_decay=0.3)
     model, seen = trainer.parts[0].model, []
     trainer.hooks = [(1, lambda step: seen.append(model.head.weight.detach().clone()))]
     trainer.run()
@@ -302,7 +302,7 @@ def test_spike_stops(tmp_path) -> None:
 
 def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
     """Row 4 of 21 comes once an epoch; the weights are those of a run without its steps."""
-    trainer = toy(tmp_path, bad={4: float("nan")}, steps=21, skips=5)
+    trainer = toy(tmp_path, bad={4: float("nan")}, steps=21, max_skips=5)
     trainer.parts = trainer.parts[:1]
     trainer.parts[0].model.eval()  # batch norm would remember what it saw
     trainer.run()
@@ -325,7 +325,7 @@ def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
 
 def test_a_bad_step_ends_the_turns(tmp_path) -> None:
     """The critic takes none after it, and the step counts once."""
-    trainer = toy(tmp_path, bad={4: float("nan")}, steps=30, skips=9)
+    trainer = toy(tmp_path, bad={4: float("nan")}, steps=30, max_skips=9)
     trainer.parts[0].model.eval()
     trainer.run()
     steps = {int(line.split("\t")[0]) + 1 for line in trainer.left_out.lines}
@@ -334,9 +334,9 @@ def test_a_bad_step_ends_the_turns(tmp_path) -> None:
 
 
 def test_one_bad_step_too_many(tmp_path) -> None:
-    changes = {"steps": 60, "checkpoint_every": 5, "skips": 2}
+    changes = {"steps": 60, "checkpoint_every": 5, "max_skips": 2}
     for limit, before in ((2, 2), (4, 4)):  # goes on from the checkpoint, which knows the count
-        trainer = toy(tmp_path, bad={4: float("nan")}, **changes | {"skips": limit})
+        trainer = toy(tmp_path, bad={4: float("nan")}, **changes | {"max_skips": limit})
         trainer.parts[0].model.eval()
         with pytest.raises(ValueError, match=rf"'row-4'.*; {before} bad steps before were left"):
             trainer.run()
@@ -400,7 +400,7 @@ def edit(file: Path, **values) -> None:
 def half(tmp_path_factory):
     """A run of six steps, with the checkpoints 3 and 6."""
     folder = tmp_path_factory.mktemp("half")
-    toy(folder, steps=6, lr_end=1.0, keep=9).run()
+    toy(folder, steps=6, lr_end=1.0, keep_checkpoints=9).run()
     return folder
 
 
@@ -411,7 +411,7 @@ def test_the_newest_whole_checkpoint_is_used_and_the_damaged_named(
     shutil.copytree(half, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
     damage(folder / "step-00000006")
-    trainer = toy(tmp_path / "run", steps=6, lr_end=1.0, keep=2)
+    trainer = toy(tmp_path / "run", steps=6, lr_end=1.0, keep_checkpoints=2)
     said = capfd.readouterr().err
     assert trainer.step == 3
     assert "step-00000006: damaged (" in said and "now step-00000006.damaged" in said
@@ -442,7 +442,7 @@ def test_strays_are_left_alone(half, tmp_path) -> None:
     strays = ["step-00000006-backup", "step-00000007.bak", "step-x", "step-9", "step-000000008"]
     for name in strays:
         shutil.copytree(folder / "step-00000006", folder / name)
-    toy(tmp_path / "run", steps=9, lr_end=1.0, keep=1).run()
+    toy(tmp_path / "run", steps=9, lr_end=1.0, keep_checkpoints=1).run()
     assert sorted(path.name for path in folder.iterdir()) == sorted([*strays, "step-00000009"])
 
 
@@ -450,7 +450,7 @@ def test_what_a_kill_left_too_many_is_swept_at_the_next_start(half, tmp_path) ->
     shutil.copytree(half, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
     shutil.copytree(folder / "step-00000006", folder / ".step-00000009.tmp")
-    toy(tmp_path / "run", steps=6, lr_end=1.0, keep=1)
+    toy(tmp_path / "run", steps=6, lr_end=1.0, keep_checkpoints=1)
     assert [path.name for path in folder.iterdir()] == ["step-00000006"]
 
 
@@ -458,7 +458,7 @@ def test_equal_runs_write_equal_files(half, tmp_path) -> None:
     """Also one that was continued, whose optimizer was filled from a checkpoint."""
     shutil.copytree(half, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
-    toy(tmp_path / "run", steps=6, lr_end=1.0, keep=9).run()
+    toy(tmp_path / "run", steps=6, lr_end=1.0, keep_checkpoints=9).run()
     for name in ("__0_0.distcp", ".metadata"):
         one, two = (
             (run / "checkpoints" / "step-00000006" / name).read_bytes()
@@ -554,7 +554,7 @@ def test_a_full_disk_in_a_save_is_said(whole, tmp_path) -> None:
         (["--steps"], "found no value after --steps"),
         (["steps=3"], "found the argument 'steps=3'"),
         (["--precision", "fp8"], r"found 'fp8', expected one of \['fp32', 'bf16'\]"),
-        (["--average", "1.5"], r"average: found 1.5, expected a value in 0..1"),
+        (["--ema-decay", "1.5"], r"ema-decay: found 1.5, expected a value in 0..1"),
         (["--steps.more", "3"], "steps is 12, not a mapping"),
     ],
 )

@@ -31,7 +31,7 @@ from mas_fast.training.vq import ImgSettings, SegSettings, parts, train
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"seg": SegSettings, "img": ImgSettings}
-TINY = {"steps": 3, "batch": 4, "lr": 1e-3, "sheet_every": 2, "measure": 8, "log_every": 1}
+TINY = {"steps": 3, "batch": 4, "lr": 1e-3, "sheet_every": 2, "metric_samples": 8, "log_every": 1}
 
 
 def settings(kind: str, data, folder, **changes) -> SegSettings | ImgSettings:
@@ -70,7 +70,7 @@ def test_real_data(request, tmp_path, kind, data) -> None:
 
 @pytest.mark.slow
 def test_overfitting_eight_photos(tmp_path, coco_tar) -> None:
-    changes = {"steps": 60, "batch": 8, "augment": False, "average": 0.9, "checkpoint_every": 100}
+    changes = {"steps": 60, "batch": 8, "augment": False, "ema_decay": 0.9, "checkpoint_every": 100}
     s = settings("img", coco_tar, tmp_path / "run", **changes, sheet_every=60, warmup=5)
     train(s)
     losses = scalars(s.folder, "model/l1")
@@ -113,7 +113,7 @@ def config(tmp_path, kind: str, **changes) -> Path:
     ],
 )
 def test_kill_and_continue(tmp_path, photos, kind, more) -> None:
-    changes = {"steps": 30, "checkpoint_every": 4, "keep": 100} | more
+    changes = {"steps": 30, "checkpoint_every": 4, "keep_checkpoints": 100} | more
     file = config(tmp_path, kind, **changes)
     arguments = [f"vq-{kind}", file, "--data", photos, "--folder"]
     folders = tmp_path / "whole", tmp_path / "killed"
@@ -151,7 +151,7 @@ def test_two_processes_continue_bit_for_bit(tmp_path, photos) -> None:
     of them, and a discriminator whose running averages differ between the processes."""
     model = {"preset": "tiny-img", "quantizer": "ema"}
     changes = {"steps": 6, "accumulate": 2, "checkpoint_every": 3, "gan_start": 1}
-    file = config(tmp_path, "img", model=model, keep=9, **changes)
+    file = config(tmp_path, "img", model=model, keep_checkpoints=9, **changes)
     arguments = ["vq-img", file, "--data", photos, "--folder"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -325,8 +325,8 @@ def test_label_maps_beside_photos(tmp_path, photos) -> None:
 
 @pytest.mark.parametrize("kind", ["seg", "img"])
 def test_a_decoder_alone(tmp_path, photos, kind) -> None:
-    first = train(settings(kind, photos, tmp_path / "one", average=0.5))
-    s = settings(kind, photos, tmp_path / "two", decoder_of=str(first), average=0.5)
+    first = train(settings(kind, photos, tmp_path / "one", ema_decay=0.5))
+    s = settings(kind, photos, tmp_path / "two", decoder_of=str(first), ema_decay=0.5)
     before, after = (load_vq(bundle, f"vq_{kind}").weights() for bundle in (first, train(s)))
     for name, weight in before.items():
         same = torch.equal(weight, after[name])
