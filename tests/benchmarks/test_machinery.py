@@ -132,7 +132,8 @@ def test_medians_are_by_range_and_the_spread_is_without_the_trend() -> None:
 
 def test_calls_are_timed_one_by_one() -> None:
     block = calls("a", lambda: time.sleep(0.002), units=3).block()
-    assert len(block.seconds) == 3 and min(block.seconds) >= 0.002
+    assert len(block.seconds) == 3
+    assert min(block.seconds) >= 0.002
 
 
 # -------------------------------------------------------------------------- stepping
@@ -170,9 +171,11 @@ def test_a_generation_in_one_call_is_held_between_blocks() -> None:
     time.sleep(0.05)
     assert fake.made == 4  # held within its fourth token
     block = fake.block()
-    assert block["span"] == "9..12" and len(block["seconds"]) == 4
+    assert block["span"] == "9..12"
+    assert len(block["seconds"]) == 4
     assert max(block["seconds"]) < 0.05  # not the time between the blocks
-    assert fake.block()["span"] == "5..8" and fake.made == 12
+    assert fake.block()["span"] == "5..8"
+    assert fake.made == 12
 
 
 def test_an_error_inside_a_generation_reaches_the_caller() -> None:
@@ -258,7 +261,8 @@ def test_a_file_of_something_else_is_not_overwritten(tmp_path, text) -> None:
 
 def test_the_machine_has_a_name_fit_for_a_file() -> None:
     name = results.machine()["name"]
-    assert name and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert name
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 # ----------------------------------------------------------------------------- goals
@@ -325,7 +329,8 @@ def test_bench_prints_and_stores(tmp_path, monkeypatch, capsys) -> None:
     command.run("sampler", path)
     assert json.loads(path.read_text())["subjects"]["sampler"] == record
     printed = capsys.readouterr().out
-    assert "1.50" in printed and str(path) in printed
+    assert "1.50" in printed
+    assert str(path) in printed
 
 
 # ---------------------------------------------------------------------------- pytest
@@ -365,7 +370,8 @@ def test_attention_says_that_it_needs_a_gpu(tmp_path, capfd) -> None:
         attention.run()
     assert benchmark.run("attention", tmp_path / "results.json") == 1
     said = capfd.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1
+    assert said.out == ""
+    assert said.err.count("\n") == 1
     assert said.err.startswith("benchmarks: subject 'attention' cannot run here: ")
     assert not list(tmp_path.iterdir())
 
@@ -395,5 +401,7 @@ def test_attention_that_is_wrong_is_refused() -> None:
 def test_attention_is_compared_with_the_best_peer() -> None:
     match = match_of(mas_fast=[1.0, 1.0], slow=[3.0, 3.0], fast=[1.2, 1.2])
     goal = attention.goal(match, "causal", 1.25)
-    assert goal.passed is False and goal.figure == 1.2 and goal.detail.startswith("fast")
+    assert goal.passed is False
+    assert goal.figure == 1.2
+    assert goal.detail.startswith("fast")
     assert attention.goal(match_of(mas_fast=[1.0]), "row", 1.5).passed is None

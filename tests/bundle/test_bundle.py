@@ -57,9 +57,11 @@ def test_round_trip(tmp_path, config, dtype):
     assert os.stat(path / "gpt.safetensors").st_mode == os.stat(path / "config.json").st_mode
     assert read_config(path) == config
     loaded = load_gpt(path)
-    assert loaded.config == config and loaded.dtype == dtype
+    assert loaded.config == config
+    assert loaded.dtype == dtype
     for (name, a), b in zip(loaded.named_parameters(), model.parameters(), strict=True):
-        assert torch.equal(a, b) and a.requires_grad, name
+        assert torch.equal(a, b), name
+        assert a.requires_grad, name
     assert load_gpt(path, dtype=torch.float64).dtype == torch.float64
     tokens = torch.zeros(1, 40, dtype=torch.int64)
     assert all(torch.equal(v, model(tokens)[name]) for name, v in loaded(tokens).items())
@@ -76,7 +78,8 @@ def test_weights_for_the_engine(tmp_path, config, dtype):
     for name, array in weights.items():
         if name in state:
             assert torch.equal(as_torch(array), state[name]), name
-            assert not array.flags.writeable and array.flags.aligned
+            assert not array.flags.writeable
+            assert array.flags.aligned
     for stream in config.streams:
         table = model.position[stream.name].float()()
         assert torch.equal(as_torch(weights[f"position.{stream.name}.weight"]).float(), table)
@@ -358,7 +361,8 @@ def test_a_tokenizer_round_trips(tmp_path, name, config, dtype):
     assert sorted(os.listdir(tmp_path / "bundle")) == ["config.json", f"{name}.safetensors"]
     assert read_vq_config(tmp_path / "bundle", name) == config
     loaded = load_vq(tmp_path / "bundle", name)
-    assert loaded.dtype == dtype and not loaded.training
+    assert loaded.dtype == dtype
+    assert not loaded.training
     for (key, a), b in zip(loaded.named_parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b), key
     assert load_vq(tmp_path / "bundle", name, dtype=torch.float64).dtype == torch.float64
@@ -370,7 +374,8 @@ def test_models_live_side_by_side(tmp_path):
         save_vq(path, name, VQVAE.create(config))
     save_gpt(path, gpt)
     assert read_config(path) == TINY
-    assert read_vq_config(path, "vq_img") == IMG and read_vq_config(path, "vq_seg") == SEG
+    assert read_vq_config(path, "vq_img") == IMG
+    assert read_vq_config(path, "vq_seg") == SEG
     assert torch.equal(load_gpt(path).norm.bias, gpt.norm.bias)
     save_vq(path, "vq_img", VQVAE.create(dataclasses.replace(IMG, codes=8)))
     assert load_vq(path, "vq_img").config.codes == 8

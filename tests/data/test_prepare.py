@@ -130,14 +130,17 @@ def test_a_sample_is_stored_with_all_its_parts(tmp_path, fakes):
         "source": {"key": "a.v1", "url": "http://a"},
     }
     first, second = open_source(tmp_path / "out")
-    assert first.image.size == (15, 10) and second.image.size == (10, 13)
-    assert first.captions == ["one\ntwo", "x"] and second.captions == []
+    assert first.image.size == (15, 10)
+    assert second.image.size == (10, 13)
+    assert first.captions == ["one\ntwo", "x"]
+    assert second.captions == []
     # Arms are everywhere, since there is a person: they cover all else.
     assert set(np.unique(first.scene.labels)) == {132 + 14}
     instances = np.zeros((10, 15), np.int32)
     instances[:, 7:] = 1
     expected = clean(instances.astype(np.uint8), instances, np.full((10, 15), 14, np.uint8))
-    assert first.scene == expected and first.scene.edges.any()
+    assert first.scene == expected
+    assert first.scene.edges.any()
 
 
 def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
@@ -160,14 +163,17 @@ def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
     found = [json.loads(stored[f"000000000{n}.json"]) for n in range(3)]
     assert found[0]["object_boxes"] == [[0, 1, 15, 10], [1.5, 2, 2.75, 3]]
     assert found[0]["face_boxes"] == []
-    assert found[1]["face_boxes"] == [[1, 2, 3, 4]] and "object_boxes" not in found[1]
+    assert found[1]["face_boxes"] == [[1, 2, 3, 4]]
+    assert "object_boxes" not in found[1]
     assert not {"object_boxes", "face_boxes"} & set(found[2])
     prepare(tmp_path / "10", tmp_path / "20", rules=Rules(20), progress=False)
     first, second, third = open_source(tmp_path / "20")
     assert first.boxes.objects.tolist() == [[0, 2, 30, 20], [3, 4, 5.5, 6]]
     assert first.boxes.faces.shape == (0, 4)
-    assert second.boxes.faces.tolist() == [[2, 4, 6, 8]] and second.boxes.objects is None
-    assert third.boxes.objects is None and third.boxes.faces is None
+    assert second.boxes.faces.tolist() == [[2, 4, 6, 8]]
+    assert second.boxes.objects is None
+    assert third.boxes.objects is None
+    assert third.boxes.faces is None
 
 
 def test_the_person_gate_and_the_layout(tmp_path, fakes):
@@ -549,7 +555,8 @@ def test_the_real_set(coco, whole):
     assert len(stored) == len(source) == 20
     for item in stored:
         before = source[item.info["source"]["key"]]
-        assert min(item.image.size) == 256 and item.captions == before.captions
+        assert min(item.image.size) == 256
+        assert item.captions == before.captions
         assert item.info["source"]["image_id"] == before.info["image_id"]
         height, width = item.image.height, item.image.width
         assert item.scene == before.layers.resize(height, width).clean()
@@ -568,7 +575,8 @@ def test_a_stored_sample_is_small(whole):
                 used[key] = used.get(key, 0) + 512 + -(-member.size // 512) * 512
                 if suffix == "jpg":
                     jpegs[key] = member.size
-        assert jpegs and all(used[key] - size <= 15_000 for key, size in jpegs.items())
+        assert jpegs
+        assert all(used[key] - size <= 15_000 for key, size in jpegs.items())
 
 
 @pytest.mark.parametrize(
@@ -604,7 +612,8 @@ def test_killed_in_the_middle_and_continued(tmp_path, coco, whole, workers):
     run = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=120)
     assert run.returncode == -signal.SIGKILL
     finished = {file.name: file.stat().st_mtime_ns for file in out.glob("0*.json")}
-    assert finished and (workers == 2 or "00000.json" in finished)
+    assert finished
+    assert workers == 2 or "00000.json" in finished
     assert len(list(out.glob("*.tar"))) < 7
     with pytest.raises(ValueError, match="has not come to its end"):
         read_manifest(out, SCENES)

@@ -139,9 +139,11 @@ def read_arrow(folder: Path) -> None:
     for index in range(len(tokens)):
         row = tokens[index]
         captions = tokens.captions(index)
-        assert len(row.text) == max(1, len(captions)) and isinstance(tokens.key(index), str)
+        assert len(row.text) == max(1, len(captions))
+        assert isinstance(tokens.key(index), str)
         for stream, ids in zip(tokens.streams, row, strict=True):
-            assert ids.shape[-1] == stream.length and 0 <= int(ids.max()) < stream.vocab
+            assert ids.shape[-1] == stream.length
+            assert 0 <= int(ids.max()) < stream.vocab
 
 
 def believe(folder: Path) -> None:
@@ -437,7 +439,8 @@ def read_npz(folder: Path) -> None:
     from mas_fast.data.token_file import Codes
 
     codes = Codes.load(folder / "codes.npz")
-    assert codes.codes.ndim == 3 and len(codes.names) == len(codes.codes)
+    assert codes.codes.ndim == 3
+    assert len(codes.names) == len(codes.codes)
 
 
 def make_onnx(folder: Path) -> None:

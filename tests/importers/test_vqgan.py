@@ -516,7 +516,8 @@ def check(bundle, model):
         pictures = loaded.decode(codes)
         assert torch.equal(pictures, model.decode(codes))
     f = model.config.f
-    assert pictures.shape == (1, 3, 4 * f, 4 * f) and pictures.isfinite().all()
+    assert pictures.shape == (1, 3, 4 * f, 4 * f)
+    assert pictures.isfinite().all()
 
 
 def test_mindalle_folder_to_bundle(tmp_path):
@@ -527,7 +528,8 @@ def test_mindalle_folder_to_bundle(tmp_path):
     assert result.exit_code == 0, result.output
     names = ["config.json", "tokenizer.json", "vq_img.safetensors"]
     assert sorted(os.listdir(bundle)) == names
-    assert "vq_img.safetensors" in result.output and "tokenizer.json" in result.output
+    assert "vq_img.safetensors" in result.output
+    assert "tokenizer.json" in result.output
     check(bundle, model)
     assert load_bpe(bundle).vocab_size == 7
 
@@ -540,7 +542,8 @@ def test_the_command_tells_what_was_taken_off(tmp_path):
     result = CliRunner().invoke(cli.app, list(map(str, words)))
     assert result.exit_code == 0, result.output
     told = f"warning: {tmp_path / 'a.ckpt'}: took the weights whose names begin with 'module.'"
-    assert told in result.stderr and result.stderr.count("\n") == 1
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_taming_folder_to_bundle(tmp_path):

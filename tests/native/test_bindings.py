@@ -295,7 +295,8 @@ def test_any_arguments_to_start_and_advance(engine, forced, null, options, count
     except (ValueError, TypeError):
         return
     made = run.tokens
-    assert made.shape[1] == 7 and (made[:, : run.position] >= 0).all()
+    assert made.shape[1] == 7
+    assert (made[:, : run.position] >= 0).all()
     assert (made[:, run.stop :] == -1).all()
 
 
@@ -460,8 +461,10 @@ except KeyboardInterrupt:
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
     out, _ = process.communicate(timeout=20)
-    assert out.startswith("stopped") and 1 <= int(out.split()[1]) < 20000
-    assert process.returncode == 0 and time.monotonic() - start < 3
+    assert out.startswith("stopped")
+    assert 1 <= int(out.split()[1]) < 20000
+    assert process.returncode == 0
+    assert time.monotonic() - start < 3
 
 
 def misaligned(array: np.ndarray) -> np.ndarray:

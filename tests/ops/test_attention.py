@@ -57,7 +57,8 @@ def check_against_fp64(tensors, impl="triton", **options):
     largest = max(float(want.abs().max()) for want in exact)
     unit = torch.finfo(dtype).eps * 2 ** math.floor(math.log2(largest))
     for name, want, peer, got in zip(("o", "dq", "dk", "dv"), exact, usual, found, strict=True):
-        assert got.dtype == dtype and got.shape == want.shape
+        assert got.dtype == dtype
+        assert got.shape == want.shape
         allowed = 2 * (peer.double() - want).abs().max() + unit
         assert (got.double() - want).abs().max() <= allowed, (name, tensors[0].shape, options)
     return found
@@ -492,7 +493,8 @@ def test_triton_is_deterministic_and_takes_views(hopper):
     found = results("triton", q_view, k_view, v, broadcast)
     want = results("triton", q, k, v, broadcast.contiguous())
     assert all(map(torch.equal, want, found))  # and so, twice the same
-    assert packed[:, 0].eq(42).all() and packed[:, 71:].eq(42).all()
+    assert packed[:, 0].eq(42).all()
+    assert packed[:, 71:].eq(42).all()
     assert memory[:, :, 71:].eq(42).all()
 
 

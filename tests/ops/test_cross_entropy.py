@@ -77,9 +77,11 @@ class Case:
             self.hidden, self.heads, self.targets, self.lengths,
             weights=self.weights, ignored=self.ignored, impl=impl,
         )  # fmt: skip
-        assert not losses.requires_grad and loss.shape == ()
+        assert not losses.requires_grad
+        assert loss.shape == ()
         wanted = torch.promote_types(self.hidden.dtype, torch.float32)
-        assert loss.dtype == losses.dtype == wanted and losses.shape == (len(self.heads),)
+        assert loss.dtype == losses.dtype == wanted
+        assert losses.shape == (len(self.heads),)
         return [loss.detach(), losses, *torch.autograd.grad(loss * upstream, self.tensors)]
 
 
@@ -88,7 +90,8 @@ def assert_near(found, case, upstream=1.0):
     exact = case.double().run("reference", upstream)
     peer = case.run("reference", upstream)
     for ours, theirs, want in zip(found, peer, exact, strict=True):
-        assert ours.dtype == theirs.dtype and ours.shape == want.shape
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == want.shape
         if not want.numel():
             continue
         ulp = torch.finfo(ours.dtype).eps * float(want.abs().max())
@@ -232,10 +235,12 @@ def test_only_what_is_wanted(impl):
             tensor.requires_grad_(i == which)
         found, _ = call(case, impl)
         (grad,) = torch.autograd.grad(found, case.tensors[which])
-        assert torch.equal(found, loss) and torch.equal(grad, whole[which])
+        assert torch.equal(found, loss)
+        assert torch.equal(grad, whole[which])
     with torch.no_grad():
         found, losses = call(case, impl)
-    assert torch.equal(found, loss) and not found.requires_grad
+    assert torch.equal(found, loss)
+    assert not found.requires_grad
 
 
 def test_without_gradients_there_are_none():
@@ -269,9 +274,12 @@ def test_a_stream_that_is_all_padding(impl):
     case = Case("three streams", torch.float32)
     case.targets[:, :5] = 7
     loss, losses, d_hidden, d_head, *_ = case.run(impl)
-    assert losses[0] == 0 and (losses[1:] > 0).all()
+    assert losses[0] == 0
+    assert (losses[1:] > 0).all()
     torch.testing.assert_close(loss, (losses[1] + 7 * losses[2]) / 9)
-    assert not d_hidden[:, :5].any() and not d_head.any() and d_hidden.isfinite().all()
+    assert not d_hidden[:, :5].any()
+    assert not d_head.any()
+    assert d_hidden.isfinite().all()
     case.targets = case.targets.new_full(case.targets.shape, 7)
     case.ignored = [7, 7, 7]
     assert not any(tensor.any() for tensor in case.run(impl))
@@ -316,7 +324,8 @@ def test_chunks_cover_every_row_once(rows):
     for b, t in cross_entropy_chunked._chunks(5, 2, 8, rows):
         seen[b, t] += 1
         assert 0 < seen[b, t].numel() <= rows
-    assert (seen[:, 2:8] == 1).all() and seen.sum() == 30
+    assert (seen[:, 2:8] == 1).all()
+    assert seen.sum() == 30
 
 
 def test_logits_are_never_whole():

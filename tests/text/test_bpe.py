@@ -61,23 +61,30 @@ def to_json(bpe: BPE, path: Path) -> str:
 
 def test_ids_are_padded_cut_and_counted(bpe):
     ids, truncated = bpe.encode(["", "a red house", "elephant " * 100])
-    assert ids.dtype == np.int32 and ids.shape == (3, 64) and bpe.length == 64
+    assert ids.dtype == np.int32
+    assert ids.shape == (3, 64)
+    assert bpe.length == 64
     assert truncated.tolist() == [False, False, True]
-    assert bpe.pad_id == 0 and bpe.vocab_size == 300
-    assert (ids[0] == 0).all() and (ids[2] > 0).all()
+    assert bpe.pad_id == 0
+    assert bpe.vocab_size == 300
+    assert (ids[0] == 0).all()
+    assert (ids[2] > 0).all()
     assert bpe.decode(ids[:2]) == ["", "a red house"]
     cut = bpe.decode(ids)[2]
-    assert ("elephant " * 100).startswith(cut) and len(cut) > 64
+    assert ("elephant " * 100).startswith(cut)
+    assert len(cut) > 64
     exactly = ids[2].tolist()
     assert bpe.encode([bpe.decode([exactly])[0]]).truncated.tolist() == [False]
     empty = bpe.encode([])
-    assert empty.ids.shape == (0, 64) and empty.truncated.shape == (0,)
+    assert empty.ids.shape == (0, 64)
+    assert empty.truncated.shape == (0,)
     assert bpe.decode(empty.ids) == []
 
 
 def test_a_word_has_one_token_wherever_it_stands(bpe):
     alone, first, last = (row[row > 0].tolist() for row in bpe.encode(["a", "a red", "red a"]).ids)
-    assert len(alone) == 1 and first[0] == last[-1] == alone[0]
+    assert len(alone) == 1
+    assert first[0] == last[-1] == alone[0]
 
 
 def test_names_of_special_tokens_are_text(bpe):
@@ -142,12 +149,14 @@ def test_dropout_changes_tokens_but_not_text(bpe):
         ids, _ = bpe.encode(texts, dropout=dropout, generator=np.random.default_rng(1))
         assert bpe.decode(ids) == texts
         counts.append((ids > 0).sum() / len(texts))
-    assert counts == sorted(counts) and counts[-1] == len(" " + texts[0])  # at 1 only bytes
+    assert counts == sorted(counts)
+    assert counts[-1] == len(" " + texts[0])  # at 1 only bytes
     first, again, other = (
         bpe.encode(texts, dropout=0.5, generator=np.random.default_rng(seed)).ids
         for seed in (0, 0, 1)
     )
-    assert (first == again).all() and (first != other).any()
+    assert (first == again).all()
+    assert (first != other).any()
     assert len(np.unique(first, axis=0)) > 10
     assert (bpe.encode(texts).ids == plain).all()
 
@@ -209,12 +218,14 @@ def test_real_captions_give_the_whole_vocabulary(coco_captions, real_data):
     files = sorted(real_data("captions/multi30k").glob("*.en.gz"))
     files += [real_data("captions/cc3m_validation.tsv.gz"), coco_captions]
     bpe = BPE.train(files, progress=False)  # 4 s
-    assert bpe.vocab_size == 16384 and bpe.pad_id == 0
+    assert bpe.vocab_size == 16384
+    assert bpe.pad_id == 0
     texts = list(captions(files))
     assert len(texts) == 5 * 29_000 + 15_833 + 25_014
     sample = texts[::97]
     ids, truncated = bpe.encode(sample)
-    assert ids.max() < 16384 and truncated.mean() < 1e-3
+    assert ids.max() < 16384
+    assert truncated.mean() < 1e-3
     whole = [i for i in range(len(sample)) if not truncated[i]]
     assert [bpe.decode(ids[i : i + 1])[0] for i in whole] == [lower_nfc(sample[i]) for i in whole]
     assert (ids > 0).sum() / len(sample) < 14  # words and punctuation marks: 13.1 tokens each
@@ -393,7 +404,8 @@ def test_any_tokenizer_with_a_pad_token(tmp_path, pad):
     bpe = BPE.load(foreign(tmp_path, pad, template=True))
     assert (bpe.pad_id, bpe.vocab_size, bpe.length) == (1, 10, 64)
     ids, truncated = bpe.encode(["a house", "house " * 63, "house " * 64])
-    assert ids[0].tolist() == [2, 3, 9] + [1] * 61 and truncated.tolist() == [False, False, True]
+    assert ids[0].tolist() == [2, 3, 9] + [1] * 61
+    assert truncated.tolist() == [False, False, True]
     assert bpe.decode(ids)[0] == "a house"
     with pytest.raises(ValueError, match="dropout: found a WordLevel model, expected plain BPE"):
         bpe.encode(["a"], dropout=0.1, generator=np.random.default_rng(0))
@@ -404,7 +416,8 @@ def test_any_tokenizer_with_a_pad_token(tmp_path, pad):
 def test_a_pad_token_of_its_own(tmp_path):
     padding = {"pad_token": "!", "pad_id": 1, "length": 77, "direction": "left"}
     bpe = BPE.load(foreign(tmp_path, "!", padding))
-    assert bpe.pad_id == 1 and bpe.length == 77
+    assert bpe.pad_id == 1
+    assert bpe.length == 77
     assert bpe.encode(["a"]).ids.tolist() == [[3] + [1] * 76]
     assert BPE.load(tmp_path, length=5).encode(["a"]).ids.tolist() == [[3] + [1] * 4]
 

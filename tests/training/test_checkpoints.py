@@ -114,7 +114,8 @@ def test_what_the_disk_says_is_what_is_raised(tmp_path, monkeypatch, number) -> 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError) as caught:
         checkpoints.save(10, {}, tensors(10))
-    assert caught.value.errno == number and os.strerror(number) in str(caught.value)
+    assert caught.value.errno == number
+    assert os.strerror(number) in str(caught.value)
     assert ("72 bytes needed, " in str(caught.value)) == (number != errno.EIO)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
 
@@ -170,7 +171,8 @@ def test_damaged_ones_are_set_aside_and_count_no_more(tmp_path, capfd) -> None:
     (tmp_path / "step-00000010.damaged").mkdir()  # of an earlier time
     (tmp_path / "step-00000010" / "__0_0.distcp").unlink()
     path, values = checkpoints.newest()
-    assert path.name == "step-00000005" and values == {"step": 5}
+    assert path.name == "step-00000005"
+    assert values == {"step": 5}
     words = "step-00000010: damaged (__0_0.distcp: No such file or directory), now step-00000010."
     assert words + "damaged-2" in capfd.readouterr().err
     checkpoints.save(10, {}, tensors(10))

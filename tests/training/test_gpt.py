@@ -142,7 +142,8 @@ def test_a_run_leaves_curves_sheets_and_a_bundle(tmp_path, shards, bundle) -> No
     sheets = sorted(file.name for file in (s.folder / "sheets").iterdir())
     assert sheets == ["step-00000004.png", "step-00000006.png"]
     model = load_gpt(s.folder / "bundle")
-    assert model.config.streams["img"].loss_weight == 7 and model.config.streams["img"].vocab == 64
+    assert model.config.streams["img"].loss_weight == 7
+    assert model.config.streams["img"].vocab == 64
     assert load_vq(s.folder / "bundle", "vq_seg").config.codes == 32
     assert measure(model, Sequences(TokenShards(shards), 0), s)["measured/img"] == pytest.approx(
         found["img"][6], rel=1e-6
@@ -240,7 +241,8 @@ def test_tiny_learns_real_photos_by_heart(tmp_path, coco, coco_captions) -> None
     words += ["--batch", 15]
     out = train(read(GPTSettings, find("gpt", "tiny"), [*map(str, words)]))
     losses = scalars(tmp_path / "run", "gpt/img")
-    assert losses[1] > 3 and losses[300] <= 0.5
+    assert losses[1] > 3
+    assert losses[300] <= 0.5
     assert scalars(tmp_path / "run", "measured/img")[300] <= 0.5
     assert len(list((tmp_path / "run" / "sheets").iterdir())) == 6
 
@@ -390,7 +392,8 @@ def test_two_processes(tmp_path, shards, kind, optimizer) -> None:
     else:  # rounding decides what Muon does without a gradient: no further than other sums lead
         run(*arguments, single, "--accumulate", 4)
         bound = distance(one, single, curves)
-        assert away < 4 * max(bound, 1e-5) and bound < 1e-3
+        assert away < 4 * max(bound, 1e-5)
+        assert bound < 1e-3
     models = [load_gpt(folder / "bundle").state_dict() for folder in (one, two)]
     for name, weight in models[0].items():
         if optimizer == "adamw":
@@ -429,9 +432,12 @@ def test_sequences_depend_on_seed_epoch_and_index_alone(shards, bpe) -> None:
     first = {place: one[place] for place in places}
     for place in reversed(places):
         key, ids, draw, _ = two[place]
-        assert key == first[place][0] and (ids == first[place][1]).all() and draw == first[place][2]
+        assert key == first[place][0]
+        assert (ids == first[place][1]).all()
+        assert draw == first[place][2]
     ids = one.collate([first[0, 5], first[1, 5]])["tokens"]
-    assert ids.shape == (2, 26) and ids.dtype == torch.int64
+    assert ids.shape == (2, 26)
+    assert ids.dtype == torch.int64
     assert torch.equal(ids[0, 6:], torch.from_numpy(np.concatenate(tokens[5][1:]).astype(int)))
     plain = Sequences(tokens, 3)
     seen = {bytes(plain[epoch, 5][1][:6]) for epoch in range(20)}
@@ -452,7 +458,8 @@ def test_hidden_tokens(tmp_path, shards) -> None:
     assert torch.equal(batch["unseen"], again["unseen"].flip(0))
     plain = Sequences(tokens, 3)
     bare = plain.collate([plain[place] for place in places])
-    assert torch.equal(batch["tokens"], bare["tokens"]) and torch.equal(batch["draw"], bare["draw"])
+    assert torch.equal(batch["tokens"], bare["tokens"])
+    assert torch.equal(batch["draw"], bare["draw"])
     assert "unseen" not in bare
     assert not batch["unseen"][:, :6].any()  # captions
     shares = batch["unseen"][:, 6:].double().mean(1)
@@ -557,7 +564,8 @@ def test_only_matrices_decay(tmp_path, shards) -> None:
     found = optimizer(model, settings(shards, tmp_path, decay=0.5))
     names = {parameter: name for name, parameter in model.named_parameters()}
     decaying, rest = ({names[p] for p in group["params"]} for group in found.param_groups)
-    assert decaying | rest == set(names.values()) and not decaying & rest
+    assert decaying | rest == set(names.values())
+    assert not decaying & rest
     assert all(name.endswith(".weight") and "norm" not in name for name in decaying)
     assert not any(name.startswith(("embed", "position")) for name in decaying)
     assert {"head.img.weight", "blocks.0.mlp.up.weight"} <= decaying
@@ -569,7 +577,8 @@ def test_schedules(tmp_path, shards) -> None:
     found = [s.rate(step) for step in (0, 4, 9, 39, 40, 99)]
     assert found == [0.1, 0.5, 1, 1, 0.25, 0.25]
     cosine = replace(s, drop_at=None)
-    assert cosine.rate(55) == pytest.approx(0.625) and cosine.rate(99) < 0.26
+    assert cosine.rate(55) == pytest.approx(0.625)
+    assert cosine.rate(99) < 0.26
 
 
 def test_a_poisoned_step_is_left_out(tmp_path, shards) -> None:
@@ -601,7 +610,8 @@ def test_a_poisoned_step_is_left_out(tmp_path, shards) -> None:
 )
 def test_presets(name) -> None:
     s = read(GPTSettings, find("gpt", name), ["--data", "x"])
-    assert s.batch % s.accumulate == 0 and s.folder.name == f"gpt-{name}"
+    assert s.batch % s.accumulate == 0
+    assert s.folder.name == f"gpt-{name}"
     count = GPT(s.config()).parameters_count()
     known = {
         "mini-270m": 271_337_472,

@@ -306,9 +306,11 @@ def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
     trainer.parts = trainer.parts[:1]
     trainer.parts[0].model.eval()  # batch norm would remember what it saw
     trainer.run()
-    assert trainer.skipped == 4 and scalars(tmp_path, "skipped")[21] == 4
+    assert trainer.skipped == 4
+    assert scalars(tmp_path, "skipped")[21] == 4
     lines = (tmp_path / "skipped.tsv").read_text().splitlines()
-    assert len(lines) == 4 and all("'row-4'" in line for line in lines)
+    assert len(lines) == 4
+    assert all("'row-4'" in line for line in lines)
     steps = {int(line.split("\t")[0]) for line in lines}
     assert len(steps) == 4
     weights = nn.utils.parameters_to_vector(trainer.parts[0].model.parameters())
@@ -414,7 +416,8 @@ def test_the_newest_whole_checkpoint_is_used_and_the_damaged_named(
     trainer = toy(tmp_path / "run", steps=6, lr_end=1.0, keep=2)
     said = capfd.readouterr().err
     assert trainer.step == 3
-    assert "step-00000006: damaged (" in said and "now step-00000006.damaged" in said
+    assert "step-00000006: damaged (" in said
+    assert "now step-00000006.damaged" in said
     assert "step-00000003: continued from this one" in said
     trainer.run()
     names = sorted(path.name for path in folder.iterdir())
@@ -472,7 +475,8 @@ def test_a_folder_in_use_is_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"another run that writes to it; wait for it, or train"):
         toy(tmp_path)
     other = script(tmp_path)
-    assert other.returncode == 1 and "found another run" in other.stderr
+    assert other.returncode == 1
+    assert "found another run" in other.stderr
     first.run()
     assert toy(tmp_path).step == 12
 

@@ -57,7 +57,8 @@ def test_real_data(request, tmp_path, kind, data) -> None:
     s = settings(kind, request.getfixturevalue(data), tmp_path / "run")
     assert train(s) == tmp_path / "run" / "bundle"
     losses = scalars(s.folder, "model/loss")
-    assert list(losses) == [1, 2, 3] and np.isfinite(list(losses.values())).all()
+    assert list(losses) == [1, 2, 3]
+    assert np.isfinite(list(losses.values())).all()
     assert 0 < scalars(s.folder, "measured/used_codes")[3] <= 1
     sheets = sorted(file.name for file in (s.folder / "sheets").iterdir())
     assert sheets == ["step-00000002.png", "step-00000003.png"]
@@ -177,7 +178,8 @@ def test_bpe_of_real_captions(tmp_path, coco_captions) -> None:
     assert (bpe.encode(["qzxqzx"]).ids != bpe.pad_id).sum() == 1  # a word of the second file
     texts = ["빨간 집 🏠", "a red house"]
     ids, truncated = bpe.encode([*texts, "never ends " * 99])
-    assert bpe.decode(ids[:2]) == texts and truncated.tolist() == [False, False, True]
+    assert bpe.decode(ids[:2]) == texts
+    assert truncated.tolist() == [False, False, True]
 
 
 def test_bpe_stops_with_one_line(tmp_path, monkeypatch) -> None:
@@ -256,7 +258,8 @@ def test_faces_and_objects(tmp_path, photos, weights) -> None:
 def test_configs_build(tmp_path, kind) -> None:
     file = ROOT / "configs" / f"vq-{kind}-small.yaml"
     found = read(KINDS[kind], file, ["--data", "x"])
-    assert found.config().f == 8 and found.config().input == {"seg": "labels", "img": "image"}[kind]
+    assert found.config().f == 8
+    assert found.config().input == {"seg": "labels", "img": "image"}[kind]
 
 
 # ------------------------------------------------------------------ bad input
@@ -268,7 +271,8 @@ def stopped(monkeypatch, *arguments) -> str:
     with pytest.raises(SystemExit) as end:
         main()
     message = end.value.code
-    assert message.startswith("mas-fast: ") and "Traceback" not in message
+    assert message.startswith("mas-fast: ")
+    assert "Traceback" not in message
     return message
 
 
@@ -277,8 +281,10 @@ def test_nan_stops_with_one_line(tmp_path, photos) -> None:
     done = run("vq-img", file, "--data", photos, "--folder", tmp_path / "run")
     assert done.returncode == 1
     message = done.stderr.strip().splitlines()[-1]
-    assert message.startswith("mas-fast: model: ") and "samples ['" in message
-    assert "at step " in message and "Traceback" not in done.stderr
+    assert message.startswith("mas-fast: model: ")
+    assert "samples ['" in message
+    assert "at step " in message
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["seg", "img"])
@@ -303,7 +309,8 @@ def test_the_first_samples_alone(tmp_path, photos) -> None:
         s = settings("img", data, tmp_path / name, **more)
         train(s)
         curves.append([scalars(s.folder, n) for n in ("model/loss", "measured/psnr")])
-    assert len(names) > 3 and curves[0] == curves[1]
+    assert len(names) > 3
+    assert curves[0] == curves[1]
 
 
 def test_label_maps_beside_photos(tmp_path, photos) -> None:
@@ -379,7 +386,8 @@ def test_a_truncated_photo_is_a_reject(tmp_path, photos) -> None:
         assert done.exit_code == 0, done.output
         assert f"1 left out: 1 damaged JPEG: {tmp_path}/run/rejects.tsv" in done.output
     key, reason = (tmp_path / "run" / "rejects.tsv").read_text().splitlines()[0].split("\t")
-    assert key == "2" and "truncated" in reason.lower()
+    assert key == "2"
+    assert "truncated" in reason.lower()
     assert len((tmp_path / "run" / "rejects.tsv").read_text().splitlines()) == 1
 
 

@@ -141,12 +141,17 @@ def test_what_is_found_in_the_wild_is_read(tmp_path, protocol, zipped):
     found = state_dict(path, stored)
     assert list(found) == list(expected)
     for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor), name
-    assert stored["epoch"] == 3 and stored["counter"] == {"a": 2, "b": 1}
-    assert stored["default"] == {1: [2]} and set(stored["set"]) == {1, "b", None}
-    assert stored["bytes"] == [b"\xff", b"ab"] and torch.equal(stored["loose"], torch.ones(2))
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name], tensor), name
+    assert stored["epoch"] == 3
+    assert stored["counter"] == {"a": 2, "b": 1}
+    assert stored["default"] == {1: [2]}
+    assert set(stored["set"]) == {1, "b", None}
+    assert stored["bytes"] == [b"\xff", b"ab"]
+    assert torch.equal(stored["loose"], torch.ones(2))
     assert [array(value) for value in stored["numpy"][:3]] == [1, 2, True]
-    assert array(stored["objects"]) is None and isinstance(stored["expanded"], Shell)
+    assert array(stored["objects"]) is None
+    assert isinstance(stored["expanded"], Shell)
     assert stored["hyper_parameters"].items["lr"] == 0.1
     assert Name("torch", "float16") in stored["dtype"]
 
@@ -165,8 +170,10 @@ def test_arrays_come_back(protocol):
     ]
     found = read_pickle(pickle.dumps(arrays, protocol))
     for one, expected in zip(map(array, found), arrays, strict=True):
-        assert one.shape == expected.shape and (one == expected).all()
-        assert one.dtype.kind == expected.dtype.kind and one.dtype.itemsize == expected.itemsize
+        assert one.shape == expected.shape
+        assert (one == expected).all()
+        assert one.dtype.kind == expected.dtype.kind
+        assert one.dtype.itemsize == expected.itemsize
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -397,11 +404,13 @@ def test_bombs_take_neither_time_nor_memory(tmp_path, name):
     try:
         read_checkpoint(tmp_path / "a.ckpt")
     except ValueError as error:
-        assert str(error).startswith(f"{tmp_path / 'a.ckpt'}: ") and len(str(error)) < 1000
+        assert str(error).startswith(f"{tmp_path / 'a.ckpt'}: ")
+        assert len(str(error)) < 1000
     finally:
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert most < 1e8 and time.process_time() - start < 20
+    assert most < 1e8
+    assert time.process_time() - start < 20
 
 
 def test_too_many_instructions_are_refused(monkeypatch):
@@ -493,4 +502,6 @@ def test_files_may_be_read_from_threads(tmp_path):
 
 def test_a_pickle_in_a_stream_is_left_behind_its_end():
     stream = io.BytesIO(pickle.dumps([1]) + pickle.dumps("b") + b"rest")
-    assert read_pickle(stream) == [1] and read_pickle(stream) == "b" and stream.read() == b"rest"
+    assert read_pickle(stream) == [1]
+    assert read_pickle(stream) == "b"
+    assert stream.read() == b"rest"

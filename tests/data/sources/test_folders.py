@@ -211,7 +211,8 @@ def test_layouts(tmp_path, name):
     for sample in samples:
         assert any(photo.endswith(sample.key) for photo in photos)
         expected = ["void", "car"] if name == "VOC" else ROAD_CAR
-        assert classes(sample) == expected and sample.image.size == (32, 24)
+        assert classes(sample) == expected
+        assert sample.image.size == (32, 24)
     assert len({sample.key for sample in samples}) == len(photos)
 
 
@@ -264,10 +265,12 @@ def test_what_is_missing_is_told(tmp_path):
     for name in ("b", "c"):
         label_map(tmp_path / "l" / f"{name}.png", [7, 26])
     items = {item.key: item for item in open_source(tmp_path, labels="cityscapes")}
-    assert isinstance(items.pop("b"), Sample) and len(items) == 2
+    assert isinstance(items.pop("b"), Sample)
+    assert len(items) == 2
     assert "found no label map of cityscapes for it, expected one" in items.pop("a").reason
     (rest,) = items.values()
-    assert rest.key.endswith("c.png") and "a label map without a photo" in rest.reason
+    assert rest.key.endswith("c.png")
+    assert "a label map without a photo" in rest.reason
     for name in ("b", "c"):
         label_map(tmp_path / "l2" / f"{name}.png", [7, 26])
     with pytest.raises(ValueError, match="found two label maps of b, .*l/b.png and .*l2/b.png"):
@@ -305,7 +308,8 @@ def test_prepared_with_its_label_space(tmp_path):
     source, output = tmp_path / "source", tmp_path / "scenes"
     lay_out(source, "SPADE's own")
     manifest = prepare(source, output, labels="coco-stuff", progress=False)
-    assert manifest["options"]["labels"] == "coco-stuff" and manifest["shards"][0]["samples"] == 3
+    assert manifest["options"]["labels"] == "coco-stuff"
+    assert manifest["shards"][0]["samples"] == 3
     first = next(iter(open_source(output)))
     assert np.unique(first.scene.labels).tolist() == [2, COCO_NAMES.index("road")]
     with pytest.raises(ValueError, match="labels"):
@@ -344,7 +348,9 @@ def test_broken_labels(tmp_path):
         elif content is not None:
             Image.fromarray(content).save(labels / "a.png")
         bad, good = open_source(tmp_path)
-        assert isinstance(good, Sample) and isinstance(bad, Reject) and bad.key == "a"
+        assert isinstance(good, Sample)
+        assert isinstance(bad, Reject)
+        assert bad.key == "a"
         assert re.search(message, bad.reason)
     for folder in ("annotations", "images"):
         away = (tmp_path / folder).rename(f"{tmp_path}-{folder}")
@@ -366,10 +372,12 @@ def test_real_ade20k(real_data):
     assert len([item for item in open_source(folder / "images") if isinstance(item, Sample)]) == 30
     lines = (folder / "objectInfo150.txt").read_text().splitlines()[1:]
     names = tuple(line.split("\t")[-1].split(",")[0].strip() for line in lines)
-    assert names == tuple(ADE20K.values[n] for n in range(1, 151)) and len(set(names)) == 150
+    assert names == tuple(ADE20K.values[n] for n in range(1, 151))
+    assert len(set(names)) == 150
     void, seen = [], set()
     samples = list(open_source(folder))
-    assert len(samples) == 30 and all(isinstance(sample, Sample) for sample in samples)
+    assert len(samples) == 30
+    assert all(isinstance(sample, Sample) for sample in samples)
     for sample in samples:
         panoptic = sample.layers.panoptic
         png = folder / "segmentations" / f"{sample.key}.png"
@@ -386,7 +394,8 @@ def test_real_cihp(real_data):
     """It ships its own flipped ground truth, sides swapped."""
     folder = real_data("cihp")
     samples = list(open_source(folder))
-    assert len(samples) == 5 and all(isinstance(sample, Sample) for sample in samples)
+    assert len(samples) == 5
+    assert all(isinstance(sample, Sample) for sample in samples)
     for sample in samples:
         raw = read_label_png(folder / "labels" / f"{sample.key}.png", 20)
         assert (raw > 0).mean() > 0.05
@@ -424,7 +433,8 @@ def test_what_lies_beside_photos_and_maps_is_told(tmp_path):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "captions_val.json").write_text("{}")
     sample, captions = open_source(tmp_path, labels="voc")
-    assert sample.key == "a" and "captions that are not read" in captions.reason
+    assert sample.key == "a"
+    assert "captions that are not read" in captions.reason
     photo(tmp_path / "more" / "b.jpg")
     items = {item.key: item for item in open_source(tmp_path, labels="voc")}
     assert isinstance(items["images/a"], Sample)
