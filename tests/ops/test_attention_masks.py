@@ -1,13 +1,14 @@
-"""masks.py against the definition of the masks, and the GPT's gradients under them."""
+"""attention_masks.py against the definition of the masks, and the GPT's gradients under them."""
 
 import dataclasses
 
 import pytest
 import torch
 
-from mas_fast import ops, reference_attention
+from mas_fast import ops
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.ops.attention_masks import MASKS, seen
+from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.streams import Streams
 
 LAYOUTS = [(6, ((5, 6), (10, 4))), (0, ((4, 9),)), (3, ((1, 7), (8, 1), (7, 7)))]
