@@ -17,6 +17,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS / "support"))  # what several files of tests share, imported by name
 REAL_DATA = Path(os.environ.get("MAS_FAST_REAL_DATA") or TESTS.parents[1] / "shared" / "data")
 
 

@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mas_fast.training.optim import MuonAdamW  # noqa: E402
+from mas_fast.models.gpt import GPT, preset  # noqa: E402
+from mas_fast.training.optim import MuonAdamW, optimizer  # noqa: E402
 
 OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "decay": 0.1}
 
@@ -138,3 +139,18 @@ def test_two_sets_and_no_third() -> None:
         both.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
     with pytest.raises(ValueError, match="different number of parameter groups"):
         both.load_state_dict(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict())
+
+
+def test_only_matrices_decay(tmp_path, shards) -> None:
+    from gpt_runs import settings
+
+    model = GPT.create(preset("tiny"))
+    found = optimizer(model, settings(shards, tmp_path, decay=0.5))
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    decaying, rest = ({names[p] for p in group["params"]} for group in found.param_groups)
+    assert decaying | rest == set(names.values())
+    assert not decaying & rest
+    assert all(name.endswith(".weight") and "norm" not in name for name in decaying)
+    assert not any(name.startswith(("embed", "position")) for name in decaying)
+    assert {"head.img.weight", "blocks.0.mlp.up.weight"} <= decaying
+    assert [group["weight_decay"] for group in found.param_groups] == [0.5, 0]
