@@ -261,11 +261,7 @@ def test_an_interrupt_ends_all_processes_quietly(modules, tmp_path) -> None:
     printed, _ = process.communicate(timeout=60)
     left = rb"[1-6] shards are left, and the same command goes on with them\n"
     assert re.fullmatch(left, printed), printed
-    for _ in range(200):  # nobody is left, when the last one has noticed
-        if not _running(process.pid):
-            break
-        time.sleep(0.05)
-    assert not _running(process.pid)
+    wait_for(lambda: not _running(process.pid))  # nobody is left, when the last one has noticed
 
 
 def _running(group: int) -> list[str]:

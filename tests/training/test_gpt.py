@@ -1,9 +1,5 @@
 """`mas-fast train gpt`: on made-up tokens, and on those of real photos with captions and scenes."""
 
-import os
-import signal
-import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +10,8 @@ import pytest
 pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 torch = pytest.importorskip("torch")
 
-from gpt_runs import STREAMS, command, config, run, scalars, settings, write_shards  # noqa: E402
+from gpt_runs import STREAMS, config, run, scalars, settings, write_shards  # noqa: E402
+from killed import train_killed  # noqa: E402
 from mas_fast.bundle import load_gpt, load_vq, save_bpe, save_vq  # noqa: E402
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.token_shards import TokenShards  # noqa: E402
@@ -175,15 +172,8 @@ def test_kill_and_continue(tmp_path, shards, bundle) -> None:
     arguments = [file, "--data", shards, "--folder"]
     folders = tmp_path / "whole", tmp_path / "killed"
     assert run(*arguments, folders[0]).stdout.strip() == str(folders[0] / "bundle")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command(*arguments, folders[1]), env=environment, stderr=subprocess.DEVNULL
-    )
-    while not list(folders[1].glob("checkpoints/step-000000*")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    train_killed("gpt", *arguments, folders[1])
+    assert [file.name for file in (folders[1] / "checkpoints").iterdir()] == ["step-00000004"]
     assert not (folders[1] / "bundle").exists()
     run(*arguments, folders[1])
     for name in ("gpt/loss", "gpt/text", "measured/img"):

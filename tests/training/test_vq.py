@@ -2,11 +2,7 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from killed import train_killed
 from mas_fast.bundle import load_vq
 from mas_fast.cli import app
 from mas_fast.data.crops import Crops
@@ -24,7 +21,7 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.training.settings import read
 from mas_fast.training.trainer import Trainer
 from mas_fast.training.vq import parts, train
-from vq_runs import KINDS, command, config, run, scalars, settings
+from vq_runs import KINDS, config, run, scalars, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,15 +75,9 @@ def test_kill_and_continue(tmp_path, photos, kind, more) -> None:
     done = run(*arguments, folders[0])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(folders[0] / "bundle")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command(*arguments, folders[1]), env=environment, stderr=subprocess.DEVNULL
-    )
-    while not list(folders[1].glob("checkpoints/step-0000000[48]")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    train_killed(*arguments, folders[1])
+    assert [file.name for file in (folders[1] / "checkpoints").iterdir()] == ["step-00000004"]
+    assert not (folders[1] / "bundle").exists()
     done = run(*arguments, folders[1])
     assert done.returncode == 0, done.stderr
     for name in ("model/loss", "measured/perplexity", *(["critic/loss"] if kind == "img" else [])):

@@ -153,11 +153,11 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path):
     (tmp_path / ".link.17.01234567.tmp").symlink_to(tmp_path / "mine")
     command = [sys.executable, "-c", KILLED]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        subprocess.Popen([*command, tmp_path / "dead"], **pipes) as dead,
-        subprocess.Popen([*command, tmp_path / "alive"], **pipes) as alive,
-    ):
-        scrap, kept = (Path(process.stdout.readline().strip()) for process in (dead, alive))
+    with subprocess.Popen([*command, tmp_path / "dead"], **pipes) as dead:
+        scrap = Path(dead.stdout.readline().strip())
+        # Behind the first one's own sweep, which could meet a file that is not yet locked.
+        alive = subprocess.Popen([*command, tmp_path / "alive"], **pipes)
+        kept = Path(alive.stdout.readline().strip())
         dead.kill()
         dead.wait()
         sweep(tmp_path)
