@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -13,10 +14,15 @@ from pathlib import Path
 
 import pytest
 
+# What a shell starts in the background ignores Ctrl-C, and so would the processes of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Threads that wait leave the processor to others: the tests' own processes, and this one's.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS / "support"))  # what several files of tests share, imported by name
 REAL_DATA = Path(os.environ.get("MAS_FAST_REAL_DATA") or TESTS.parents[1] / "shared" / "data")
 
 

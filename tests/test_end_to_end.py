@@ -102,7 +102,8 @@ def test_scenes_of_other_people(bundle, coco, tmp_path) -> None:
 
 def test_words_that_nobody_taught_it(bundle, tmp_path) -> None:
     done = paint(tmp_path, bundle, "a quokkaling beside the lake")
-    assert "quokkaling" in done.stderr and (tmp_path / "out.png").is_file()
+    assert "quokkaling" in done.stderr
+    assert (tmp_path / "out.png").is_file()
 
 
 def test_mistakes_end_in_one_line(bundle, tmp_path) -> None:

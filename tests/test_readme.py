@@ -107,9 +107,9 @@ def check_mas_fast(words: list[str]) -> None:
     if not context.ignore_unknown_options:
         return
     from mas_fast.cli.train import _chosen
+    from mas_fast.training.all_settings import AllSettings
     from mas_fast.training.gpt_settings import GPTSettings
     from mas_fast.training.settings import _overrides
-    from mas_fast.training.train_all import AllSettings
     from mas_fast.training.vq import ImgSettings, SegSettings
 
     settings = {"vq-seg": SegSettings, "vq-img": ImgSettings, "gpt": GPTSettings}

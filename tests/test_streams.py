@@ -11,9 +11,12 @@ STREAMS = Streams([TEXT, SEG, IMG])
 
 
 def test_a_sequence_is_its_streams_in_order():
-    assert STREAMS.length == 30 and len(STREAMS) == 3
-    assert STREAMS.names == ("text", "seg", "img") and list(STREAMS) == [TEXT, SEG, IMG]
-    assert STREAMS[1] is STREAMS["seg"] is SEG and STREAMS.index("img") == 2
+    assert STREAMS.length == 30
+    assert len(STREAMS) == 3
+    assert STREAMS.names == ("text", "seg", "img")
+    assert list(STREAMS) == [TEXT, SEG, IMG]
+    assert STREAMS[1] is STREAMS["seg"] is SEG
+    assert STREAMS.index("img") == 2
     assert [STREAMS.offset(name) for name in STREAMS.names] == [0, 8, 14]
     assert STREAMS.slice("seg") == slice(8, 14)
     assert [
@@ -38,8 +41,10 @@ def test_a_first_stream_of_one_token_is_never_predicted():
 
 def test_round_trip_through_plain_values():
     rows = STREAMS.to_list()
-    assert rows[1]["grid"] == [2, 3] and rows[0]["grid"] is None
-    assert Streams.from_list(rows) == STREAMS and hash(Streams.from_list(rows)) == hash(STREAMS)
+    assert rows[1]["grid"] == [2, 3]
+    assert rows[0]["grid"] is None
+    assert Streams.from_list(rows) == STREAMS
+    assert hash(Streams.from_list(rows)) == hash(STREAMS)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def check(folder: Path) -> None:
     print(pipeline.info())
     print(f"{seconds:.1f} s from the import to {len(CAPTIONS)} pictures", end=", ")
     print(f"{memory / 1e6:.0f} MB of memory, {installed / 1e6:.0f} MB installed")
-    assert memory <= MOST_MEMORY and installed <= MOST_INSTALLED
+    assert memory <= MOST_MEMORY
+    assert installed <= MOST_INSTALLED
     _commands(folder, first)
     _as_it_comes(folder, first)
 

@@ -42,7 +42,9 @@ def test_it_runs_on_a_few_photos(plan, capsys):
     assert record["images"] == 8
     assert set(record["matches"]["workers"]["contestants"]) == {prepare.ONE, prepare.TWO}
     speed, size = record["goals"]
-    assert speed["figure"] > 0 and 2.5 < size["figure"] < 15 and size["passed"]
+    assert speed["figure"] > 0
+    assert 2.5 < size["figure"] < 15
+    assert size["passed"]
     json.dumps(record, allow_nan=False)
     prepare.results.show(record)
     assert "2 workers: times as fast as 1 worker" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -73,14 +74,16 @@ def read_or_refuse(whole, name: str, content: bytes) -> None:
     path = whole.with_name("broken")
     for file in whole.iterdir():
         (path / file.name).write_bytes(content if file.name == name else file.read_bytes())
+    start = time.process_time()  # other work on the machine is not the reader's
     for reader in (load_gpt, read_weights, lambda path: load_vq(path, "vq_img")):
         try:
             reader(path)
         except ValueError as error:
             assert str(error).startswith(f"{path}/")  # then the name of one of its files
+    assert time.process_time() - start < 5
 
 
-soon = settings(max_examples=60, deadline=5000, suppress_health_check=list(HealthCheck))
+soon = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @soon

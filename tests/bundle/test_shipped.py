@@ -27,7 +27,8 @@ def test_it_is_small() -> None:
     assert load_gpt(SHIPPED).parameters_count() <= MOST_PARAMETERS
     streams = read_config(SHIPPED).streams
     assert [stream.length for stream in streams] == [32, 64, 256]
-    assert read_sampling(SHIPPED)["guidance"] and "lake" in read_words(SHIPPED)
+    assert read_sampling(SHIPPED)["guidance"]
+    assert "lake" in read_words(SHIPPED)
 
 
 @pytest.mark.parametrize("name", ["vq_seg", "vq_img"])

@@ -27,13 +27,15 @@ def test_help_names_every_command() -> None:
 @pytest.mark.parametrize("command", ["info", "bench"])
 def test_command_help(command: str) -> None:
     result = run(command, "--help")
-    assert result.exit_code == 0 and "--json" in result.output
+    assert result.exit_code == 0
+    assert "--json" in result.output
 
 
 @pytest.mark.parametrize("command", ["prepare", "tokenize", "report"])
 def test_help_of_data_has_an_example(command: str) -> None:
     result = run("data", command, "--help")
-    assert result.exit_code == 0 and f"mas-fast data {command}" in result.output
+    assert result.exit_code == 0
+    assert f"mas-fast data {command}" in result.output
 
 
 @pytest.mark.parametrize("command", ["prepare", "tokenize"])
@@ -51,7 +53,8 @@ def test_no_arguments_print_help() -> None:
 
 def test_version() -> None:
     result = run("--version")
-    assert result.exit_code == 0 and result.output == f"mas-fast {mas_fast.__version__}\n"
+    assert result.exit_code == 0
+    assert result.output == f"mas-fast {mas_fast.__version__}\n"
 
 
 def test_info() -> None:
@@ -101,4 +104,5 @@ def test_help_imports_neither_torch_nor_numpy() -> None:
 
 def test_unknown_command_is_a_usage_error() -> None:
     result = run("paint")
-    assert result.exit_code == 2 and "paint" in result.output
+    assert result.exit_code == 2
+    assert "paint" in result.output

@@ -50,7 +50,8 @@ def pictures(tmp_path):
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
 def test_pictures_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
     result = run("encode", "a.png", "b/a.jpg", "-o", "x.npz", runtime=runtime)
-    assert result.exit_code == 0 and result.stdout == "written: x.npz\n"
+    assert result.exit_code == 0
+    assert result.stdout == "written: x.npz\n"
     found = Codes.load("x.npz")
     assert (found.model, found.names) == ("vq_img", ["a", "a-2"])
     assert found.bundle == sha256(tiny_bundle / "vq_img.safetensors")
@@ -73,11 +74,13 @@ def test_runtimes_agree(run, pictures) -> None:
         run("encode", *words, "-o", f"{runtime}-scene.npz", runtime=runtime)
     for kind in ("", "-scene"):
         one, other = (Codes.load(f"{runtime}{kind}.npz") for runtime in ("onnx", "torch"))
-        assert np.array_equal(one.codes, other.codes) and vars(one).keys() == vars(other).keys()
+        assert np.array_equal(one.codes, other.codes)
+        assert vars(one).keys() == vars(other).keys()
         assert (one.model, one.bundle, one.names) == (other.model, other.bundle, other.names)
     assert run("decode", "torch.npz").exit_code == 0  # of the other's
     result = run("generate", CAPTION, "--seed", 3, "-n", 2, "-o", "a1.png")
-    assert result.exit_code == 0 and "written: a1-2.scene.png" in result.stdout
+    assert result.exit_code == 0
+    assert "written: a1-2.scene.png" in result.stdout
     run("generate", CAPTION, "--seed", 3, "-n", 2, "-o", "a2.png", runtime="torch")
     for n in (1, 2):
         assert Scene.load(f"a1-{n}.scene.png") == Scene.load(f"a2-{n}.scene.png")
@@ -92,7 +95,8 @@ def test_scenes_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
     assert "labels.png: read as mini158: person 25.0%, dog 25.0%, sky-other-merged" in result.stderr
     found = Codes.load("tokens.npz")
     codec = TorchCodec("", load_vq(tiny_bundle, "vq_seg"))
-    assert found.model == "vq_seg" and found.names == ["labels"]
+    assert found.model == "vq_seg"
+    assert found.names == ["labels"]
     assert np.array_equal(
         found.codes, codec.encode([open_scene("labels.png", labels="mini158", size=16)])
     )
@@ -142,7 +146,8 @@ def test_mistakes_end_in_one_line(
     with pytest.raises(SystemExit) as end:
         cli.main()
     start = f"mas-fast: {message.format(model=deployed)}"
-    assert str(end.value.code).startswith(start) and "\n" not in end.value.code
+    assert str(end.value.code).startswith(start)
+    assert "\n" not in end.value.code
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -170,7 +175,8 @@ def test_an_interrupt_keeps_what_is_encoded_and_decoded(run, pictures, monkeypat
         with pytest.raises(Interrupted, match="^2 of 3 files are encoded$"):
             run("encode", *files, "-o", "part.npz")
     part, whole = Codes.load("part.npz"), Codes.load("whole.npz")
-    assert part.names == ["a", "a-2"] and np.array_equal(part.codes, whole.codes[:2])
+    assert part.names == ["a", "a-2"]
+    assert np.array_equal(part.codes, whole.codes[:2])
     with monkeypatch.context() as patch:
         interrupt(patch, "_decode", 3)
         with pytest.raises(Interrupted, match="^2 of 3 are decoded$"):
@@ -233,4 +239,5 @@ def test_without_torch_the_other_runtime_is_named(tiny_bundle, tmp_path) -> None
     for words in (["generate", CAPTION], ["decode", "x.npz"]):
         command = [sys.executable, "-c", block, *words, "--model", str(tiny_bundle)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 1 and done.stderr.endswith("without it: --runtime onnx\n")
+        assert done.returncode == 1
+        assert done.stderr.endswith("without it: --runtime onnx\n")

@@ -180,7 +180,8 @@ def test_what_is_left_out_is_counted_at_the_end(tmp_path):
     )
     assert len((out / "rejects.tsv").read_text().splitlines()) == 5
     shown = run("report", out).splitlines()
-    assert shown[-1].startswith("5 left out: 3 no annotation") and "rejects.tsv" in shown[-1]
+    assert shown[-1].startswith("5 left out: 3 no annotation")
+    assert "rejects.tsv" in shown[-1]
 
 
 def test_a_run_that_used_nothing_is_an_error(tmp_path, monkeypatch, capsys):

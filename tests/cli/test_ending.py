@@ -79,7 +79,8 @@ def test_an_interrupt_is_130_and_one_line(capsys) -> None:
 )
 def test_errors_are_one_line(error, line) -> None:
     code = ends(error)
-    assert code.startswith(f"mas-fast: {line}") and "\n" not in code
+    assert code.startswith(f"mas-fast: {line}")
+    assert "\n" not in code
 
 
 def test_a_mistake_of_ours_is_a_traceback() -> None:
@@ -108,7 +109,8 @@ def test_closed_streams_are_no_complaint(closed) -> None:
     for words, status in (("--version", 0), ("train bpe no.txt -o no", 1), ("--nope", 2)):
         line = f"{sys.executable} -m mas_fast {words} {closed}"
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
-        assert done.returncode == status and "Traceback" not in done.stderr, words
+        assert done.returncode == status, words
+        assert "Traceback" not in done.stderr, words
 
 
 def test_a_full_disk_for_stdout() -> None:
@@ -134,7 +136,8 @@ def test_ctrl_c_while_it_starts(tmp_path, delay) -> None:
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.startswith("mas-fast: interrupted") and err.count("\n") == 1, err
+    assert err.startswith("mas-fast: interrupted"), err
+    assert err.count("\n") == 1, err
     for line in out.splitlines():
         assert (tmp_path / line.removeprefix("written: ")).is_file()
 
@@ -226,7 +229,8 @@ def test_mistakes_are_one_line(mistakes, monkeypatch, capsys, words, message) ->
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code.startswith(f"mas-fast: {message}"), stop.value.code
-    assert "\n" not in stop.value.code and capsys.readouterr() == ("", "")
+    assert "\n" not in stop.value.code
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -246,5 +250,8 @@ def test_mistakes_are_found_without_torch(mistakes, words) -> None:
     block = "import sys; sys.modules['torch'] = None; from mas_fast.cli import main; main()"
     command = [sys.executable, "-c", block, *words.split()]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stdout == ""
-    assert "found" in done.stderr and "torch" not in done.stderr, done.stderr
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert "found" in done.stderr, done.stderr
+    assert "torch" not in done.stderr, done.stderr

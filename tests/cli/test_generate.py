@@ -65,7 +65,8 @@ def test_a_scene_for_a_model_without_scenes(run, tmp_path) -> None:
 
 def test_several(run, tmp_path) -> None:
     result = run(CAPTION, "two dogs", "-n", 2, "-o", tmp_path / "many.png")
-    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1 + 4 * 3
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1 + 4 * 3
     assert len(list(tmp_path.iterdir())) == 13
     assert run("two dogs").exit_code == 0
     assert Image.open("out.png").tobytes() == Image.open("many-3.png").tobytes()
@@ -104,10 +105,12 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
 
 def test_words_and_length_are_reported(run) -> None:
     result = run("a quokka beside the lake " * 400)
-    assert result.exit_code == 0 and Path("out.png").is_file()
+    assert result.exit_code == 0
+    assert Path("out.png").is_file()
     assert "not in the captions it learned from: quokka\n" in result.stderr
     read = result.stderr.partition("too long, the model read no more than: ")[2].splitlines()[0]
-    assert len(read) > 1 and ("a quokka beside the lake " * 400).startswith(read)
+    assert len(read) > 1
+    assert ("a quokka beside the lake " * 400).startswith(read)
     assert "learned from" not in run(CAPTION).stderr
 
 
@@ -160,7 +163,8 @@ def test_mistakes_end_in_one_line(tiny_bundle, tmp_path, monkeypatch, words, mes
     monkeypatch.setattr(sys, "argv", ["mas-fast", "generate", *words])
     with pytest.raises(SystemExit) as end:
         cli.main()
-    assert str(end.value.code).startswith(f"mas-fast: {message}") and "\n" not in end.value.code
+    assert str(end.value.code).startswith(f"mas-fast: {message}")
+    assert "\n" not in end.value.code
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,7 +241,8 @@ def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> N
         run(CAPTION, "-n", 40, "--seed", 3)
     assert calls == [0, 16, 32]
     for n in (1, 16, 32):
-        assert Scene.load(f"out-{n}.scene.png") and Image.open(f"out-{n}.legend.png")
+        assert Scene.load(f"out-{n}.scene.png")
+        assert Image.open(f"out-{n}.legend.png")
     assert not Path("out-33.png").exists()
     monkeypatch.setattr(Model, "_tokens", draw)
     whole = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, num_images=32, seed=3)
@@ -278,7 +283,8 @@ def test_mistakes_are_found_without_torch(tiny_bundle, tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", block, "generate", *words], capture_output=True, text=True
     )
-    assert done.returncode == 1 and "photo.png: found RGB without the text entry" in done.stderr
+    assert done.returncode == 1
+    assert "photo.png: found RGB without the text entry" in done.stderr
 
 
 def test_show_draws_two_pixels_with_each_character() -> None:
@@ -291,7 +297,8 @@ def test_show_draws_two_pixels_with_each_character() -> None:
     text = StringIO()
     show(image, Console(file=text, force_terminal=True, color_system="truecolor", width=80))
     lines = text.getvalue().splitlines()
-    assert len(lines) == 2 and [line.count("\u2580") for line in lines] == [2, 2]
+    assert len(lines) == 2
+    assert [line.count("\u2580") for line in lines] == [2, 2]
     for n, above, below in ((0, 0, 2), (0, 1, 3), (1, 4, 6), (1, 5, 7)):
         assert f"38;2;{above};0;9;48;2;{below};0;9m" in lines[n]
 
@@ -312,7 +319,8 @@ def test_the_preview_needs_a_terminal_with_colours(
     os.close(follower)
     text = "".join(_lines(leader))
     assert process.wait() == 0, process.stderr.read()
-    assert ("\u2580" in text) == shown and "written: out.png" in text
+    assert ("\u2580" in text) == shown
+    assert "written: out.png" in text
 
 
 def _lines(leader: int):

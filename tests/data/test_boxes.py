@@ -11,9 +11,11 @@ from mas_fast.data.sources.base import Sample
 def test_boxes_are_read() -> None:
     found = Boxes.of({"object_boxes": [[1, 2, 3.5, 4], [0, 0, 1, 1]], "face_boxes": []})
     assert found.objects.tolist() == [[1, 2, 3.5, 4], [0, 0, 1, 1]]
-    assert found.faces.shape == (0, 4) and found.objects.dtype == np.float64
+    assert found.faces.shape == (0, 4)
+    assert found.objects.dtype == np.float64
     for info in ({}, {"object_boxes": None}):
-        assert Boxes.of(info).objects is None and Boxes.of(info).faces is None
+        assert Boxes.of(info).objects is None
+        assert Boxes.of(info).faces is None
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,13 @@ def test_boxes_go_where_the_picture_goes(seed) -> None:
             expected = seen(moved.image, channel)
             if expected is not None and len(boxes):  # a sliver may vanish when pixels shrink
                 assert np.abs(boxes[0] - expected).max() <= 1
-            assert (boxes >= 0).all() and (boxes <= (moved.image.size * 2)).all()
+            assert (boxes >= 0).all()
+            assert (boxes <= (moved.image.size * 2)).all()
             assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
 def test_what_nobody_said_stays_unsaid() -> None:
     sample = Sample("a", Image.new("RGB", (8, 8)), boxes=Boxes(faces=np.array([[6.0, 0, 8, 8]])))
     moved = sample.crop(0, 0, 4, 4).resize(2, 2).flip()
-    assert moved.boxes.objects is None and moved.boxes.faces.shape == (0, 4)
+    assert moved.boxes.objects is None
+    assert moved.boxes.faces.shape == (0, 4)

@@ -19,8 +19,10 @@ def test_crops_depend_on_seed_epoch_and_index_alone(photos) -> None:
     assert torch.equal(first["image"], second["image"].flip(0))
     assert torch.equal(first["image"][0], first["image"][3])
     assert not torch.equal(first["image"][0], first["image"][2])
-    assert first["image"].shape == (4, 3, 32, 32) and first["keys"][:2] == ["1", "2"]
-    assert first["image"].min() >= -1 and first["image"].max() <= 1
+    assert first["image"].shape == (4, 3, 32, 32)
+    assert first["keys"][:2] == ["1", "2"]
+    assert first["image"].min() >= -1
+    assert first["image"].max() <= 1
     still = Crops(source, small, 3, augment=False)
     assert torch.equal(*still.collate([still[0, 1], still[5, 1]])["image"])
 
@@ -29,8 +31,10 @@ def test_scenes_come_in_the_layout_of_the_model(photos) -> None:
     source = open_source(photos)
     data = Crops(source, preset("vq-seg-mas159"), 0, augment=False)
     batch = data.collate([data[0, 0]])
-    assert batch["labels"].shape == (1, 256, 256) and batch["labels"].dtype == torch.uint8
-    assert batch["edges"].dtype == torch.bool and batch["edges"].any()
+    assert batch["labels"].shape == (1, 256, 256)
+    assert batch["labels"].dtype == torch.uint8
+    assert batch["edges"].dtype == torch.bool
+    assert batch["edges"].any()
 
 
 def test_boxes_come_along_when_asked_for(photos) -> None:
@@ -60,4 +64,5 @@ def test_a_wrong_box_is_a_reject(photos) -> None:
     (photos / "1.json").write_text(json.dumps({"object_boxes": [[0, 0, 0, 9]]}))
     data = Crops(open_source(photos), preset("tiny-img"))
     sample, ((key, reason),) = data[0, 1]
-    assert (sample.key, key) == ("2", "1") and "object_boxes: found [0, 0, 0, 9]" in reason
+    assert (sample.key, key) == ("2", "1")
+    assert "object_boxes: found [0, 0, 0, 9]" in reason

@@ -102,7 +102,8 @@ def test_a_panoptic_json_with_its_photos_and_captions(folder, suffix) -> None:
     for place in (file, captions, photos / "1.png"):
         place.write_text("one")
     then = digest(file)
-    assert then["files"] == 3 and changes(then, file) is None
+    assert then["files"] == 3
+    assert changes(then, file) is None
     for place in (captions, photos / "1.png"):
         place.write_text("two")
         assert "other contents" in changes(then, file)
@@ -117,7 +118,8 @@ def test_whole_needs_to_have_been_remembered(folder, monkeypatch) -> None:
     with pytest.raises(ValueError, match="a run that begins with `verify` remembers them"):
         changes(digest(folder), folder, whole=True)
     then = digest(folder, whole=True)
-    assert then["whole"] and changes(then, folder, whole=True) is None
+    assert then["whole"]
+    assert changes(then, folder, whole=True) is None
     file = folder / "0.png"
     file.write_bytes(bytes(999) + b"x")
     assert "other contents" in changes(then, folder)
@@ -134,7 +136,8 @@ def test_a_manifest_is_believed_unless_all_is_read(tmp_path) -> None:
         return tmp_path / name
 
     then = digest(make("a", b"a"))
-    assert then["whole"] and then["files"] == 2
+    assert then["whole"]
+    assert then["files"] == 2
     assert changes(then, make("again", b"a", source="elsewhere")) is None
     assert "other contents" in changes(then, make("b", b"b"))
     (tmp_path / "a" / "00000.tar").write_bytes(b"c" * 100)

@@ -80,7 +80,8 @@ def test_both_orders(tmp_path, name, header, column):
     tsv = write(tmp_path / name, rows, names if header else "")
     assert download.url_column(tsv) == column
     path, rejects = download.write_links(tsv, tmp_path / "out")
-    assert path == tmp_path / "out" / "links.csv" and rejects == []
+    assert path == tmp_path / "out" / "links.csv"
+    assert rejects == []
     assert links(tmp_path / "out") == [
         ["url", "caption"],
         *map(list, zip(URLS, CAPTIONS, strict=True)),
@@ -195,7 +196,8 @@ def test_real_cc3m(tmp_path, real_data):
     assert download.url_column(tsv) == 1
     _, rejects = download.write_links(tsv, tmp_path)
     rows = links(tmp_path)
-    assert len(rows) - 1 + len(rejects) == 15833 and len(rejects) < 20
+    assert len(rows) - 1 + len(rejects) == 15833
+    assert len(rejects) < 20
     swapped = [("\t".join(row) + "\n").encode() for row in rows[1:]]
     (tmp_path / "cc12m.tsv").write_bytes(b"".join(swapped))
     assert download.url_column(tmp_path / "cc12m.tsv") == 0

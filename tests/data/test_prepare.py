@@ -1,9 +1,7 @@
 """data/prepare.py: what becomes of a sample, and that shards do not depend on who makes them."""
 
-import hashlib
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast.data import prepare as module
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, read_manifest
 from mas_fast.data.sources.base import Reject
 from mas_fast.data.sources.open import open_source
 from mas_fast.scene import clean
+from prepared import content, folder_of, grey, jpeg, rejects, write_tar
 
 FAKES = '''
 import numpy as np
@@ -62,23 +60,6 @@ def fakes(tmp_path, monkeypatch):
     sys.modules.pop("mas_fast_fakes", None)
 
 
-def jpeg(pixels: np.ndarray, **options) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", **options)
-    return file.getvalue()
-
-
-def grey(value: int, height: int = 20, width: int = 30) -> np.ndarray:
-    return np.full((height, width, 3), value, np.uint8)
-
-
-def folder_of(path: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
 def members(folder: Path) -> dict[str, bytes]:
     found = {}
     for tar in sorted(folder.glob("*.tar")):
@@ -87,15 +68,6 @@ def members(folder: Path) -> dict[str, bytes]:
                 assert member.name not in found
                 found[member.name] = file.extractfile(member).read()
     return found
-
-
-def content(folder: Path) -> dict[str, str]:
-    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir()}
-
-
-def rejects(folder: Path) -> list[list[str]]:
-    lines = (folder / "rejects.tsv").read_text("utf-8").splitlines()
-    return [line.split("\t") for line in lines]
 
 
 # ---------------------------------------------------------------------------- one sample
@@ -130,14 +102,17 @@ def test_a_sample_is_stored_with_all_its_parts(tmp_path, fakes):
         "source": {"key": "a.v1", "url": "http://a"},
     }
     first, second = open_source(tmp_path / "out")
-    assert first.image.size == (15, 10) and second.image.size == (10, 13)
-    assert first.captions == ["one\ntwo", "x"] and second.captions == []
+    assert first.image.size == (15, 10)
+    assert second.image.size == (10, 13)
+    assert first.captions == ["one\ntwo", "x"]
+    assert second.captions == []
     # Arms are everywhere, since there is a person: they cover all else.
     assert set(np.unique(first.scene.labels)) == {132 + 14}
     instances = np.zeros((10, 15), np.int32)
     instances[:, 7:] = 1
     expected = clean(instances.astype(np.uint8), instances, np.full((10, 15), 14, np.uint8))
-    assert first.scene == expected and first.scene.edges.any()
+    assert first.scene == expected
+    assert first.scene.edges.any()
 
 
 def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
@@ -160,14 +135,17 @@ def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
     found = [json.loads(stored[f"000000000{n}.json"]) for n in range(3)]
     assert found[0]["object_boxes"] == [[0, 1, 15, 10], [1.5, 2, 2.75, 3]]
     assert found[0]["face_boxes"] == []
-    assert found[1]["face_boxes"] == [[1, 2, 3, 4]] and "object_boxes" not in found[1]
+    assert found[1]["face_boxes"] == [[1, 2, 3, 4]]
+    assert "object_boxes" not in found[1]
     assert not {"object_boxes", "face_boxes"} & set(found[2])
     prepare(tmp_path / "10", tmp_path / "20", rules=Rules(20), progress=False)
     first, second, third = open_source(tmp_path / "20")
     assert first.boxes.objects.tolist() == [[0, 2, 30, 20], [3, 4, 5.5, 6]]
     assert first.boxes.faces.shape == (0, 4)
-    assert second.boxes.faces.tolist() == [[2, 4, 6, 8]] and second.boxes.objects is None
-    assert third.boxes.objects is None and third.boxes.faces is None
+    assert second.boxes.faces.tolist() == [[2, 4, 6, 8]]
+    assert second.boxes.objects is None
+    assert third.boxes.objects is None
+    assert third.boxes.faces is None
 
 
 def test_the_person_gate_and_the_layout(tmp_path, fakes):
@@ -322,197 +300,6 @@ def test_scene_shards_can_be_prepared_again(tmp_path, fakes):
 # ---------------------------------------------------------------------------- the source
 
 
-def write_tar(path: Path, keys: list[str]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for key in keys:
-            labels = np.full((8, 9), len(key), np.uint8)
-            scene = clean(labels)
-            seg, edge = scene.to_pngs()
-            files = {"jpg": jpeg(grey(10, 8, 9)), "seg.png": seg, "edge.png": edge}
-            for suffix, part in files.items():
-                member = tarfile.TarInfo(f"{key}.{suffix}")
-                member.size = len(part)
-                tar.addfile(member, io.BytesIO(part))
-    return path
-
-
-def test_a_tar_in_is_a_tar_out(tmp_path):
-    for n, count in enumerate((3, 1, 2)):
-        write_tar(tmp_path / "tars" / f"{n}.tar", [f"{n}-{i}" for i in range(count)])
-    broken = tmp_path / "tars" / "1.tar"
-    broken.write_bytes(broken.read_bytes()[:2000])
-    manifest = prepare(tmp_path / "tars", tmp_path / "out", rules=Rules(8), progress=False)
-    assert [shard["samples"] for shard in manifest["shards"]] == [3, 0, 2]
-    assert [name for name, *_ in manifest["options"]["tars"]] == [
-        "0.tar",
-        "1.tar",
-        "2.tar",
-    ]
-    assert [(shard, key) for shard, key, _ in rejects(tmp_path / "out")] == [("00001.tar", "1.tar")]
-    one = prepare(tmp_path / "tars" / "0.tar", tmp_path / "one", rules=Rules(8), progress=False)
-    assert one["shards"][0]["sha256"] == manifest["shards"][0]["sha256"]
-
-
-def test_members_that_would_leave_the_folder_are_rejects(tmp_path):
-    write_tar(tmp_path / "x.tar", ["good", "../up", "/etc/top"])
-    prepare(tmp_path / "x.tar", tmp_path / "out", rules=Rules(8), progress=False)
-    assert len(rejects(tmp_path / "out")) == 2
-    assert all("relative path without .." in reason for *_, reason in rejects(tmp_path / "out"))
-    assert [item.info["source"]["key"] for item in open_source(tmp_path / "out")] == ["good"]
-
-
-def test_a_changed_source_or_rule_is_an_error_that_names_it(tmp_path):
-    tar = write_tar(tmp_path / "tars" / "0.tar", ["a"])
-    out = tmp_path / "out"
-    prepare(tmp_path / "tars", out, rules=Rules(8), progress=False)
-    before = content(out)
-    with pytest.raises(ValueError, match="out: found shards made with size = 8, now it is 9:"):
-        prepare(tmp_path / "tars", out, rules=Rules(9), progress=False)
-    with pytest.raises(ValueError, match=r"made with segmenters = \[\], now it is .*truth"):
-        prepare(tmp_path / "tars", out, rules=Rules(8), segmenters=["truth"], progress=False)
-    write_tar(tar, ["a", "b", "c"])
-    with pytest.raises(ValueError, match="tars: found 1 files of .*another folder with --output"):
-        prepare(tmp_path / "tars", out, rules=Rules(8), progress=False)
-    assert content(out) == before
-
-
-def scene_files(value: int, *names: str) -> dict[str, bytes]:
-    seg, edge = clean(np.full((8, 8), 1, np.uint8)).to_pngs()
-    parts = {"jpg": jpeg(grey(value, 8, 8)), "seg.png": seg, "edge.png": edge}
-    return {f"{name}.{suffix}": part for name in names for suffix, part in parts.items()}
-
-
-def half_done(tmp_path: Path) -> tuple[Path, Path]:
-    """A source of four samples, and its output without the second of two shards."""
-    source, out = folder_of(tmp_path / "in", scene_files(80, *"abcd")), tmp_path / "out"
-    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-    for name in ("00001.tar", "00001.json"):
-        (out / name).unlink()
-    return source, out
-
-
-def test_another_input_is_refused(tmp_path):
-    """Of the same names and sizes too; and after that everything is as it was."""
-    source, out = half_done(tmp_path)
-    before = content(out)
-    files = scene_files(80, *"abcd")
-    picture = bytearray(files["a.jpg"])
-    picture[-20] ^= 1
-    for change, message in (
-        ({"a.jpg": bytes(picture)}, "found other contents under the same names and sizes"),
-        ({"a.jpg": files["a.jpg"] + b"x"}, "in all, expected 12"),
-        ({"e.jpg": files["a.jpg"]}, "found 13 files"),
-        ({"notes.txt": b"x"}, "found 13 files"),
-    ):
-        folder_of(source, change)
-        with pytest.raises(ValueError, match=message) as error:
-            prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-        assert "put that back to go on, or give another folder with --output" in str(error.value)
-        assert content(out) == before
-        for name in change:
-            (source / name).unlink()
-        folder_of(source, files)
-    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-    assert len(list(open_source(out))) == 4
-
-
-@pytest.mark.parametrize("verify", [False, True])
-def test_the_same_input_goes_on_wherever_it_lies(tmp_path, verify):
-    """Another path, another spelling of it, and times of change that a copy has lost."""
-    source, out = half_done(tmp_path)
-    moved = source.rename(tmp_path / "elsewhere")
-    for file in moved.iterdir():
-        os.utime(file, (0, 0))
-    link = tmp_path / "link"
-    link.symlink_to(moved)
-    for path in (moved, link, tmp_path / "out" / ".." / "elsewhere"):
-        prepare(path, out, rules=Rules(8), per_shard=2, verify=verify, progress=False)
-    assert len(list(open_source(out))) == 4
-
-
-def test_other_captions_are_another_input(tmp_path):
-    source, out = folder_of(tmp_path / "in", scene_files(80, "a")), tmp_path / "out"
-    tables = [tmp_path / f"{n}.csv" for n in range(3)]
-    for n, table in enumerate(tables):
-        table.write_text(f"file_name,text\na.jpg,number {n % 2}\n")
-    go = lambda table: prepare(source, out, captions=table, rules=Rules(8), progress=False)  # noqa: E731
-    go(tables[0])
-    with pytest.raises(ValueError, match="1.csv: found 1 files of other names"):
-        go(tables[1])
-    with pytest.raises(ValueError, match="made with captions = "):
-        go(None)
-    tables[2].rename(tables[0])
-    go(tables[0])
-
-
-def test_a_manifest_whose_input_is_broken(tmp_path):
-    source, out = half_done(tmp_path)
-    values = json.loads((out / "manifest.json").read_text())
-    values["options"]["input"] = {"files": 12}
-    (out / "manifest.json").write_text(json.dumps(values))
-    with pytest.raises(ValueError, match="manifest.json: found a broken input"):
-        prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-
-
-def test_rejects_are_listed_when_a_run_is_stopped(tmp_path, monkeypatch):
-    files = scene_files(80, "a", "c") | {"b.jpg": b"x", "d.jpg": b"y"}
-    source, out = folder_of(tmp_path / "in", files), tmp_path / "out"
-    real = module._Shard.add
-
-    def add(self, place, item):
-        if self.prefix == "00001":
-            raise KeyboardInterrupt
-        return real(self, place, item)
-
-    monkeypatch.setattr(module._Shard, "add", add)
-    with pytest.raises(KeyboardInterrupt):
-        prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-    assert [key for _, key, _ in rejects(out)] == ["b"]
-    monkeypatch.undo()
-    prepare(source, out, rules=Rules(8), per_shard=2, progress=False)
-    assert [key for _, key, _ in rejects(out)] == ["b", "d"]
-
-
-def test_a_source_that_changes_while_it_is_read(tmp_path, monkeypatch):
-    source = folder_of(tmp_path / "in", scene_files(80, *"abcd"))
-    real = module.ShardFolder.begin
-
-    def begin(self):
-        folder_of(source, scene_files(80, "0"))
-        return real(self)
-
-    monkeypatch.setattr(module.ShardFolder, "begin", begin)
-    with pytest.raises(ValueError, match="in: found 5 samples, a moment ago 4"):
-        prepare(source, tmp_path / "out", rules=Rules(8), progress=False)
-
-
-def test_the_output_lies_apart(tmp_path):
-    source = folder_of(tmp_path / "photos", scene_files(80, "a"))
-    (tmp_path / "link").symlink_to(source)
-    (tmp_path / "sub").mkdir()
-    for output, message in (
-        (source, "that is the input"),
-        (tmp_path / "link", "that is the input"),
-        (source / "scenes", "that lies in the input"),
-        (tmp_path / "link" / "scenes", "that lies in the input"),
-        (tmp_path / "sub" / ".." / "photos" / "scenes", "that lies in the input"),
-        (tmp_path, "that has in it the input"),
-    ):
-        with pytest.raises(ValueError, match=f"found an output {message}.*outside of it"):
-            prepare(source, output, rules=Rules(8), progress=False)
-    assert sorted(file.name for file in source.iterdir()) == ["a.edge.png", "a.jpg", "a.seg.png"]
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="file: found a file, expected a folder"):
-        prepare(source, tmp_path / "file", rules=Rules(8), progress=False)
-    # A link in the source that leads to the output: what is there is no picture.
-    (tmp_path / "out").mkdir()
-    (source / "done").symlink_to(tmp_path / "out")
-    for _ in range(2):
-        manifest = prepare(source, tmp_path / "out", rules=Rules(8), progress=False)
-        assert [shard["samples"] for shard in manifest["shards"]] == [1]
-
-
 def test_unfit_arguments(tmp_path):
     for arguments, message in (
         ({"size": 0}, "size: found 0"),
@@ -549,7 +336,8 @@ def test_the_real_set(coco, whole):
     assert len(stored) == len(source) == 20
     for item in stored:
         before = source[item.info["source"]["key"]]
-        assert min(item.image.size) == 256 and item.captions == before.captions
+        assert min(item.image.size) == 256
+        assert item.captions == before.captions
         assert item.info["source"]["image_id"] == before.info["image_id"]
         height, width = item.image.height, item.image.width
         assert item.scene == before.layers.resize(height, width).clean()
@@ -568,7 +356,8 @@ def test_a_stored_sample_is_small(whole):
                 used[key] = used.get(key, 0) + 512 + -(-member.size // 512) * 512
                 if suffix == "jpg":
                     jpegs[key] = member.size
-        assert jpegs and all(used[key] - size <= 15_000 for key, size in jpegs.items())
+        assert jpegs
+        assert all(used[key] - size <= 15_000 for key, size in jpegs.items())
 
 
 @pytest.mark.parametrize(
@@ -604,7 +393,8 @@ def test_killed_in_the_middle_and_continued(tmp_path, coco, whole, workers):
     run = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=120)
     assert run.returncode == -signal.SIGKILL
     finished = {file.name: file.stat().st_mtime_ns for file in out.glob("0*.json")}
-    assert finished and (workers == 2 or "00000.json" in finished)
+    assert finished
+    assert workers == 2 or "00000.json" in finished
     assert len(list(out.glob("*.tar"))) < 7
     with pytest.raises(ValueError, match="has not come to its end"):
         read_manifest(out, SCENES)

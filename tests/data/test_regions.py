@@ -14,7 +14,8 @@ ROAD, CAR, VOID = 100, 2, 255
 
 
 def boxes(found: np.ndarray) -> list[list[float]]:
-    assert found.dtype == np.float64 and found.shape[1:] == (4,)
+    assert found.dtype == np.float64
+    assert found.shape[1:] == (4,)
     return sorted(found.tolist())
 
 
@@ -42,7 +43,8 @@ def test_instances_are_objects() -> None:
 
 def test_edges_part_the_objects_of_a_scene() -> None:
     found = boxes(object_boxes(street().clean()))
-    assert len(found) == 3 and np.abs(np.array(found) - CARS).max() <= 1
+    assert len(found) == 3
+    assert np.abs(np.array(found) - CARS).max() <= 1
 
 
 def test_parts_belong_to_a_person() -> None:
@@ -131,4 +133,5 @@ def test_real_scenes_have_the_objects_of_the_annotation(coco) -> None:
                 whole = (x, y, x + width, y + height)
                 assert any((box == whole).all() for box in found)
                 hits += any(overlap(whole, box) > 0.8 for box in seen)
-    assert total > 100 and hits / total > 0.75  # an object behind another is two regions
+    assert total > 100
+    assert hits / total > 0.75  # an object behind another is two regions

@@ -101,7 +101,8 @@ def test_the_page(scenes, tmp_path):
     Report.read(scenes).write_html(tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert all(link.startswith("data:image/") for link in page.links)  # nothing is fetched
-    assert "<b> & three" in page.text and "(no caption)" in page.text
+    assert "<b> & three" in page.text
+    assert "(no caption)" in page.text
     images = [
         Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2])))
         for source in page.pictures
@@ -158,7 +159,8 @@ def test_reasons_are_grouped(scenes):
     ]
     (scenes / "00002.json").write_text(json.dumps(car))
     found = Report.read(scenes).rejects
-    assert found["found N x N pixels"] == 2 and found["found '...', expected '...'"] == 2
+    assert found["found N x N pixels"] == 2
+    assert found["found '...', expected '...'"] == 2
     assert found["no such file"] == 2
 
 

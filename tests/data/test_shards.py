@@ -57,18 +57,21 @@ def content(path) -> dict[str, bytes]:
 def test_tokens_come_back(tmp_path):
     fill(tmp_path / "tokens")
     tokens = TokenShards(tmp_path / "tokens")
-    assert len(tokens) == 7 and tokens.streams == STREAMS
+    assert len(tokens) == 7
+    assert tokens.streams == STREAMS
     tokens.verify()
     place = [(shard, n) for shard, count in enumerate(COUNTS) for n in range(count)]
     first = pickle.loads(pickle.dumps(tokens))
-    assert len(tokens[3].img) and not pickle.loads(pickle.dumps(tokens))._open  # maps stay behind
+    assert len(tokens[3].img)
+    assert not pickle.loads(pickle.dumps(tokens))._open  # maps stay behind
     for copy in (tokens, first):
         for index, (shard, n) in enumerate(place):
             expected = rows(shard, COUNTS[shard])
             row = copy[index]
             for name in ("text", "seg", "img"):
                 found = getattr(row, name)
-                assert found.dtype == np.uint16 and np.array_equal(found, expected[name][n])
+                assert found.dtype == np.uint16
+                assert np.array_equal(found, expected[name][n])
             assert copy.key(index) == f"{shard}/{n}"
             assert copy.captions(index) == expected["captions"][n]
     assert sum(1 for _ in tokens) == 7
@@ -84,7 +87,8 @@ def test_reading_copies_nothing(tmp_path):
     first, last = tokens[0], tokens[6]
     assert pa.total_allocated_bytes() == before  # the batches are in the mapped file
     for view in (*first, *last):
-        assert not view.flags.owndata and not view.flags.writeable
+        assert not view.flags.owndata
+        assert not view.flags.writeable
     whole = tokens._open[2].seg
     assert np.shares_memory(whole, last.seg)
 

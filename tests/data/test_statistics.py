@@ -30,7 +30,8 @@ def test_counts():
     assert total.pixels == {0: 3, 255: 2, 3: 2, 7: 1}
     assert total.pictures == {0: 2, 255: 2, 3: 1, 7: 1}
     assert total.captions == {2: 1, 0: 1, 1: 1}
-    assert total.words == {3: 1, 2: 1, 1: 1} and total.characters == {11: 1, 4: 1, 1: 1}
+    assert total.words == {3: 1, 2: 1, 1: 1}
+    assert total.characters == {11: 1, 4: 1, 1: 1}
     assert PARTS[0] == one([[0, 0, 255]], ["a red house", "빨간 집"], person=True)  # unchanged
 
 
@@ -45,4 +46,5 @@ def test_marks_of_a_histogram():
     marks = {0: 1, 0.1: 1, 0.11: 5, 0.3: 5, 0.31: 9, 1: 9}
     assert {share: quantile(lengths, share) for share in marks} == marks
     assert mean(lengths) == pytest.approx(7.4)
-    assert quantile({}, 0.5) == 0 and mean({}) == 0
+    assert quantile({}, 0.5) == 0
+    assert mean({}) == 0

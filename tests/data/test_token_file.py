@@ -16,7 +16,8 @@ def test_what_is_saved_is_read(tmp_path) -> None:
     GIVEN.save(file)
     found = Codes.load(file)
     assert (found.model, found.bundle, found.names) == ("vq_img", "ab" * 32, GIVEN.names)
-    assert found.codes.dtype == np.int32 and np.array_equal(found.codes, GIVEN.codes)
+    assert found.codes.dtype == np.int32
+    assert np.array_equal(found.codes, GIVEN.codes)
     assert [path.name for path in tmp_path.iterdir()] == ["tokens.npz"]
     with np.load(file) as arrays:  # as others read it
         assert np.array_equal(arrays["codes"], GIVEN.codes)

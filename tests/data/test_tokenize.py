@@ -95,7 +95,8 @@ def test_tokens_are_what_the_tokenizers_say(tokens, scenes, bundle):
     assert len(found) == len(samples) == 11
     for n, sample in enumerate(samples):
         text, seg_codes, img_codes = found[n]
-        assert found.key(n) == sample.key and found.captions(n) == CAPTIONS[n % 3]
+        assert found.key(n) == sample.key
+        assert found.captions(n) == CAPTIONS[n % 3]
         if sample.captions:
             assert np.array_equal(text, bpe.encode(sample.captions).ids)
         else:
@@ -150,7 +151,8 @@ def test_a_run_goes_on(tmp_path, tokens, scenes, bundle, monkeypatch):
     with pytest.raises(ValueError, match="has not come to its end"):
         TokenShards(tmp_path / "out")
     tokenize(scenes, bundle, tmp_path / "out", batch=3, progress=False)
-    assert len(calls) == 4 and content(tmp_path / "out") == content(tokens)
+    assert len(calls) == 4
+    assert content(tmp_path / "out") == content(tokens)
     tokenize(scenes, bundle, tmp_path / "out", batch=3, progress=False)
     assert len(calls) == 4
 

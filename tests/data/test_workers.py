@@ -107,13 +107,16 @@ def test_every_shard_is_made_once(tmp_path, Write, way, capfd, terminal):
     assert len(list(tmp_path.glob("opened-*"))) <= way["workers"]
     assert (str(os.getpid()) in (tmp_path / "3.txt").read_text()) == (way == WAYS[0])
     bar = capfd.readouterr().err
-    assert "57/57" in bar and "shard 5/5" in bar and "image/s" in bar
+    assert "57/57" in bar
+    assert "shard 5/5" in bar
+    assert "image/s" in bar
 
 
 @pytest.mark.parametrize("way", ways(*WAYS[1:]), ids=str)
 def test_a_killed_worker_is_replaced(tmp_path, Write, way, capfd, terminal):
     run_job(Write(tmp_path, "kill"), range(8), **way)
-    assert made(tmp_path) == set(range(8)) and (tmp_path / "marker").exists()
+    assert made(tmp_path) == set(range(8))
+    assert (tmp_path / "marker").exists()
     assert "80/80" in capfd.readouterr().err
 
 
@@ -155,7 +158,8 @@ def test_workers_end_with_the_process_that_feeds_them(tmp_path, modules):
         run.send_signal(signal.SIGKILL)
         run.wait()
     workers = [int(file.name.partition("-")[2]) for file in tmp_path.glob("opened-*")]
-    assert workers and run.pid not in workers
+    assert workers
+    assert run.pid not in workers
     wait_for(lambda: not any(map(alive, workers)))
 
 
@@ -220,9 +224,11 @@ def test_the_bar_extrapolates_from_the_shards_that_are_done():
     bar = Progress(4, done=100, images=None, show=False)
     bar.tick(0, 3)
     bar.tick(1, 5)
-    assert bar.bar.total is None and bar.seen == 108
+    assert bar.bar.total is None
+    assert bar.seen == 108
     bar.done(1, 20)
-    assert bar.bar.total == 100 + 4 * 20 and bar.seen == 123
+    assert bar.bar.total == 100 + 4 * 20
+    assert bar.seen == 123
     bar.lost()
     assert bar.seen == 120
     for shard in (0, 2, 3):
@@ -255,11 +261,7 @@ def test_an_interrupt_ends_all_processes_quietly(modules, tmp_path) -> None:
     printed, _ = process.communicate(timeout=60)
     left = rb"[1-6] shards are left, and the same command goes on with them\n"
     assert re.fullmatch(left, printed), printed
-    for _ in range(200):  # nobody is left, when the last one has noticed
-        if not _running(process.pid):
-            break
-        time.sleep(0.05)
-    assert not _running(process.pid)
+    wait_for(lambda: not _running(process.pid))  # nobody is left, when the last one has noticed
 
 
 def _running(group: int) -> list[str]:

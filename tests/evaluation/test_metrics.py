@@ -66,7 +66,8 @@ def test_void_in_the_truth_counts_for_nothing_and_a_void_guess_is_a_miss():
     truth = torch.tensor([0, 0, 1, 255, 255])
     matrix = ConfusionMatrix(4)
     matrix.add(torch.tensor([0, 255, 2, 3, 1]), truth)
-    assert matrix.iou()[:3].tolist() == [0.5, 0, 0] and matrix.iou()[3].isnan()
+    assert matrix.iou()[:3].tolist() == [0.5, 0, 0]
+    assert matrix.iou()[3].isnan()
     assert matrix.mean_iou() == pytest.approx(0.5 / 3)
     assert math.isnan(mean_iou(torch.zeros(5, dtype=torch.int64), torch.full((5,), 255), 4))
 

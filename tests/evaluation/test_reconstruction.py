@@ -43,7 +43,8 @@ def test_metrics_are_those_of_all_samples_at_once(tokenizer, photos) -> None:
     batch, out = whole(tokenizer, photos)
     data = Crops(open_source(photos), tokenizer.config)
     found = reconstruct(tokenizer, data, range(6), batch=4)
-    assert found.count == len(found.pairs) == 6 and found.rejects == []
+    assert found.count == len(found.pairs) == 6
+    assert found.rejects == []
     used, perplexity = codebook_usage(out.codes, tokenizer.config.codes)
     expected = {"used_codes": used, "perplexity": perplexity}
     if tokenizer.config.input == "image":
@@ -71,7 +72,8 @@ def test_what_cannot_be_read_is_left_out(tokenizer, photos) -> None:
     found = reconstruct(tokenizer, data, [2, 3, 4], batch=1, workers=1)
     assert (found.count, [key for key, _ in found.rejects]) == (2, ["3"])
     assert found.metrics == pytest.approx(reconstruct(tokenizer, data, [2, 4]).metrics)
-    assert found.to_dict()["samples"] == 2 and found.to_dict()["rejects"][0][0] == "3"
+    assert found.to_dict()["samples"] == 2
+    assert found.to_dict()["rejects"][0][0] == "3"
     with pytest.raises(ValueError, match="found 1 unreadable samples, no other; 3: "):
         reconstruct(tokenizer, data, [3])
 
@@ -83,7 +85,9 @@ class Features(nn.Module):
     """Two features of a picture in 0..255."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert x.dtype == torch.float32 and float(x.min()) >= 0.0 and float(x.max()) <= 255.0
+        assert x.dtype == torch.float32
+        assert float(x.min()) >= 0.0
+        assert float(x.max()) <= 255.0
         return torch.stack([x.mean((1, 2, 3)), x[:, 0].amax((1, 2))], 1)
 
 
@@ -123,11 +127,15 @@ def test_command(tokenizer, photos, tmp_path, monkeypatch, capsys, terminal) -> 
         assert measured.pop("rfid") > 0
     else:
         assert values["iou"] == {name: iou for name, iou, _ in expected.classes}
-        assert "cabinet-merged" in shown.out and "share of pixels" in shown.out
-    assert measured == expected.metrics and values["samples"] == 4
+        assert "cabinet-merged" in shown.out
+        assert "share of pixels" in shown.out
+    assert measured == expected.metrics
+    assert values["samples"] == 4
     for metric, value in values["metrics"].items():
-        assert metric in shown.out and f"{value:.4f}" in shown.out
-    assert "4 samples" in shown.out and "4/4" in shown.err
+        assert metric in shown.out
+        assert f"{value:.4f}" in shown.out
+    assert "4 samples" in shown.out
+    assert "4/4" in shown.err
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size == expected.sheet().size
 
@@ -177,7 +185,8 @@ def test_bad_input_ends_in_one_line(photos, tmp_path, monkeypatch, options, mess
     words = ["vq-img", tmp_path / "bundle", "--data", photos]
     with pytest.raises(SystemExit) as end:
         command(monkeypatch, *words, *options)
-    assert str(end.value.code).startswith("mas-fast: ") and message in end.value.code
+    assert str(end.value.code).startswith("mas-fast: ")
+    assert message in end.value.code
 
 
 def test_a_bundle_without_the_tokenizer(photos, tmp_path, monkeypatch) -> None:
@@ -197,9 +206,12 @@ def test_sheet() -> None:
     a, b = np.full((6, 8, 3), 10, np.uint8), np.full((6, 8, 3), 90, np.uint8)
     pixels = np.asarray(sheet([(a, b)] * 3))
     assert pixels.shape == (2 * 10 + 4, 2 * 20 + 20, 3)
-    assert (pixels[4:10, 4:12] == 10).all() and (pixels[4:10, 16:24] == 90).all()
-    assert (pixels[4:10, 36:44] == 10).all() and (pixels[14:20, 16:24] == 90).all()
-    assert (pixels[14:20, 36:] == 255).all() and (pixels[4:10, 24:36] == 255).all()
+    assert (pixels[4:10, 4:12] == 10).all()
+    assert (pixels[4:10, 16:24] == 90).all()
+    assert (pixels[4:10, 36:44] == 10).all()
+    assert (pixels[14:20, 16:24] == 90).all()
+    assert (pixels[14:20, 36:] == 255).all()
+    assert (pixels[4:10, 24:36] == 255).all()
 
 
 def test_pictures_and_paint() -> None:
@@ -208,5 +220,6 @@ def test_pictures_and_paint() -> None:
     labels = torch.tensor([[[0, 255]]], dtype=torch.uint8)
     (plain,) = paint(labels, torch.zeros(1, 1, 2, dtype=torch.bool), "mini158")
     (dark,) = paint(labels, torch.ones(1, 1, 2, dtype=torch.bool), "mini158")
-    assert plain[0, 0].tolist() == [0xDC, 0x14, 0x3C] and plain[0, 1].tolist() == [0, 0, 0]
+    assert plain[0, 0].tolist() == [0xDC, 0x14, 0x3C]
+    assert plain[0, 1].tolist() == [0, 0, 0]
     assert dark[0, 0].tolist() == [0x6E, 0x0A, 0x1E]

@@ -98,24 +98,31 @@ def test_a_perfect_model_reaches_what_is_its_own(model, truth) -> None:
     painter = Painter(model, truth)
     found = evaluate_storybook(painter, true_segmenter(truth), count=COUNT, seed=3)
     rows = {row.name: row for row in found.rows}
-    assert tuple(rows) == ROWS and set(GOALS) < set(rows)
+    assert tuple(rows) == ROWS
+    assert set(GOALS) < set(rows)
     expected = rates(faithfulness(*one) for one in truth)
     assert {name: rows[name].value for name in METRICS} == pytest.approx(expected, nan_ok=True)
     for name in ("recall", "precision", "counts", "left, right", "colours"):
-        assert rows[name].value > 0.85 and rows[name].reached, name
-        assert rows[name].floor < 0.4 and rows[name].ceiling < rows[name].value, name
+        assert rows[name].value > 0.85, name
+        assert rows[name].reached, name
+        assert rows[name].floor < 0.4, name
+        assert rows[name].ceiling < rows[name].value, name
     assert rows["scene given, mIoU"].value == rows["segmenter on true pictures, mIoU"].value == 1
-    assert rows["scene given, mIoU"].floor < 0.5 and rows["scene given, mIoU"].ceiling == 0
-    assert rows["VQ-SEG mIoU"].reached is False and rows["recall, seen"].reached is None
+    assert rows["scene given, mIoU"].floor < 0.5
+    assert rows["scene given, mIoU"].ceiling == 0
+    assert rows["VQ-SEG mIoU"].reached is False
+    assert rows["recall, seen"].reached is None
     assert painter.given[0] is None
     assert painter.given[1] == [scene for _, scene, _ in truth]
-    assert found.seed == 3 and found.drawn.captions == [caption for caption, *_ in truth]
+    assert found.seed == 3
+    assert found.drawn.captions == [caption for caption, *_ in truth]
 
 
 def test_floors_are_of_other_captions(model, truth) -> None:
     found = evaluate_storybook(Painter(model, truth), true_segmenter(truth), count=COUNT)
     others = _others(COUNT)
-    assert sorted(others) == list(range(COUNT)) and (others != np.arange(COUNT)).all()
+    assert sorted(others) == list(range(COUNT))
+    assert (others != np.arange(COUNT)).all()
     scores = [faithfulness(truth[m][0], *truth[n][1:]) for n, m in enumerate(others)]
     floors = {row.name: row.floor for row in found.rows if row.name in METRICS}
     assert floors == pytest.approx(rates(scores), nan_ok=True)
@@ -191,11 +198,16 @@ def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
         texts.append(table)
         values.append(json.loads((tmp_path / f"{name}.json").read_text()))
         assert len(list((tmp_path / name).iterdir())) == 9
-    assert texts[0] == texts[1] and values[0] == values[1]
-    assert "recall, unseen" in texts[0] and "0.800" in texts[0] and "no" in texts[0]
+    assert texts[0] == texts[1]
+    assert values[0] == values[1]
+    assert "recall, unseen" in texts[0]
+    assert "0.800" in texts[0]
+    assert "no" in texts[0]
     metrics = values[0]["metrics"]
-    assert tuple(metrics) == ROWS and values[0]["captions"] == 4
-    assert metrics["recall"]["goal"] == 0.9 and metrics["VQ-SEG mIoU"]["ceiling"] is None
+    assert tuple(metrics) == ROWS
+    assert values[0]["captions"] == 4
+    assert metrics["recall"]["goal"] == 0.9
+    assert metrics["VQ-SEG mIoU"]["ceiling"] is None
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

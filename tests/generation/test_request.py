@@ -19,8 +19,10 @@ PROMPT = torch.tensor(
 
 def test_prompts_of_every_kind():
     expected = request(STREAMS, PROMPT).forced
-    assert expected.dtype == np.int32 and expected.shape == (3, 40)
-    assert (expected[:, :8] == PROMPT.numpy()).all() and (expected[:, 8:] == -1).all()
+    assert expected.dtype == np.int32
+    assert expected.shape == (3, 40)
+    assert (expected[:, :8] == PROMPT.numpy()).all()
+    assert (expected[:, 8:] == -1).all()
     ragged = [[5, 9, 3], (7, 1, 1, 2, 60, 3), np.array([63], np.uint16)]
     for prompt in (PROMPT.int(), PROMPT.numpy(), PROMPT.tolist(), ragged, list(PROMPT)):
         assert (request(STREAMS, prompt).forced == expected).all()

@@ -92,7 +92,8 @@ def by_hand(model, prompt, samples=1, seed=0, first_sample=0, forced=None, null=
 
 def assert_same(model, found, expected, *, seed=0, samples=1, first_sample=0, **options):
     """Equal, or first different where the best two scores lie within 1e-3, which is counted."""
-    assert found.shape == expected.shape and found.dtype == expected.dtype == torch.int64
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype == torch.int64
     ties = 0
     for row in (found != expected).any(1).nonzero().flatten().tolist():
         position = int((found[row] != expected[row]).nonzero()[0])
@@ -130,7 +131,8 @@ def test_tokens_are_those_of_the_definition(model, options):
     assert_same(model, found, expected, seed=11, samples=2, **options)
     for stream in STREAMS:
         part = found[:, STREAMS.slice(stream.name)]
-        assert 0 <= part.min() and part.max() < stream.vocab
+        assert 0 <= part.min()
+        assert part.max() < stream.vocab
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -225,7 +227,8 @@ def test_stop_leaves_the_rest_open(model):
     whole = generate_tokens(model, PROMPT, **GUIDED)
     for stop in (8, 9, 24, 40):
         tokens = generate_tokens(model, PROMPT, stop=stop, **GUIDED)
-        assert torch.equal(tokens[:, :stop], whole[:, :stop]) and (tokens[:, stop:] == -1).all()
+        assert torch.equal(tokens[:, :stop], whole[:, :stop])
+        assert (tokens[:, stop:] == -1).all()
 
 
 def test_streaming_gives_the_same_tokens_in_steps(model):
@@ -328,13 +331,15 @@ def test_cpp_forced_tokens_stop_streaming_and_progress():
     expected = generate_tokens(model, PROMPT, num_samples=2, **options)
     assert_same(model, whole, expected, seed=4, samples=2, **GUIDED)
     tokens = generate_tokens(engine, PROMPT, num_samples=2, stop=35, **options)
-    assert torch.equal(tokens[:, :35], whole[:, :35]) and (tokens[:, 35:] == -1).all()
+    assert torch.equal(tokens[:, :35], whole[:, :35])
+    assert (tokens[:, 35:] == -1).all()
     steps = list(stream_tokens(engine, PROMPT, num_samples=2, every=7, **options))
     assert torch.equal(steps[-1], whole)
     assert all(torch.equal(step[step >= 0], whole[step >= 0]) for step in steps)
     calls = []
     generate_tokens(engine, PROMPT, progress=lambda *now: calls.append(now))
-    assert calls == sorted(calls) and calls[-1] == (40, 40)
+    assert calls == sorted(calls)
+    assert calls[-1] == (40, 40)
 
 
 @needs_engine

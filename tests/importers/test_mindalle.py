@@ -117,7 +117,8 @@ def test_the_published_checkpoint_fits() -> None:
 
     config = preset("mindalle-1.3b")
     sizes = shapes(1536, 42, 16384, 16384, 64, 256)
-    assert len(sizes) == 680 and sum(map(math.prod, sizes.values())) == 1_291_081_728
+    assert len(sizes) == 680
+    assert sum(map(math.prod, sizes.values())) == 1_291_081_728
     empty = {name: torch.empty(shape, device="meta") for name, shape in sizes.items()}
     check_weights("1.3B", _renamed(empty), config.weight_shapes())
 
@@ -125,7 +126,8 @@ def test_the_published_checkpoint_fits() -> None:
 def test_import_writes_the_gpt_too(folder, weights, tmp_path) -> None:
     done = CliRunner().invoke(app, ["import", str(folder), "-o", str(tmp_path / "bundle")])
     assert done.exit_code == 0, done.output
-    assert "gpt.safetensors" in done.output and "vq_img.safetensors" in done.output
+    assert "gpt.safetensors" in done.output
+    assert "vq_img.safetensors" in done.output
     model = load_gpt(tmp_path / "bundle")
     assert torch.equal(model.head["img"].weight, weights["head_img.weight"])
     stacked = torch.cat([weights[f"blocks.1.attn.{n}.weight"] for n in ("query", "key", "value")])
@@ -145,7 +147,8 @@ def test_both_stages_in_one_file_and_half_precision(folder, weights) -> None:
     state |= {"stage2.blocks.0.attn.mask": torch.ones(1, 1, 15, 15)}
     torch.save({"state_dict": state}, folder / "both.ckpt")
     model = import_gpt(folder / "both.ckpt", folder / "config.yaml", pad=7)
-    assert model.dtype == torch.float32 and model.streams["text"].pad == 7
+    assert model.dtype == torch.float32
+    assert model.streams["text"].pad == 7
     assert torch.equal(model.norm.bias.half(), weights["ln_f.bias"].half())
 
 

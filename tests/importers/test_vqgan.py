@@ -2,10 +2,8 @@
 
 import dataclasses
 import io
-import json
 import os
 import pickle
-import re
 import sys
 import types
 import warnings
@@ -13,55 +11,27 @@ import zipfile
 
 import pytest
 import torch
-import yaml
 from torch import nn
-from typer.testing import CliRunner
 
-from mas_fast import cli
-from mas_fast.bundle import load_bpe, load_vq
+from mas_fast.bundle import load_vq
 from mas_fast.evaluation.reconstruction import evaluate
 from mas_fast.importers.bundle import import_bundle
 from mas_fast.importers.vqgan import import_vq, read_checkpoint, read_config
 from mas_fast.models.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
-from mas_fast.models.vqvae_config import preset
 from mas_fast.utils.checkpoint import state_dict
+from vqgan_checkpoints import (
+    IMG,
+    SEG,
+    add,
+    drop,
+    hparams,
+    mindalle,
+    same,
+    taming,
+    write,
+)
 
-IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 GUMBEL = dataclasses.replace(IMG, z_channels=16, quantizer="gumbel", beta=1e-8)
-
-
-def hparams(config):
-    sizes = ("z_channels", "resolution", "ch", "num_res_blocks")
-    return {name: getattr(config, name) for name in sizes} | {
-        "double_z": False,
-        "in_channels": config.channels,
-        "out_ch": config.channels,
-        "ch_mult": list(config.ch_mult),
-        "attn_resolutions": list(config.attn_resolutions),
-    }
-
-
-def mindalle(config=IMG):
-    sizes = {"embed_dim": config.embed_dim, "n_embed": config.codes}
-    return {"dataset": {}, "stage1": {"type": "vqgan", **sizes, "hparams": hparams(config)}}
-
-
-def taming(config=IMG):
-    part = {"embed_dim": config.embed_dim, "n_embed": config.codes, "ddconfig": hparams(config)}
-    if config.quantizer == "gumbel":
-        part |= {"kl_weight": config.beta, "temperature_scheduler_config": {}}
-    return {"model": {"target": "taming.models.vqgan.VQModel", "params": part}}
-
-
-def write(path, values):
-    path.write_text(yaml.safe_dump(values))
-    return path
-
-
-def same(model, other):
-    assert not model.training
-    for (name, a), b in zip(model.named_parameters(), other.parameters(), strict=True):
-        assert torch.equal(a, b), name
 
 
 # ---------------------------------------------------------------------- what is read
@@ -236,61 +206,6 @@ def test_a_state_dict_in_itself_ends(tmp_path):
     assert list(state_dict(tmp_path, read_checkpoint(tmp_path / "a.ckpt"))) == ["a"]
 
 
-# DALLE-pytorch's names, and shapes of its smallest models.
-DISCRETE = {"codebook.weight": (512, 64), "encoder.3.weight": (512, 64, 1, 1)}
-DISCRETE |= {f"encoder.{i}.0.weight": (64, 3, 4, 4) for i in range(3)}
-DISCRETE |= {f"decoder.{i}.0.weight": (64, 64, 4, 4) for i in range(3)}
-TRANSFORMER = {"text_emb.weight": (100, 32), "image_emb.weight": (64, 32)}
-TRANSFORMER |= {"to_logits.1.weight": (164, 32), "to_logits.1.bias": (164,)}
-for i in range(4):
-    TRANSFORMER[f"transformer.layers.layers.{i}.0.fn.fn.fn.to_qkv.weight"] = (96, 32)
-    TRANSFORMER[f"transformer.layers.layers.{i}.0.scale"] = (1, 1, 32)
-
-
-def dalle(path, name: str, **weights):
-    stored = {"hparams": {"dim": 32}, "vae_params": None, "epoch": 1, "version": "1.6.6"}
-    stored |= {"vae_class_name": name, "opt_state": {"state": {}}, "scheduler_state": None}
-    torch.save(stored | {"weights": weights}, path)
-
-
-def zeros(shapes: dict, prefix: str = "") -> dict:
-    return {prefix + name: torch.zeros(shape) for name, shape in shapes.items()}
-
-
-def test_dalle_pytorch_is_imported_where_it_has_a_vqgan(tmp_path):
-    model = VQVAE.create(IMG)
-    inner = {f"vae.model.{name}": w for name, w in model.weights().items()}
-    dalle(tmp_path / "dalle.pt", "VQGanVAE", **zeros(TRANSFORMER), **inner)
-    config = write(tmp_path / "a.yaml", taming())
-    told = r"begin with 'vae.model.', without it; left out is a transformer of 4 layers over image"
-    with pytest.warns(UserWarning, match=told):
-        assert import_bundle(tmp_path / "dalle.pt", tmp_path / "bundle", config) == [
-            "vq_img.safetensors"
-        ]
-    same(load_vq(tmp_path / "bundle", "vq_img"), model)
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        (zeros(DISCRETE), r"a DiscreteVAE of 3 layers with the codebook \[512, 64\], expected"),
-        (
-            zeros(TRANSFORMER) | zeros(DISCRETE, "vae."),
-            r"a transformer of 4 layers over image codes \[64, 32\] and a DiscreteVAE of 3 layers",
-        ),
-        (
-            zeros(TRANSFORMER) | zeros({"vae.enc.blocks.group_1.block_1.id_path.w": (1,)}),
-            "a transformer of 4 layers .* and OpenAI's discrete VAE, expected taming's VQGAN",
-        ),
-    ],
-)
-def test_dalle_pytorch_is_named(tmp_path, weights, message):
-    dalle(tmp_path / "vae.pt", "DiscreteVAE", **weights)
-    with pytest.raises(ValueError, match=rf"vae\.pt: found DALLE-pytorch's {message}"):
-        import_bundle(tmp_path / "vae.pt", tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
-
-
 class Swish(nn.Module):
     def forward(self, x):
         return x * torch.sigmoid(x)
@@ -422,14 +337,6 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
         import_vq(path)
 
 
-def drop(state):
-    del state["encoder.mid.attn_1.q.bias"]
-
-
-def add(state):
-    state["decoder.up.0.attn.0.q.bias"] = torch.zeros(3)
-
-
 def reshape(state):
     state["quantize.embedding.weight"] = torch.zeros(65, 16)
 
@@ -491,98 +398,3 @@ def test_configs_of_other_models_are_named(tmp_path):
     (tmp_path / "a.yaml").write_text("!!python/object/apply:os.system ['touch ran']")
     with pytest.raises(ValueError, match="not a readable YAML file"):
         read_config(tmp_path / "a.yaml")
-
-
-# ---------------------------------------------------------------------- into a bundle
-
-
-def mindalle_folder(folder, config=IMG):
-    model = VQVAE.create(config)
-    (folder / "tokenizer").mkdir(parents=True)
-    torch.save({"state_dict": model.weights()}, folder / "stage1_last.ckpt")
-    write(folder / "config.yaml", mindalle(config))
-    words = ["[PAD]", "[UNK]", "a", "b", "a</w>", "b</w>", "ab</w>"]
-    vocabulary = {word: i for i, word in enumerate(words)}
-    (folder / "tokenizer" / "bpe-16k-vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "tokenizer" / "bpe-16k-merges.txt").write_text("#version: 0.2\na b</w>\n")
-    return model
-
-
-def check(bundle, model):
-    loaded = load_vq(bundle, "vq_img")
-    same(loaded, model)
-    codes = torch.arange(16).view(1, 4, 4)
-    with torch.no_grad():
-        pictures = loaded.decode(codes)
-        assert torch.equal(pictures, model.decode(codes))
-    f = model.config.f
-    assert pictures.shape == (1, 3, 4 * f, 4 * f) and pictures.isfinite().all()
-
-
-def test_mindalle_folder_to_bundle(tmp_path):
-    model = mindalle_folder(tmp_path / "1.3B")
-    bundle = tmp_path / "bundle"
-    arguments = ["import", str(tmp_path / "1.3B"), "-o", str(bundle)]
-    result = CliRunner().invoke(cli.app, arguments)
-    assert result.exit_code == 0, result.output
-    names = ["config.json", "tokenizer.json", "vq_img.safetensors"]
-    assert sorted(os.listdir(bundle)) == names
-    assert "vq_img.safetensors" in result.output and "tokenizer.json" in result.output
-    check(bundle, model)
-    assert load_bpe(bundle).vocab_size == 7
-
-
-def test_the_command_tells_what_was_taken_off(tmp_path):
-    state = {f"module.{name}": w for name, w in VQVAE.create(IMG).weights().items()}
-    torch.save(state, tmp_path / "a.ckpt")
-    file = write(tmp_path / "a.yaml", taming())
-    words = ["import", tmp_path / "a.ckpt", "--config", file, "-o", tmp_path / "bundle"]
-    result = CliRunner().invoke(cli.app, list(map(str, words)))
-    assert result.exit_code == 0, result.output
-    told = f"warning: {tmp_path / 'a.ckpt'}: took the weights whose names begin with 'module.'"
-    assert told in result.stderr and result.stderr.count("\n") == 1
-
-
-def test_taming_folder_to_bundle(tmp_path):
-    model = VQVAE.create(SEG)
-    for name in ("configs", "checkpoints"):
-        (tmp_path / "run" / name).mkdir(parents=True)
-    torch.save({"state_dict": model.weights()}, tmp_path / "run" / "checkpoints" / "last.ckpt")
-    write(tmp_path / "run" / "configs" / "2021-project.yaml", taming(SEG))
-    assert import_bundle(tmp_path / "run", tmp_path / "bundle") == ["vq_seg.safetensors"]
-    same(load_vq(tmp_path / "bundle", "vq_seg"), model)
-    write(tmp_path / "run" / "configs" / "2022-project.yaml", taming(SEG))
-    with pytest.raises(ValueError, match=r"found \['2021-project.yaml', '2022-project.yaml'\]"):
-        import_bundle(tmp_path / "run", tmp_path / "bundle")
-    with pytest.raises(ValueError, match="found none of"):
-        import_bundle(tmp_path, tmp_path / "bundle")
-
-
-def test_a_refused_checkpoint_leaves_no_bundle(tmp_path):
-    torch.save({}, tmp_path / "a.ckpt")
-    with pytest.raises(ValueError, match=r"missing \[encoder.conv_in.weight"):
-        import_bundle(tmp_path / "a.ckpt", tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
-
-
-def test_the_command_lists_the_names_in_one_line(tmp_path, monkeypatch):
-    state = VQVAE.create(IMG).weights()
-    drop(state)
-    add(state)
-    torch.save(state, tmp_path / "a.ckpt")
-    file = write(tmp_path / "a.yaml", taming())
-    words = ["import", tmp_path / "a.ckpt", "--config", file, "-o", tmp_path / "bundle"]
-    monkeypatch.setattr(sys, "argv", ["mas-fast", *map(str, words)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    names = r"missing \[encoder.mid.attn_1.q.bias\], unexpected \[decoder.up.0.attn.0.q.bias\]"
-    assert re.fullmatch(f"mas-fast: .*a.ckpt: found .*{names}", end.value.code)
-    assert not (tmp_path / "bundle").exists()
-
-
-@pytest.mark.slow
-def test_mindalle_in_full_size(tmp_path):
-    model = mindalle_folder(tmp_path / "1.3B", preset("vq-img-f16"))
-    assert len(model.weights()) == 343
-    import_bundle(tmp_path / "1.3B", tmp_path / "bundle")
-    check(tmp_path / "bundle", model)

@@ -168,7 +168,9 @@ def test_compiles_without_spilling(name, capability, tmp_path) -> None:
     used = resources(compiled, tmp_path)
     registers = kernel.registers
     limit = registers if isinstance(registers, int) else registers[capability]
-    assert used["REG"] <= limit and used["LOCAL"] == 0 and used["STACK"] <= kernel.stack, used
+    assert used["REG"] <= limit, used
+    assert used["LOCAL"] == 0, used
+    assert used["STACK"] <= kernel.stack, used
     assert compiled.metadata.shared <= SHARED[capability]
     if not kernel.fusion:  # what promises its bits has no fused multiply-add of doubles
         assert "fma.rn.f64" not in compiled.asm["ptx"]

@@ -35,7 +35,8 @@ class Plain(Codec):
 def test_items_are_encoded_one_at_a_time() -> None:
     codec = Plain(IMG)
     codes = codec.encode([PIXELS, Image.fromarray(PIXELS[::-1]), Image.new("L", (16, 16), 3)])
-    assert codes.dtype == np.int64 and codes[:, 0, 0].tolist() == [0, 1, 2]
+    assert codes.dtype == np.int64
+    assert codes[:, 0, 0].tolist() == [0, 1, 2]
     assert codes.shape == (3, 4, 4)
     for seen, expected in zip(codec.seen, (PIXELS, PIXELS[::-1], PIXELS * 0 + 3), strict=True):
         assert np.array_equal(seen, expected)
@@ -52,9 +53,11 @@ def test_scenes_come_in_the_layout_of_the_tokenizer() -> None:
 def test_codes_are_decoded_one_at_a_time(dtype) -> None:
     codec = Plain(IMG)
     codes = np.arange(32, dtype=dtype).reshape(2, 4, 4)
-    assert codec.decode(codes) == [1, 2] and codec.decode(codes[:0]) == []
+    assert codec.decode(codes) == [1, 2]
+    assert codec.decode(codes[:0]) == []
     for seen, expected in zip(codec.seen, codes, strict=True):
-        assert seen.dtype == np.int64 and np.array_equal(seen, expected[None])
+        assert seen.dtype == np.int64
+        assert np.array_equal(seen, expected[None])
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,8 @@ def test_no_position_sees_a_later_token(config):
         other[0, position] = (other[0, position] + 1) % config.streams.at(position).vocab
         changed = torch.cat([value.flatten() for value in model(other).values()]) != whole
         before = sum(widths[:position])
-        assert not changed[:before].any() and changed[before:].any()
+        assert not changed[:before].any()
+        assert changed[before:].any()
 
 
 @CONFIGS
@@ -295,7 +296,8 @@ def test_padding_is_attended_but_is_no_target():
         model.embed["text"].weight[0] *= -3
     _, after = model.loss(tokens)
     assert before["text"] == after["text"]  # nothing before the padding sees it
-    assert before["seg"] != after["seg"] and before["img"] != after["img"]
+    assert before["seg"] != after["seg"]
+    assert before["img"] != after["img"]
     tokens[0, :8] = 0  # the null caption: no text target at all
     loss, parts = model.loss(tokens)
     assert parts["text"] == 0

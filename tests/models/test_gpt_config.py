@@ -63,7 +63,8 @@ def test_a_causal_config_is_written_as_before_there_were_masks():
 
 def test_the_engine_gets_the_masks():
     found = SPARSE.to_engine()
-    assert found["attention"] == ["row", "conv"] and found["conv_kernel"] == 5
+    assert found["attention"] == ["row", "conv"]
+    assert found["conv_kernel"] == 5
     assert [stream.get("grid") for stream in found["streams"]] == [None, [4, 4], [4, 4]]
 
 

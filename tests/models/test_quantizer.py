@@ -162,8 +162,10 @@ def test_a_state_dict_resumes_exactly(name):
     for seed in range(3, 60):  # codes die and are revived meanwhile
         torch.rand(seed)  # another random state
         one, two = (quantizer(batch(seed, rows=1, side=2)) for quantizer in (first, second))
-        assert torch.equal(one.vectors, two.vectors) and torch.equal(one.codes, two.codes)
-        assert torch.equal(one.perplexity, two.perplexity) and torch.equal(one.usage, two.usage)
+        assert torch.equal(one.vectors, two.vectors)
+        assert torch.equal(one.codes, two.codes)
+        assert torch.equal(one.perplexity, two.perplexity)
+        assert torch.equal(one.usage, two.usage)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
 
@@ -212,7 +214,7 @@ def test_ranks_learn_one_codebook(tmp_path):
         pytest.skip("torch was built without torch.distributed")
     command = [sys.executable, "-c", RANKS]
     ranks = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in (0, 1)]
-    assert [process.wait(120) for process in ranks] == [0, 0]
+    assert [process.wait(600) for process in ranks] == [0, 0]
     one, two = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert torch.equal(one["embedding.weight"], two["embedding.weight"])
     for name in ("counts", "idle", "step"):
@@ -258,7 +260,8 @@ def test_gumbel_gradients_and_divergence():
     found = quantizer(z)
     (found.vectors.square().sum() + found.loss).backward()
     for tensor in (z, quantizer.table, quantizer.proj.weight):
-        assert tensor.grad.isfinite().all() and tensor.grad.abs().sum() > 0
+        assert tensor.grad.isfinite().all()
+        assert tensor.grad.abs().sum() > 0
     q = quantizer.proj(z).softmax(1)
     expected = 2.0 * (q * (q * K).log()).sum(1).mean()
     torch.testing.assert_close(found.loss, expected)

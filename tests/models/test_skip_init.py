@@ -11,8 +11,10 @@ from mas_fast.models.skip_init import embedding, to_empty
 
 def test_an_embedding_without_values() -> None:
     table = embedding(5, 3)
-    assert isinstance(table, nn.Embedding) and table.weight.shape == (5, 3)
-    assert table.weight.requires_grad and (table.num_embeddings, table.embedding_dim) == (5, 3)
+    assert isinstance(table, nn.Embedding)
+    assert table.weight.shape == (5, 3)
+    assert table.weight.requires_grad
+    assert (table.num_embeddings, table.embedding_dim) == (5, 3)
 
 
 def test_memory_of_the_same_strides() -> None:
@@ -22,9 +24,11 @@ def test_memory_of_the_same_strides() -> None:
     strides = {name: value.stride() for name, value in module.state_dict().items()}
     assert to_empty(module, "cpu") is module
     for name, value in module.state_dict().items():
-        assert value.device.type == "cpu" and value.stride() == strides[name]
+        assert value.device.type == "cpu"
+        assert value.stride() == strides[name]
     assert module[0].weight.dtype == torch.bfloat16
-    assert module[0].weight.requires_grad and module[1].num_batches_tracked.dtype == torch.int64
+    assert module[0].weight.requires_grad
+    assert module[1].num_batches_tracked.dtype == torch.int64
 
 
 def test_models_are_made_without_what_takes_seconds_to_import() -> None:

@@ -34,7 +34,8 @@ def test_pictures_are_those_of_the_decoder_in_bytes() -> None:
         expected = ((model.decode(given).clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
     assert [pixels.shape for pixels in found] == [(32, 32, 3)] * 3
     for pixels, wanted in zip(found, expected, strict=True):
-        assert pixels.dtype == np.uint8 and np.abs(pixels - wanted).max() <= 0.501
+        assert pixels.dtype == np.uint8
+        assert np.abs(pixels - wanted).max() <= 0.501
         assert np.ptp(pixels) > 0
 
 
@@ -73,7 +74,8 @@ def test_scenes_are_encoded_in_the_layout_of_the_tokenizer() -> None:
     scenes = [Scene(one, one % 5 == 0) for one in labels]
     found = encode_scenes(model, scenes)
     expected = model.encode((torch.from_numpy(labels), torch.from_numpy(labels % 5 == 0)))
-    assert found.dtype == torch.int64 and torch.equal(found, expected)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, expected)
     assert len(found.unique()) > 1
     assert torch.equal(encode_scenes(model, [scene.to(MAS159) for scene in scenes]), found)
     assert torch.equal(encode_scenes(model, scenes[1:]), found[1:])
@@ -94,7 +96,8 @@ def test_pictures_are_encoded_between_minus_one_and_one() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     found = encode_pictures(model, list(pixels))
     images = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
-    assert torch.equal(found, model.encode(images)) and len(found.unique()) > 1
+    assert torch.equal(found, model.encode(images))
+    assert len(found.unique()) > 1
 
 
 def test_a_codec_is_both_ways() -> None:

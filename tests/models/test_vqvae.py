@@ -124,7 +124,8 @@ def test_gathered_rows_are_the_convolution_over_one_hots(config, size):
     plain.load_state_dict(layer.state_dict())
     expected = plain(one_hot(labels, edges, config.channels))
     found = layer(labels, edges)
-    assert found.shape == expected.shape and found.is_contiguous(memory_format=torch.channels_last)
+    assert found.shape == expected.shape
+    assert found.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
     weights = torch.randn_like(expected)
@@ -166,8 +167,10 @@ def test_encode_decode_and_forward_agree(config):
     model = VQVAE.create(config).eval()
     x = scene() if config.input == "labels" else torch.rand(2, 3, 32, 48) * 2 - 1
     codes = model.encode(x)
-    assert codes.dtype == torch.int64 and codes.shape == (2, 8, 12)
-    assert 0 <= codes.min() and codes.max() < config.codes
+    assert codes.dtype == torch.int64
+    assert codes.shape == (2, 8, 12)
+    assert 0 <= codes.min()
+    assert codes.max() < config.codes
     decoded = model.decode(codes)
     assert decoded.shape == (2, config.channels, 32, 48)
     assert decoded.is_contiguous(memory_format=torch.channels_last)
@@ -187,7 +190,8 @@ def test_every_weight_learns(base, quantizer):
         if quantizer == "ema" and name == "quantize.embedding.weight":
             assert parameter.grad is None
         else:
-            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
 
 
 def test_the_seed_determines_the_weights():
@@ -214,7 +218,8 @@ def test_decoding_in_bf16_stays_close():
             autocast = model.decode(codes)
         half = model.bfloat16().decode(codes)
     for found in (autocast, half):
-        assert found.dtype == torch.bfloat16 and found.isfinite().all()
+        assert found.dtype == torch.bfloat16
+        assert found.isfinite().all()
         assert (found.float() - exact).norm() < 0.05 * exact.norm()
 
 
@@ -226,7 +231,8 @@ def test_a_model_in_bf16_measures_but_does_not_train(base, quantizer):
     x = scene() if base.input == "labels" else torch.rand(2, 3, 32, 48) * 2 - 1
     with torch.no_grad():
         found = model(x)
-    assert found.reconstruction.dtype == torch.bfloat16 and found.perplexity.dtype == torch.float32
+    assert found.reconstruction.dtype == torch.bfloat16
+    assert found.perplexity.dtype == torch.float32
     assert torch.equal(found.reconstruction, model.decode(found.codes))
     with pytest.raises(ValueError, match="found weights of torch.bfloat16, expected torch.float32"):
         model.train()(x)

@@ -57,7 +57,8 @@ def test_against_the_definition(isa, size, target, box):
         rng.integers(0, 2, (*size, 3), dtype=np.uint8) * np.uint8(255),
     ):
         found = _engine.resize(pixels, *target, box, isa=isa)
-        assert found.shape == (*target, 3) and found.dtype == np.uint8
+        assert found.shape == (*target, 3)
+        assert found.dtype == np.uint8
         # Half a step of each pass's rounding, and what the products lose.
         assert abs(found - reference(pixels, *target, box)).max() < 1.4
         assert (found == _engine.resize(pixels, *target, box, isa="generic")).all()

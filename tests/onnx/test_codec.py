@@ -37,11 +37,14 @@ def test_pictures_are_those_of_torch(deployed, tiny_bundle) -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
     codes = ours.encode(pixels)
-    assert np.array_equal(codes, theirs.encode(pixels)) and len(np.unique(codes)) > 1
+    assert np.array_equal(codes, theirs.encode(pixels))
+    assert len(np.unique(codes)) > 1
     assert list(ours.sessions) == ["vq_img_encoder.fp32.onnx"]
     codes = random.integers(0, 64, (3, 4, 4))
     for found, expected in zip(ours.decode(codes), theirs.decode(codes), strict=True):
-        assert found.shape == (16, 16, 3) and found.dtype == np.uint8 and np.ptp(found) > 9
+        assert found.shape == (16, 16, 3)
+        assert found.dtype == np.uint8
+        assert np.ptp(found) > 9
         assert np.abs(found.astype(int) - expected).max() <= 1
     assert ours.bundle == sha256(tiny_bundle / "vq_img.safetensors")
 
@@ -53,11 +56,13 @@ def test_scenes_are_those_of_torch(deployed, tiny_bundle) -> None:
     scenes = [Scene(one, random.random((16, 16)) < 0.2) for one in labels]
     scenes += [scene.to(MAS159) for scene in scenes[:1]] + [Layers(labels[0] % 90).clean()]
     codes = ours.encode(scenes)
-    assert np.array_equal(codes, theirs.encode(scenes)) and len(np.unique(codes)) > 3
+    assert np.array_equal(codes, theirs.encode(scenes))
+    assert len(np.unique(codes)) > 3
     codes = random.integers(0, 32, (3, 4, 4))
     found = ours.decode(codes)
     assert found == theirs.decode(codes)
-    assert len(np.unique(found[0].labels)) > 1 and found[0].edges.any()
+    assert len(np.unique(found[0].labels)) > 1
+    assert found[0].edges.any()
 
 
 def test_neither_depends_on_what_is_beside_it(deployed) -> None:
@@ -84,14 +89,17 @@ def test_what_the_encoders_see(deployed, monkeypatch) -> None:
     pixels = np.arange(768).reshape(16, 16, 3).astype(np.uint8)
     img.encode([pixels])
     ((image,),) = seen
-    assert image.dtype == np.float32 and image.shape == (1, 3, 16, 16)
+    assert image.dtype == np.float32
+    assert image.shape == (1, 3, 16, 16)
     assert np.array_equal(image[0], pixels.transpose(2, 0, 1) / np.float32(127.5) - 1)
     assert (image.min(), image.max()) == (-1, 1)
     given = Scene(pixels[..., 0] % 9, pixels[..., 0] % 2 > 0)
     seg.encode([given])
     labels, edges = seen[1]
-    assert labels.dtype == np.uint8 and np.array_equal(labels, given.labels[None])
-    assert edges.dtype == bool and np.array_equal(edges, given.edges[None])
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels, given.labels[None])
+    assert edges.dtype == bool
+    assert np.array_equal(edges, given.edges[None])
 
 
 def test_files_that_are_missing_are_named(copy, tmp_path) -> None:

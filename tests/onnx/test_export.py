@@ -124,7 +124,8 @@ def test_the_same_as_torch_at_another_batch(exported, tiny_bundle, model, optimi
     found = run(files["decoder", "fp32"], codes, optimised=optimised)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     half = run(files["decoder", "fp16"], codes, optimised=optimised)
-    assert half.dtype == torch.float32 and not torch.equal(half, found)
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, found)
     assert (half - expected).square().mean().sqrt() < 0.01 * (expected.max() - expected.min())
 
 
@@ -308,7 +309,8 @@ def test_command(tmp_path, tiny_bundle):
         cli.app, [*arguments, "--dtype", "fp32"], env={"COLUMNS": "160"}, catch_exceptions=False
     )
     assert result.exit_code == 0
-    assert "vq_img_decoder.fp32.onnx" in result.output and "optimised" in result.output
+    assert "vq_img_decoder.fp32.onnx" in result.output
+    assert "optimised" in result.output
     assert f"written: {bundle / 'onnx'}" in result.output
     assert {file.name for file in (bundle / "onnx").iterdir()} == {
         "parity.json",

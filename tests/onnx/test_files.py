@@ -58,7 +58,8 @@ def test_properties_and_back(config):
     properties = found.to_properties()
     assert Metadata.from_properties(properties) == found
     assert json.loads(properties[KEY])["format"] == 1
-    assert properties["grid"] == "8 x 8" and properties["codes"] == str(config.codes)
+    assert properties["grid"] == "8 x 8"
+    assert properties["codes"] == str(config.codes)
     assert properties.get("label_layout") == {IMG: None, SEG: "mini158"}.get(
         config, "labels without edges"
     )

@@ -53,7 +53,8 @@ def test_ties_go_to_the_lowest_id(monkeypatch, chunk):
     table = torch.cat([torch.randn(5, 8).abs() + 9, signs.flip(0), signs])
     x = torch.cat([torch.zeros(1, 8), base, base * 0.1])
     expected = reference.vq_nearest(x, table)
-    assert expected.min() >= 5 and expected.max() < 13
+    assert expected.min() >= 5
+    assert expected.max() < 13
     assert torch.equal(nearest(x, table), expected)
 
 
@@ -120,7 +121,8 @@ def test_halves_are_the_tokenizers(name):
         assert half.dtype == torch.float32
         torch.testing.assert_close(half, expected, rtol=0, atol=0.05)
     for name, weight in model.named_parameters():  # it is exported from, and not changed
-        assert weight.dtype == torch.float32 and weight.stride() == before[name][1]
+        assert weight.dtype == torch.float32
+        assert weight.stride() == before[name][1]
         assert torch.equal(weight, before[name][0])
 
 

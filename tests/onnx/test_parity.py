@@ -28,8 +28,11 @@ def metadata(part, dtype):
 
 def test_pictures_are_smooth_and_fill_the_range():
     (image,) = made_up(IMG, "encoder", 3)
-    assert image.shape == (3, 3, 32, 32) and image.dtype == torch.float32
-    assert image.min() < -0.5 and image.max() > 0.5 and image.abs().max() <= 1
+    assert image.shape == (3, 3, 32, 32)
+    assert image.dtype == torch.float32
+    assert image.min() < -0.5
+    assert image.max() > 0.5
+    assert image.abs().max() <= 1
     assert image.diff(dim=3).abs().mean() < 0.5 * image.std()
     assert torch.equal(image, made_up(IMG, "encoder", 3)[0])
     assert not torch.equal(image[:2], made_up(IMG, "encoder", 2)[0])
@@ -38,19 +41,23 @@ def test_pictures_are_smooth_and_fill_the_range():
 def test_label_maps_are_regions_between_edges():
     labels, edges = made_up(SEG, "encoder", 8)
     assert labels.shape == edges.shape == (8, 32, 32)
-    assert labels.dtype == torch.uint8 and edges.dtype == torch.bool
+    assert labels.dtype == torch.uint8
+    assert edges.dtype == torch.bool
     VQVAE.create(SEG)._check_labels(labels, edges)
     assert 0.02 < edges.float().mean() < 0.6
     changes = labels[:, :, 1:] != labels[:, :, :-1]
-    assert (changes <= edges[:, :, 1:]).all() and changes.any()
+    assert (changes <= edges[:, :, 1:]).all()
+    assert changes.any()
     (labels,) = made_up(PLAIN, "encoder", 8)
     assert labels.max() > 158
 
 
 def test_codes_are_in_range():
     (codes,) = made_up(IMG, "decoder", 8)
-    assert codes.shape == (8, 8, 8) and codes.dtype == torch.int64
-    assert codes.min() == 0 and codes.max() == IMG.codes - 1
+    assert codes.shape == (8, 8, 8)
+    assert codes.dtype == torch.int64
+    assert codes.min() == 0
+    assert codes.max() == IMG.codes - 1
 
 
 # ---------------------------------------------------------------------- what is good enough
@@ -103,7 +110,8 @@ def test_a_report_is_plain_and_has_a_table():
     far = Parity((replace(equal, error=3e-4, error64=1e-5, lost64=2e-4),)).table()
     assert list(far.columns[5].cells) == ["1.0e-05 (2.0e-04)"]
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert values["rows"][0]["psnr"] is None and values["rows"][2]["differ"] == 1
+    assert values["rows"][0]["psnr"] is None
+    assert values["rows"][2]["differ"] == 1
     table = report.table()
     assert table.row_count == 5
     cells = [list(column.cells) for column in table.columns]
@@ -150,7 +158,8 @@ def test_excess_is_how_much_worse_the_worst_code_is(config):
     other = codes.clone()
     other[0, 2, 3] = worst
     found = parity._of_codes(model, inputs, codes, other)
-    assert found["differ"] == 1 and found["excess"] == pytest.approx(expected, rel=1e-4)
+    assert found["differ"] == 1
+    assert found["excess"] == pytest.approx(expected, rel=1e-4)
 
 
 @torch.no_grad()

@@ -49,7 +49,8 @@ def test_values(case, dtype, impl, poison_empty):
     x = make(*case, dtype)
     found = ops.label_conv(*x, impl=impl)
     want = convolved(*x)
-    assert found.dtype == dtype and found.shape == want.shape
+    assert found.dtype == dtype
+    assert found.shape == want.shape
     assert found.is_contiguous(memory_format=torch.channels_last) or not found.numel()
     rtol = torch.finfo(dtype).eps if dtype != torch.float32 else 1e-6
     torch.testing.assert_close(found.double(), want, rtol=rtol, atol=5e-6)
@@ -132,7 +133,8 @@ def test_a_table_of_rows():
     table = label_table(weight, bias, edges=True)
     assert table.shape == (9 * 8 + 512, 3)
     rows = label_rows(labels, edges, 7)
-    assert rows.shape == (24, 10) and rows.dtype == torch.int32
+    assert rows.shape == (24, 10)
+    assert rows.dtype == torch.int32
     found = table[rows.long()].sum(1).view(1, 4, 6, 3).permute(0, 3, 1, 2).double()
     want = convolved(labels, edges, weight, bias)
     torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-5)

@@ -140,7 +140,8 @@ def test_strides_and_gradients(impl):
     assert torch.equal(ops.vq_nearest(x[::2, ::3], codebook[:, ::3], impl=impl), want)
     turned = x[::2, ::3].T.contiguous().T.requires_grad_()
     found = ops.vq_nearest(turned, codebook[:, ::3].requires_grad_(), impl=impl)
-    assert torch.equal(found, want) and not found.requires_grad
+    assert torch.equal(found, want)
+    assert not found.requires_grad
 
 
 @needs_cpp
@@ -161,7 +162,8 @@ def test_threads_change_nothing():
             found.append(ops.vq_nearest(x, codebook, impl="cpp"))
     finally:
         torch.set_num_threads(threads)
-    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -269,7 +271,8 @@ def test_statistics(dtype, impl, poison_empty):
         assert counts.tolist() == np.bincount(ids, minlength=codes).tolist()
         np.testing.assert_allclose(sums.numpy(), want, rtol=1e-6, atol=1e-12)
         again = ops.vq_statistics(x.T.contiguous().T, ids, codes, impl=impl)
-        assert torch.equal(again[0], counts) and torch.equal(again[1], sums)
+        assert torch.equal(again[0], counts)
+        assert torch.equal(again[1], sums)
 
 
 @pytest.mark.parametrize("impl", SUMMING)
@@ -355,5 +358,6 @@ def test_cuda_memory_and_statistics():
         assert extra <= 0.01 * 4 * len(x) * len(codes)
     want = reference.vq_statistics(x.cpu(), found.cpu(), 16384)
     first, second = (ops.vq_statistics(x, found, 16384) for _ in range(2))
-    assert torch.equal(first[1], second[1]) and torch.equal(first[0].cpu(), want[0])
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(first[0].cpu(), want[0])
     torch.testing.assert_close(first[1].cpu(), want[1], rtol=1e-6, atol=1e-12)

@@ -59,7 +59,8 @@ def test_rows_are_drawn_in_blocks(painter, capsys, terminal) -> None:
     assert out.captions == ["a"] * (ROWS + 3) + ["b"] * (ROWS + 3) + ["c"] * (ROWS + 3)
     assert "192/192" in capsys.readouterr().err  # six blocks of 32 tokens
     both = {"seg": 3.0, "img": 3.0}
-    assert painter.asked[0][3]["guidance"] == both and painter.asked[0][3]["seed"] == 5
+    assert painter.asked[0][3]["guidance"] == both
+    assert painter.asked[0][3]["seed"] == 5
     painter.asked.clear()
     painter.generate(["a"] * 7, num_images=5)
     assert [asked[:3] for asked in painter.asked] == [(3, 5, 0), (3, 5, 0), (1, 5, 0)]

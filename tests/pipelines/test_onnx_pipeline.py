@@ -47,10 +47,12 @@ def copy(deployed, tmp_path):
 
 def assert_same(found, expected) -> None:
     """Tokens and scenes are equal, pictures within 1 of 255."""
-    assert found.tokens.dtype == np.int64 and np.array_equal(found.tokens, expected.tokens)
+    assert found.tokens.dtype == np.int64
+    assert np.array_equal(found.tokens, expected.tokens)
     assert found.scenes == expected.scenes
     for ours, theirs in zip(found.images, expected.images, strict=True):
-        assert ours.mode == "RGB" and np.ptp(np.asarray(ours)) > 0
+        assert ours.mode == "RGB"
+        assert np.ptp(np.asarray(ours)) > 0
         assert np.abs(np.asarray(ours).astype(int) - np.asarray(theirs)).max() <= 1
     for name in ("captions", "seed", "num_images", "unknown_words", "truncated"):
         assert getattr(found, name) == getattr(expected, name)
@@ -106,8 +108,10 @@ def test_info_says_what_runs(deployed) -> None:
     found = pipeline.info()
     assert json.loads(json.dumps(found)) == found
     decoders = {f"vq_{name}_decoder.fp32.onnx": "CPUExecutionProvider" for name in ("seg", "img")}
-    assert found["graphs"] == decoders and found["dtype"] == "fp32"
-    assert found["engine"]["weights"] == "int8" and found["engine"]["threads"] == 1
+    assert found["graphs"] == decoders
+    assert found["dtype"] == "fp32"
+    assert found["engine"]["weights"] == "int8"
+    assert found["engine"]["threads"] == 1
     assert found["versions"]["mas_fast"] == mas_fast.__version__
     pipeline.encode([Image.new("RGB", (16, 16))])
     assert set(pipeline.info()["graphs"]) == {*decoders, "vq_img_encoder.fp32.onnx"}
@@ -136,7 +140,8 @@ print("done")
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n"), done.stderr
     assert (tmp_path / "decoded" / "cli.png").is_file()
 
 
@@ -243,7 +248,8 @@ def test_a_model_without_scenes(copy, scene) -> None:
     save_gpt(copy, GPT.create(replace(config, streams=streams)))
     pipeline = Pipeline(copy, threads=1)
     out = pipeline.generate(HOUSE)
-    assert out.scenes == [] and out.tokens.shape == (1, 24)
+    assert out.scenes == []
+    assert out.tokens.shape == (1, 24)
     assert list(pipeline.info()["graphs"]) == ["vq_img_decoder.fp32.onnx"]
     with pytest.raises(ValueError, match="scene: found one, expected None: .* has no scenes"):
         pipeline.generate(HOUSE, scene=scene)

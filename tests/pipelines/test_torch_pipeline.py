@@ -50,12 +50,14 @@ def test_pictures_are_the_decoded_tokens(model, tiny_bundle) -> None:
     tokens = generate_tokens(
         load_gpt(tiny_bundle), text, num_samples=2, seed=7, guidance=3.0, top_k=256
     )
-    assert out.tokens.dtype == np.int64 and np.array_equal(out.tokens, tokens.numpy())
+    assert out.tokens.dtype == np.int64
+    assert np.array_equal(out.tokens, tokens.numpy())
     seg, img = (tokens[:, part].view(-1, 4, 4) for part in (slice(8, 24), slice(24, 40)))
     assert out.scenes == decode_scenes(load_vq(tiny_bundle, "vq_seg"), seg)
     expected = decode_pictures(load_vq(tiny_bundle, "vq_img"), img)
     for image, pixels in zip(out.images, expected, strict=True):
-        assert image.mode == "RGB" and np.array_equal(np.asarray(image), pixels)
+        assert image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), pixels)
     assert out.captions == [HOUSE, HOUSE, DOGS, DOGS]
     assert (out.seed, out.num_images) == (7, 2)
     assert len({image.tobytes() for image in out.images}) == 4
@@ -135,7 +137,8 @@ def test_sampling_has_defaults_and_streams(model) -> None:
     assert same(plain, model.generate(HOUSE, guidance={"seg": 3.0}))  # img keeps its own
     assert same(plain, model.generate(HOUSE, top_k={"seg": None}))
     other = model.generate(HOUSE, guidance={"img": 1.0})
-    assert np.array_equal(other.tokens[:, :24], plain.tokens[:, :24]) and not same(other, plain)
+    assert np.array_equal(other.tokens[:, :24], plain.tokens[:, :24])
+    assert not same(other, plain)
     for options in ({"guidance": 1.0}, {"temperature": 0}, {"top_k": 1}, {"top_p": 0.1}):
         assert not same(plain, model.generate(HOUSE, **options))
 
@@ -175,7 +178,8 @@ def test_unknown_words_and_long_captions_are_reported(model, copy) -> None:
     out = model.generate(["A RED zebra, beside the zebra's lake!", "Two dogs"])
     assert out.unknown_words == ["zebra", "zebra's"]
     long = model.generate("a red house " * 1000)
-    assert len(long.images) == 1 and len(long.truncated) == 1
+    assert len(long.images) == 1
+    assert len(long.truncated) == 1
     assert ("a red house " * 1000).startswith(long.truncated[0])
     assert model.generate("dogs").truncated == []
     (copy / "words.txt").unlink()
@@ -277,7 +281,9 @@ def test_a_model_without_scenes(copy, tiny_bundle, scene) -> None:
     save_gpt(copy, GPT.create(replace(config, streams=streams)))
     model = load(copy, device="cpu")
     out = model.generate(HOUSE, num_images=2)
-    assert out.scenes == [] and out.tokens.shape == (2, 24) and model.size == 16
+    assert out.scenes == []
+    assert out.tokens.shape == (2, 24)
+    assert model.size == 16
     with pytest.raises(ValueError, match="scene: found one, expected None: .* has no scenes"):
         model.generate(HOUSE, scene=scene)
     other = Streams([config.streams["text"], config.streams["seg"]])
@@ -287,7 +293,8 @@ def test_a_model_without_scenes(copy, tiny_bundle, scene) -> None:
 
 
 def test_the_package_generates(tiny_bundle, model, monkeypatch, tmp_path) -> None:
-    assert mas_fast.generate is generate and mas_fast.load is load
+    assert mas_fast.generate is generate
+    assert mas_fast.load is load
     expected = model.generate(HOUSE, seed=5)
     assert same(mas_fast.generate(HOUSE, model=model, seed=5), expected)
     assert same(mas_fast.generate(HOUSE, model=str(tiny_bundle), seed=5), expected)
@@ -300,4 +307,5 @@ def test_the_package_generates(tiny_bundle, model, monkeypatch, tmp_path) -> Non
     assert same(mas_fast.generate(HOUSE, seed=5), expected)
     loads = []
     monkeypatch.setattr(Model, "__init__", lambda *_: loads.append(1))
-    assert same(mas_fast.generate(HOUSE, seed=5), expected) and not loads  # it stays loaded
+    assert same(mas_fast.generate(HOUSE, seed=5), expected)
+    assert not loads  # it stays loaded

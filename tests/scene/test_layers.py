@@ -42,7 +42,8 @@ def test_crop_takes_the_same_part_of_every_layer():
     layers = some()
     part = layers.crop(2, 3, 5, 7)
     for found, whole in zip(arrays(part), arrays(layers), strict=True):
-        assert np.array_equal(found, whole[2:7, 3:10]) and found.dtype == whole.dtype
+        assert np.array_equal(found, whole[2:7, 3:10])
+        assert found.dtype == whole.dtype
         assert not np.shares_memory(found, whole) or found.base is None
     assert same(layers.crop(0, 0, 13, 17), layers)
 
@@ -104,7 +105,8 @@ def test_the_gate_sees_what_is_left_of_the_picture():
     layers = Layers(panoptic, None, human, face)
     assert (layers.clean().labels == MINI158.face + 1).all()
     right = layers.crop(0, 4, 6, 6).clean()
-    assert (right.labels == 5).all() and not right.edges.any()
+    assert (right.labels == 5).all()
+    assert not right.edges.any()
     assert (layers.crop(0, 2, 6, 6).clean().labels == MINI158.face + 1).all()
     left = layers.crop(0, 0, 6, 4)
     assert (left.clean(min_person_px=19).labels == panoptic[:, :4]).all()

@@ -82,7 +82,8 @@ def test_coco_panoptic(tmp_path, place) -> None:
         (tmp_path / f"panoptic_{name}.json").write_text(json.dumps(other))
     scene = open_scene(png, files[place] if "given" in place else None)
     assert scene == Layers(*two_dogs()).clean()
-    assert scene.edges[10, 15] and scene.labels[10, 15] == scene.labels[10, 16] == DOG
+    assert scene.edges[10, 15]
+    assert scene.labels[10, 15] == scene.labels[10, 16] == DOG
 
 
 def test_edges_are_drawn_at_the_size_asked_for(tmp_path) -> None:
@@ -108,7 +109,8 @@ def test_painted_labels(tmp_path, mode) -> None:
         image.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
     image.save(tmp_path / "painted.png")
     scene = open_scene(tmp_path / "painted.png", labels="mini158")
-    assert (scene.labels == labels).all() and (scene.edges == find_edges(labels)).all()
+    assert (scene.labels == labels).all()
+    assert (scene.edges == find_edges(labels)).all()
 
 
 @pytest.mark.parametrize(

@@ -47,15 +47,19 @@ def annotations(seed: int, person: bool = True, shape=(13, 17)):
 def test_layouts():
     assert (MINI158.channels, MINI158.edge_channel) == (158, 157)
     assert (MAS159.channels, MAS159.edge_channel) == (159, 158)
-    assert MINI158.human_channels == slice(133, 152) and MINI158.face_channels == slice(152, 157)
-    assert MAS159.human_channels == slice(134, 153) and MAS159.face_channels == slice(153, 158)
-    assert MINI158.names[133] == MAS159.names[134] == "hat" and MAS159.names[153] == "eyebrows"
+    assert MINI158.human_channels == slice(133, 152)
+    assert MINI158.face_channels == slice(152, 157)
+    assert MAS159.human_channels == slice(134, 153)
+    assert MAS159.face_channels == slice(153, 158)
+    assert MINI158.names[133] == MAS159.names[134] == "hat"
+    assert MAS159.names[153] == "eyebrows"
     for layout in LAYOUTS.values():
         assert len(layout.names) == len(set(layout.names)) == layout.channels
         assert len(layout.label_channels) == 157
         colors = layout.colors[[*layout.label_channels, VOID]]
         assert len(np.unique(colors, axis=0)) == 158
-    assert 133 not in MAS159.label_channels and not MAS159.allowed[133]
+    assert 133 not in MAS159.label_channels
+    assert not MAS159.allowed[133]
     assert layout_named("mini158") is MINI158
     with pytest.raises(ValueError, match=r"layout: found 'x', expected one of \['mini158', 'mas"):
         layout_named("x")
@@ -73,7 +77,8 @@ def test_layouts_convert_without_loss():
     labels = np.append(MINI158.label_channels, VOID).astype(np.uint8)[None]
     scene = Scene(labels, labels % 2 == 0)
     other = scene.to("mas159")
-    assert other.layout is MAS159 and other.to(MINI158) == scene
+    assert other.layout is MAS159
+    assert other.to(MINI158) == scene
     for before, after in zip(labels[0], other.labels[0], strict=True):
         same = before == after == VOID or MINI158.names[before] == MAS159.names[after]
         assert same
@@ -210,7 +215,8 @@ def test_files_round_trip(tmp_path, layout, shape):
     assert again == scene
     assert again.edges.view(np.uint8).max() <= 1  # Pillow's bools are 0 and 255
     opened = Image.open(tmp_path / "seg.png")
-    assert opened.mode == "P" and (np.array(opened.convert("RGB")) == scene.colors()).all()
+    assert opened.mode == "P"
+    assert (np.array(opened.convert("RGB")) == scene.colors()).all()
 
 
 def test_other_files_are_refused(tmp_path):
@@ -240,7 +246,8 @@ def test_flip_swaps_left_and_right_parts():
         left, right = layout.names.index("left-arm"), layout.names.index("right-arm")
         scene = Scene(np.array([[left, 0]], np.uint8), np.array([[True, False]]), layout)
         flipped = scene.flip()
-        assert flipped.labels.tolist() == [[0, right]] and flipped.edges.tolist() == [[False, True]]
+        assert flipped.labels.tolist() == [[0, right]]
+        assert flipped.edges.tolist() == [[False, True]]
         assert flipped.flip() == scene
         swapped = [n for n in range(256) if layout.mirrored[n] != n]
         assert [layout.names[n].split("-")[1] for n in swapped] == [
@@ -288,7 +295,8 @@ def test_coco_panoptic(tmp_path):
     first, second = 1 + 2 * 256 + 3 * 65536, 9 * 65536
     segments = [{"id": first, "category_id": 1}, {"id": second, "category_id": 200}]
     panoptic, instances = read_coco_panoptic(file, segments)
-    assert panoptic.dtype == np.uint8 and panoptic.tolist() == [[255, 0, 0], [132, 255, 255]]
+    assert panoptic.dtype == np.uint8
+    assert panoptic.tolist() == [[255, 0, 0], [132, 255, 255]]
     assert instances.dtype == np.int32
     assert instances.tolist() == [[0, first, first], [second, 0, 0]]
     renumbered = [{"id": 1, "name": "rug-merged"}, {"id": 200, "name": "person"}]
@@ -355,10 +363,10 @@ def test_rendering_has_colours_names_and_a_legend():
     labels[:2, :2] = VOID
     scene = Scene(labels, find_edges(labels))
     image = np.array(scene.render(scale=2))
-    assert image.shape[0] == 180 and image.shape[1] > 240
-    assert (image[100, 10] == MINI158.colors[0]).all() and (
-        image[10, 200] == scene.colors()[0, 99]
-    ).all()
+    assert image.shape[0] == 180
+    assert image.shape[1] > 240
+    assert (image[100, 10] == MINI158.colors[0]).all()
+    assert (image[10, 200] == scene.colors()[0, 99]).all()
     assert (image[100, 118] == MINI158.colors[0] // 2).all()  # the edge
     assert (image[:, :118] == 255).all(-1).any()  # "person", in white
     assert (image[7, 255] == scene.colors()[0, 99]).all()  # the legend: the largest comes first

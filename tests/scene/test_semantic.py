@@ -81,7 +81,8 @@ def test_coco_stuff_is_merged_as_coco_merges_it():
         for name in names.split(", "):
             assert COCO_STUFF.target(name) == merged, name
     for name in COCO_REMOVED.replace("\n", " ").split(", "):
-        assert COCO_STUFF.target(name) is None and name in COCO_STUFF.unmapped
+        assert COCO_STUFF.target(name) is None
+        assert name in COCO_STUFF.unmapped
 
 
 @pytest.mark.parametrize("space", SETS, ids=lambda space: space.name)
@@ -235,7 +236,8 @@ def test_every_colour_is_one_class():
         for color, names in space.colors.items():
             assert len({space.target(name) for name in names}) == 1 or color == 0x8C8C8C, space.name
     colors = MINI158.colors[MINI158.label_channels]
-    assert len(np.unique(colors, axis=0)) == 157 and colors.any(1).all()
+    assert len(np.unique(colors, axis=0)) == 157
+    assert colors.any(1).all()
 
 
 def palette_png(values, palette: np.ndarray) -> bytes:

@@ -57,7 +57,8 @@ def test_later_regions_cover_earlier_ones():
     expected = np.full((8, 10), VOID)
     expected[:4], expected[2:6, 2:5], expected[3:6, 5:7] = SKY, ELEPHANT, ELEPHANT
     assert (scene.labels == expected).all()
-    assert scene.edges[4, 4] and not scene.edges[4, 3]  # between the two elephants
+    assert scene.edges[4, 4]
+    assert not scene.edges[4, 3]  # between the two elephants
     assert scene_from_regions(10, 8, regions, "mas159") == scene.to("mas159")
     assert (scene_from_regions(3, 2, []).labels == VOID).all()
 
@@ -74,7 +75,8 @@ def test_polygons():
 
 def test_what_lies_outside_is_cut_off():
     labels = scene_from_regions(4, 4, [("sky", (-5.5, -5.5, 2, 2.4))]).labels
-    assert (labels[:2, :2] == SKY).all() and (labels == SKY).sum() == 4
+    assert (labels[:2, :2] == SKY).all()
+    assert (labels == SKY).sum() == 4
     assert (scene_from_regions(4, 4, [("sky", [(-9, -9), (30, -9), (-9, 30)])]).labels == SKY).all()
 
 

@@ -155,7 +155,8 @@ def test_what_harms_is_refused(tmp_path, good, name):
     file = write(tmp_path, values)
     with pytest.raises(ValueError, match=message) as error:
         BPE.load(file)
-    assert str(error.value).startswith(f"{file}: ") and len(str(error.value)) < 2500
+    assert str(error.value).startswith(f"{file}: ")
+    assert len(str(error.value)) < 2500
 
 
 @pytest.mark.parametrize(

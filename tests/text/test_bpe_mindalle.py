@@ -57,14 +57,16 @@ def test_minDALLE_is_the_library_on_any_text(mindalle_pair, texts):
     assert ours.decode(ids) == [theirs.decode(row.ids) for row in rows]
     generator = np.random.default_rng(0)  # and so is dropout, where it leaves nothing out
     again = ours.encode(texts, dropout=1e-12, generator=generator)
-    assert (again.ids == ids).all() and (again.truncated == truncated).all()
+    assert (again.ids == ids).all()
+    assert (again.truncated == truncated).all()
 
 
 def test_minDALLE_is_the_library_on_real_captions(tmp_path, coco_captions):
     texts = list(captions([coco_captions]))
     files = mindalle(tmp_path, texts, 4000)
     ours, theirs = BPE.load_mindalle(*files), by_the_library(*files)
-    assert ours.vocab_size == 4000 and ours.pad_id == theirs.token_to_id("[PAD]")
+    assert ours.vocab_size == 4000
+    assert ours.pad_id == theirs.token_to_id("[PAD]")
     expected = [row.ids for row in theirs.encode_batch(texts)]
     assert (ours.encode(texts).ids == expected).all()
     ours.save(tmp_path)

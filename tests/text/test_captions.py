@@ -103,7 +103,8 @@ def test_json_is_read_as_by_the_library(tmp_path_factory, others, texts, indent,
 def test_real_captions(coco_captions):
     with gzip.open(coco_captions) as stream:
         expected = [row["caption"] for row in json.load(stream)["annotations"]]
-    assert list(captions([str(coco_captions)])) == expected and len(expected) == 25_014
+    assert list(captions([str(coco_captions)])) == expected
+    assert len(expected) == 25_014
 
 
 def test_a_table_of_prompts_is_named(tmp_path):
@@ -233,7 +234,8 @@ def test_a_broken_file_is_named(tmp_path, name, zipped):
     file = write(tmp_path / (name + ".gz" * zipped), content)
     with pytest.raises(ValueError, match=message) as error:
         list(captions([file]))
-    assert str(error.value).startswith(f"{file}: ") and len(str(error.value)) < 500
+    assert str(error.value).startswith(f"{file}: ")
+    assert len(str(error.value)) < 500
 
 
 def test_a_broken_gzip_is_named(tmp_path):

@@ -59,7 +59,8 @@ def test_from_a_list_of_captions_to_a_bundle_that_draws(tmp_path, coco_tar, coco
     assert contents[0] == contents[1]
 
     tokens, model = TokenShards(out / "tokens"), load_gpt(out / "bundle")
-    assert len(tokens) == 15 and all(tokens.captions(i) for i in range(15))
+    assert len(tokens) == 15
+    assert all(tokens.captions(i) for i in range(15))
     bpe = load_bpe(out / "bundle")
     assert (tokens[3].text[0] == bpe.encode(tokens.captions(3)).ids[0]).all()
     assert [s.length for s in model.streams] == [16, 64, 64]
@@ -68,7 +69,8 @@ def test_from_a_list_of_captions_to_a_bundle_that_draws(tmp_path, coco_tar, coco
     for name in ("seg", "img"):
         codes = drawn[:, model.streams.slice(name)].view(1, 8, 8)
         out_of = load_vq(out / "bundle", f"vq_{name}").decode(codes)
-        assert out_of.shape[-2:] == (32, 32) and np.isfinite(out_of.detach().numpy()).all()
+        assert out_of.shape[-2:] == (32, 32)
+        assert np.isfinite(out_of.detach().numpy()).all()
 
 
 def test_the_plan() -> None:
@@ -81,6 +83,7 @@ def test_the_plan() -> None:
 
 def test_what_it_needs_is_said(tmp_path) -> None:
     done = run()
-    assert done.returncode == 2 and "run.sh OUT Train_GCC-training.tsv" in done.stderr
+    assert done.returncode == 2
+    assert "run.sh OUT Train_GCC-training.tsv" in done.stderr
     assert "set -euo" not in done.stderr
     assert read(SegSettings, RECIPE / "vq-seg.yaml", ["--data", "x"]).config().f == 16

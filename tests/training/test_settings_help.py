@@ -53,7 +53,8 @@ def test_help_imports_no_torch() -> None:
 
 def test_a_default_that_a_subclass_changes_keeps_the_text() -> None:
     changed = {row.name: row for row in rows(KINDS["gpt"])}["max_skips"]
-    assert changed.default == "10" and changed.text == help_of(Settings, "max_skips").text
+    assert changed.default == "10"
+    assert changed.text == help_of(Settings, "max_skips").text
 
 
 def test_the_page_is_what_the_fields_say() -> None:

@@ -102,16 +102,17 @@ def test_the_storybooks_own_settings() -> None:
     settings = read(AllSettings, find("all", "storybook"))
     segs, imgs, gpts = settings.segs(), settings.imgs(), settings.gpts()
     for codes, (whole, decoder) in ((512, segs), (2048, imgs)):
-        assert whole.config() == decoder.config() and whole.config().codes == codes
+        assert whole.config() == decoder.config()
+        assert whole.config().codes == codes
         assert decoder.decoder_of == whole.output != settings.bundle
         assert decoder.output == settings.bundle
     assert [part.folder.name for part in gpts] == ["gpt", "gpt-pictures", "gpt-scenes"]
     assert [part.start for part in gpts] == [None, gpts[0].output, gpts[1].output]
-    assert len({part.output for part in gpts}) == 3 and gpts[-1].output == settings.bundle
+    assert len({part.output for part in gpts}) == 3
+    assert gpts[-1].output == settings.bundle
     assert {part.bundle for part in gpts} == {settings.bundle}
-    assert all(part.caption_drop > 0 for part in gpts) and all(
-        part.masked_share for part in gpts[1:]
-    )
+    assert all(part.caption_drop > 0 for part in gpts)
+    assert all(part.masked_share for part in gpts[1:])
     assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
     assert settings.told == range(80_000)
     few = ["--captions=null", "--scenes=5"]

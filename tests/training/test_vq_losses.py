@@ -92,7 +92,8 @@ def test_a_void_pixel_is_pushed_to_no_label():
         logits, torch.full((1, 1, 1), VOID, dtype=torch.uint8), torch.ones(1, 1, 1) > 0, "mini158"
     ).backward()
     gradient = logits.grad.flatten()
-    assert (gradient[:157] > 0).all() and gradient[157] < 0  # the edge bit is known all the same
+    assert (gradient[:157] > 0).all()
+    assert gradient[157] < 0  # the edge bit is known all the same
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -377,7 +378,8 @@ def test_terms_without_a_weight_cost_nothing(step_inputs):
         gan_start=0,
     )
     _, terms = criterion(images, reconstruction, step=0, discriminator=nn.Identity())
-    assert set(terms) == {"l1"} and not toy.batches
+    assert set(terms) == {"l1"}
+    assert not toy.batches
 
 
 def test_adaptive_weight_is_clamped_and_constant():

@@ -16,7 +16,8 @@ def test_a_sheet_has_a_row_for_each_caption() -> None:
             left = GAP + i * (SIDE + GAP)
             assert (pixels[top : top + SIDE, left : left + SIDE] == color).all()
         text = pixels[top + SIDE : top + SIDE + LINE]
-        assert (text == 0).any() and (text == 255).any()
+        assert (text == 0).any()
+        assert (text == 255).any()
         assert (text[:, -GAP:] == 255).all()  # a caption that is too long ends before the border
 
 

@@ -51,4 +51,5 @@ def test_tokenizers_compute_in_whole_fp32(monkeypatch: pytest.MonkeyPatch) -> No
         codes = model.encode(torch.zeros(1, 3, size, size))
         encoded = len(seen)
         model.decode(codes)
-    assert 0 < encoded < len(seen) and all(each == ["ieee", "ieee"] for each in seen)
+    assert 0 < encoded < len(seen)
+    assert all(each == ["ieee", "ieee"] for each in seen)

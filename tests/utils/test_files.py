@@ -16,12 +16,14 @@ def test_the_old_content_stays_until_the_new_one_is_whole(tmp_path):
 
     def write(temporary):
         temporary.write_text("ne")
-        assert file.read_text() == "old" and temporary.parent == tmp_path
+        assert file.read_text() == "old"
+        assert temporary.parent == tmp_path
         temporary.write_text("new")
         temporary.chmod(0o600)
 
     replace_file(file, write)
-    assert file.read_text() == "new" and os.listdir(tmp_path) == ["a.txt"]
+    assert file.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
     (tmp_path / "plain").touch()
     assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
@@ -36,7 +38,8 @@ def test_a_failure_leaves_the_old_content_and_no_scraps(tmp_path):
 
     with pytest.raises(OSError, match="disk broken"):
         replace_file(file, write)
-    assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
@@ -57,8 +60,10 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
 
         with pytest.raises(OSError, match="No space left on device: .*a.txt") as found:
             replace_file(file, write)
-        assert found.value.errno == 28 and found.value.filename == str(file)
-        assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+        assert found.value.errno == 28
+        assert found.value.filename == str(file)
+        assert file.read_text() == "old"
+        assert os.listdir(tmp_path) == ["a.txt"]
 
 
 LIMITED = """
@@ -85,7 +90,8 @@ def test_what_libraries_say_of_a_disk_is_passed_on(tmp_path):
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == 2
     assert all("File too large" in line and str(file) in line for line in lines)
-    assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.safetensors"]
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.safetensors"]
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
@@ -106,13 +112,16 @@ def test_no_link_is_followed(tmp_path, monkeypatch):
     file = folder / "a.txt"
     file.symlink_to(elsewhere)
     replace_file(file, lambda temporary: temporary.write_text("new"))
-    assert file.read_text() == "new" and not file.is_symlink() and elsewhere.read_text() == "mine"
+    assert file.read_text() == "new"
+    assert not file.is_symlink()
+    assert elsewhere.read_text() == "mine"
 
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
     (folder / f".a.txt.{os.getpid()}.00000000.tmp").symlink_to(elsewhere)
     with pytest.raises(FileExistsError):
         replace_file(file, lambda temporary: temporary.write_text("newer"))
-    assert file.read_text() == "new" and elsewhere.read_text() == "mine"
+    assert file.read_text() == "new"
+    assert elsewhere.read_text() == "mine"
 
 
 def test_the_longest_name_can_be_written(tmp_path):
@@ -144,19 +153,22 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path):
     (tmp_path / ".link.17.01234567.tmp").symlink_to(tmp_path / "mine")
     command = [sys.executable, "-c", KILLED]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        subprocess.Popen([*command, tmp_path / "dead"], **pipes) as dead,
-        subprocess.Popen([*command, tmp_path / "alive"], **pipes) as alive,
-    ):
-        scrap, kept = (Path(process.stdout.readline().strip()) for process in (dead, alive))
+    with subprocess.Popen([*command, tmp_path / "dead"], **pipes) as dead:
+        scrap = Path(dead.stdout.readline().strip())
+        # Behind the first one's own sweep, which could meet a file that is not yet locked.
+        alive = subprocess.Popen([*command, tmp_path / "alive"], **pipes)
+        kept = Path(alive.stdout.readline().strip())
         dead.kill()
         dead.wait()
         sweep(tmp_path)
-        assert not scrap.exists() and kept.read_text() == "half"
-        assert not (tmp_path / ".b.txt.17.tmp").exists() and (tmp_path / "mine").exists()
+        assert not scrap.exists()
+        assert kept.read_text() == "half"
+        assert not (tmp_path / ".b.txt.17.tmp").exists()
+        assert (tmp_path / "mine").exists()
         assert set(others) <= set(os.listdir(tmp_path))
         alive.communicate("go on\n")
-        assert alive.returncode == 0 and (tmp_path / "alive").read_text() == "half"
+        assert alive.returncode == 0
+        assert (tmp_path / "alive").read_text() == "half"
 
 
 def test_the_first_file_of_a_process_sweeps_its_folder(tmp_path):

@@ -14,7 +14,8 @@ def test_every_name_is_there(name: str) -> None:
     package = importlib.import_module(f"mas_fast{name}")
     assert package.__all__ == sorted(package.__all__)
     for each in package.__all__:
-        assert getattr(package, each) is not None and each in dir(package)
+        assert getattr(package, each) is not None
+        assert each in dir(package)
     with pytest.raises(AttributeError, match=f"'mas_fast{name}' has no attribute 'nothing'"):
         _ = package.nothing
 
@@ -23,7 +24,8 @@ def test_modules_are_handed_on_by_their_short_names() -> None:
     from mas_fast import deploy, gpt, model, reference
 
     assert gpt is importlib.import_module("mas_fast.models.gpt")
-    assert model.load is mas_fast.load and model.generate is mas_fast.generate
+    assert model.load is mas_fast.load
+    assert model.generate is mas_fast.generate
     assert reference.sample is not mas_fast.ops.sample
     assert deploy.Pipeline is importlib.import_module("mas_fast.pipelines.onnx_pipeline").Pipeline
 

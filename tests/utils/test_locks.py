@@ -53,4 +53,5 @@ def test_a_planted_link_is_not_followed(tmp_path) -> None:
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "planted")
     with pytest.raises(OSError, match="symbolic links"):
         lock(tmp_path / "run", "")
-    assert precious.read_text() == "content" and not (tmp_path / "planted").exists()
+    assert precious.read_text() == "content"
+    assert not (tmp_path / "planted").exists()

@@ -31,9 +31,11 @@ def test_long_work_writes_a_line_now_and_then(capsys, monkeypatch) -> None:
     monkeypatch.setattr("tqdm.std.time", lambda: next(seconds))
     work()
     lines = capsys.readouterr().err.splitlines()
-    assert 3 <= len(lines) <= 12 and "\r" not in "".join(lines)
+    assert 3 <= len(lines) <= 12
+    assert "\r" not in "".join(lines)
     assert all(line.startswith("reading: ") and "/40" in line for line in lines)
-    assert "40/40" in lines[-1] and "loss" in lines[-1]
+    assert "40/40" in lines[-1]
+    assert "loss" in lines[-1]
 
 
 def test_a_terminal_gets_a_bar(capsys, monkeypatch) -> None:

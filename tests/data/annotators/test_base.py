@@ -78,7 +78,8 @@ def test_layers_of_segments():
     assert layers.panoptic.tolist() == [[VOID, 0, 0, VOID], [0, 100, 100, VOID]]
     row, other = layers.instances.tolist()
     assert row[0] == row[3] == other[3] == 0
-    assert row[1] == row[2] != other[0] and other[1] == other[2]  # one stuff class, one segment
+    assert row[1] == row[2] != other[0]
+    assert other[1] == other[2]  # one stuff class, one segment
     assert len({row[1], other[0], other[1], 0}) == 4
     crowd = np.arange(200)[None]  # more things than the number of any stuff label
     layers = segment_layers(crowd, {n: 0 if n < 150 else 81 for n in range(200)})
@@ -90,7 +91,8 @@ def test_panoptic_layers_take_the_place_of_older_ones():
     found = Layers(np.full((2, 3), 5, np.uint8), np.ones((2, 3), np.int32))
     assert with_panoptic(None, found) is found
     both = with_panoptic(Layers(LAYERS.panoptic, human=human), found)
-    assert both.human is human and both.panoptic is found.panoptic
+    assert both.human is human
+    assert both.panoptic is found.panoptic
     assert both.instances is found.instances
 
 

@@ -98,10 +98,12 @@ def test_labels_are_what_the_evaluator_says(name, arrays):
         pairs = set(zip(layers.instances.flat, instances.flat, strict=True))
         assert len(pairs) == len(set(layers.instances.flat)) == len(set(instances.flat))
         assert ((layers.instances == 0) == (panoptic == VOID)).all()
-        assert layers.panoptic.dtype == np.uint8 and layers.instances.dtype == np.int32
+        assert layers.panoptic.dtype == np.uint8
+        assert layers.instances.dtype == np.int32
         layers.clean()
         seen |= set(panoptic.flat)
-    assert any(label < 80 for label in seen) and any(80 <= label < 133 for label in seen)
+    assert any(label < 80 for label in seen)
+    assert any(80 <= label < 133 for label in seen)
     assert VOID in seen
 
 
@@ -126,7 +128,8 @@ def test_same_alone_and_in_company_and_other_layers_stay(arrays):
         alone = annotate([image], [None])[0]
         assert np.array_equal(alone.panoptic, together[n].panoptic)
         assert np.array_equal(alone.instances, together[n].instances)
-    assert together[0].human is human and together[1].human is None
+    assert together[0].human is human
+    assert together[1].human is None
 
 
 def test_void_and_person_in_both_forms():
@@ -250,7 +253,8 @@ def test_weights_are_read_and_run_no_code(tmp_path):
     for protocol in (2, 4):
         file.write_bytes(pickle.dumps({"model": state, "__author__": "x"}, protocol))
         read = read_weights(file)
-        assert torch.equal(read["a"], torch.arange(6.0).reshape(2, 3)) and read["b"] == 2
+        assert torch.equal(read["a"], torch.arange(6.0).reshape(2, 3))
+        assert read["b"] == 2
     torch.save({"model": {"a": torch.ones(2)}}, tmp_path / "model.pth")
     assert torch.equal(read_weights(tmp_path / "model.pth")["a"], torch.ones(2))
 
@@ -384,7 +388,8 @@ def test_live(name, tmp_path):
         agree = (layers.panoptic == expected.panoptic).mean()
         assert agree > 0.999  # a batch of two may round otherwise
         labels |= set(layers.panoptic.flat)
-    assert len(labels) > 2 and labels <= {*range(len(COCO_NAMES)), VOID}
+    assert len(labels) > 2
+    assert labels <= {*range(len(COCO_NAMES)), VOID}
     del state["pixel_mean"], state[next(iter(state))]
     weights.write_bytes(pickle.dumps({"model": state}))
     with pytest.raises(ValueError, match="found weights of another model than the config's: lacks"):

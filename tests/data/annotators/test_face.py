@@ -40,7 +40,8 @@ def drawn_face(center=(100, 100), size=100.0) -> np.ndarray:
 def test_parts_are_where_they_belong():
     face = drawn_face()
     parts = face_parts(face[None], 200, 200)
-    assert parts.shape == (200, 200) and parts.dtype == np.uint8
+    assert parts.shape == (200, 200)
+    assert parts.dtype == np.uint8
     assert set(parts.flat) == {0, *range(1, len(FACE_NAMES) + 1)}
     for part, points in (
         (1, range(17, 27)),
@@ -60,8 +61,11 @@ def test_parts_are_where_they_belong():
 def test_no_chord_from_nostril_to_brow_and_none_at_the_jaw():
     parts = face_parts(drawn_face()[None], 200, 200)
     bridge = parts[90:104] == 3  # rows above the tip: the line alone
-    assert (bridge.sum(1) <= 3).all() and bridge.any(1).all()
-    assert not parts[:, :60].any() and not parts[:, 141:].any() and not parts[145:].any()
+    assert (bridge.sum(1) <= 3).all()
+    assert bridge.any(1).all()
+    assert not parts[:, :60].any()
+    assert not parts[:, 141:].any()
+    assert not parts[145:].any()
 
 
 def test_parts_are_as_large_as_their_polygons():
@@ -90,7 +94,8 @@ def test_bridge_grows_with_the_face():
     for size in (40, 500):
         parts = face_parts(drawn_face((300, 300), size)[None], 600, 600)
         widths.append((parts[300 - size // 20] == 3).sum())
-    assert widths[0] == 1 and 12 <= widths[1] <= 15
+    assert widths[0] == 1
+    assert 12 <= widths[1] <= 15
 
 
 def test_later_faces_lie_over_earlier_ones_and_any_number_is_drawn():
@@ -105,7 +110,8 @@ def test_points_outside_and_tiny_pictures():
     face = drawn_face((0, 0))
     parts = face_parts(face[None], 50, 60)
     whole = face_parts(face[None] + 200, 400, 400)
-    assert parts.shape == (50, 60) and np.array_equal(parts, whole[200:250, 200:260])
+    assert parts.shape == (50, 60)
+    assert np.array_equal(parts, whole[200:250, 200:260])
     assert face_parts(face[None], 1, 1).shape == (1, 1)
     assert face_parts(np.full((1, 68, 2), 3.0), 8, 8)[3, 3] == 5  # a face of one pixel
 
@@ -154,8 +160,10 @@ def test_real_faces(real_data):
                 assert size < 25
                 continue
             low, high = face[start:stop].min(0) - 2, face[start:stop].max(0) + 2
-            assert low[0] <= columns.min() and columns.max() <= high[0]
-            assert low[1] <= rows.min() and rows.max() <= high[1]
+            assert low[0] <= columns.min()
+            assert columns.max() <= high[0]
+            assert low[1] <= rows.min()
+            assert rows.max() <= high[1]
 
 
 # ---------------------------------------------------------------------- networks
@@ -209,8 +217,11 @@ def test_faces_of_a_batch():
     assert aligner.seen == [3, 1]  # by size, without the picture that has no people
     two = face_parts(np.stack([drawn_face((30, 30), 30.0), drawn_face((90, 40), 30.0)]), 80, 120)
     assert np.array_equal(found[0].face, two)
-    assert not found[1].face.any() and not found[3].face.any() and not found[4].face.any()
-    assert found[2].face.any() and found[2].panoptic is layers[2].panoptic
+    assert not found[1].face.any()
+    assert not found[3].face.any()
+    assert not found[4].face.any()
+    assert found[2].face.any()
+    assert found[2].panoptic is layers[2].panoptic
     with pytest.raises(ValueError, match="image 0: found no layers"):
         annotate(images[:1], [None])
 
@@ -267,7 +278,8 @@ def test_live(weights):
     found = annotate([image, image], [layers, layers])
     (pair,) = [annotate.aligner.get_landmarks_from_image(image, detected_faces=boxes)]
     assert np.array_equal(found[0].face, face_parts(np.stack(pair), 90, 110))
-    assert found[0].face.any() and not found[1].face.any()
+    assert found[0].face.any()
+    assert not found[1].face.any()
 
 
 @pytest.mark.slow

@@ -214,7 +214,8 @@ def test_marked_faces(annotate, real_data) -> None:
         everyone = Layers(np.full(image.shape[:2], PERSON, np.uint8))
         (layers,) = annotate([image], [everyone])
         (found,) = annotate._landmarks([image])
-        assert len(found) == len(faces) and layers.face is not None
+        assert len(found) == len(faces)
+        assert layers.face is not None
         assert np.array_equal(layers.face, face_parts(found, *image.shape[:2]))
         for face in faces:
             nearest = found[np.abs((found - face).mean(1)).max(1).argmin()]
@@ -225,7 +226,8 @@ def test_marked_faces(annotate, real_data) -> None:
             either = [((true == part) | (ours == part)).sum() for part in PARTS]
             overlaps.append(np.divide(same, np.maximum(either, 1)))
             eyes += all((ours == 2)[pixels(face, eye)].any() for eye in EYES)
-    assert len(errors) == 43 and eyes >= 40
+    assert len(errors) == 43
+    assert eyes >= 40
     assert np.median(errors) < 0.06
     assert (np.median(overlaps, 0) > LEAST).all(), np.median(overlaps, 0)
 

@@ -71,7 +71,8 @@ class Bands(torch.nn.Module):
 
 def test_tensors_are_the_published_ones(shapes):
     own = {name: tuple(value.shape) for name, value in SCHP().state_dict().items()}
-    assert own == shapes and len(own) == 603
+    assert own == shapes
+    assert len(own) == 603
 
 
 def test_network_computes_what_the_published_one_does(checkpoint, recorded):
@@ -81,7 +82,8 @@ def test_network_computes_what_the_published_one_does(checkpoint, recorded):
         logits = network(torch.from_numpy(pixels))
     assert logits.shape == (1, 20, 25, 33)
     error = np.abs(logits[0, :, ::2, ::2].numpy() - recorded["logits"]).max()
-    assert error < 1e-4 and recorded["logits"].std() > 0.1
+    assert error < 1e-4
+    assert recorded["logits"].std() > 0.1
 
 
 def test_abn_scales_by_the_absolute_weight():
@@ -98,8 +100,10 @@ def test_warp_is_the_published_one(recorded):
     assert crop.shape == (1, 3, 473, 473)
     own = crop[0].flip(0).permute(1, 2, 0).numpy()[::8, ::8]
     difference = np.abs(own - recorded["warped"])
-    assert difference.max() <= 3 and difference.mean() < 0.2  # OpenCV rounds to 1/32 pixel
-    assert (own[0] == 0).all() and (own[30] > 0).all()  # black above the picture
+    assert difference.max() <= 3  # OpenCV rounds to 1/32 pixel
+    assert difference.mean() < 0.2
+    assert (own[0] == 0).all()  # black above the picture
+    assert (own[30] > 0).all()
 
 
 def test_labels_are_the_published_ones(recorded):
@@ -124,12 +128,16 @@ def test_people_are_parsed_one_by_one():
     many = Schp(Bands(), batch_size=8)([image, image], [layers, layers])
     for found in many:
         assert np.array_equal(found.human, one.human)
-    assert one.panoptic is panoptic and one.human.dtype == np.uint8
+    assert one.panoptic is panoptic
+    assert one.human.dtype == np.uint8
     assert sorted(set(one.human[:, :60].flat)) == sorted(set(one.human[:, 100:160].flat))
     for rows, columns in ((slice(10, 90), 25), (slice(20, 60), 130)):
         found = one.human[rows, columns]
-        assert found[0] == 1 and found[-1] == 5 and (np.diff(found.astype(int)) >= 0).all()
-    assert not one.human[:10, 180:].any() and not one.human[:, 60:100].any()
+        assert found[0] == 1
+        assert found[-1] == 5
+        assert (np.diff(found.astype(int)) >= 0).all()
+    assert not one.human[:10, 180:].any()
+    assert not one.human[:, 60:100].any()
 
 
 def test_parts_stay_off_other_people_and_smaller_people_are_pasted_later():
@@ -140,12 +148,14 @@ def test_parts_stay_off_other_people_and_smaller_people_are_pasted_later():
     whole = Schp(Bands(), "image")([np.zeros((80, 80, 3), np.uint8)], [Layers(panoptic, instances)])
     found = Schp(Bands())([np.zeros((80, 80, 3), np.uint8)], [Layers(panoptic, instances)])
     human = found[0].human
-    assert human[33:57, 45].min() == 1 and human[33:57, 45].max() == 5  # the small one, whole
+    assert human[33:57, 45].min() == 1
+    assert human[33:57, 45].max() == 5  # the small one, whole
     assert np.array_equal(np.unique(human[12:68, 20]), np.arange(1, 6))
     assert np.array_equal(np.unique(whole[0].human[33:57, 45]), [3, 4])
     other = np.zeros_like(human)
     paste(other, Bands()(torch.zeros(1))[:1], Job(0, 0, 0, 79, 79, 1), Layers(panoptic, instances))
-    assert not other[30:60, 30:60].any() and other[12:30, 45].all()
+    assert not other[30:60, 30:60].any()
+    assert other[12:30, 45].all()
 
 
 def test_where_boxes_of_people_overlap():
@@ -169,7 +179,8 @@ def test_no_people_no_parts():
     nobody = Layers(np.full((30, 40), 5, np.uint8), np.zeros((30, 40), np.int32))
     for crops in schp.CROPS:
         for found in Schp(Never(), crops)(images, [nobody, nobody]):
-            assert found.human.shape == (30, 40) and not found.human.any()
+            assert found.human.shape == (30, 40)
+            assert not found.human.any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (17, 600)])
@@ -177,7 +188,8 @@ def test_odd_pictures(shape):
     everyone = Layers(np.full(shape, PERSON, np.uint8), np.zeros(shape, np.int32))
     for crops in schp.CROPS:
         found = Schp(Bands(), crops)([np.zeros((*shape, 3), np.uint8)], [everyone])[0]
-        assert found.human.shape == shape and found.human.max() < 20
+        assert found.human.shape == shape
+        assert found.human.max() < 20
 
 
 def test_colours_arrive_as_bgr(monkeypatch):
@@ -223,4 +235,5 @@ def test_loaded_by_name(checkpoint, monkeypatch):
         logits = annotate.network(normalise(crop))
     human = np.zeros((50, 40), np.uint8)
     paste(human, logits, job, layers)
-    assert np.array_equal(annotate([image], [layers])[0].human, human) and human.any()
+    assert np.array_equal(annotate([image], [layers])[0].human, human)
+    assert human.any()

@@ -56,7 +56,8 @@ class Processor:
         self.name, self.arrays = name, arrays
 
     def __call__(self, images, return_tensors):
-        assert return_tensors == "pt" and all(image.mode == "RGB" for image in images)
+        assert return_tensors == "pt"
+        assert all(image.mode == "RGB" for image in images)
         pixels = np.stack([np.asarray(image, np.float32)[:, :, self.order] for image in images])
         pixels = (pixels / 255 - MEAN) / STD
         return Inputs(pixel_values=torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2))
@@ -111,7 +112,8 @@ def test_recordings_have_what_is_tested(arrays):
     segments = [s for name in MODELS for s in FACTS[name]["segments_info"]]
     classes = [[segment["label_id"] for segment in one] for one in segments]
     assert any(len(set(one)) < len(one) and one[0] < 80 for one in classes)
-    assert [100, 100] in classes and (arrays["mask2former_0"] == 0).any()
+    assert [100, 100] in classes
+    assert (arrays["mask2former_0"] == 0).any()
 
 
 def test_other_layers_stay_and_nothing_found_is_void(arrays):
@@ -122,7 +124,8 @@ def test_other_layers_stay_and_nothing_found_is_void(arrays):
     known = Layers(np.zeros((60, 80), np.uint8), human=np.ones((60, 80), np.uint8))
     annotate = Transformers(Replay(names("detr")), Nothing("detr", arrays))
     (found,) = annotate(IMAGES[:1], [known])
-    assert (found.panoptic == VOID).all() and not found.instances.any()
+    assert (found.panoptic == VOID).all()
+    assert not found.instances.any()
     assert found.human is known.human
 
 

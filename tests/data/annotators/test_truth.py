@@ -29,7 +29,8 @@ def test_people_are_where_parts_are():
     human = np.array([[0, 1, 19, 255]], np.uint8)
     layers = layers_of_parts(human)
     assert layers.panoptic.tolist() == [[VOID, PERSON, PERSON, VOID]]
-    assert layers.human.tolist() == [[0, 1, 19, 0]] and layers.instances is None
+    assert layers.human.tolist() == [[0, 1, 19, 0]]
+    assert layers.instances is None
     scene = layers.clean()
     assert scene.labels.tolist() == [[VOID, MINI158.human + 1, MINI158.human + 19, VOID]]
     for wrong in (np.array([[20]], np.uint8), np.array([[1]], np.int64), np.zeros(3, np.uint8)):
@@ -41,7 +42,8 @@ def test_faces_are_added():
     layers = Layers(np.zeros((40, 50), np.uint8), human=np.ones((40, 50), np.uint8))
     landmarks = np.random.RandomState(0).uniform(5, 35, (2, 68, 2))
     found = with_landmarks(layers, landmarks)
-    assert np.array_equal(found.face, face_parts(landmarks, 40, 50)) and found.face.any()
+    assert np.array_equal(found.face, face_parts(landmarks, 40, 50))
+    assert found.face.any()
     assert found.human is layers.human
 
 
@@ -59,7 +61,8 @@ def test_dlib_faces(tmp_path):
     file = tmp_path / "faces.xml"
     file.write_bytes(xml(PARTS))
     (faces,) = read_dlib(file).values()
-    assert faces.shape == (1, 68, 2) and faces[0, 67].tolist() == [67, 134]
+    assert faces.shape == (1, 68, 2)
+    assert faces[0, 67].tolist() == [67, 134]
     file.write_bytes(b"<dataset><image file='a.jpg'/></dataset>")
     assert read_dlib(file)["a.jpg"].shape == (0, 68, 2)
     image = xml(PARTS).partition(b"<images>")[2].partition(b"</images>")[0]

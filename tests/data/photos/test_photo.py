@@ -77,10 +77,12 @@ def test_images_of_every_mode_become_upright_rgb():
         encoded(color, "WEBP", lossless=True),
     ):
         image = read_image(content)
-        assert image.mode == "RGB" and image.size == (6, 4)
+        assert image.mode == "RGB"
+        assert image.size == (6, 4)
         assert abs(np.asarray(image).astype(int) - 100).max() <= 2
         part = cut(open_photo(content), 0, 0, 4, 6, 2, 3)
-        assert part.shape == (2, 3, 3) and abs(part.astype(int) - 100).max() <= 2
+        assert part.shape == (2, 3, 3)
+        assert abs(part.astype(int) - 100).max() <= 2
     for mode in ("LA", "RGBA"):
         clear = Image.new(mode, (2, 1), 0)
         assert (np.asarray(read_image(encoded(clear))) == 255).all()
@@ -91,7 +93,8 @@ def test_cmyk_is_read_as_pillow_reads_it():
     content = encoded(Image.fromarray(inks.astype(np.uint8), "CMYK"), "JPEG", quality=95)
     with Image.open(io.BytesIO(content)) as image:
         expected = np.asarray(image.convert("RGB"))
-    assert image.mode == "CMYK" and (np.asarray(read_image(content)) == expected).all()
+    assert image.mode == "CMYK"
+    assert (np.asarray(read_image(content)) == expected).all()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -99,12 +102,14 @@ def test_one_pixel(kind):
     content = encoded(np.full((1, 1, 3), 200, np.uint8), kind)
     assert read_image(content).size == (1, 1)
     grown = cut(open_photo(content), 0, 0, 1, 1, 5, 3)
-    assert grown.shape == (5, 3, 3) and abs(grown.astype(int) - 200).max() <= 1
+    assert grown.shape == (5, 3, 3)
+    assert abs(grown.astype(int) - 200).max() <= 1
 
 
 def test_a_jpeg_is_not_decoded_until_it_is_needed():
     photo = open_photo(encoded(smooth(60, 80), "JPEG")[:-50])  # cut off
-    assert isinstance(photo, Jpeg) and (photo.height, photo.width) == (60, 80)
+    assert isinstance(photo, Jpeg)
+    assert (photo.height, photo.width) == (60, 80)
     for use in (photo.decode, lambda: photo.cut(0, 0, 60, 60, 20, 20)):
         with pytest.raises(ValueError, match="image: found a truncated or damaged JPEG"):
             use()
@@ -289,7 +294,8 @@ def test_srgb_is_left_as_it_is():
     for kind in ("PNG", "JPEG"):
         plain, told = encoded(pixels, kind), encoded(pixels, kind, icc_profile=profile_of())
         assert (np.asarray(read_image(told)) == np.asarray(read_image(plain))).all()
-    assert to_srgb(profile_of(), "RGB") is None and is_srgb(profile_of(), "RGB")
+    assert to_srgb(profile_of(), "RGB") is None
+    assert is_srgb(profile_of(), "RGB")
 
 
 def test_a_profile_of_other_pixels_or_a_broken_one_is_ignored():
@@ -375,7 +381,8 @@ def test_threads_have_buffers_of_their_own():
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(wrong) == 100 and not any(wrong)
+    assert len(wrong) == 100
+    assert not any(wrong)
 
 
 def test_a_picture_larger_than_the_buffer(monkeypatch):

@@ -19,13 +19,16 @@ def test_geometry_acts_on_image_and_scene_together():
         "a", Image.fromarray(colors), ["c"], Scene(labels, find_edges(labels)), {"n": 1}
     )
     part = sample.crop(3, 4, 20, 10)
-    assert (np.asarray(part.image) == part.scene.colors()).all() and part.captions == ["c"]
+    assert (np.asarray(part.image) == part.scene.colors()).all()
+    assert part.captions == ["c"]
     flipped = sample.flip()
     different = (np.asarray(flipped.image) != flipped.scene.colors()).any(-1)
     assert np.argwhere(different).tolist() == [[5, 43]]  # the left arm, which is now a right arm
-    assert flipped.flip().scene == sample.scene and flipped.info == {"n": 1}
+    assert flipped.flip().scene == sample.scene
+    assert flipped.info == {"n": 1}
     small = sample.resize(15, 25)
-    assert small.image.size == (25, 15) and small.scene.labels.shape == (15, 25)
+    assert small.image.size == (25, 15)
+    assert small.scene.labels.shape == (15, 25)
     middle = sample.square(30)
     assert (np.asarray(middle.image) == colors[:, 10:40]).all()
     assert (middle.scene.labels == labels[:, 10:40]).all()
@@ -48,7 +51,8 @@ def test_layers_are_cut_before_the_rules_are_applied():
     human[5:9, 32:36] = 14
     layers = Layers(panoptic, instances, human)
     sample = Sample("a", Image.new("RGB", (40, 20)), [], layers)
-    assert sample.layers is layers and sample.scene == layers.clean()
+    assert sample.layers is layers
+    assert sample.scene == layers.clean()
     assert sample.scene is sample.scene  # cleaned once
     left = sample.crop(0, 0, 20, 30)  # nobody is left, and so no parts
     assert set(left.scene.labels.flat) == {COCO_NAMES.index("cat")}
@@ -56,8 +60,10 @@ def test_layers_are_cut_before_the_rules_are_applied():
     small = sample.resize(5, 10)
     assert small.scene == find_edges_of(small.scene, small.layers.instances)
     flipped = sample.flip()
-    assert flipped.scene.labels[6, 5] == 132 + 15 and flipped.scene == flipped.layers.clean()
-    assert Sample("a", sample.image).scene is None and Sample("a", sample.image).layers is None
+    assert flipped.scene.labels[6, 5] == 132 + 15
+    assert flipped.scene == flipped.layers.clean()
+    assert Sample("a", sample.image).scene is None
+    assert Sample("a", sample.image).layers is None
     scene = layers.clean()
     assert Sample("a", sample.image, annotation=scene).layers is None
     with pytest.raises(ValueError, match="image of 20 x 30 and a scene of 20 x 40"):
@@ -117,7 +123,8 @@ def test_a_source_decodes_what_it_gives():
         source.shard(0, 1).__getitem__,
     ):
         good, *rest = (read(n) for n in range(4))
-        assert isinstance(good.photo, np.ndarray) and good.key == "a"
+        assert isinstance(good.photo, np.ndarray)
+        assert good.key == "a"
         assert [item.key for item in rest] == ["b", "c", "number 3"]
         assert "truncated" in rest[0].reason
         assert rest[1:] == [reject, Reject("number 3", "no such thing")]

@@ -54,7 +54,8 @@ def test_official_folders(tmp_path):
         assert (second.key, second.captions) == ("2", ["b"])
         assert set(first.scene.labels[:, :3].flat) == {COCO_NAMES.index("cat")}
         assert set(first.scene.labels[:, 3:].flat) == {VOID}
-        assert first.layers is not None and first.info["image_id"] == 1
+        assert first.layers is not None
+        assert first.info["image_id"] == 1
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"annotations": [{"image_id": 2, "caption": "other"}]}))
     assert [sample.captions for sample in open_source(tmp_path, other)] == [[], ["other"]]
@@ -158,7 +159,8 @@ def test_sets_that_number_alike_keep_their_captions_apart(tmp_path):
         file = tmp_path / "annotations" / f"captions_{name}.json"
         file.write_text(json.dumps({"annotations": rows}))
     found = {item.key: item for item in open_source(tmp_path)}
-    assert found["red"].captions == ["of a"] and found["blue"].captions == ["of b"]
+    assert found["red"].captions == ["of a"]
+    assert found["blue"].captions == ["of b"]
     for key, label in (("red", 0), ("blue", COCO_NAMES.index("cat"))):
         assert set(found[key].layers.panoptic.flat) == {label}
     expected = "captions of image id 1, which several panoptic JSON have, panoptic_b.json too"
@@ -237,7 +239,8 @@ def test_files_that_are_broken_as_a_whole(tmp_path):
 
 def test_real_coco(coco, coco_captions):
     samples = list(open_source(coco))
-    assert len(samples) == 20 and all(isinstance(sample, Sample) for sample in samples)
+    assert len(samples) == 20
+    assert all(isinstance(sample, Sample) for sample in samples)
     assert len({sample.key for sample in samples}) == 20
     tables = [json.loads(file.read_bytes()) for file in sorted(coco.rglob("panoptic_*.json"))]
     sizes = {i["id"]: (i["width"], i["height"]) for table in tables for i in table["images"]}
@@ -263,7 +266,8 @@ def test_more_of_real_coco(real_data):
     rows = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
     rows = {row["image_id"]: row for row in rows}
     samples = list(open_source(folder, real_data("captions/coco_captions_val2017.json.gz")))
-    assert len(samples) == 103 and all(isinstance(sample, Sample) for sample in samples)
+    assert len(samples) == 103
+    assert all(isinstance(sample, Sample) for sample in samples)
     assert len({sample.key for sample in samples}) == 103
     for sample in samples:
         row = rows[sample.info["image_id"]]

@@ -87,13 +87,15 @@ def write(folder: Path, kind: str) -> Path:
 def test_formats(tmp_path, kind):
     landmarks = Landmarks.read(write(tmp_path / "photos", kind))
     (found,) = landmarks.faces.values()
-    assert list(landmarks.faces) == ["one/a"] and found.shape == (1, 68, 2)
+    assert list(landmarks.faces) == ["one/a"]
+    assert found.shape == (1, 68, 2)
     assert np.abs(found[0] - face()).max() < 1e-5
     items = {item.key: item for item in LandmarkSource(open_source(tmp_path / "photos"), landmarks)}
     first = items["one/a"]
     assert items["b"].annotation is None
     parts = face_parts(found, 64, 64)
-    assert (first.layers.face == parts).all() and len(np.unique(parts)) == 6
+    assert (first.layers.face == parts).all()
+    assert len(np.unique(parts)) == 6
     assert (first.layers.panoptic == np.where(parts > 0, PERSON, VOID)).all()
 
 
@@ -102,12 +104,15 @@ def test_prepared(tmp_path, kind):
     file = write(tmp_path / "photos", kind)
     (tmp_path / "photos" / "b.jpg").unlink()
     manifest = prepare(tmp_path / "photos", tmp_path / "o", landmarks=file, progress=False)
-    assert manifest["shards"][0]["samples"] == 1 and len(manifest["options"]["landmarks"]) == 64
+    assert manifest["shards"][0]["samples"] == 1
+    assert len(manifest["options"]["landmarks"]) == 64
     (sample,) = open_source(tmp_path / "o")
     assert sample.image.size == (256, 256)
     eyes = sample.scene.labels == EYES
     share = (face_parts(face()[None], 64, 64) == 2).mean()
-    assert eyes[88, 80] and eyes[88, 176] and abs(eyes.mean() - share) < 0.01
+    assert eyes[88, 80]
+    assert eyes[88, 176]
+    assert abs(eyes.mean() - share) < 0.01
     with pytest.raises(ValueError, match="landmarks"):  # without them it is another run
         prepare(tmp_path / "photos", tmp_path / "o", progress=False)
 
@@ -161,7 +166,8 @@ def test_names_of_coco(tmp_path):
     write_pts(tmp_path / "pts" / "a.pts", face())
     source = LandmarkSource.matched(open_source(folder), Landmarks.read(tmp_path / "pts"))
     first, second = source
-    assert isinstance(second, Reject) and (first.layers.panoptic == PERSON).all()
+    assert isinstance(second, Reject)
+    assert (first.layers.panoptic == PERSON).all()
     assert (first.layers.face == face_parts(face()[None], 64, 64)).all()
 
 
@@ -169,7 +175,8 @@ def test_faces_of_another_size_are_rejected(tmp_path, scene):
     write(tmp_path / "photos", "pts")
     large = Landmarks(tmp_path, {"one/a": 16 * face()[None]})
     items = {item.key: item for item in LandmarkSource(open_source(tmp_path / "photos"), large)}
-    assert isinstance(items["one/a"], Reject) and "of another size?" in items["one/a"].reason
+    assert isinstance(items["one/a"], Reject)
+    assert "of another size?" in items["one/a"].reason
     for suffix, content in zip(("seg.png", "edge.png"), scene.to_pngs(), strict=True):
         (tmp_path / "photos" / "one" / f"a.{suffix}").write_bytes(content)
     Image.new("RGB", (32, 24)).save(tmp_path / "photos" / "one" / "a.jpg")
@@ -224,7 +231,8 @@ def test_real_faces(real_data, tmp_path):
         landmarks = Landmarks.read(folders / folder / file)
         source = LandmarkSource.matched(open_source(folders / folder), landmarks)
         faces = [item for item in source if getattr(item, "layers", None) is not None]
-        assert len(faces) == count and all((item.layers.face > 0).any() for item in faces)
+        assert len(faces) == count
+        assert all((item.layers.face > 0).any() for item in faces)
 
 
 def pictures(folder: Path, *names: str) -> Path:
@@ -266,7 +274,8 @@ def test_names_meet_in_one_form_behind_links_and_other_suffixes(tmp_path):
     (tmp_path / "pts").mkdir()
     (tmp_path / "pts" / "link").symlink_to(tmp_path / "far")
     source = LandmarkSource.matched(open_source(folder), Landmarks.read(tmp_path / "pts"))
-    assert (source[0].layers.face > 0).any() and len(source) == 1
+    assert (source[0].layers.face > 0).any()
+    assert len(source) == 1
 
 
 def test_two_pictures_of_one_name(tmp_path):

@@ -79,8 +79,10 @@ def test_what_is_no_picture():
 
 def test_a_raw_photo_is_no_small_picture():
     tiff = b"II*\0" + bytes(28)
-    assert is_picture("a.scan", tiff) and is_picture("a", tiff)
-    assert not is_picture("a.dng", tiff) and not is_picture("sub/a.NEF", tiff)
+    assert is_picture("a.scan", tiff)
+    assert is_picture("a", tiff)
+    assert not is_picture("a.dng", tiff)
+    assert not is_picture("sub/a.NEF", tiff)
 
 
 def test_names_that_go_with_any_data_set():
@@ -90,16 +92,21 @@ def test_names_that_go_with_any_data_set():
         assert left_out(name)
     for name in ("a.jpg", "license.jpg", "readme.jpg", "notes.txt", "db", "checksum.png"):
         assert not left_out(name)
-    assert left_out("__MACOSX", True) and left_out("@eaDir", True)
+    assert left_out("__MACOSX", True)
+    assert left_out("@eaDir", True)
     for name in ("license", "notice", "citation", "README"):  # classes of pictures
-        assert left_out(name) and not left_out(name, True)
+        assert left_out(name)
+        assert not left_out(name, True)
 
 
 def test_names_are_compared_in_one_form(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
-    assert composed != decomposed and normal(composed) == normal(decomposed)
-    assert normal("./a//b/./c.jpg") == "a/b/c.jpg" and normal("/a.jpg") == "/a.jpg"
-    assert normal("../a") == "../a" and normal("a../b") == "a../b"
+    assert composed != decomposed
+    assert normal(composed) == normal(decomposed)
+    assert normal("./a//b/./c.jpg") == "a/b/c.jpg"
+    assert normal("/a.jpg") == "/a.jpg"
+    assert normal("../a") == "../a"
+    assert normal("a../b") == "a../b"
     (tmp_path / decomposed).touch()
     assert on_disk(tmp_path, composed).is_file()
     assert on_disk(tmp_path, "none") == tmp_path / "none"

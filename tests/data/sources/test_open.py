@@ -70,7 +70,8 @@ def test_shards_hold_every_item_once(tmp_path):
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
     nested = source.shard(1, 2).shard(0, 2)
     assert [item.key for item in nested] == ["01", "05", "09"]
-    assert isinstance(source.shard(0, 2)[2], Reject) and source.shard(0, 2).key(2) == "04"
+    assert isinstance(source.shard(0, 2)[2], Reject)
+    assert source.shard(0, 2).key(2) == "04"
     with pytest.raises(ValueError, match=r"index: found 2, expected an integer in 0..1"):
         source.shard(2, 2)
     with pytest.raises(IndexError):
@@ -103,12 +104,16 @@ def test_folder(tmp_path):
     (tmp_path / "c.seg.png").write_bytes(SEG)
     (tmp_path / "c.edge.png").write_bytes(EDGE)
     source = open_source(str(tmp_path))
-    assert isinstance(source, FolderSource) and keys(source) == ["b.v1", "c", "sub/a"]
+    assert isinstance(source, FolderSource)
+    assert keys(source) == ["b.v1", "c", "sub/a"]
     first, second, third = source
     assert first.captions == ["A red house.", "안녕하세요 🙂", "still\u2028one\x85line"]
     assert first.scene is None
-    assert second.captions == ["from json"] and second.info["n"] == 3 and second.scene == SCENE
-    assert third.captions == [] and third.image.mode == "RGB"
+    assert second.captions == ["from json"]
+    assert second.info["n"] == 3
+    assert second.scene == SCENE
+    assert third.captions == []
+    assert third.image.mode == "RGB"
 
 
 def test_pictures_with_any_suffix_or_none(tmp_path):
@@ -126,7 +131,8 @@ def test_pictures_with_any_suffix_or_none(tmp_path):
     source = open_source(tmp_path)
     samples = {item.key: item for item in source if isinstance(item, Sample)}
     assert list(samples) == ["b", "c", "e", "f", "h", "i", "j", "k.jpg?x=1", "l", "m"]
-    assert samples["i"].captions == ["no suffix"] and samples["j"].captions == ["large"]
+    assert samples["i"].captions == ["no suffix"]
+    assert samples["j"].captions == ["large"]
     for sample in samples.values():  # of several frames or pages the first
         assert np.abs(sample.pixels[0, 0].astype(int) - (255, 0, 0)).max() < 8
     found = reasons(source)
@@ -141,7 +147,8 @@ def test_postscript_is_not_run(tmp_path, monkeypatch):
     Image.new("RGB", (8, 6)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
     source = open_source(tmp_path)
-    assert keys(source) == ["good"] and "found PostScript" in reasons(source)["a"]
+    assert keys(source) == ["good"]
+    assert "found PostScript" in reasons(source)["a"]
 
 
 def test_what_is_neither_used_nor_left_out_is_counted(tmp_path):
@@ -214,7 +221,8 @@ def test_caption_tables(tmp_path, kind):
     (tmp_path / f"captions.{kind}").write_bytes(content)
     source = open_source(tmp_path)
     a, b = (item for item in source if isinstance(item, Sample))
-    assert a.captions == ["one", "two", "four"] and b.captions == ["three"]
+    assert a.captions == ["one", "two", "four"]
+    assert b.captions == ["three"]
     found = reasons(source)
     assert list(found) == [f"captions.{kind}:{line}" for line in bad]
     for line, message in bad.items():
@@ -297,10 +305,15 @@ def test_tars(tmp_path):
     write_tar(tmp_path / "00001.tar", [(f"{long}.jpg", JPG), (f"{long}.cls", b"3")])
     write_tar(tmp_path / "00000.tar", [*with_scene, ("001.PNG", JPG), ("001.txt", b"three")])
     source = open_source(tmp_path)
-    assert isinstance(source, TarSource) and keys(source) == ["000", "001", long]
+    assert isinstance(source, TarSource)
+    assert keys(source) == ["000", "001", long]
     first, second, third = source
-    assert first.captions == ["one", "two"] and first.scene == SCENE and first.layers is None
-    assert second.captions == ["three"] and second.scene is None and third.captions == []
+    assert first.captions == ["one", "two"]
+    assert first.scene == SCENE
+    assert first.layers is None
+    assert second.captions == ["three"]
+    assert second.scene is None
+    assert third.captions == []
     assert keys(open_source(tmp_path / "00000.tar")) == ["000", "001"]
     with pytest.raises(ValueError, match="found captions for tars"):
         open_source(tmp_path, tmp_path / "00000.tar")
@@ -370,14 +383,16 @@ def test_broken_tars_give_what_they_have(tmp_path):
         (tmp_path / "cut.tar").write_bytes(content[:cut])
         source = TarSource([tmp_path / "cut.tar", whole])
         rejects = reasons(source)
-        assert list(rejects) == ["cut.tar"] and rejects["cut.tar"].startswith("broken "), cut
+        assert list(rejects) == ["cut.tar"], cut
+        assert rejects["cut.tar"].startswith("broken "), cut
         assert keys(source) == ([] if cut < 1000 else ["0", "1"]) + samples
     (tmp_path / "cut.tar").write_bytes(content[: end - 1] + b"?" + content[end:])
     spoilt = bytearray(content)
     spoilt[end : end + 512] = b"?" * 512  # a header, so that tarfile believes in an end
     (tmp_path / "cut.tar").write_bytes(spoilt)
     source = TarSource([tmp_path / "cut.tar", whole])
-    assert keys(source) == ["0", "1", *samples] and "cut.tar" in reasons(source)
+    assert keys(source) == ["0", "1", *samples]
+    assert "cut.tar" in reasons(source)
 
 
 def test_random_damage_never_stops_a_run(tmp_path):
@@ -409,7 +424,8 @@ def test_real_shard(coco_tar):
 
 def test_real_folders(coco):
     sizes = [item.image.size for item in open_source(coco / "val2017")]
-    assert len(sizes) == 15 and all(min(size) == 288 for size in sizes)
+    assert len(sizes) == 15
+    assert all(min(size) == 288 for size in sizes)
 
 
 @pytest.mark.slow
@@ -421,4 +437,5 @@ def test_more_real_data(real_data):
     assert all(len(sample.captions) >= 5 and sample.scene is not None for sample in samples)
     assert samples[0].captions[0] == "A green netted bed in a light filled bedroom."
     sizes = [item.image.size for item in open_source(folder / "img2dataset_resize")]
-    assert len(sizes) == 7 and all(min(size) >= 100 for size in sizes)
+    assert len(sizes) == 7
+    assert all(min(size) >= 100 for size in sizes)

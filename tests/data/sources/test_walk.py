@@ -21,7 +21,8 @@ def test_order_and_what_is_no_part(tmp_path):
     assert found.files == ["b.jpg", "a/z.jpg", "a/a/x.jpg", "c/y.jpg"]
     fill(tmp_path, "notice/n.jpg")
     assert walk(tmp_path).files[-1] == "notice/n.jpg"
-    assert not found.rejects and not found.shards
+    assert not found.rejects
+    assert not found.shards
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
@@ -50,8 +51,10 @@ def test_cycles_end(tmp_path):
     assert found.files == ["a/x.jpg", "other/y.jpg"]
     reasons = {reject.key: reject.reason for reject in found.rejects}
     assert set(reasons) == {"a/up/", "above/", "top/", "self", "other/back/"}
-    assert "lies in" in reasons["above/"] and "lies in" in reasons["top/"]
-    assert "read already" in reasons["a/up/"] and "read already" in reasons["other/back/"]
+    assert "lies in" in reasons["above/"]
+    assert "lies in" in reasons["top/"]
+    assert "read already" in reasons["a/up/"]
+    assert "read already" in reasons["other/back/"]
 
 
 def test_what_is_no_file(tmp_path):
@@ -61,7 +64,8 @@ def test_what_is_no_file(tmp_path):
     found = walk(tmp_path)
     assert found.files == ["gone.jpg"]  # its sample says what is wrong
     reasons = {reject.key: reject.reason for reject in found.rejects}
-    assert "found a pipe" in reasons["pipe.jpg"] and "'/nowhere/part3'" in reasons["gone"]
+    assert "found a pipe" in reasons["pipe.jpg"]
+    assert "'/nowhere/part3'" in reasons["gone"]
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
@@ -76,7 +80,8 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     found = walk(tmp_path)
     assert found.files == ["b/y.jpg"]
-    assert [r.key for r in found.rejects] == ["a/"] and "Permission" in found.rejects[0].reason
+    assert [r.key for r in found.rejects] == ["a/"]
+    assert "Permission" in found.rejects[0].reason
 
 
 @pytest.mark.parametrize("kind", [SCENES, TOKENS])
@@ -85,4 +90,5 @@ def test_own_shards_are_no_pictures(tmp_path, kind):
     ShardFolder(tmp_path / "scenes", kind, "tar", {}, 1).begin()
     fill(tmp_path, "scenes/00000.tar")
     found = walk(tmp_path)
-    assert found.files == ["a.jpg", "x/manifest.json"] and found.shards == ["scenes"]
+    assert found.files == ["a.jpg", "x/manifest.json"]
+    assert found.shards == ["scenes"]

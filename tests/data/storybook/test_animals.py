@@ -55,4 +55,5 @@ def test_a_bird_perches_with_its_legs_on_the_ground() -> None:
         _, shape = drawn(animals.perched_bird, seed=seed)
         assert np.nonzero(shape)[0].max() == 127
         low = shape[124]  # two legs and no more
-        assert low.sum() < 16 and (np.diff(low.astype(int)) == 1).sum() == 2
+        assert low.sum() < 16
+        assert (np.diff(low.astype(int)) == 1).sum() == 2

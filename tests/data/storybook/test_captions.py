@@ -11,7 +11,8 @@ def test_the_first_caption_says_everything() -> None:
     for i in range(1500):
         told = story("test", i)
         found = read_caption(captions(told)[0])
-        assert found.groups == told.groups and found.relation == told.relation
+        assert found.groups == told.groups
+        assert found.relation == told.relation
 
 
 def test_other_captions_say_less_and_nothing_else() -> None:
@@ -19,7 +20,8 @@ def test_other_captions_say_less_and_nothing_else() -> None:
     for i in range(500):
         told = story("train", i)
         said = captions(told)
-        assert len(said) == CAPTIONS and captions(told) == said
+        assert len(said) == CAPTIONS
+        assert captions(told) == said
         for caption in said[1:]:
             found = read_caption(caption)
             assert found.relation in (None, told.relation)
@@ -51,4 +53,5 @@ def test_other_captions_say_less_and_nothing_else() -> None:
 )
 def test_reading_captions_of_others(caption, groups, relation) -> None:
     found = read_caption(caption)
-    assert list(found.groups) == groups and found.relation == relation
+    assert list(found.groups) == groups
+    assert found.relation == relation

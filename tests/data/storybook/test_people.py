@@ -67,7 +67,9 @@ def test_the_face_is_in_order(kind: str) -> None:
     rows = [np.nonzero(part(layers, name))[0].mean() for name in order]
     assert rows == sorted(rows)
     columns = np.nonzero(part(layers, "eyes"))[1]
-    assert columns.min() < 61 and columns.max() > 66 and not part(layers, "eyes")[:, 63:65].any()
+    assert columns.min() < 61
+    assert columns.max() > 66
+    assert not part(layers, "eyes")[:, 63:65].any()
 
 
 def test_children_have_bigger_heads() -> None:

@@ -19,7 +19,8 @@ def test_pick_takes_each_alike_and_keeps_to_the_seed() -> None:
 def test_chance() -> None:
     generator = np.random.default_rng(1)
     assert 240 < sum(chance(generator, 0.3) for _ in range(1000)) < 360
-    assert not chance(generator, 0.0) and chance(generator, 1.0)
+    assert not chance(generator, 0.0)
+    assert chance(generator, 1.0)
 
 
 def test_accent_can_be_seen_on_light_and_on_dark() -> None:

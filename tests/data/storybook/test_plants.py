@@ -55,7 +55,8 @@ def test_a_tree_stays_in_its_box(kind: str, season: str) -> None:
 def test_seeds_and_seasons_tell_trees_apart() -> None:
     for kind in HALF:
         first, again, other = (tree(kind, "summer", seed)[0] for seed in (0, 0, 1))
-        assert (first == again).all() and (first != other).any()
+        assert (first == again).all()
+        assert (first != other).any()
     leaves = {}
     for season in SEASONS:
         found = [tree("poplar", season, seed) for seed in range(9)]
@@ -65,7 +66,8 @@ def test_seeds_and_seasons_tell_trees_apart() -> None:
         assert green > 1.2 * red
     assert leaves["autumn"][0] > 1.3 * leaves["autumn"][1]
     white = {s: (tree("fir", s, 0)[0].min(-1) > 200).sum() for s in ("summer", "winter")}
-    assert white["summer"] == 0 and white["winter"] > 300
+    assert white["summer"] == 0
+    assert white["winter"] > 300
 
 
 def test_most_round_trees_blossom_in_spring() -> None:
@@ -90,7 +92,8 @@ def test_a_wood_closes_the_horizon(season: str) -> None:
 
         _, labels = drawn(draw, 5)
         rows = np.nonzero(labels == TREE)[0]
-        assert 0.24 < rows.min() / 128 < 0.36 and rows.max() < 68
+        assert 0.24 < rows.min() / 128 < 0.36
+        assert rows.max() < 68
         assert (labels[62] == TREE).all()
 
 
@@ -99,7 +102,8 @@ def test_what_is_low() -> None:
         for draw, label, area in ((draw_bush, TREE, 1.3), (draw_flowers, FLOWER, 1.5)):
             _, labels = drawn(lambda c, g, d=draw: d(c, 0.5, 0.9, 0.2, "summer", g), seed)
             rows, columns = np.nonzero(labels == label)
-            assert 0.67 < rows.min() / 128 and rows.max() / 128 < 0.92
+            assert 0.67 < rows.min() / 128
+            assert rows.max() / 128 < 0.92
             assert np.abs(columns / 128 - 0.5).max() < 0.32
             assert len(rows) > area * (128 * 0.2) ** 2
     _, labels = drawn(lambda c, g: draw_cactus(c, 0.5, 0.9, 0.7), 0)

@@ -25,7 +25,8 @@ def sky(hour: str, weather: str, seed: int) -> Canvas:
 @pytest.mark.parametrize(("hour", "weather"), TIMES)
 def test_colours_stay_tellable(hour: str, weather: str) -> None:
     light = light_of(hour, weather)
-    assert 0.55 <= max(light.tint) <= 1 and 0 <= light.haze <= 0.25
+    assert 0.55 <= max(light.tint) <= 1
+    assert 0 <= light.haze <= 0.25
     assert is_dark(light) == (hour == "night")
 
     def apart(light: Light) -> list[float]:

@@ -18,11 +18,14 @@ from mas_fast.data.storybook.story import story  # noqa: E402
 def test_a_folder_of_stories(tmp_path) -> None:
     write_storybook(tmp_path / "book", 5, size=64, split="validation", seed=3)
     source = open_source(tmp_path / "book")
-    assert isinstance(source, StorySource) and len(source) == 5
+    assert isinstance(source, StorySource)
+    assert len(source) == 5
     sample = source[2]
-    assert isinstance(sample, Sample) and sample.key == "validation-00000002"
+    assert isinstance(sample, Sample)
+    assert sample.key == "validation-00000002"
     assert sample.captions == captions(story("validation", 2, 3))
-    assert sample.pixels.shape == (64, 64, 3) and sample.scene.height == 64
+    assert sample.pixels.shape == (64, 64, 3)
+    assert sample.scene.height == 64
     assert np.array_equal(sample.pixels, source[2].pixels)
 
 
@@ -36,7 +39,8 @@ def test_it_is_prepared_as_other_sources(tmp_path) -> None:
     one, two = (sorted((tmp_path / n).glob("*.tar")) for n in ("1", "2"))
     assert [file.read_bytes() for file in one] == [file.read_bytes() for file in two]
     stored, painted = TarSource(one)[4], StorySource(6, 64)[4]
-    assert stored.scene == painted.scene and stored.captions == painted.captions
+    assert stored.scene == painted.scene
+    assert stored.captions == painted.captions
 
 
 @pytest.mark.parametrize(

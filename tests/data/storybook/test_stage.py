@@ -23,8 +23,11 @@ def test_all_are_there_and_on_the_grid() -> None:
         assert sorted(p.kind for p in placed) == sorted(expected)
         for p in placed:
             left, right = ends(p)
-            assert left > -GRID and right < 1 + GRID and 0.1 < p.y < 1
-            assert (p.x / GRID).is_integer() and (p.seated or (p.y / GRID).is_integer())
+            assert left > -GRID
+            assert right < 1 + GRID
+            assert 0.1 < p.y < 1
+            assert (p.x / GRID).is_integer()
+            assert p.seated or (p.y / GRID).is_integer()
 
 
 def test_nothing_overlaps_unless_it_is_told() -> None:
@@ -58,7 +61,8 @@ def test_relations_hold() -> None:
             assert placed.index(near[0]) > placed.index(far[0])  # painted later
         if told.relation == "on":
             (sitter,), (seat,) = first, second
-            assert sitter.seated and seat.y - seat.height < sitter.y < seat.y
+            assert sitter.seated
+            assert seat.y - seat.height < sitter.y < seat.y
     assert seen == {"left", "right", "beside", "front", "behind", "on"}
 
 

@@ -21,12 +21,16 @@ def test_a_story_is_a_function_of_seed_split_and_index() -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_what_stories_say_is_in_the_tables(split) -> None:
     for told in stories(split):
-        assert told.hour in HOURS and told.weather in WEATHERS and told.season in SEASONS
+        assert told.hour in HOURS
+        assert told.weather in WEATHERS
+        assert told.season in SEASONS
         assert told.relation is None or told.relation in RELATIONS
         kinds = [KINDS[group.kind] for group in told.groups]
-        assert len(kinds) in (1, 2) and len({kind.label for kind in kinds}) == len(kinds)
+        assert len(kinds) in (1, 2)
+        assert len({kind.label for kind in kinds}) == len(kinds)
         for kind, group in zip(kinds, told.groups, strict=True):
-            assert can_be(kind, told.place) and 1 <= group.count <= kind.most
+            assert can_be(kind, told.place)
+            assert 1 <= group.count <= kind.most
             assert (group.color in kind.colors) if kind.colors else group.color is None
 
 
@@ -43,12 +47,14 @@ def test_each_part_of_a_held_out_triple_is_known() -> None:
     for told in stories("test", 200):
         for group in told.groups:
             if is_held_out(group.kind, group.color, told.place):
-                assert (group.kind, group.color) in pairs and (group.kind, told.place) in places
+                assert (group.kind, group.color) in pairs
+                assert (group.kind, told.place) in places
 
 
 def test_every_kind_has_a_place_and_a_class() -> None:
     for kind in KINDS.values():
-        assert kind.label in COCO_NAMES and any(can_be(kind, place) for place in PLACES)
+        assert kind.label in COCO_NAMES
+        assert any(can_be(kind, place) for place in PLACES)
     told = {(g.kind, s.place) for s in stories("train", 6000) for g in s.groups}
     assert told == {(k.name, p) for k in KINDS.values() for p in PLACES if can_be(k, p)}
 

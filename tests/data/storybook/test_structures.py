@@ -76,8 +76,10 @@ def test_track_road_and_barn() -> None:
         draw_barn(canvas, 0.5, 0.9, 0.5, winter)
         found = canvas.layers().panoptic == COCO_NAMES.index("building-other-merged")
         rows, columns = np.nonzero(found)
-        assert 0.38 < rows.min() / 128 and rows.max() / 128 < 0.93
-        assert columns.min() / 128 > 0.19 and columns.max() / 128 < 0.91
+        assert 0.38 < rows.min() / 128
+        assert rows.max() / 128 < 0.93
+        assert columns.min() / 128 > 0.19
+        assert columns.max() / 128 < 0.91
         assert found.sum() > 0.6 * 64**2
         roof = canvas.pixels()[52:60, 60:68].reshape(-1, 3).mean()
         assert (roof > 150) == winter

@@ -50,7 +50,8 @@ def test_a_beam_lies_ahead_and_has_no_label() -> None:
     day, night = (drawn(vehicles.car, 1, dark) for dark in (False, True))
     lit = (day.pixels() != night.pixels()).any(-1)
     ahead = lit & (day.layers().panoptic == 255)
-    assert np.nonzero(ahead)[1].min() > 120 and ahead.sum() > 50
+    assert np.nonzero(ahead)[1].min() > 120
+    assert ahead.sum() > 50
     assert (day.layers().panoptic == night.layers().panoptic).all()
 
 
@@ -59,4 +60,5 @@ def test_a_boat_sails_or_steams() -> None:
     for seed in range(24):
         shape = drawn(vehicles.boat, seed).layers().panoptic != 255
         widths.append(int(shape[95].sum()))  # near the top: a mast with its sail, or a funnel
-    assert len(set(widths)) > 1 and 4 < sum(w > 8 for w in widths) < 22
+    assert len(set(widths)) > 1
+    assert 4 < sum(w > 8 for w in widths) < 22
