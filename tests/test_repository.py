@@ -15,7 +15,8 @@ def test_a_formatter_has_one_version(program: str) -> None:
         name: set(re.findall(rf"\b{program}==([\d.]+)", (ROOT / name).read_text()))
         for name in (".ci/run", "pyproject.toml", ".pre-commit-config.yaml")
     }
-    assert len(set.union(*found.values())) == 1 and all(found.values()), found
+    assert all(found.values()), found
+    assert len(set.union(*found.values())) == 1, found
 
 
 @pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.name)
