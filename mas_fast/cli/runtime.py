@@ -29,7 +29,8 @@ def check_runtime(runtime: str, **only: dict[str, object]) -> None:
         for name, value in options.items():
             if other != runtime and value is not None:
                 found = f"found {value!r} with --runtime {runtime}"
-                raise ValueError(f"--{name}: {found}, expected it with --runtime {other} only")
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option}: {found}, expected it with --runtime {other} only")
 
 
 def load_torch(threads: int) -> None:

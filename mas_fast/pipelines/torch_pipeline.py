@@ -21,16 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mas_fast.bundle import load_gpt, load_vq, read_config, shipped
-from mas_fast.generation import CppEngine, EagerEngine, Engine, generate_tokens
+from mas_fast.bundle import load_vq, read_config, shipped
+from mas_fast.generation import Engine, generate_tokens
+from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.base import Painter
 from mas_fast.pipelines.output import Generation
-from mas_fast.utils import native
 from mas_fast.utils.devices import find_device
 from mas_fast.utils.validate import check_int
-
-DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 class Model(Painter):
@@ -60,34 +58,24 @@ def load(
 ) -> Model:
     """The model of the bundle at `path`; None: the one that comes with mas_fast.
 
-    device: None is a GPU where there is one. engine: "cpp" (on a CPU), "eager" (PyTorch); None is
-    the former where it can be used. dtype: in which the GPT computes: "fp32", the default, "bf16",
-    and with "cpp" also "int8". Tokenizers compute in fp32. threads: of the engine "cpp"; 0: all
-    cores. ValueError names what was found and what is allowed; ImportError where "cpp" is not
-    built.
+    Args:
+        device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
+        dtype: in which the GPT computes: fp32, the default, bf16, and in the engine "cpp" also
+            int8. Tokenizers compute in fp32.
+        engine: one of generation.ENGINES: "cpp" (on a CPU), "eager" (PyTorch). None: the first of
+            them that runs on the device and is built.
+        threads: of the engine "cpp"; 0: all cores.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+        ImportError: where the engine is not built.
     """
     path = shipped() if path is None else Path(path)
     read_config(path)
+    check_int("threads", threads, 0)
     place = find_device(device)
-    if engine is None:
-        cpp = place.type == "cpu" and native.problem("_engine") is None
-        engine = "cpp" if cpp else "eager"
-    if engine not in ("cpp", "eager"):
-        raise ValueError(f"engine: found {engine!r}, expected 'cpp' or 'eager'")
-    if engine == "cpp" and place.type != "cpu":
-        raise ValueError(f"device: found {str(place)!r}, expected 'cpu' for the engine 'cpp'")
-    number = DTYPES.get(dtype, dtype or "fp32")
-    allowed = {"cpp": ("fp32", "bf16", "int8"), "eager": ("fp32", "bf16")}[engine]
-    if number not in allowed:
-        names = f"one of {list(allowed)}"
-        raise ValueError(f"dtype: found {dtype!r}, expected {names} for the engine {engine!r}")
-    if engine == "cpp":
-        check_int("threads", threads, 0)
-        cache = "fp32" if number == "fp32" else "bf16"
-        ready = CppEngine(path, dtype=number, kv_dtype=cache, threads=threads)
-    else:
-        kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[number]
-        ready = EagerEngine(load_gpt(path, place, kind))
+    name = find_engine(place.type) if engine is None else engine
+    ready = make_engine(name, path, device=place, dtype=dtype or "fp32", threads=threads)
     return Model(path, ready, place)
 
 

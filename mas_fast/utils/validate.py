@@ -29,6 +29,17 @@ def exact_keys(
     return found
 
 
+def check_choice(
+    name: str, value: object, allowed: Iterable[str], condition: str | None = None
+) -> None:
+    """ValueError, with the names that are allowed, unless `value` is one of them. condition: when
+    they are, as "for the engine 'cpp'"."""
+    allowed = list(allowed)
+    if value not in allowed:
+        when = f" {condition}" if condition else ""
+        raise ValueError(f"{name}: found {short(value)}, expected one of {allowed}{when}")
+
+
 def check_int(what: str, value: object, low: int, high: int | None = None) -> None:
     """ValueError, naming value and range, unless `value` is an int in low..high (both
     inclusive)."""
