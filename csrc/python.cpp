@@ -40,14 +40,15 @@ template <class T>
 py::array_t<T, kReadable> array_of(const py::object& object, const char* name, int rank,
                                    const char* shape) {
   if (!py::isinstance<py::array>(object))
-    throw py::type_error(std::string(name) + " must be a numpy array, found " +
-                         std::string(py::str(py::type::of(object))));
+    throw py::type_error(std::string(name) + ": found " +
+                         std::string(py::str(py::type::of(object))) + ", expected a numpy array");
   const auto array = py::reinterpret_borrow<py::array>(object);
   if (!array.dtype().equal(py::dtype::of<T>()))
-    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) +
-                          "; expected " + std::string(py::str(py::dtype::of<T>())));
+    throw py::value_error(std::string(name) + ": found dtype " +
+                          std::string(py::str(array.dtype())) + ", expected " +
+                          std::string(py::str(py::dtype::of<T>())));
   if (array.ndim() != rank)
-    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " +
+    throw py::value_error(std::string(name) + ": found shape " + shape_text(array) + ", expected " +
                           shape);
   return py::array_t<T, kReadable>::ensure(array);
 }
@@ -56,23 +57,23 @@ py::array_t<T, kReadable> array_of(const py::object& object, const char* name, i
 // differ.
 int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
   if (!py::isinstance<py::int_>(value))
-    throw py::type_error(name + " must be an int, found " + std::string(py::repr(value)));
+    throw py::type_error(name + ": found " + std::string(py::repr(value)) + ", expected an int");
   int overflow = 0;
   const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
   if (overflow || found < low || found > high)
-    throw py::value_error(name + " is " + std::string(py::repr(value)) +
-                          "; allowed: " + std::to_string(low) + " to " + std::to_string(high));
+    throw py::value_error(name + ": found " + std::string(py::repr(value)) + ", expected " +
+                          std::to_string(low) + " to " + std::to_string(high));
   return found;
 }
 
 uint64_t seed_from(const py::handle& value) {
   if (!py::isinstance<py::int_>(value))
-    throw py::type_error("seed must be an int, found " + std::string(py::repr(value)));
+    throw py::type_error("seed: found " + std::string(py::repr(value)) + ", expected an int");
   const uint64_t seed = PyLong_AsUnsignedLongLong(value.ptr());
   if (PyErr_Occurred()) {
     PyErr_Clear();
-    throw py::value_error("seed is " + std::string(py::repr(value)) +
-                          "; allowed: 0 to 18446744073709551615");
+    throw py::value_error("seed: found " + std::string(py::repr(value)) +
+                          ", expected 0 to 18446744073709551615");
   }
   return seed;
 }
@@ -80,7 +81,7 @@ uint64_t seed_from(const py::handle& value) {
 constexpr int64_t kMostIndex = UINT32_MAX, kMostInt = INT32_MAX, kMostThreads = 1024;
 
 int entry(const py::dict& from, const char* key, const std::string& where) {
-  if (!from.contains(key)) throw py::value_error(where + " lacks '" + key + "'");
+  if (!from.contains(key)) throw py::value_error(where + ": found no '" + key + "', expected it");
   return int(whole(from[key], where + "['" + key + "']", 1, kMostInt));
 }
 
@@ -93,8 +94,8 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
       names += (names.empty() ? "" : ", ") + std::string(name);
     }
     if (!found)
-      throw py::value_error(std::string(where) + " has the unknown key '" +
-                            std::string(py::str(item.first)) + "'; known are " + names);
+      throw py::value_error(std::string(where) + ": found the unknown key '" +
+                            std::string(py::str(item.first)) + "', expected " + names);
   }
 }
 
@@ -110,19 +111,20 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   config.mlp = entry(from, "mlp", "config");
   if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
   if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
-  if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
+  if (!from.contains("streams")) throw py::value_error("config: found no 'streams', expected them");
   for (const auto& item : from["streams"].cast<py::list>()) {
     const auto stream = item.cast<py::dict>();
     only(stream, {"name", "length", "vocab", "grid"}, "a stream of config");
-    if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
+    if (!stream.contains("name"))
+      throw py::value_error("a stream of config: found no 'name', expected one");
     config.streams.push_back({stream["name"].cast<std::string>(),
                               entry(stream, "length", "a stream of config"),
                               entry(stream, "vocab", "a stream of config")});
     if (stream.contains("grid")) {
       const auto grid = stream["grid"].cast<std::vector<py::object>>();
       if (grid.size() != 2)
-        throw py::value_error("a stream's grid has " + std::to_string(grid.size()) +
-                              " sizes; expected height and width");
+        throw py::value_error("a stream's grid: found " + std::to_string(grid.size()) +
+                              " sizes, expected height and width");
       config.streams.back().height = int(whole(grid[0], "a grid's height", 1, kMostInt));
       config.streams.back().width = int(whole(grid[1], "a grid's width", 1, kMostInt));
     }
@@ -146,14 +148,14 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
   for (const auto& item : weights) {
     const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
     if (!py::isinstance<py::array>(object))
-      throw py::type_error("weight '" + name + "' must be a numpy array, found " +
-                           std::string(py::str(py::type::of(object))));
+      throw py::type_error("weight '" + name + "': found " +
+                           std::string(py::str(py::type::of(object))) + ", expected a numpy array");
     const auto array = py::array::ensure(object, kReadable);
     const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
     if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
-      throw py::value_error("weight '" + name + "' has dtype " +
+      throw py::value_error("weight '" + name + "': found dtype " +
                             std::string(py::str(array.dtype())) +
-                            "; allowed: float32, or uint16 that holds bfloat16");
+                            ", expected float32, or uint16 that holds bfloat16");
     const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
     const Source source{array.data(), is_bf16};
     const py::gil_scoped_release release;
@@ -166,8 +168,8 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
 template <class T>
 T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const char* name) {
   if (values.size() != streams)
-    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) +
-                          " entries; expected " + std::to_string(streams) + ", one a stream");
+    throw py::value_error(std::string(name) + ": found " + std::to_string(values.size()) +
+                          " entries, expected " + std::to_string(streams) + ", one a stream");
   return values[stream];
 }
 
@@ -183,11 +185,11 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
   if (tokens.shape(1) != config.length())
-    throw py::value_error("forced has shape " + shape_text(tokens) + "; expected [prompts, " +
+    throw py::value_error("forced: found shape " + shape_text(tokens) + ", expected [prompts, " +
                           std::to_string(config.length()) + "]");
   if (tokens.shape(0) > (1 << 14))
-    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) +
-                          " prompts; allowed: at most 16384");
+    throw py::value_error("forced: found " + std::to_string(tokens.shape(0)) +
+                          " prompts, expected at most 16384");
   Request request;
   request.prompts = int(tokens.shape(0));
   request.samples = int(whole(samples, "samples", 1, kMostInt));
@@ -253,14 +255,14 @@ py::dict logits(Engine& engine, const py::object& object) {
   const auto tokens = array_of<int32_t>(object, "tokens", 2, "[batch, length]");
   const py::ssize_t batch = tokens.shape(0), length = tokens.shape(1);
   if (length < 1 || length > config.length())
-    throw py::value_error("tokens has shape " + shape_text(tokens) + "; allowed lengths: 1 to " +
-                          std::to_string(config.length()));
+    throw py::value_error("tokens: found shape " + shape_text(tokens) +
+                          ", expected a length of 1 to " + std::to_string(config.length()));
   for (py::ssize_t i = 0; i < tokens.size(); ++i) {
     const StreamShape& stream = config.streams[config.stream_at(int(i % length))];
     if (tokens.data()[i] < 0 || tokens.data()[i] >= stream.vocab)
       throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" +
-                            stream.name + "') is " + std::to_string(tokens.data()[i]) +
-                            "; allowed: 0 to " + std::to_string(stream.vocab - 1));
+                            stream.name + "'): found " + std::to_string(tokens.data()[i]) +
+                            ", expected 0 to " + std::to_string(stream.vocab - 1));
   }
   py::dict result;
   std::vector<float*> out;
@@ -286,11 +288,11 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   if (!uncond.is_none()) {
     unconditional = array_of<float>(uncond, "uncond", 2, "[batch, vocab]");
     if (unconditional.shape(0) != batch || unconditional.shape(1) != vocab)
-      throw py::value_error("uncond has shape " + shape_text(unconditional) +
-                            "; expected that of cond, " + shape_text(conditional));
+      throw py::value_error("uncond: found shape " + shape_text(unconditional) +
+                            ", expected that of cond, " + shape_text(conditional));
   } else if (guidance != 1) {
-    throw py::value_error("guidance is " + std::to_string(guidance) +
-                          " without uncond; allowed: 1");
+    throw py::value_error("guidance: found " + std::to_string(guidance) +
+                          " without uncond, expected 1");
   }
   const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
   check(settings);

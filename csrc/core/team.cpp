@@ -27,8 +27,8 @@ Team::Team(int threads) : Team() {
     for (; most_ < threads; ++most_)
       threads_.emplace_back([this, thread = most_] { serve(thread); });
   } catch (const std::system_error& error) {
-    throw std::runtime_error("threads is " + std::to_string(threads) + ", but only " +
-                             std::to_string(most_) + " can run here (" + error.what() +
+    throw std::runtime_error("threads: found " + std::to_string(threads) + ", expected at most " +
+                             std::to_string(most_) + ", as can run here (" + error.what() +
                              "); ask for fewer, or raise the limits of this process: ulimit -u "
                              "(tasks), ulimit -v (address space)");
   }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from mas_fast.scene import VOID, layout_named
 from mas_fast.streams import MOST_VOCAB
 from mas_fast.utils.documents import short
-from mas_fast.utils.validate import check_finite, check_int, exact_keys
+from mas_fast.utils.validate import check_choice, check_int, check_number, exact_keys
 
 GROUPS, NORM_EPS = 32, 1e-6  # GroupNorm
 INPUTS = ("image", "labels")
@@ -53,9 +53,7 @@ class VQConfig:
 
     def __post_init__(self) -> None:
         for name, allowed in (("input", INPUTS), ("quantizer", QUANTIZERS)):
-            if getattr(self, name) not in allowed:
-                found = f"found {short(getattr(self, name))}"
-                raise ValueError(f"{name}: {found}, expected one of {list(allowed)}")
+            check_choice(name, getattr(self, name), allowed)
         for name, most in MOST.items():
             check_int(name, getattr(self, name), 1, most)
         check_int("patch", self.patch, 1, 16 if self.input == "image" else 1)
@@ -85,7 +83,7 @@ class VQConfig:
             if self.channels != layout.channels:
                 expected = f"expected {layout.channels}, as {layout.name} has"
                 raise ValueError(f"channels: found {self.channels}, {expected}")
-        check_finite("beta", self.beta, 0)
+        check_number("beta", self.beta, 0)
 
     @property
     def f(self) -> int:
@@ -199,6 +197,5 @@ PRESETS = {
 
 def preset(name: str) -> VQConfig:
     """The config called `name`; ValueError for an unknown one."""
-    if name not in PRESETS:
-        raise ValueError(f"preset: found {name!r}, expected one of {list(PRESETS)}")
+    check_choice("preset", name, PRESETS)
     return PRESETS[name]

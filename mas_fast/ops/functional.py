@@ -32,6 +32,7 @@ from mas_fast.ops.dispatch import (
 from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
 from mas_fast.ops.reference import label_conv as reference_label_conv
+from mas_fast.utils.validate import check_choice
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
@@ -74,14 +75,13 @@ def sample(
     )
     if impl is None:
         impl = default_impl(logits.device)
-    if impl not in IMPLEMENTATIONS:
-        raise ValueError(f"impl must be None or one of {IMPLEMENTATIONS}, found {impl!r}")
+    check_choice("impl", impl, IMPLEMENTATIONS)
     if impl == "reference":
         return reference.sample(logits, seed=seed, sample=sample, position=position, **settings)
 
     device = "cpu" if impl == "cpp" else "cuda"
     if logits.device.type != device:
-        raise ValueError(f"impl={impl!r} needs logits on {device}, found them on {logits.device}")
+        raise ValueError(f"logits: found them on {logits.device}, expected {device} for {impl=}")
     if not loaded(device, "sample"):
         raise ImportError(
             "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
@@ -182,10 +182,7 @@ def stream_cross_entropy(
     """
     if impl is None:
         impl = default_impl(hidden.device, "stream_cross_entropy")
-    if impl not in CROSS_ENTROPY_IMPLEMENTATIONS:
-        raise ValueError(
-            f"impl must be None or one of {CROSS_ENTROPY_IMPLEMENTATIONS}, found {impl!r}"
-        )
+    check_choice("impl", impl, CROSS_ENTROPY_IMPLEMENTATIONS)
     if impl == "reference":
         return reference_cross_entropy.stream_cross_entropy(
             hidden, heads, targets, lengths, weights=weights, ignored=ignored
@@ -300,14 +297,13 @@ def label_conv(
     if impl is None:
         is_double = weight.dtype == torch.float64
         impl = "bag" if is_double else default_impl(labels.device, "label_conv")
-    if impl not in LABEL_IMPLEMENTATIONS:
-        raise ValueError(f"impl must be None or one of {LABEL_IMPLEMENTATIONS}, found {impl!r}")
+    check_choice("impl", impl, LABEL_IMPLEMENTATIONS)
     if impl == "reference":
         return reference_label_conv.label_conv(labels, edges, weight, bias)
     if impl == "cpp":
         if labels.device.type != "cpu" or weight.dtype == torch.float64:
             found = f"found {weight.dtype} on {labels.device}"
-            raise ValueError(f"impl='cpp' needs weights of at most 32 bits on cpu, {found}")
+            raise ValueError(f"weight: {found}, expected at most 32 bits on cpu for impl='cpp'")
         require("label_conv")
     dtype = weight.dtype
     accumulated = torch.promote_types(dtype, torch.float32)

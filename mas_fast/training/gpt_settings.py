@@ -11,7 +11,8 @@ from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams
 from mas_fast.training.schedule import drop
-from mas_fast.training.settings import Settings, check, check_positive
+from mas_fast.training.settings import Settings
+from mas_fast.utils.validate import check_int, check_number, check_positive
 
 WEIGHTS = {"text": 1.0, "seg": 1.0, "img": 7.0}
 SHAPE = ("dim", "layers", "heads", "mlp", "positions", "qk_norm", "attention", "conv_kernel")
@@ -80,15 +81,15 @@ class GPTSettings(Settings):
         super().__post_init__()
         check_positive("lr", self.lr)
         for name in ("sheet_every", "measure", "picture_every"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         for name in ("caption_drop", "bpe_dropout", "unseen"):
-            check(name, getattr(self, name), 0, 1)
+            check_number(name, getattr(self, name), 0, 1)
         for beta in self.betas:
-            check("betas", beta, 0, 1)
-        check("decay", self.decay, 0)
+            check_number("betas", beta, 0, 1)
+        check_number("decay", self.decay, 0)
         for name in ("samples", "drop_at", "caption_drop_last"):
             if getattr(self, name) is not None:
-                check(name, getattr(self, name), 1)
+                check_int(name, getattr(self, name), 1)
         if self.peak_tflops is not None:
             check_positive("peak_tflops", self.peak_tflops)
 

@@ -40,10 +40,11 @@ from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.gpt_loss import GPTLoss
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.optim import optimizer
-from mas_fast.training.settings import check, find, read
+from mas_fast.training.settings import find, read
 from mas_fast.training.trainer import Part
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
+from mas_fast.utils.validate import check_int
 
 PER_SHARD = 1000
 GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
@@ -80,10 +81,10 @@ class AllSettings:
 
     def __post_init__(self) -> None:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         if self.captions is not None:
-            check("captions", self.captions, 1)
-        check("seed", self.seed, 0)
+            check_int("captions", self.captions, 1)
+        check_int("seed", self.seed, 0)
         for name in TRAINED:
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")

@@ -33,10 +33,11 @@ from mas_fast.models.perceptual import (
 )
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig, preset
-from mas_fast.training.settings import Settings, check, check_positive
+from mas_fast.training.settings import Settings
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.vq_losses import VQImageLoss, discriminator_loss, label_bce
 from mas_fast.utils.files import replace_file
+from mas_fast.utils.validate import check_int, check_number, check_positive
 
 LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
 
@@ -74,13 +75,13 @@ class VQSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("lr", self.lr)
-        check("quantizer_weight", self.quantizer_weight, 0)
+        check_number("quantizer_weight", self.quantizer_weight, 0)
         for name in ("sheet_every", "measure"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         for beta in self.betas:
-            check("betas", beta, 0, 1)
+            check_number("betas", beta, 0, 1)
         if self.samples is not None:
-            check("samples", self.samples, 1)
+            check_int("samples", self.samples, 1)
 
     def made_from(self) -> dict[str, Path | None]:
         tokenizer = f"{VQ_NAMES[self.config().input]}.safetensors"
@@ -111,7 +112,7 @@ class SegSettings(VQSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("face_weight", "thing_weight"):
-            check(name, getattr(self, name), 0)
+            check_number(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +138,8 @@ class ImgSettings(VQSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
-            check(name, getattr(self, name), 0)
-        check("thing_weight", self.thing_weight, 0)
+            check_number(name, getattr(self, name), 0)
+        check_number("thing_weight", self.thing_weight, 0)
         if self.object_weight and self.perceptual is None:
             raise ValueError(
                 f"object_weight: found {self.object_weight} without `perceptual`, the folder with "

@@ -628,10 +628,10 @@ def test_presets(name) -> None:
         ({"model": {"preset": "tiny", "attention": "rows"}}, "attention: found 'rows', expected"),
         ({"weights": {"image": 7}}, r"weights: found \['image'\], expected some of"),
         ({"bpe_dropout": 0.1}, "bpe_dropout: found 0.1, expected a bundle"),
-        ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a value in 0..1"),
+        ({"caption_drop": 1.5}, "caption_drop: found 1.5, expected a finite number in 0..1"),
         ({"batch": 3, "accumulate": 2}, "batch: found 3, expected a multiple of accumulate = 2"),
         ({"optimizer": "sgd"}, r"found 'sgd', expected one of \['adamw', 'muon'\]"),
-        ({"picture_every": 0}, "picture_every: found 0, expected a value >= 1"),
+        ({"picture_every": 0}, "picture_every: found 0, expected an integer >= 1"),
         ({"parallel": "tensor"}, r"found 'tensor', expected one of \['ddp', 'fsdp'\]"),
     ],
 )

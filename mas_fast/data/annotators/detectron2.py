@@ -34,6 +34,7 @@ from mas_fast.scene.labels import COCO_THINGS
 from mas_fast.utils.documents import short
 from mas_fast.utils.pickles import array, read_pickle
 from mas_fast.utils.torch_files import read_torch
+from mas_fast.utils.validate import check_choice
 
 INSTALL = (
     "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2 "
@@ -73,8 +74,7 @@ class Detectron2(Segmenter):
         label_divisor: int = 1000,
         batch_size: int = 8,
     ) -> None:
-        if metadata not in STUFF_OFFSETS:
-            raise ValueError(f"metadata: found {metadata!r}, expected one of {list(STUFF_OFFSETS)}")
+        check_choice("metadata", metadata, STUFF_OFFSETS)
         self.model = model.eval()
         self.channel_order = channel_order
         self.min_side, self.max_side = min_side, max_side

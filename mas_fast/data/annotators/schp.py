@@ -23,6 +23,7 @@ from mas_fast.data.annotators.base import Segmenter, check_channels, check_pictu
 from mas_fast.data.annotators.schp_network import SCHP
 from mas_fast.scene import LIP_NAMES, PERSON, Layers
 from mas_fast.utils.checkpoint import read_checkpoint, state_dict
+from mas_fast.utils.validate import check_choice
 
 SIDE = 473
 MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)  # blue, green, red, of values 0..1
@@ -70,8 +71,7 @@ class Schp(Segmenter):
     adds = ("human",)
 
     def __init__(self, network: nn.Module, crops: str = "people", batch_size: int = 8) -> None:
-        if crops not in CROPS:
-            raise ValueError(f"crops: found {crops!r}, expected one of {list(CROPS)}")
+        check_choice("crops", crops, CROPS)
         self.network, self.crops, self.batch_size = network.eval(), crops, batch_size
         self.device = next(iter(network.parameters()), torch.empty(0)).device
         check_channels(
