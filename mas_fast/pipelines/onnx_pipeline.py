@@ -21,7 +21,7 @@ from importlib import metadata
 import numpy as np
 from PIL import Image
 
-from mas_fast.bundle import read_config, shipped
+from mas_fast.bundle import Bundle, shipped
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.engines import check_engine
 from mas_fast.generation.request import request
@@ -64,16 +64,15 @@ class Pipeline(Painter):
         onnx_dtype: str = "fp32",
         threads: int = 0,
     ) -> None:
-        path = shipped() if path is None else path
-        config = read_config(path)
+        bundle = Bundle(shipped() if path is None else path, "gpt")
         find_providers(providers)
         check_engine(ENGINE, dtype=dtype)
         check_choice("onnx_dtype", onnx_dtype, DTYPES)
         check_int("threads", threads, 0)
         self._graphs = {"providers": providers, "dtype": onnx_dtype, "threads": threads}
-        super().__init__(path, config.streams)
+        super().__init__(bundle)
         self.onnx_dtype = onnx_dtype
-        self.engine = CppEngine(path, dtype=dtype, threads=threads)
+        self.engine = CppEngine(bundle, dtype=dtype, threads=threads)
 
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
         """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
@@ -122,7 +121,7 @@ class Pipeline(Painter):
         return getattr(self, stream)
 
     def _codec(self, name: str) -> OnnxCodec:
-        codec = OnnxCodec(self.path, name, **self._graphs)
+        codec = OnnxCodec(self.bundle, name, **self._graphs)
         codec.open("decoder")
         return codec
 

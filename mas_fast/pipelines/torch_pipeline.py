@@ -16,12 +16,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from mas_fast.bundle import load_vq, read_config, shipped
+from mas_fast.bundle import Bundle, load_vq, shipped
 from mas_fast.generation import Engine, generate_tokens
 from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
@@ -35,13 +34,13 @@ class Model(Painter):
     """A Painter with PyTorch; `load` makes it. engine: what draws its tokens. Its tokenizers
     compute in fp32."""
 
-    def __init__(self, path: str | os.PathLike, engine: Engine, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, device: torch.device) -> None:
         self.engine, self._device = engine, device
-        super().__init__(path, engine.streams)
+        super().__init__(bundle)
         self.img.model.encoder = None  # nothing here needs it
 
     def _codec(self, name: str) -> TorchCodec:
-        model = load_vq(self.path, name, self._device, torch.float32)
+        model = load_vq(self.bundle, name, self._device, torch.float32)
         return TorchCodec(f"{self.path}: {name}", model)
 
     def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
@@ -70,13 +69,12 @@ def load(
         ValueError: names what was found and what is allowed.
         ImportError: where the engine is not built.
     """
-    path = shipped() if path is None else Path(path)
-    read_config(path)
+    bundle = Bundle(shipped() if path is None else path, "gpt")
     check_int("threads", threads, 0)
     place = find_device(device)
     name = find_engine(place.type) if engine is None else engine
-    ready = make_engine(name, path, device=place, dtype=dtype or "fp32", threads=threads)
-    return Model(path, ready, place)
+    ready = make_engine(name, bundle, device=place, dtype=dtype or "fp32", threads=threads)
+    return Model(bundle, ready, place)
 
 
 def generate(
