@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 from mas_fast.data.annotators.base import (
-    Segmenter,
+    Annotator,
     batches,
     check_channels,
     check_order,
@@ -51,7 +51,7 @@ BANNER = 92  # the first stuff class, as COCO numbers it
 _COMPUTED = re.compile(r"(pixel_mean|pixel_std|num_batches_tracked|cell_anchors\.\d+)$")
 
 
-class Detectron2(Segmenter):
+class Detectron2(Annotator):
     """model: a Detectron2 meta-architecture, which has `backbone`, `pixel_mean` and `pixel_std`
     and maps [{image, height, width}] to [{panoptic_seg}]. channel_order: cfg.INPUT.FORMAT, RGB or
     BGR. min_side and max_side: cfg.INPUT.MIN_SIZE_TEST (0: no resizing) and MAX_SIZE_TEST.

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast.data.annotators.base import Segmenter, check_channels, check_pictures
+from mas_fast.data.annotators.base import Annotator, check_channels, check_pictures
 from mas_fast.data.annotators.schp_network import SCHP
 from mas_fast.scene import LIP_NAMES, PERSON, Layers
 from mas_fast.utils.checkpoint import read_checkpoint, state_dict
@@ -59,7 +59,7 @@ class Job:
         return max(self.right - self.left, self.bottom - self.top, 1.0)
 
 
-class Schp(Segmenter):
+class Schp(Annotator):
     """network: [N, 3, 473, 473], BGR, normalised -> logits [N, 20, h, w]. crops: "people", one
     crop for each person instance of at least MIN_SIDE pixels, or "image", the whole picture at
     once (also where a picture's instances are not known). batch_size: crops at once.

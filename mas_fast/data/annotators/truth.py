@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.data.annotators.base import Segmenter, check_pictures
+from mas_fast.data.annotators.base import Annotator, check_pictures
 from mas_fast.data.annotators.face import POINTS, face_parts
 from mas_fast.data.sources.base import check_name, parse_json
 from mas_fast.scene import LIP_NAMES, PERSON, VOID, Layers
 
 
-class Truth(Segmenter):
+class Truth(Annotator):
     """Hands on the layers that the source came with. ValueError for a picture without."""
 
     adds = ()
