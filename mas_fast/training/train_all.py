@@ -49,6 +49,8 @@ from mas_fast.utils.validate import check_int
 PER_SHARD = 1000
 GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
 TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", *GPTS)
+# By which names configs/ has the settings of each kind.
+CONFIGS = {vq.SegSettings: "vq-seg", vq.ImgSettings: "vq-img", GPTSettings: "gpt"}
 PROBED = 8  # stories that are painted to see how long one takes
 
 
@@ -114,7 +116,7 @@ class AllSettings:
         paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
         words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
         try:
-            return read(kind, find(self.folder_of(name).name, values["config"]), words)
+            return read(kind, find(CONFIGS[kind], values["config"]), words)
         except ValueError as error:  # of the stage's part of the file, or of --STAGE.KEY
             raise ValueError(f"{name}: {error}") from error
 
