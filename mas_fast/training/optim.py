@@ -12,9 +12,10 @@ one learning rate and one decay serve both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
@@ -64,10 +65,22 @@ class MuonAdamW(Optimizer):
             raise ValueError("param_group: found a third one, expected two, matrices and the rest")
         super().add_param_group(param_group)
 
-    def step(self, closure: None = None) -> None:
-        """Update both sets."""
-        for one in self.both:
-            one.step()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update both sets.
+
+        Args:
+            closure: computes the loss and the gradients anew; it is called once, before the update.
+
+        Returns:
+            What the closure returned, None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.both:
+            part.step()
+        return loss
 
 
 def matrices_of(module: nn.Module) -> set[nn.Parameter]:

@@ -135,3 +135,22 @@ def test_two_sets_and_no_third() -> None:
         both.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
     with pytest.raises(ValueError, match="different number of parameter groups"):
         both.load_state_dict(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict())
+
+
+def test_the_closure_is_called_once_and_with_gradients() -> None:
+    """As those of torch.optim."""
+    matrix, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+    optimizer = MuonAdamW([matrix], [bias], lr=0.1, betas=(0.9, 0.99), decay=0.0)
+    losses = []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses.append((matrix.sum() + bias.sum()).square())
+        losses[-1].backward()
+        return losses[-1]
+
+    with torch.no_grad():
+        assert optimizer.step(closure) is losses[0]
+    assert len(losses) == 1
+    assert (bias < 1).all()
+    assert optimizer.step() is None

@@ -442,6 +442,8 @@ def test_no_scenes(tmp_path, photos) -> None:
         ({"object_weight": 1.0}, "object_weight: found 1.0 without `perceptual`"),
         ({"face_weight": -1.0}, "face_weight: found -1.0, expected a finite number >= 0"),
         ({"lr": 0}, "lr: found 0"),
+        ({"lr": float("inf")}, "lr: found inf, expected a finite number > 0"),
+        ({"clip": float("inf")}, "clip: found inf, expected a finite number > 0"),
         ({"samples": 0}, "samples: found 0, expected an integer >= 1"),
         ({"betas": [0.9]}, r"betas: found \[0.9\], expected tuple\[float, float\]"),
         ({"betas": [0.9, 1.5]}, r"betas: found 1.5, expected a finite number in 0..1"),
