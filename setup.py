@@ -28,7 +28,7 @@ def switch(name: str, default: str) -> str:
     """The value, "0" or "1", of an environment variable; `default` where it is unset or empty."""
     value = os.environ.get(name) or default
     if value not in ("0", "1", default):
-        raise SystemExit(f"error: {name} must be 0 or 1, found {value!r}")
+        raise SystemExit(f"error: {name}: found {value!r}, expected 0 or 1")
     return value
 
 

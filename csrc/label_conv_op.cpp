@@ -25,14 +25,15 @@ constexpr int64_t kMost = 1 << 24;
 mas::LabelMaps maps_of(const Tensor& labels, const std::optional<Tensor>& edges, int64_t channels) {
   STD_TORCH_CHECK(labels.dim() == 3 && labels.scalar_type() == ScalarType::Byte &&
                       labels.is_contiguous() && labels.size(1) <= kMost && labels.size(2) <= kMost,
-                  "labels must be a contiguous uint8 tensor [B, H, W]");
+                  "labels: expected a contiguous uint8 tensor [B, H, W]");
   const int64_t count = channels - edges.has_value();
-  STD_TORCH_CHECK(count >= 0 && count <= 255, "weight must have at most 255 channels of labels");
+  STD_TORCH_CHECK(count >= 0 && count <= 255, "weight: found ", count,
+                  " channels of labels, expected at most 255");
   if (edges) {
     bool alike = edges->dim() == 3 && edges->scalar_type() == ScalarType::Bool;
     for (int i = 0; alike && i < 3; ++i) alike = edges->size(i) == labels.size(i);
     STD_TORCH_CHECK(alike && edges->is_contiguous(),
-                    "edges must be a contiguous bool tensor like the labels");
+                    "edges: expected a contiguous bool tensor like the labels");
   }
   return {labels.const_data_ptr<uint8_t>(),
           edges ? static_cast<const uint8_t*>(edges->data_ptr()) : nullptr,
@@ -47,10 +48,10 @@ mas::LabelMaps maps_of(const Tensor& labels, const std::optional<Tensor>& edges,
 Tensor label_conv_cpu(Tensor weight, Tensor bias, Tensor labels, std::optional<Tensor> edges) {
   STD_TORCH_CHECK(weight.dim() == 4 && weight.scalar_type() == ScalarType::Float &&
                       weight.size(0) <= kMost && weight.size(2) == 3 && weight.size(3) == 3,
-                  "weight must be a float32 tensor [O, C, 3, 3]");
+                  "weight: expected a float32 tensor [O, C, 3, 3]");
   STD_TORCH_CHECK(bias.dim() == 1 && bias.scalar_type() == ScalarType::Float &&
                       bias.size(0) == weight.size(0) && bias.is_contiguous(),
-                  "bias must be a contiguous float32 tensor [O]");
+                  "bias: expected a contiguous float32 tensor [O]");
   weight = mas::aligned(weight);
   bias = mas::aligned(bias);
   const mas::LabelMaps maps = maps_of(labels, edges, weight.size(1));
@@ -78,7 +79,7 @@ std::tuple<Tensor, Tensor> label_conv_backward_cpu(Tensor grad, Tensor labels,
   bool alike = grad.dim() == 4 && grad.scalar_type() == ScalarType::Float && grad.is_contiguous();
   for (int i = 0; alike && i < 3; ++i) alike = grad.size(i) == labels.size(i);
   STD_TORCH_CHECK(alike && grad.size(3) <= kMost,
-                  "grad must be a contiguous float32 tensor [B, H, W, O] like the labels");
+                  "grad: expected a contiguous float32 tensor [B, H, W, O] like the labels");
   grad = mas::aligned(grad);
   const int64_t outputs = grad.size(3);
   const mas::Isa isa = mas::active_isa();

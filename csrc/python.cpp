@@ -31,11 +31,11 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   if (!uncond.is_none()) {
     unconditional = array_of<float>(uncond, "uncond", 2, "[batch, vocab]");
     if (unconditional.shape(0) != batch || unconditional.shape(1) != vocab)
-      throw py::value_error("uncond has shape " + shape_text(unconditional) +
-                            "; expected that of cond, " + shape_text(conditional));
+      throw py::value_error("uncond: found shape " + shape_text(unconditional) +
+                            ", expected that of cond, " + shape_text(conditional));
   } else if (guidance != 1) {
-    throw py::value_error("guidance is " + std::to_string(guidance) +
-                          " without uncond; allowed: 1");
+    throw py::value_error("guidance: found " + std::to_string(guidance) +
+                          " without uncond, expected 1");
   }
   const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
   check(settings);

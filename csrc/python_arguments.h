@@ -29,14 +29,15 @@ template <class T>
 py::array_t<T, kReadable> array_of(const py::object& object, const char* name, int rank,
                                    const char* shape) {
   if (!py::isinstance<py::array>(object))
-    throw py::type_error(std::string(name) + " must be a numpy array, found " +
-                         std::string(py::str(py::type::of(object))));
+    throw py::type_error(std::string(name) + ": found " +
+                         std::string(py::str(py::type::of(object))) + ", expected a numpy array");
   const auto array = py::reinterpret_borrow<py::array>(object);
   if (!array.dtype().equal(py::dtype::of<T>()))
-    throw py::value_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) +
-                          "; expected " + std::string(py::str(py::dtype::of<T>())));
+    throw py::value_error(std::string(name) + ": found dtype " +
+                          std::string(py::str(array.dtype())) + ", expected " +
+                          std::string(py::str(py::dtype::of<T>())));
   if (array.ndim() != rank)
-    throw py::value_error(std::string(name) + " has shape " + shape_text(array) + "; expected " +
+    throw py::value_error(std::string(name) + ": found shape " + shape_text(array) + ", expected " +
                           shape);
   return py::array_t<T, kReadable>::ensure(array);
 }
@@ -45,23 +46,23 @@ py::array_t<T, kReadable> array_of(const py::object& object, const char* name, i
 // types.
 inline int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
   if (!py::isinstance<py::int_>(value))
-    throw py::type_error(name + " must be an int, found " + std::string(py::repr(value)));
+    throw py::type_error(name + ": found " + std::string(py::repr(value)) + ", expected an int");
   int overflow = 0;
   const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
   if (overflow || found < low || found > high)
-    throw py::value_error(name + " is " + std::string(py::repr(value)) +
-                          "; allowed: " + std::to_string(low) + " to " + std::to_string(high));
+    throw py::value_error(name + ": found " + std::string(py::repr(value)) + ", expected " +
+                          std::to_string(low) + " to " + std::to_string(high));
   return found;
 }
 
 inline uint64_t seed_from(const py::handle& value) {
   if (!py::isinstance<py::int_>(value))
-    throw py::type_error("seed must be an int, found " + std::string(py::repr(value)));
+    throw py::type_error("seed: found " + std::string(py::repr(value)) + ", expected an int");
   const uint64_t seed = PyLong_AsUnsignedLongLong(value.ptr());
   if (PyErr_Occurred()) {
     PyErr_Clear();
-    throw py::value_error("seed is " + std::string(py::repr(value)) +
-                          "; allowed: 0 to 18446744073709551615");
+    throw py::value_error("seed: found " + std::string(py::repr(value)) +
+                          ", expected 0 to 18446744073709551615");
   }
   return seed;
 }

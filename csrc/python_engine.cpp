@@ -17,7 +17,7 @@ namespace {
 using Floats = py::array_t<float, py::array::c_style>;
 
 int entry(const py::dict& from, const char* key, const std::string& where) {
-  if (!from.contains(key)) throw py::value_error(where + " lacks '" + key + "'");
+  if (!from.contains(key)) throw py::value_error(where + ": found no '" + key + "', expected it");
   return int(whole(from[key], where + "['" + key + "']", 1, kMostInt));
 }
 
@@ -30,8 +30,8 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
       names += (names.empty() ? "" : ", ") + std::string(name);
     }
     if (!found)
-      throw py::value_error(std::string(where) + " has the unknown key '" +
-                            std::string(py::str(item.first)) + "'; known are " + names);
+      throw py::value_error(std::string(where) + ": found the unknown key '" +
+                            std::string(py::str(item.first)) + "', expected " + names);
   }
 }
 
@@ -47,19 +47,20 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   config.mlp = entry(from, "mlp", "config");
   if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
   if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
-  if (!from.contains("streams")) throw py::value_error("config lacks 'streams'");
+  if (!from.contains("streams")) throw py::value_error("config: found no 'streams', expected them");
   for (const auto& item : from["streams"].cast<py::list>()) {
     const auto stream = item.cast<py::dict>();
     only(stream, {"name", "length", "vocab", "grid"}, "a stream of config");
-    if (!stream.contains("name")) throw py::value_error("a stream of config lacks 'name'");
+    if (!stream.contains("name"))
+      throw py::value_error("a stream of config: found no 'name', expected one");
     config.streams.push_back({stream["name"].cast<std::string>(),
                               entry(stream, "length", "a stream of config"),
                               entry(stream, "vocab", "a stream of config")});
     if (stream.contains("grid")) {
       const auto grid = stream["grid"].cast<std::vector<py::object>>();
       if (grid.size() != 2)
-        throw py::value_error("a stream's grid has " + std::to_string(grid.size()) +
-                              " sizes; expected height and width");
+        throw py::value_error("a stream's grid: found " + std::to_string(grid.size()) +
+                              " sizes, expected height and width");
       config.streams.back().height = int(whole(grid[0], "a grid's height", 1, kMostInt));
       config.streams.back().width = int(whole(grid[1], "a grid's width", 1, kMostInt));
     }
@@ -83,14 +84,14 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
   for (const auto& item : weights) {
     const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
     if (!py::isinstance<py::array>(object))
-      throw py::type_error("weight '" + name + "' must be a numpy array, found " +
-                           std::string(py::str(py::type::of(object))));
+      throw py::type_error("weight '" + name + "': found " +
+                           std::string(py::str(py::type::of(object))) + ", expected a numpy array");
     const auto array = py::array::ensure(object, kReadable);
     const bool is_bf16 = array.dtype().equal(py::dtype::of<uint16_t>());
     if (!is_bf16 && !array.dtype().equal(py::dtype::of<float>()))
-      throw py::value_error("weight '" + name + "' has dtype " +
+      throw py::value_error("weight '" + name + "': found dtype " +
                             std::string(py::str(array.dtype())) +
-                            "; allowed: float32, or uint16 that holds bfloat16");
+                            ", expected float32, or uint16 that holds bfloat16");
     const std::vector<size_t> shape(array.shape(), array.shape() + array.ndim());
     const Source source{array.data(), is_bf16};
     const py::gil_scoped_release release;
@@ -103,8 +104,8 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
 template <class T>
 T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const char* name) {
   if (values.size() != streams)
-    throw py::value_error(std::string(name) + " has " + std::to_string(values.size()) +
-                          " entries; expected " + std::to_string(streams) + ", one a stream");
+    throw py::value_error(std::string(name) + ": found " + std::to_string(values.size()) +
+                          " entries, expected " + std::to_string(streams) + ", one a stream");
   return values[stream];
 }
 
@@ -120,11 +121,11 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
   if (tokens.shape(1) != config.length())
-    throw py::value_error("forced has shape " + shape_text(tokens) + "; expected [prompts, " +
+    throw py::value_error("forced: found shape " + shape_text(tokens) + ", expected [prompts, " +
                           std::to_string(config.length()) + "]");
   if (tokens.shape(0) > (1 << 14))
-    throw py::value_error("forced has " + std::to_string(tokens.shape(0)) +
-                          " prompts; allowed: at most 16384");
+    throw py::value_error("forced: found " + std::to_string(tokens.shape(0)) +
+                          " prompts, expected at most 16384");
   Request request;
   request.prompts = int(tokens.shape(0));
   request.samples = int(whole(samples, "samples", 1, kMostInt));
@@ -190,14 +191,14 @@ py::dict logits(Engine& engine, const py::object& object) {
   const auto tokens = array_of<int32_t>(object, "tokens", 2, "[batch, length]");
   const py::ssize_t batch = tokens.shape(0), length = tokens.shape(1);
   if (length < 1 || length > config.length())
-    throw py::value_error("tokens has shape " + shape_text(tokens) + "; allowed lengths: 1 to " +
-                          std::to_string(config.length()));
+    throw py::value_error("tokens: found shape " + shape_text(tokens) +
+                          ", expected a length of 1 to " + std::to_string(config.length()));
   for (py::ssize_t i = 0; i < tokens.size(); ++i) {
     const StreamShape& stream = config.streams[config.stream_at(int(i % length))];
     if (tokens.data()[i] < 0 || tokens.data()[i] >= stream.vocab)
       throw py::value_error("the token at position " + std::to_string(i % length) + " (stream '" +
-                            stream.name + "') is " + std::to_string(tokens.data()[i]) +
-                            "; allowed: 0 to " + std::to_string(stream.vocab - 1));
+                            stream.name + "'): found " + std::to_string(tokens.data()[i]) +
+                            ", expected 0 to " + std::to_string(stream.vocab - 1));
   }
   py::dict result;
   std::vector<float*> out;

@@ -17,7 +17,7 @@ constexpr int kMost = 1 << 24;
 [[noreturn]] void refuse(const std::string& what, const py::object& found,
                          const std::string& expected) {
   throw py::value_error("resize: found " + what + " " + std::string(py::str(found)) +
-                        "; expected " + expected);
+                        ", expected " + expected);
 }
 
 py::array_t<uint8_t> resize_array(const py::array& pixels, int height, int width,

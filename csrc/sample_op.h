@@ -36,8 +36,8 @@ struct SampleOp {
         uncond_(given_uncond ? std::optional(aligned(*given_uncond)) : std::nullopt),
         sample_(aligned(given_sample)),
         position_(aligned(given_position)) {
-    STD_TORCH_CHECK(logits_.dim() == 2, "logits must be [batch, vocabulary], found ", logits_.dim(),
-                    " dimensions");
+    STD_TORCH_CHECK(logits_.dim() == 2, "logits: found ", logits_.dim(),
+                    " dimensions, expected [batch, vocabulary]");
     rows = logits_.size(0);
     vocab = logits_.size(1);
     check_vocab(vocab);
@@ -57,19 +57,19 @@ struct SampleOp {
 
   static void same_device(const Tensor& tensor, const Tensor& logits, const char* name) {
     STD_TORCH_CHECK(tensor.is_contiguous() && tensor.device() == logits.device(), name,
-                    " must be contiguous and on the device of the logits");
+                    ": expected it contiguous and on the device of the logits");
   }
   const float* matrix(const Tensor& tensor, const Tensor& logits, const char* name) const {
     STD_TORCH_CHECK(tensor.scalar_type() == ScalarType::Float && tensor.dim() == 2 &&
                         tensor.size(0) == rows && tensor.size(1) == vocab,
-                    name, " must be float32 [", rows, ", ", vocab, "]");
+                    name, ": expected float32 [", rows, ", ", vocab, "]");
     same_device(tensor, logits, name);
     return tensor.const_data_ptr<float>();
   }
   const int64_t* words(const Tensor& tensor, const Tensor& logits, const char* name) const {
     STD_TORCH_CHECK(
         tensor.scalar_type() == ScalarType::Long && tensor.dim() == 1 && tensor.size(0) == rows,
-        name, " must be int64 [", rows, "]");
+        name, ": expected int64 [", rows, "]");
     same_device(tensor, logits, name);
     return tensor.const_data_ptr<int64_t>();
   }

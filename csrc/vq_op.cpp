@@ -16,7 +16,7 @@ using torch::stable::Tensor;
 const float* matrix(const Tensor& tensor, const char* name) {
   STD_TORCH_CHECK(
       tensor.dim() == 2 && tensor.scalar_type() == ScalarType::Float && tensor.is_contiguous(),
-      name, " must be a contiguous float32 matrix");
+      name, ": expected a contiguous float32 matrix");
   return tensor.const_data_ptr<float>();
 }
 
@@ -26,7 +26,8 @@ Tensor vq_nearest_cpu(Tensor x, Tensor codebook) {
   codebook = mas::aligned(codebook);
   const float *rows = matrix(x, "x"), *codes = matrix(codebook, "codebook");
   const int64_t channels = codebook.size(1);
-  STD_TORCH_CHECK(x.size(1) == channels, "x has ", x.size(1), " channels, the codebook ", channels);
+  STD_TORCH_CHECK(x.size(1) == channels, "x: found ", x.size(1), " channels, expected ", channels,
+                  ", like the codebook");
   mas::VqCodebook book(codes, codebook.size(0), channels, mas::active_isa());
   torch::stable::parallel_for(0, book.panels(), 1, [&](int64_t begin, int64_t end) {
     book.pack(static_cast<int>(begin), static_cast<int>(end));

@@ -32,10 +32,6 @@ class Table:
     bits: Tensor
     total: int
 
-    @property
-    def executed(self) -> int:
-        return len(self.entries)
-
 
 @dataclass(frozen=True, eq=False)
 class Pattern:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mas_fast.utils.validate import check_finite, check_int
+from mas_fast.utils.validate import check_int, check_number
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        check_finite("guidance", self.guidance)
-        check_finite("temperature", self.temperature, 0)
+        check_number("guidance", self.guidance)
+        check_number("temperature", self.temperature, 0)
         if self.top_k is not None:
             check_int("top_k", self.top_k, 1)
         if self.top_p is not None:
-            check_finite("top_p", self.top_p)
+            check_number("top_p", self.top_p)
             if not 0 < self.top_p <= 1:
                 raise ValueError(
                     f"top_p: found {self.top_p!r}, expected None or a number in (0, 1]"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from mas_fast.utils.documents import short
-from mas_fast.utils.validate import check_finite, check_int, exact_keys
+from mas_fast.utils.validate import check_choice, check_int, check_number, exact_keys
 
 # What the C++ engine takes too (csrc/core/config.cpp). No model comes near; without bounds, a
 # config with a wrong number would keep its reader busy for hours.
@@ -56,7 +56,7 @@ class Stream:
                 raise ValueError(
                     f"{where} grid: found {self.grid}, expected height x width = {self.length}"
                 )
-        check_finite(f"{where} loss_weight", self.loss_weight, 0)
+        check_number(f"{where} loss_weight", self.loss_weight, 0)
         if self.pad is not None:
             check_int(f"{where} pad", self.pad, 0, self.vocab - 1)
 
@@ -105,8 +105,7 @@ class Streams:
 
     def index(self, name: str) -> int:
         """The number of the stream called `name`."""
-        if name not in self.names:
-            raise ValueError(f"stream: found {name!r}, expected one of {list(self.names)}")
+        check_choice("stream", name, self.names)
         return self.names.index(name)
 
     def offset(self, name: str) -> int:

@@ -172,6 +172,7 @@ def test_downward_imports_are_allowed(module: str, source: str) -> None:
         "mas_fast.deploy",
         "mas_fast.generation.cpp",
         "mas_fast.generation.engine",
+        "mas_fast.generation.engines",
         "mas_fast.generation.request",
         "mas_fast.info",
         "mas_fast.models.codec",

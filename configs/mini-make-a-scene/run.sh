@@ -7,7 +7,7 @@
 # Each step goes on where it was stopped, so the same command again continues. Where there are tars
 # in OUT/pairs already, nothing is downloaded; else img2dataset does it (pipx install img2dataset).
 # Set in the environment:
-#   SEGMENTERS  a file of annotators, one a line, as `mas-fast data prepare --segmenter` takes them;
+#   ANNOTATORS  a file of annotators, one a line, as `mas-fast data prepare --annotator` takes them;
 #               without it, the scenes have to be in the pairs
 #   MINDALLE    minDALL-E's unpacked folder, whose picture tokenizer is taken (CC BY-NC-SA weights)
 #   VQ_IMG      or else a config of `mas-fast train vq-img`
@@ -50,10 +50,10 @@ fi
 
 step scenes
 annotators=()
-if [ -n "${SEGMENTERS:-}" ]; then
+if [ -n "${ANNOTATORS:-}" ]; then
   while IFS= read -r line; do
-    [ -z "$line" ] || annotators+=(--segmenter "$line")
-  done <"$SEGMENTERS"
+    [ -z "$line" ] || annotators+=(--annotator "$line")
+  done <"$ANNOTATORS"
 fi
 mas-fast data prepare "$out/pairs" -o "$out/scenes" --size "${SIZE:-256}" --workers "$workers" \
   ${annotators[@]+"${annotators[@]}"}

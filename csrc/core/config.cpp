@@ -13,7 +13,7 @@ constexpr int kMostHeadDim = 256, kMostLength = 1 << 20, kMostVocab = 1 << 22, k
 
 void require(bool fine, const std::string& field, const std::string& found,
              const std::string& allowed) {
-  if (!fine) throw std::invalid_argument(field + " is " + found + "; allowed: " + allowed);
+  if (!fine) throw std::invalid_argument(field + ": found " + found + ", expected " + allowed);
 }
 
 void require_range(const std::string& field, int value, int most) {
@@ -56,7 +56,8 @@ Mask parse_mask(std::string_view name) {
     if (name == mask_name(mask)) return mask;
     known += (known.empty() ? "" : ", ") + std::string(mask_name(mask));
   }
-  throw std::invalid_argument("unknown mask '" + std::string(name) + "'; known are " + known);
+  throw std::invalid_argument("attention: found '" + std::string(name) + "', expected one of " +
+                              known);
 }
 
 int Config::length() const {

@@ -60,7 +60,7 @@ const char* isa_name(Isa isa) {
 Isa parse_isa(std::string_view name) {
   for (Isa isa : kAll)
     if (name == isa_name(isa)) return isa;
-  throw std::invalid_argument("unknown instruction set '" + std::string(name) + "'; known are " +
+  throw std::invalid_argument("isa: found '" + std::string(name) + "', expected one of " +
                               names({std::begin(kAll), std::end(kAll)}));
 }
 
@@ -77,9 +77,9 @@ Isa choose_isa(std::string_view name) {
   if (name.empty()) return active_isa();
   const Isa isa = parse_isa(name);
   if (!runs_here(isa))
-    throw std::invalid_argument("instruction set '" + std::string(name) +
-                                "' is not supported by this processor, which has " +
-                                names(supported_isas()));
+    throw std::invalid_argument(
+        "isa: found '" + std::string(name) +
+        "', expected one that this processor has: " + names(supported_isas()));
   return isa;
 }
 

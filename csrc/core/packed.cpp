@@ -71,8 +71,8 @@ const char* dtype_name(DType dtype) {
 DType parse_dtype(std::string_view name) {
   for (DType dtype : {DType::fp32, DType::bf16, DType::int8})
     if (name == dtype_name(dtype)) return dtype;
-  throw std::invalid_argument("unknown type '" + std::string(name) +
-                              "'; known are fp32, bf16, int8");
+  throw std::invalid_argument("dtype: found '" + std::string(name) +
+                              "', expected one of fp32, bf16, int8");
 }
 
 void pack(const Packed& shape, const Source& source, char* out) {
@@ -88,8 +88,8 @@ void pack(const Packed& shape, const Source& source, char* out) {
           const float weight = inside ? source.at(size_t(row) * shape.inputs + column) : 0.0f;
           if (!std::isfinite(weight))
             throw std::invalid_argument("weight [" + std::to_string(row) + ", " +
-                                        std::to_string(column) + "] is " + std::to_string(weight) +
-                                        "; weights must be finite");
+                                        std::to_string(column) + "]: found " +
+                                        std::to_string(weight) + ", expected a finite number");
           block[output * unit + i] = weight;
         }
       if (shape.dtype == DType::fp32) {

@@ -18,7 +18,8 @@ constexpr int kMostRows = 1 << 14;
 
 void require(bool fine, const std::string& what, int64_t found, const std::string& allowed) {
   if (!fine)
-    throw std::invalid_argument(what + " is " + std::to_string(found) + "; allowed: " + allowed);
+    throw std::invalid_argument(what + ": found " + std::to_string(found) + ", expected " +
+                                allowed);
 }
 
 std::string up_to(int64_t first, int64_t last) {
@@ -49,7 +50,7 @@ void Request::check(const Config& config) const {
           int64_t(sampling.size()), std::to_string(config.streams.size()) + ", one a stream");
   for (const Sampling& settings : sampling) mas::check(settings);
   if (guided() && null.empty())
-    throw std::invalid_argument("guidance other than 1 needs a null caption; found none");
+    throw std::invalid_argument("null: found no caption, expected one, as guidance is not 1");
   for (int position = 0; position < length; ++position) {
     const StreamShape& stream = config.streams[config.stream_at(position)];
     const std::string where =
@@ -59,9 +60,8 @@ void Request::check(const Config& config) const {
       require(token >= -1 && token < stream.vocab,
               "prompt " + std::to_string(prompt) + ": the token " + where, token,
               up_to(0, stream.vocab - 1) + ", or -1 to draw it");
-      require(position > 0 || token >= 0,
-              "prompt " + std::to_string(prompt) + " is empty: its first token", token,
-              up_to(0, stream.vocab - 1));
+      require(position > 0 || token >= 0, "prompt " + std::to_string(prompt) + "'s first token",
+              token, up_to(0, stream.vocab - 1));
     }
     if (size_t(position) < null.size())
       require(null[position] >= 0 && null[position] < stream.vocab,
@@ -183,7 +183,8 @@ void Run::draw(int thread) {
     if (drawn < 0)
       errors_[thread] = "sequence " + std::to_string(sequence) + ", position " +
                         std::to_string(known_) + ": the logit of token " +
-                        std::to_string(-1 - drawn) + " is NaN";
+                        std::to_string(-1 - drawn) +
+                        ": found NaN, expected a number or an infinity";
     tokens_[size_t(sequence) * length + known_] = std::max(drawn, -1);
   }
 }

@@ -124,8 +124,8 @@ template <class T>
 [[noreturn]] void reject(const char* name, T value, const char* allowed) {
   char text[32];
   char* end = std::to_chars(text, text + sizeof(text), value).ptr;
-  throw std::invalid_argument(std::string(name) + " is " + std::string(text, end) +
-                              "; it must be " + allowed);
+  throw std::invalid_argument(std::string(name) + ": found " + std::string(text, end) +
+                              ", expected " + allowed);
 }
 
 }  // namespace
@@ -190,7 +190,7 @@ int32_t sample(const float* cond, const float* uncond, int vocab, const Sampling
   const int32_t token = sample_or_nan(cond, uncond, vocab, sampling, draw, scratch, kept, isa);
   if (token < 0)
     throw std::domain_error("the logit of token " + std::to_string(-1 - token) +
-                            " is NaN; logits must be numbers or infinities");
+                            ": found NaN, expected a number or an infinity");
   return token;
 }
 

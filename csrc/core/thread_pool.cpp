@@ -28,8 +28,8 @@ ThreadPool::ThreadPool(int threads) : ThreadPool() {
     for (; size_ < threads; ++size_)
       threads_.emplace_back([this, thread = size_] { serve(thread); });
   } catch (const std::system_error& error) {
-    throw std::runtime_error("threads is " + std::to_string(threads) + ", but only " +
-                             std::to_string(size_) + " can run here (" + error.what() +
+    throw std::runtime_error("threads: found " + std::to_string(threads) + ", expected at most " +
+                             std::to_string(size_) + ", as can run here (" + error.what() +
                              "); ask for fewer, or raise the limits of this process: ulimit -u "
                              "(tasks), ulimit -v (address space)");
   }

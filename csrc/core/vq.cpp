@@ -11,8 +11,8 @@ namespace {
 
 int in_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most)
-    throw std::invalid_argument(std::string(name) + " is " + std::to_string(value) +
-                                "; it must be 1 to " + std::to_string(most));
+    throw std::invalid_argument(std::string(name) + ": found " + std::to_string(value) +
+                                ", expected 1 to " + std::to_string(most));
   return static_cast<int>(value);
 }
 

@@ -93,12 +93,14 @@ Packed Weights::add_matrix(const std::string& name, int outputs, int inputs) {
 void Weights::load(const std::string& name, const Source& source,
                    const std::vector<size_t>& shape) {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) throw std::invalid_argument("unexpected weight '" + name + "'");
+  if (found == entries_.end())
+    throw std::invalid_argument("weights: found '" + name + "', expected none of that name");
   Entry& entry = found->second;
-  if (entry.loaded) throw std::invalid_argument("weight '" + name + "' is given twice");
+  if (entry.loaded)
+    throw std::invalid_argument("weight '" + name + "': found twice, expected once");
   if (entry.shape != shape)
-    throw std::invalid_argument("weight '" + name + "' has shape " + shape_text(shape) +
-                                "; expected " + shape_text(entry.shape));
+    throw std::invalid_argument("weight '" + name + "': found shape " + shape_text(shape) +
+                                ", expected " + shape_text(entry.shape));
   char* out = memory_.as<char>() + entry.offset;
   size_t count = 1;
   for (size_t size : shape) count *= size;
@@ -113,8 +115,8 @@ void Weights::load(const std::string& name, const Source& source,
     for (size_t i = 0; i < count; ++i) {
       const float value = source.at(i);
       if (!std::isfinite(value))
-        throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + " is " +
-                                    std::to_string(value) + "; weights must be finite");
+        throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + ": found " +
+                                    std::to_string(value) + ", expected a finite number");
       if (to_half)
         reinterpret_cast<uint16_t*>(out)[i] = to_bf16(value);
       else
@@ -130,7 +132,8 @@ void Weights::check_complete() const {
   for (const auto& [name, entry] : entries_)
     if (!entry.loaded && ++count <= 8) missing += (count > 1 ? ", " : "") + name;
   if (count > 8) missing += ", and " + std::to_string(count - 8) + " more";
-  if (count) throw std::invalid_argument("missing weights: " + missing);
+  if (count)
+    throw std::invalid_argument("weights: found none for " + missing + ", expected them too");
 }
 
 size_t Weights::step_bytes(int stream) const {

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = names_of(
     __name__,
     {
         "config": ("BPE_FILE", "CONFIG_FILE", "GPT_FILE", "SAMPLING_FILE", "SHIPPED", "VQ_INPUTS")
-        + ("VQ_NAMES", "WORDS_FILE", "bundle_files", "models_of", "read_config")
+        + ("VQ_NAMES", "WORDS_FILE", "Bundle", "bundle_files", "models_of", "read_config")
         + ("read_vq_config", "shipped"),
         "extras": ("load_bpe", "read_sampling", "read_words", "save_bpe", "save_sampling")
         + ("save_words",),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.utils.documents import read_json, short
-from mas_fast.utils.validate import exact_keys
+from mas_fast.utils.validate import check_choice, exact_keys
 
 FORMAT = 1
 KIND = "mas_fast bundle"
@@ -18,6 +19,29 @@ SHIPPED = Path(__file__).parents[1] / "assets" / "storybook"
 CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
+
+
+class Bundle(os.PathLike):
+    """The path of a bundle whose config.json is read: what takes the path of a bundle takes this
+    too, and reads the file no more.
+
+    Attributes:
+        path: the folder.
+        configs: of the models that it has, by name: gpt, vq_seg and vq_img.
+
+    Raises:
+        ValueError: as `read_config`, for a model among those needed that is not there, too.
+    """
+
+    def __init__(self, path: str | os.PathLike, *needed: str) -> None:
+        self.path = Path(path)
+        self.configs = read_configs(path, *needed)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 def shipped() -> Path:
@@ -56,6 +80,12 @@ def bundle_files(path: str | os.PathLike) -> list[Path]:
 
 def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
     """The configs of all models that config.json names, at least the needed ones."""
+    if isinstance(path, Bundle):
+        try:
+            _check_needed(path, list(path.configs), needed)
+        except ValueError as error:
+            raise ValueError(f"{path.path / CONFIG_FILE}: {error}") from error
+        return dict(path.configs)
     file = Path(path) / CONFIG_FILE
     if not file.is_file():
         found = [other.name for other in bundle_files(path)]
@@ -71,15 +101,19 @@ def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig |
         for key, expected in (("kind", KIND), ("format", FORMAT)):
             if values[key] != expected:
                 raise ValueError(f"{key}: found {short(values[key])}, expected {expected!r}")
-        for name in needed:
-            if name not in values:
-                stray = Path(path) / f"{name}.safetensors"
-                stray = f" ({stray} belongs to another config.json)" if stray.is_file() else ""
-                found = f"found the models {present}, expected {name} too{stray}"
-                raise ValueError(f"{found}: {added_by(path, name)}")
+        _check_needed(path, present, needed)
         return {name: CONFIGS[name].from_dict(values[name]) for name in present}
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+def _check_needed(path: str | os.PathLike, present: list[str], needed: Iterable[str]) -> None:
+    for name in needed:
+        if name not in present:
+            file = Path(path) / f"{name}.safetensors"
+            stray = f" ({file} belongs to another config.json)" if file.is_file() else ""
+            found = f"found the models {present}, expected {name} too{stray}"
+            raise ValueError(f"{found}: {added_by(path, name)}")
 
 
 def added_by(path: str | os.PathLike, part: str) -> str:
@@ -94,8 +128,7 @@ def added_by(path: str | os.PathLike, part: str) -> str:
 
 
 def check_name(name: str) -> None:
-    if name not in VQ_INPUTS:
-        raise ValueError(f"tokenizer: found {name!r}, expected one of {list(VQ_INPUTS)}")
+    check_choice("tokenizer", name, VQ_INPUTS)
 
 
 def check_input(where: str | os.PathLike, name: str, config: VQConfig) -> None:

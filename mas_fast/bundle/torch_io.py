@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from mas_fast.bundle.config import (
     CONFIG_FILE,
     FORMAT,
@@ -17,7 +19,7 @@ from mas_fast.bundle.config import (
     read_configs,
     read_vq_config,
 )
-from mas_fast.bundle.weights import check_weights, read_entries
+from mas_fast.bundle.weights import map_weights
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.utils.files import replace_file
@@ -104,13 +106,21 @@ def _save(
     )
 
 
-def _load(path: str | os.PathLike, name: str, config: GPTConfig | VQConfig, device) -> dict:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _load(
+    path: str | os.PathLike,
+    name: str,
+    config: GPTConfig | VQConfig,
+    device: torch.device | str,
+) -> dict[str, torch.Tensor]:
+    import torch
 
-    file = Path(path) / f"{name}.safetensors"
-    check_weights(file, read_entries(file), config)
-    try:
-        return load_file(file, device=str(device))
-    except SafetensorError as error:  # it refuses more, such as numbers for metadata
-        raise ValueError(f"{file}: {error}") from error
+    arrays = map_weights(Path(path) / f"{name}.safetensors", config)
+    tensors = {}
+    for key, array in arrays.items():
+        values = array.copy()  # the file may change later
+        if values.dtype == np.uint16:
+            tensor = torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)
+        else:
+            tensor = torch.from_numpy(values)
+        tensors[key] = tensor.to(device)
+    return tensors

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from mas_fast.bundle.config import GPT_FILE, read_config
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.utils.documents import parse_json, short
-from mas_fast.utils.validate import check_int, exact_keys
+from mas_fast.utils.validate import check_choice, check_int, exact_keys
 
 MOST_HEADER = 100_000_000  # as the safetensors library
 DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
@@ -28,26 +29,40 @@ def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
     table position.{stream}.weight. ValueError at once (not at the first item) for a file that is
     truncated, is not safetensors, or does not match the config."""
     config = read_config(path)
-    file = Path(path) / GPT_FILE
-    entries = read_entries(file)
-    check_weights(file, entries, config)
-    return _arrays(np.memmap(file, np.uint8, "r").view(np.ndarray), entries, config)
+    return _by_grid(map_weights(Path(path) / GPT_FILE, config), config)
 
 
-def _arrays(
-    data: np.ndarray, entries: dict[str, Entry], config: GPTConfig
-) -> Iterator[tuple[str, np.ndarray]]:
-    def array(name: str) -> np.ndarray:
-        entry = entries[name]
-        values = data[entry.start : entry.stop].view(DTYPES[entry.dtype]).reshape(entry.shape)
-        return np.require(values, requirements="A")  # a copy only where the writer aligned badly
+def map_weights(file: Path, config: GPTConfig | VQConfig) -> dict[str, np.ndarray]:
+    """The arrays of a model's weights, which lie in the mapped file: the file is opened once.
 
+    Returns:
+        By name, read-only: float32, or uint16 with the bits of bfloat16.
+
+    Raises:
+        ValueError: for a file that is truncated, is not safetensors, or does not match the config.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
+    with open(file, "rb") as stream:
+        entries = read_entries(file, stream)
+        check_weights(file, entries, config)
+        data = np.memmap(stream, np.uint8, "r").view(np.ndarray)
+    return {name: _array(data, entry) for name, entry in entries.items()}
+
+
+def _array(data: np.ndarray, entry: Entry) -> np.ndarray:
+    values = data[entry.start : entry.stop].view(DTYPES[entry.dtype]).reshape(entry.shape)
+    return np.require(values, requirements="A")  # a copy only where the writer aligned badly
+
+
+def _by_grid(arrays: dict[str, np.ndarray], config: GPTConfig) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays, with one table of positions for each grid in place of rows and columns."""
     grids = {f"position.{s.name}": s for s in config.streams if config.grid(s)}
     for name in config.weight_shapes():
         if not any(name.startswith(f"{table}.") for table in grids):
-            yield name, array(name)
+            yield name, arrays[name]
     for table in grids:
-        row, column = (_float32(array(f"{table}.{part}.weight")) for part in ("row", "column"))
+        row, column = (_float32(arrays[f"{table}.{part}.weight"]) for part in ("row", "column"))
         yield f"{table}.weight", (row[:, None] + column).reshape(-1, config.dim)
 
 
@@ -67,22 +82,19 @@ class Entry:
     stop: int
 
 
-def read_entries(file: Path) -> dict[str, Entry]:
+def read_entries(file: Path, stream: BinaryIO) -> dict[str, Entry]:
     """The header of a safetensors file: uint64 size, then JSON, then the tensors without gap or
-    overlap."""
-    if not file.is_file():
-        raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
-    size = file.stat().st_size
-    with open(file, "rb") as stream:
-        head = stream.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        if len(head) < 8 or length > size - 8:
-            found = f"found {size} bytes, expected at least {8 + length}"
-            raise ValueError(f"{file}: {found}: truncated, or not safetensors")
-        if length > MOST_HEADER:
-            found = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
-            raise ValueError(f"{file}: {found}: not safetensors")
-        text = stream.read(length)
+    overlap. stream: the file, open."""
+    size = os.fstat(stream.fileno()).st_size
+    head = stream.read(8)
+    length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+    if len(head) < 8 or length > size - 8:
+        found = f"found {size} bytes, expected at least {8 + length}"
+        raise ValueError(f"{file}: {found}: truncated, or not safetensors")
+    if length > MOST_HEADER:
+        found = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
+        raise ValueError(f"{file}: {found}: not safetensors")
+    text = stream.read(length)
     header = parse_json(text, f"{file}: header")
     try:
         entries = _read_header(header, 8 + length)
@@ -105,11 +117,10 @@ def _read_header(header: dict, start: int) -> dict[str, Entry]:
     entries = {}
     for name, value in header.items():
         if name == "__metadata__":
+            _check_metadata(value)
             continue
         exact_keys(name, value, ("dtype", "shape", "data_offsets"))
-        if value["dtype"] not in list(DTYPES):
-            found = f"found dtype {short(value['dtype'])}"
-            raise ValueError(f"{name}: {found}, expected one of {list(DTYPES)}")
+        check_choice(f"{name}: dtype", value["dtype"], DTYPES)
         for key, least, most in (("shape", 1, 4), ("data_offsets", 2, 2)):
             numbers = value[key]
             if not isinstance(numbers, list) or not least <= len(numbers) <= most:
@@ -120,6 +131,12 @@ def _read_header(header: dict, start: int) -> dict[str, Entry]:
         offsets = (start + offset for offset in value["data_offsets"])
         entries[name] = Entry(value["dtype"], tuple(value["shape"]), *offsets)
     return entries
+
+
+def _check_metadata(value: object) -> None:
+    """As the safetensors library, which the file is for, too."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError(f"__metadata__: found {short(value)}, expected a mapping to strings")
 
 
 def check_weights(file: Path, entries: dict[str, Entry], config: GPTConfig | VQConfig) -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from mas_fast.utils.outputs import check_outputs
+from mas_fast.utils.validate import check_choice
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -32,8 +33,7 @@ def run(subject: str, json_path: str | os.PathLike | None = None) -> int:
     """Run a subject, which prints its tables and stores its result in `json_path`, by default
     benchmarks/results/<machine>.json, and return the exit status. ValueError for an unknown subject
     and for a file that cannot be written."""
-    if subject not in (known := subjects()):
-        raise ValueError(f"subject: found {subject!r}, expected one of {known}")
+    check_choice("subject", subject, subjects())
     command = [sys.executable, "-m", "benchmarks", subject]
     if json_path is not None:
         check_outputs({"--json": json_path})

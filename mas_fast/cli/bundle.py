@@ -80,7 +80,8 @@ def export_onnx(
     Example: mas-fast export onnx my-bundle -o deployed --part decoder
     """
     from mas_fast.bundle import models_of
-    from mas_fast.onnx.files import DTYPES, PARTS, check_choice
+    from mas_fast.onnx.files import DTYPES, PARTS
+    from mas_fast.utils.validate import check_choice
 
     models_of(bundle)  # before torch is imported
     for option, values, allowed in (("--part", part, PARTS), ("--dtype", dtype, DTYPES)):

@@ -64,7 +64,7 @@ def data_prepare(
         ),
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of the shorter side.")] = 256,
-    segmenter: Annotated[
+    annotator: Annotated[
         list[str] | None,
         typer.Option(
             help="An annotator, `NAME KEY=VALUE ...`, or your own, `MODULE:CLASS`; repeat it, "
@@ -114,8 +114,8 @@ def data_prepare(
 
     mas-fast data prepare VOC2012 --labels voc -o scenes
 
-    mas-fast data prepare cc3m --tsv Train_GCC-training.tsv -o scenes --segmenter "transformers
-    model=NAME device=cuda" --segmenter "schp weights=exp-schp-lip.pth device=cuda" --segmenter face
+    mas-fast data prepare cc3m --tsv Train_GCC-training.tsv -o scenes --annotator "transformers
+    model=NAME device=cuda" --annotator "schp weights=exp-schp-lip.pth device=cuda" --annotator face
     """
     from mas_fast.data.prepare import Rules, prepare, uncaptioned
     from mas_fast.utils.outputs import check_apart
@@ -130,7 +130,7 @@ def data_prepare(
         labels=labels,
         landmarks=landmarks,
         rules=Rules(size, layout, min_person_px, restrict_to_person),
-        segmenters=segmenter or (),
+        annotators=annotator or (),
         per_shard=per_shard,
         verify=verify,
         workers=cores.available() if workers is None else workers,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
+from mas_fast.generation.engines import ENGINES, check_engine, dtype_names
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
@@ -75,16 +76,19 @@ def generate(
     ] = None,
     runtime: Runtime = "torch",
     engine: Annotated[
-        str | None, typer.Option(help="With torch: `cpp` or `eager`; by default cpp on a CPU.")
+        str | None,
+        typer.Option(
+            help=f"With torch: {' or '.join(ENGINES)}; by default the first that runs here."
+        ),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(help="In which the GPT computes: fp32, bf16, with cpp also int8.")
+        str, typer.Option(help=f"In which the GPT computes: {dtype_names()}.")
     ] = "fp32",
     device: Annotated[
         str | None, typer.Option(help="With torch; by default a GPU where there is one.")
     ] = None,
     provider: Provider = None,
-    graphs: Annotated[
+    onnx_dtype: Annotated[
         str | None, typer.Option(help="With onnx: fp32 or fp16, the files that run. [fp32]")
     ] = None,
     threads: Threads = 0,
@@ -136,8 +140,10 @@ def generate(
     if scene is None and scene_json is not None:
         raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
     torch_only = {"engine": engine, "device": device}
-    onnx_only = {"provider": provider or None, "graphs": graphs}
+    onnx_only = {"provider": provider or None, "onnx_dtype": onnx_dtype}
     check_runtime(runtime, torch=torch_only, onnx=onnx_only)
+    if engine is not None:
+        check_engine(engine, dtype=dtype)
     model = shipped() if model is None else model
     streams = read_config(model).streams.names
     count = len(captions) * num_images
@@ -197,10 +203,8 @@ def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> P
     if runtime == "onnx":
         from mas_fast.pipelines.onnx_pipeline import Pipeline
 
-        graphs = options["graphs"] or "fp32"
-        return Pipeline(
-            path, providers=options["provider"], dtype=graphs, weights=dtype, threads=threads
-        )
+        chosen = {"providers": options["provider"], "onnx_dtype": options["onnx_dtype"] or "fp32"}
+        return Pipeline(path, dtype=dtype, threads=threads, **chosen)
     load_torch(threads)
     from mas_fast.pipelines.torch_pipeline import load
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mas_fast.utils.cores import check_threads
+from mas_fast.utils.validate import check_choice
 
 RUNTIMES = ("torch", "onnx")
 Runtime = Annotated[
@@ -23,13 +24,13 @@ Threads = Annotated[int, typer.Option(help="On a CPU; 0 is all cores, and no mor
 def check_runtime(runtime: str, **only: dict[str, object]) -> None:
     """ValueError unless `runtime` is one, and for options that the other one alone takes: `only`
     has those of each that were given, by name."""
-    if runtime not in RUNTIMES:
-        raise ValueError(f"--runtime: found {runtime!r}, expected one of {list(RUNTIMES)}")
+    check_choice("--runtime", runtime, RUNTIMES)
     for other, options in only.items():
         for name, value in options.items():
             if other != runtime and value is not None:
                 found = f"found {value!r} with --runtime {runtime}"
-                raise ValueError(f"--{name}: {found}, expected it with --runtime {other} only")
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option}: {found}, expected it with --runtime {other} only")
 
 
 def load_torch(threads: int) -> None:

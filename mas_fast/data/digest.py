@@ -36,29 +36,15 @@ class _File(NamedTuple):
     sha256: str | None  # where a manifest knows it
 
 
-def listing(path: str | os.PathLike, without: Iterable[str | os.PathLike] = ()) -> str:
-    """A checksum of the names and sizes of the files at `path`, a file or a folder with all below.
-    Hidden ones are left out, and what lies in the folders `without`. Links are followed. OSError
-    for a path that is not there."""
-    return _listing(_files(path, without))
-
-
-def contents(
-    path: str | os.PathLike,
-    without: Iterable[str | os.PathLike] = (),
-    whole: bool = False,
-) -> str:
-    """A checksum of the bytes of these files: of all, or of LIMIT of them unless `whole`."""
-    return _contents(_files(path, without), whole)
-
-
 def digest(
     path: str | os.PathLike,
     without: Iterable[str | os.PathLike] = (),
     whole: bool = False,
 ) -> dict:
     """What `changes` compares with: {"files", "bytes": how many, "listing", "times", "contents":
-    checksums, "whole": whether `contents` is of every byte}."""
+    checksums, "whole": whether `contents` is of every byte}. Of the files at `path`, a file or a
+    folder with all below. Links are followed; hidden files and those in the folders `without` are
+    left out. OSError for a path that is not there."""
     files = _files(path, without)
     size = sum(file.size for file in files)
     return {

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 
 from mas_fast.data import rejects
-from mas_fast.data.annotators.base import Segmenter
+from mas_fast.data.annotators.base import Annotator
 from mas_fast.data.annotators.recipe import Recipe
 from mas_fast.data.inputs import Inputs
 from mas_fast.data.photos.photo import is_plain_jpeg
@@ -75,7 +75,7 @@ def prepare(
     labels: str | os.PathLike | None = None,
     landmarks: str | os.PathLike | None = None,
     rules: Rules | None = None,
-    segmenters: Sequence[str] = (),
+    annotators: Sequence[str] = (),
     per_shard: int = 1000,
     workers: int = 1,
     ray: str | None = None,
@@ -86,7 +86,7 @@ def prepare(
     continue it, and return its manifest.
 
     captions, labels: as open_source. landmarks: annotated faces (see data.sources.landmarks), which
-    become face parts. segmenters: recipes of annotators, in order (see data.annotators.recipe);
+    become face parts. annotators: recipes of annotators, in order (see data.annotators.recipe);
     without any, the annotations of the source are used. per_shard: samples, where the source has
     no tars. workers, ray: as workers.run_job. verify: remember every byte of the input, or compare
     with every byte that is remembered; without it, names and sizes are compared, and where times of
@@ -97,7 +97,7 @@ def prepare(
     check_int("per_shard", per_shard, 1)
     check_apart(output, source)
     rules = rules or Rules()
-    recipes = tuple(Recipe.parse(text) for text in segmenters)
+    recipes = tuple(Recipe.parse(text) for text in annotators)
     labels = None if labels is None else os.fspath(labels)
     captions = None if captions is None else Path(captions)
     landmarks = None if landmarks is None else Path(landmarks)
@@ -107,7 +107,7 @@ def prepare(
         **inputs.remember(Path(output), verify),
         **vars(rules),
         "quality": QUALITY,
-        "segmenters": [recipe.describe() for recipe in recipes],
+        "annotators": [recipe.describe() for recipe in recipes],
     }
     folder = ShardFolder(output, SCENES, "tar", options, len(inputs))
     left = folder.begin()
@@ -162,7 +162,7 @@ class Preparation(Job):
         return "cuda" if "cuda" in devices else "cpu" if devices else None
 
     def open(self) -> Callable[[int, Callable[[int], object]], int]:
-        segmenters = [recipe.make() for recipe in self.recipes]
+        annotators = [recipe.make() for recipe in self.recipes]
         items = self.inputs.open()
 
         def make(number: int, tick: Callable[[int], object]) -> int:
@@ -173,7 +173,7 @@ class Preparation(Job):
                     shard = _Shard(tar, f"{number:05}", self.rules)
                     for start in range(0, len(indices), CHUNK):
                         some = indices[start : start + CHUNK]
-                        for place, item in annotated(source, some, self.rules.size, segmenters):
+                        for place, item in annotated(source, some, self.rules.size, annotators):
                             shard.add(place - indices.start, item)
                             tick(1)
                     return shard.facts()
@@ -188,19 +188,19 @@ class Preparation(Job):
 
 
 def annotated(
-    source: Source, indices: range, size: int, segmenters: Sequence[Segmenter]
+    source: Source, indices: range, size: int, annotators: Sequence[Annotator]
 ) -> Iterator[tuple[int, Sample | Reject]]:
-    """The items at their stored size, with what the segmenters add."""
+    """The items at their stored size, with what the annotators add."""
     items = {}
     for index in indices:
         items[index] = source.changed(index, lambda sample: stored_size(sample, size))
-    if segmenters:
+    if annotators:
         good = [index for index, item in items.items() if isinstance(item, Sample)]
         try:
-            items.update(zip(good, _segment([items[i] for i in good], segmenters), strict=True))
+            items.update(zip(good, _annotate([items[i] for i in good], annotators), strict=True))
         except ValueError:  # of one of them; the others are as they would have been with it
             for index in good:
-                items[index] = _attempt(items[index], lambda s: _segment([s], segmenters)[0])
+                items[index] = _attempt(items[index], lambda s: _annotate([s], annotators)[0])
     yield from items.items()
 
 
@@ -220,11 +220,11 @@ def stored_size(sample: Sample, size: int) -> Sample:
     return sample.resize(*target)
 
 
-def _segment(samples: list[Sample], segmenters: Sequence[Segmenter]) -> list[Sample]:
+def _annotate(samples: list[Sample], annotators: Sequence[Annotator]) -> list[Sample]:
     images = [sample.pixels for sample in samples]
     layers = [sample.layers for sample in samples]
-    for segmenter in segmenters:
-        layers = segmenter(images, layers)
+    for annotator in annotators:
+        layers = annotator(images, layers)
     return [replace(s, annotation=found) for s, found in zip(samples, layers, strict=True)]
 
 
@@ -281,7 +281,7 @@ class _Shard:
         rules, layers = self.rules, sample.layers
         layout = layout_named(rules.layout)
         if sample.annotation is None:
-            raise ValueError("found no annotation, expected one beside the image, or a segmenter")
+            raise ValueError("found no annotation, expected one beside the image, or an annotator")
         if layers is None:  # it was cleaned before
             scene = sample.annotation.to(layout)
             return scene, _has_person(scene), False

@@ -21,7 +21,7 @@ import numpy as np
 
 from mas_fast.utils.documents import short
 from mas_fast.utils.files import replace_file
-from mas_fast.utils.validate import exact_keys
+from mas_fast.utils.validate import check_choice, exact_keys
 
 FORMAT, SUFFIX = 1, ".npz"
 MODELS = ("vq_img", "vq_seg")
@@ -38,8 +38,7 @@ class Codes:
     codes: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f"model: found {short(self.model)}, expected one of {list(MODELS)}")
+        check_choice("model", self.model, MODELS)
         if self.codes.dtype.kind not in "iu" or self.codes.ndim != 3 or not self.codes.size:
             found = f"found {self.codes.dtype} {list(self.codes.shape)}"
             raise ValueError(f"codes: {found}, expected integers [N, h, w]")

@@ -28,7 +28,7 @@ from mas_fast.data.workers import Job, run_job
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.outputs import check_apart
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_choice, check_int
 
 FORMATS = ("arrow", "parquet")
 
@@ -55,8 +55,7 @@ def tokenize(
     arguments, a bundle that lacks a tokenizer, scenes without a sample, and a folder that is
     unfinished or another run's: of other scenes or tokenizers, wherever they lie.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format: found {format!r}, expected one of {list(FORMATS)}")
+    check_choice("format", format, FORMATS)
     check_int("batch", batch, 1)
     scenes, bundle = Path(scenes), Path(bundle)
     check_apart(output, scenes)

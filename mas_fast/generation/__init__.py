@@ -1,5 +1,5 @@
 """Caption tokens in, scene and picture tokens out: what is asked (`request`), engines behind one
-protocol (`engine`), and the two calls that most need (`tokens`)."""
+protocol (`engine`), the table of them (`engines`), and the two calls that most need (`tokens`)."""
 
 from mas_fast.utils.lazy import names_of
 
@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = names_of(
         "cpp": ("CppEngine",),
         "eager": ("EagerEngine",),
         "engine": ("Engine", "Progress", "Run"),
+        "engines": ("ENGINES", "EngineSpec", "make_engine"),
         "tokens": ("generate_tokens", "stream_tokens"),
     },
 )

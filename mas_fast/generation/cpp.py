@@ -25,18 +25,25 @@ if TYPE_CHECKING:
 class CppEngine:
     """mas_fast._engine.Engine over packed weights, for any number of runs.
 
-    model: a GPT, or the path of a bundle, whose weights are mapped, not loaded. dtype: "fp32",
-    "bf16" or "int8", kv_dtype the same; threads: at most native.engine().available_threads(), what
-    affinity and quotas allow, and 0 for that; isa "": the best (see mas_fast._engine). ImportError
-    where the engine was not built.
+    Args:
+        model: a GPT, or the path of a bundle, whose weights are mapped, not loaded.
+        dtype: in which the GPT computes, "fp32", "bf16" or "int8".
+        kv_dtype: in which keys and values are kept, the same names. None: fp32 beside fp32, else
+            bf16.
+        threads: at most native.engine().available_threads(), what affinity and quotas allow; 0:
+            that many.
+        isa: the instruction set; "": the best (see mas_fast._engine).
+
+    Raises:
+        ImportError: where the engine is not built.
     """
 
     def __init__(
         self,
         model: GPT | str | os.PathLike,
         *,
-        dtype: str = "int8",
-        kv_dtype: str = "bf16",
+        dtype: str = "fp32",
+        kv_dtype: str | None = None,
         threads: int = 0,
         isa: str = "",
     ) -> None:
@@ -45,6 +52,7 @@ class CppEngine:
         else:
             config, weights = model.config, model.arrays()
         self.streams = config.streams
+        kv_dtype = kv_dtype or ("fp32" if dtype == "fp32" else "bf16")
         self.native = native.engine().Engine(
             config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
         )

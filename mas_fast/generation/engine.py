@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mas_fast.generation.request import Request
 from mas_fast.streams import Streams
@@ -30,6 +30,7 @@ class Run(Protocol):
         Returns the position reached."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """A model made ready, for any number of runs."""
 

@@ -2,10 +2,10 @@
 
     tokens = generate_tokens(model, prompt, num_samples=4, guidance={"seg": 3.0, "img": 5.0})
     tokens = generate_tokens("my-bundle", prompt, engine="cpp", forced=scene)  # a scene given
-    engine = CppEngine("my-bundle", dtype="int8")  # packs the weights once, for any number of calls
+    engine = make_engine("cpp", "my-bundle", dtype="int8")  # packs the weights, for many calls
     for tokens in stream_tokens(engine, prompt, every=16): ...
 
-Two engines behind one protocol: EagerEngine (PyTorch, any device) and CppEngine (mas_fast._engine).
+All engines are behind one protocol; engines.ENGINES lists them.
 Sampling is a pure function of (logits, seed, sample, position): a picture depends on the model, its
 prompt, the seed and its sample index, and not on what else is in the batch. So two prompts of one
 batch draw with the same random numbers. The eager engine's logits themselves may differ in their
@@ -21,10 +21,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from mas_fast.bundle import load_gpt
-from mas_fast.generation.cpp import CppEngine
-from mas_fast.generation.eager import EagerEngine
 from mas_fast.generation.engine import Engine, Progress, Run
+from mas_fast.generation.engines import make_engine
 from mas_fast.generation.request import request
 from mas_fast.models.gpt import GPT
 from mas_fast.utils.progress import progress_bar
@@ -45,8 +43,8 @@ def generate_tokens(
     b * num_samples + n is sample n of prompt b; -1 from position `stop` on.
 
     model: a GPT, the path of a bundle, or an engine, which serves many calls.
-    engine: "eager" (the default) or "cpp", where model is not one already.
-    dtype, kv_dtype: those of CppEngine; the eager engine computes in the GPT's own.
+    engine: one of engines.ENGINES, where model is not one already; None: "eager".
+    dtype, kv_dtype: as make_engine's.
     progress: True for a bar, or a callable that gets (position, stop).
     prompt, options: those of request.request: num_samples, forced, null, guidance, temperature,
         top_k, top_p, seed, first_sample, stop.
@@ -84,24 +82,21 @@ def stream_tokens(
     return steps()
 
 
-def _as_engine(model, engine: str | None, dtype: str | None, kv_dtype: str | None) -> Engine:
-    dtypes = {"dtype": dtype, "kv_dtype": kv_dtype}
-    dtypes = {name: value for name, value in dtypes.items() if value is not None}
-    if isinstance(model, EagerEngine | CppEngine):
-        if engine is not None or dtypes:
-            found = f"found engine={engine!r} and {dtypes} beside a {type(model).__name__}"
-            raise ValueError(f"{found}, expected None: it has its own")
-        return model
-    if not isinstance(model, GPT | str | os.PathLike):
+def _as_engine(
+    model: GPT | str | os.PathLike | Engine,
+    engine: str | None,
+    dtype: str | None,
+    kv_dtype: str | None,
+) -> Engine:
+    if isinstance(model, GPT | str | os.PathLike):
+        return make_engine(engine or "eager", model, dtype=dtype, kv_dtype=kv_dtype)
+    if not isinstance(model, Engine):
         name = type(model).__name__
         raise TypeError(f"model: found {name}, expected a GPT, the path of a bundle or an engine")
-    if engine == "cpp":
-        return CppEngine(model, **dtypes)
-    if engine not in (None, "eager"):
-        raise ValueError(f"engine: found {engine!r}, expected 'eager' or 'cpp'")
-    if dtypes:
-        raise ValueError(f"found {dtypes}, expected None: engine 'eager' has the GPT's own dtype")
-    return EagerEngine(model if isinstance(model, GPT) else load_gpt(model))
+    if engine is not None or dtype is not None or kv_dtype is not None:
+        found = f"found {engine!r} with dtypes {dtype!r}, {kv_dtype!r}"
+        raise ValueError(f"engine: {found}, expected None: a {type(model).__name__} has its own")
+    return model
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from mas_fast.ops.attention_masks import KERNEL, MASKS, seen
 from mas_fast.streams import MOST_LENGTH, Stream, Streams
 from mas_fast.utils.documents import short
-from mas_fast.utils.validate import check_int, exact_keys
+from mas_fast.utils.validate import check_choice, check_flag, check_int, exact_keys
 
 NORM_EPS = 1e-5  # LayerNorm
 QK_NORM_EPS = 1e-6  # RMSNorm of queries and keys
@@ -61,12 +61,8 @@ class GPTConfig:
             check_int(name, getattr(self, name), 1, most)
         if self.dim % self.heads:
             raise ValueError(f"heads: found {self.heads}, expected a divisor of dim = {self.dim}")
-        if self.positions not in POSITIONS:
-            raise ValueError(
-                f"positions: found {short(self.positions)}, expected one of {list(POSITIONS)}"
-            )
-        if not isinstance(self.qk_norm, bool):
-            raise ValueError(f"qk_norm: found {short(self.qk_norm)}, expected True or False")
+        check_choice("positions", self.positions, POSITIONS)
+        check_flag("qk_norm", self.qk_norm)
         object.__setattr__(self, "attention", self._checked_attention())
         check_int("conv_kernel", self.conv_kernel, 1, MOST_LENGTH)
         if self.conv_kernel % 2 == 0:
@@ -83,8 +79,7 @@ class GPTConfig:
             expected = f"expected {self.layers}, one a layer"
             raise ValueError(f"attention: found a list of {len(names)}, {expected}")
         for name in names:
-            if name not in MASKS:
-                raise ValueError(f"attention: found {short(name)}, expected one of {list(MASKS)}")
+            check_choice("attention", name, MASKS)
         if set(names) != {"causal"}:
             self._check_grids(next(name for name in names if name != "causal"))
         return names[0] if len(set(names)) == 1 else names
@@ -245,6 +240,5 @@ def preset(name: str) -> GPTConfig:
     Raises:
         ValueError: there is none.
     """
-    if name not in PRESETS:
-        raise ValueError(f"preset: found {name!r}, expected one of {list(PRESETS)}")
+    check_choice("preset", name, PRESETS)
     return PRESETS[name]

@@ -42,7 +42,6 @@ from mas_fast.onnx.files import (
     PARTS,
     REPORT_FILE,
     Metadata,
-    check_choice,
     file_name,
     read_metadata,
     sha256,
@@ -50,6 +49,7 @@ from mas_fast.onnx.files import (
 from mas_fast.onnx.parity import Parity, compare, judge, made_up
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
+from mas_fast.utils.validate import check_choice
 from mas_fast.version import __version__
 
 OPSET = 20

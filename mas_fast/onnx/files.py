@@ -23,7 +23,7 @@ from typing import Any
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene import VOID
 from mas_fast.utils.documents import parse_json, short
-from mas_fast.utils.validate import exact_keys
+from mas_fast.utils.validate import check_choice, exact_keys
 
 FORMAT, KEY, FOLDER = 1, "mas_fast", "onnx"
 REPORT_FILE = "parity.json"
@@ -176,11 +176,6 @@ def import_onnxruntime():
             'pip install -e ".[onnx]", or ".[onnx-gpu]" for GPUs'
         ) from error
     return onnxruntime
-
-
-def check_choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{what}: found {short(value)}, expected one of {list(allowed)}")
 
 
 def _open(file: Path):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mas_fast.ops import label_conv_table
 from mas_fast.utils import native
+from mas_fast.utils.validate import check_choice
 
 
 def _assume_constant_result(function):
@@ -112,12 +113,6 @@ def require(op: str) -> None:
         )
 
 
-def check_impl(impl: str, allowed: tuple[str, ...]) -> None:
-    """Raises ValueError for an implementation that the op does not have."""
-    if impl not in allowed:
-        raise ValueError(f"impl must be None or one of {allowed}, found {impl!r}")
-
-
 def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name: str = "x") -> str:
     """The implementation to run.
 
@@ -134,9 +129,9 @@ def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name:
     """
     if impl is None:
         impl = default_impl(x.device, op)
-    check_impl(impl, allowed)
+    check_choice("impl", impl, allowed)
     if impl == "cpp" and x.device.type != "cpu":
-        raise ValueError(f"impl='cpp' needs {name} on cpu, found it on {x.device}")
+        raise ValueError(f"{name}: found it on {x.device}, expected cpu for impl='cpp'")
     if impl == "triton":
         check_triton(name, x)
     return impl
@@ -153,8 +148,8 @@ def check_triton(name: str, x: Tensor) -> None:
         raise ImportError("impl='triton' needs Triton. Run: pip install triton")
     if x.device.type != "cuda" and not _interpreted():
         raise ValueError(
-            f"impl='triton' needs {name} on cuda, found it on {x.device}; on a CPU its kernels run "
-            "under TRITON_INTERPRET=1 alone"
+            f"{name}: found it on {x.device}, expected cuda for impl='triton'; on a CPU its "
+            "kernels run under TRITON_INTERPRET=1 alone"
         )
 
 
@@ -167,9 +162,9 @@ def check_products(name: str, dtype: torch.dtype) -> None:
     """
     if dtype == torch.bfloat16 and _interpreted():
         raise ValueError(
-            f"impl='triton' under TRITON_INTERPRET=1 needs {name} in float32 or float16, found "
-            "torch.bfloat16, which the interpreter multiplies wrongly; unset TRITON_INTERPRET, or "
-            "choose another impl"
+            f"{name}: found torch.bfloat16, expected float32 or float16 for impl='triton' under "
+            "TRITON_INTERPRET=1, which multiplies bfloat16 wrongly; unset it, or choose another "
+            "impl"
         )
 
 

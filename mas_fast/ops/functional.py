@@ -18,7 +18,6 @@ from mas_fast.ops import attention_cpu, cross_entropy_chunked, label_conv_table,
 from mas_fast.ops.attention_masks import KERNEL
 from mas_fast.ops.dispatch import (
     autocasts,
-    check_impl,
     check_products,
     chosen,
     default_impl,
@@ -31,6 +30,7 @@ from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.ops.reference import sampling as reference_sampling
 from mas_fast.ops.reference import vq as reference_vq
 from mas_fast.ops.reference.checks import check_finite, has_values
+from mas_fast.utils.validate import check_choice
 
 IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
@@ -88,7 +88,7 @@ def sample(
     )
     if impl is None:
         impl = default_impl(logits.device)
-    check_impl(impl, IMPLEMENTATIONS)
+    check_choice("impl", impl, IMPLEMENTATIONS)
     if impl == "reference":
         return reference_sampling.sample(
             logits, seed=seed, sample=samples, position=positions, uncond=uncond,
@@ -96,7 +96,7 @@ def sample(
         )  # fmt: skip
     device = "cpu" if impl == "cpp" else "cuda"
     if logits.device.type != device:
-        raise ValueError(f"impl={impl!r} needs logits on {device}, found them on {logits.device}")
+        raise ValueError(f"logits: found them on {logits.device}, expected {device} for {impl=}")
     if not loaded(device, "sample"):
         raise ImportError(
             "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
@@ -372,13 +372,13 @@ def label_conv(
     if impl is None:
         is_double = weight.dtype == torch.float64
         impl = "bag" if is_double else default_impl(labels.device, "label_conv")
-    check_impl(impl, LABEL_IMPLEMENTATIONS)
+    check_choice("impl", impl, LABEL_IMPLEMENTATIONS)
     if impl == "reference":
         return reference_label_conv.label_conv(labels, edges, weight, bias)
     if impl == "cpp":
         if labels.device.type != "cpu" or weight.dtype == torch.float64:
             found = f"found {weight.dtype} on {labels.device}"
-            raise ValueError(f"impl='cpp' needs weights of at most 32 bits on cpu, {found}")
+            raise ValueError(f"weight: {found}, expected at most 32 bits on cpu for impl='cpp'")
         require("label_conv")
     dtype = weight.dtype
     accumulated = torch.promote_types(dtype, torch.float32)

@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mas_fast.bundle import SAMPLING_FILE, load_bpe, read_sampling, read_words
+from mas_fast.bundle import (
+    SAMPLING_FILE,
+    Bundle,
+    load_bpe,
+    read_config,
+    read_sampling,
+    read_words,
+)
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.output import Generation
 from mas_fast.scene import Scene, open_scene, square
-from mas_fast.streams import Streams
 from mas_fast.text.captions import check_captions, words
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 KINDS = (("text", "seg", "img"), ("text", "img"))
-ROWS = (
-    16  # pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights
-)
+# Pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights.
+ROWS = 16
 
 
 class Painter(ABC):
@@ -35,22 +39,24 @@ class Painter(ABC):
     bpe, seg and img (Codecs; seg is None where the GPT has no scenes).
     """
 
-    def __init__(self, path: str | os.PathLike, streams: Streams) -> None:
-        self.path, self.streams = Path(path), streams
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle, self.path = bundle, bundle.path
+        self.streams = read_config(bundle).streams
         if self.streams.names not in KINDS:
             found = f"found a GPT of the streams {list(self.streams.names)}"
-            raise ValueError(f"{path}: {found}, expected {' or '.join(map(str, map(list, KINDS)))}")
-        self.bpe = load_bpe(path)
+            expected = " or ".join(str(list(names)) for names in KINDS)
+            raise ValueError(f"{bundle}: {found}, expected {expected}")
+        self.bpe = load_bpe(bundle)
         text = self.streams["text"]
         found = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
         if found != (text.length, text.vocab, text.pad):
             raise ValueError(
-                f"{path}: found captions of (length, vocabulary, pad id) {found}, "
+                f"{bundle}: found captions of (length, vocabulary, pad id) {found}, "
                 f"expected {(text.length, text.vocab, text.pad)}, as the GPT has"
             )
         self.seg, self.img = (self._fitting(name) for name in ("seg", "img"))
-        self.words = read_words(path)
-        given, drawn = read_sampling(path), self.streams.names[1:]
+        self.words = read_words(bundle)
+        given, drawn = read_sampling(bundle), self.streams.names[1:]
         self.sampling = {name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()}
         try:
             self.sampling = self._options(given)

@@ -21,32 +21,38 @@ from importlib import metadata
 import numpy as np
 from PIL import Image
 
-from mas_fast.bundle import read_config, shipped
+from mas_fast.bundle import Bundle, shipped
 from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.engines import check_engine
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec, Item
 from mas_fast.onnx.codec import OnnxCodec
-from mas_fast.onnx.files import DTYPES, check_choice, import_onnxruntime
+from mas_fast.onnx.files import DTYPES, import_onnxruntime
 from mas_fast.onnx.session import find_providers
 from mas_fast.pipelines.base import Painter
 from mas_fast.scene import Scene
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_choice, check_int
 from mas_fast.version import __version__
 
-WEIGHTS = ("fp32", "bf16", "int8")
+ENGINE = "cpp"  # which of generation.ENGINES runs here
 
 
 class Pipeline(Painter):
     """The bundle `path` made ready; None: the one that comes with mas_fast.
 
-    providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
-    onnxruntime offers. One that was asked for and does not start is a ValueError. dtype: of the
-    ONNX files, "fp32" or "fp16". weights: in which the GPT computes, "fp32", "bf16" or "int8".
-    threads: of both; 0: all cores.
+    Decoders are opened at once, encoders when they are first needed.
 
-    Decoders are opened at once, encoders when they are first needed. ValueError names what was
-    found and what is allowed; ImportError where onnxruntime is not installed or the C++ engine is
-    not built.
+    Args:
+        providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
+            onnxruntime offers.
+        dtype: in which the GPT computes, "fp32", "bf16" or "int8".
+        onnx_dtype: of the ONNX files, "fp32" or "fp16".
+        threads: of the engine and of onnxruntime; 0: all cores.
+
+    Raises:
+        ValueError: names what was found and what is allowed; also for a provider that was asked for
+            and does not start.
+        ImportError: where onnxruntime is not installed or the C++ engine is not built.
     """
 
     def __init__(
@@ -55,19 +61,18 @@ class Pipeline(Painter):
         *,
         providers: str | Sequence[str] | None = None,
         dtype: str = "fp32",
-        weights: str = "fp32",
+        onnx_dtype: str = "fp32",
         threads: int = 0,
     ) -> None:
-        path = shipped() if path is None else path
-        config = read_config(path)
+        bundle = Bundle(shipped() if path is None else path, "gpt")
         find_providers(providers)
-        check_choice("dtype", dtype, DTYPES)
-        check_choice("weights", weights, WEIGHTS)
+        check_engine(ENGINE, dtype=dtype)
+        check_choice("onnx_dtype", onnx_dtype, DTYPES)
         check_int("threads", threads, 0)
-        self._graphs = {"providers": providers, "dtype": dtype, "threads": threads}
-        super().__init__(path, config.streams)
-        self.dtype, cache = dtype, "fp32" if weights == "fp32" else "bf16"
-        self.engine = CppEngine(path, dtype=weights, kv_dtype=cache, threads=threads)
+        self._graphs = {"providers": providers, "dtype": onnx_dtype, "threads": threads}
+        super().__init__(bundle)
+        self.onnx_dtype = onnx_dtype
+        self.engine = CppEngine(bundle, dtype=dtype, threads=threads)
 
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
         """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
@@ -82,8 +87,13 @@ class Pipeline(Painter):
         return self._named(stream).decode(codes)
 
     def info(self) -> dict:
-        """versions; engine: what the GPT runs on; dtype: of the ONNX files; graphs: the provider of
-        each file that is open. All are plain JSON types."""
+        """What runs, in plain JSON types.
+
+        Returns:
+            versions: of Python and the packages in use; engine: the dtype, instruction set and
+            threads of the GPT; onnx_dtype: of the ONNX files; graphs: the provider of each ONNX
+            file that is open.
+        """
         runtime, native_engine = import_onnxruntime(), self.engine.native
         versions = {
             "python": platform.python_version(),
@@ -98,11 +108,11 @@ class Pipeline(Painter):
         return {
             "versions": versions,
             "engine": {
-                "weights": native_engine.dtype,
+                "dtype": native_engine.dtype,
                 "isa": native_engine.isa,
                 "threads": native_engine.threads,
             },
-            "dtype": self.dtype,
+            "onnx_dtype": self.onnx_dtype,
             "graphs": {name: session.provider for name, session in opened.items()},
         }
 
@@ -111,7 +121,7 @@ class Pipeline(Painter):
         return getattr(self, stream)
 
     def _codec(self, name: str) -> OnnxCodec:
-        codec = OnnxCodec(self.path, name, **self._graphs)
+        codec = OnnxCodec(self.bundle, name, **self._graphs)
         codec.open("decoder")
         return codec
 

@@ -16,34 +16,31 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from mas_fast.bundle import load_gpt, load_vq, read_config, shipped
-from mas_fast.generation import CppEngine, EagerEngine, Engine, generate_tokens
+from mas_fast.bundle import Bundle, load_vq, shipped
+from mas_fast.generation import Engine, generate_tokens
+from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.base import Painter
 from mas_fast.pipelines.output import Generation
-from mas_fast.utils import native
 from mas_fast.utils.devices import find_device
 from mas_fast.utils.validate import check_int
-
-DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 class Model(Painter):
     """A Painter with PyTorch; `load` makes it. engine: what draws its tokens. Its tokenizers
     compute in fp32."""
 
-    def __init__(self, path: str | os.PathLike, engine: Engine, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, device: torch.device) -> None:
         self.engine, self._device = engine, device
-        super().__init__(path, engine.streams)
+        super().__init__(bundle)
         self.img.model.encoder = None  # nothing here needs it
 
     def _codec(self, name: str) -> TorchCodec:
-        model = load_vq(self.path, name, self._device, torch.float32)
+        model = load_vq(self.bundle, name, self._device, torch.float32)
         return TorchCodec(f"{self.path}: {name}", model)
 
     def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
@@ -60,35 +57,24 @@ def load(
 ) -> Model:
     """The model of the bundle at `path`; None: the one that comes with mas_fast.
 
-    device: None is a GPU where there is one. engine: "cpp" (on a CPU), "eager" (PyTorch); None is
-    the former where it can be used. dtype: in which the GPT computes: "fp32", the default, "bf16",
-    and with "cpp" also "int8". Tokenizers compute in fp32. threads: of the engine "cpp"; 0: all
-    cores. ValueError names what was found and what is allowed; ImportError where "cpp" is not
-    built.
+    Args:
+        device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
+        dtype: in which the GPT computes: fp32, the default, bf16, and in the engine "cpp" also
+            int8. Tokenizers compute in fp32.
+        engine: one of generation.ENGINES: "cpp" (on a CPU), "eager" (PyTorch). None: the first of
+            them that runs on the device and is built.
+        threads: of the engine "cpp"; 0: all cores.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+        ImportError: where the engine is not built.
     """
-    path = shipped() if path is None else Path(path)
-    read_config(path)
+    bundle = Bundle(shipped() if path is None else path, "gpt")
+    check_int("threads", threads, 0)
     place = find_device(device)
-    if engine is None:
-        cpp = place.type == "cpu" and native.problem("_engine") is None
-        engine = "cpp" if cpp else "eager"
-    if engine not in ("cpp", "eager"):
-        raise ValueError(f"engine: found {engine!r}, expected 'cpp' or 'eager'")
-    if engine == "cpp" and place.type != "cpu":
-        raise ValueError(f"device: found {str(place)!r}, expected 'cpu' for the engine 'cpp'")
-    number = DTYPES.get(dtype, dtype or "fp32")
-    allowed = {"cpp": ("fp32", "bf16", "int8"), "eager": ("fp32", "bf16")}[engine]
-    if number not in allowed:
-        names = f"one of {list(allowed)}"
-        raise ValueError(f"dtype: found {dtype!r}, expected {names} for the engine {engine!r}")
-    if engine == "cpp":
-        check_int("threads", threads, 0)
-        cache = "fp32" if number == "fp32" else "bf16"
-        ready = CppEngine(path, dtype=number, kv_dtype=cache, threads=threads)
-    else:
-        kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[number]
-        ready = EagerEngine(load_gpt(path, place, kind))
-    return Model(path, ready, place)
+    name = find_engine(place.type) if engine is None else engine
+    ready = make_engine(name, bundle, device=place, dtype=dtype or "fp32", threads=threads)
+    return Model(bundle, ready, place)
 
 
 def generate(

@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mas_fast.utils.documents import short
+from mas_fast.utils.validate import check_choice
 
 VOID = 255
 PERSON = 0  # the panoptic label that admits human and face parts
@@ -166,6 +166,5 @@ def layout_named(name: str | Layout) -> Layout:
     """The layout called `name`; a Layout is itself. ValueError names those that exist."""
     if isinstance(name, Layout):
         return name
-    if not isinstance(name, str) or name not in LAYOUTS:
-        raise ValueError(f"layout: found {short(name)}, expected one of {list(LAYOUTS)}")
+    check_choice("layout", name, LAYOUTS)
     return LAYOUTS[name]

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mas_fast.training.gpt_settings import GPTSettings
-from mas_fast.training.settings import Help, check, find, read
+from mas_fast.training.settings import Help, find, read
 from mas_fast.training.vq_settings import ImgSettings, SegSettings
+from mas_fast.utils.validate import check_int
 
 GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
 TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", *GPTS)
+# By which names configs/ has the settings of each kind.
+CONFIGS = {SegSettings: "vq-seg", ImgSettings: "vq-img", GPTSettings: "gpt"}
 STAGE = " `config`, a file or its name in configs/, and settings that replace its own."
 
 
@@ -52,10 +55,10 @@ class AllSettings:
 
     def __post_init__(self) -> None:
         for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         if self.captions is not None:
-            check("captions", self.captions, 1)
-        check("seed", self.seed, 0)
+            check_int("captions", self.captions, 1)
+        check_int("seed", self.seed, 0)
         for name in TRAINED:
             if "config" not in getattr(self, name):
                 raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
@@ -85,7 +88,7 @@ class AllSettings:
         paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
         words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
         try:
-            return read(kind, find(self.folder_of(name).name, values["config"]), words)
+            return read(kind, find(CONFIGS[kind], values["config"]), words)
         except ValueError as error:  # of the stage's part of the file, or of --STAGE.KEY
             raise ValueError(f"{name}: {error}") from error
 

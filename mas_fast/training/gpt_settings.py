@@ -10,7 +10,8 @@ from mas_fast.bundle import BPE_FILE, GPT_FILE
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams
 from mas_fast.training.schedule import drop
-from mas_fast.training.settings import Help, Precision, Settings, check, check_positive
+from mas_fast.training.settings import Help, Precision, Settings
+from mas_fast.utils.validate import check_int, check_number, check_positive
 
 if TYPE_CHECKING:
     from mas_fast.models.gpt import GPT
@@ -128,15 +129,15 @@ class GPTSettings(Settings):
         super().__post_init__()
         check_positive("lr", self.lr)
         for name in ("sheet_every", "metric_samples", "image_every"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         for name in ("caption_drop", "bpe_dropout", "masked_share"):
-            check(name, getattr(self, name), 0, 1)
+            check_number(name, getattr(self, name), 0, 1)
         for beta in self.betas:
-            check("betas", beta, 0, 1)
-        check("weight_decay", self.weight_decay, 0)
+            check_number("betas", beta, 0, 1)
+        check_number("weight_decay", self.weight_decay, 0)
         for name in ("samples", "lr_drop_step", "caption_drop_last"):
             if getattr(self, name) is not None:
-                check(name, getattr(self, name), 1)
+                check_int(name, getattr(self, name), 1)
         if self.peak_tflops is not None:
             check_positive("peak_tflops", self.peak_tflops)
 

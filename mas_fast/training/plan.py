@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mas_fast.models.gpt import GPT, GPTConfig
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.optim import matrices_of
-from mas_fast.training.settings import check
+from mas_fast.utils.validate import check_int
 
 # name: peak FLOP/s in bf16 and in fp32, bytes of memory; of their data sheets, without sparsity.
 GPUS = {
@@ -76,7 +76,7 @@ def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
     """The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
     take from raw pairs to the trained GPT. ValueError for a batch that cannot be split, and for
     less than one pair."""
-    check("pairs", pairs, 1)
+    check_int("pairs", pairs, 1)
     passes = settings.accumulate * machine.count
     if settings.batch % passes:
         raise ValueError(

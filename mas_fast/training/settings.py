@@ -11,7 +11,6 @@ besides PyYAML.
 
 from __future__ import annotations
 
-import math
 import os
 import types
 import typing
@@ -22,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from mas_fast.training.schedule import cosine
 from mas_fast.utils.documents import DEPTH, short
+from mas_fast.utils.validate import check_choice, check_int, check_number, check_positive
 from mas_fast.utils.yaml_documents import parse_yaml, read_yaml
 
 T = TypeVar("T")
@@ -106,13 +106,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "accumulate", "log_every", "checkpoint_every"):
-            check(name, getattr(self, name), 1)
-        check("keep_checkpoints", self.keep_checkpoints, 1)
-        for name in ("seed", "warmup", "workers", "lr_end", "max_skips"):
-            check(name, getattr(self, name), 0)
-        check("ema_decay", self.ema_decay, 0, 1)
+            check_int(name, getattr(self, name), 1)
+        check_int("keep_checkpoints", self.keep_checkpoints, 1)
+        for name in ("seed", "warmup", "workers", "max_skips"):
+            check_int(name, getattr(self, name), 0)
+        check_number("lr_end", self.lr_end, 0)
+        check_number("ema_decay", self.ema_decay, 0, 1)
         check_positive("clip", self.clip)
-        check("spike_factor", self.spike_factor, 1)
+        check_number("spike_factor", self.spike_factor, 1)
 
     def free(self) -> set[str]:
         """Names of the settings that a continuation may change.
@@ -133,19 +134,6 @@ class Settings:
     def lr_factor(self, step: int) -> float:
         """The factor of the learning rates at `step`, counted from 0."""
         return cosine(step, self.steps, self.warmup, self.lr_end)
-
-
-def check_positive(name: str, value: float) -> None:
-    """ValueError, naming the value, unless it is above 0."""
-    if not value > 0:
-        raise ValueError(f"{name}: found {value}, expected a value > 0")
-
-
-def check(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """ValueError, naming value and range, unless low <= value <= high."""
-    if not low <= value <= high:
-        allowed = f">= {low}" if high == math.inf else f"in {low}..{high}"
-        raise ValueError(f"{name}: found {value}, expected a value {allowed}")
 
 
 # In a checkout beside the package, in an installed package inside it.
@@ -291,8 +279,7 @@ def _convert(where: str, kind: Any, value: Any) -> Any:
         (kind,) = (argument for argument in arguments if argument is not type(None))
         return _convert(where, kind, value)
     if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{where}: found {short(value)}, expected one of {list(arguments)}")
+        check_choice(where, value, arguments)
         return value
     if is_dataclass(kind) and isinstance(value, Mapping):
         return build(kind, value, where)

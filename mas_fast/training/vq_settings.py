@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from mas_fast.bundle import VQ_NAMES
 from mas_fast.models.vqvae_config import VQConfig, preset
-from mas_fast.training.settings import Help, Precision, Settings, check, check_positive
+from mas_fast.training.settings import Help, Precision, Settings
+from mas_fast.utils.validate import check_int, check_number, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +49,13 @@ class VQSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("lr", self.lr)
-        check("quantizer_weight", self.quantizer_weight, 0)
+        check_number("quantizer_weight", self.quantizer_weight, 0)
         for name in ("sheet_every", "metric_samples"):
-            check(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1)
         for beta in self.betas:
-            check("betas", beta, 0, 1)
+            check_number("betas", beta, 0, 1)
         if self.samples is not None:
-            check("samples", self.samples, 1)
+            check_int("samples", self.samples, 1)
 
     def made_from(self) -> dict[str, Path | None]:
         tokenizer = f"{VQ_NAMES[self.config().input]}.safetensors"
@@ -93,7 +94,7 @@ class SegSettings(VQSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("face_weight", "thing_weight"):
-            check(name, getattr(self, name), 0)
+            check_number(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +132,8 @@ class ImgSettings(VQSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
-            check(name, getattr(self, name), 0)
-        check("thing_weight", self.thing_weight, 0)
+            check_number(name, getattr(self, name), 0)
+        check_number("thing_weight", self.thing_weight, 0)
         if self.object_weight and self.perceptual is None:
             raise ValueError(
                 f"object_weight: found {self.object_weight} without `perceptual`, the folder with "

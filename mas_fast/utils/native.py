@@ -10,6 +10,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+from mas_fast.utils.validate import check_choice
+
 LIBRARIES = ("_engine", "_torch")
 TORCH = "torch>=2.11,<2.16"
 TORCH_LIBRARY = Path(__file__).parents[1] / "_torch.so"
@@ -62,8 +64,7 @@ def load_torch_library() -> None:
 
 def problem(library: str) -> str | None:
     """Why `library`, one of LIBRARIES, cannot be used here, with the fix; None where it can."""
-    if library not in LIBRARIES:
-        raise ValueError(f"library must be one of {LIBRARIES}, found {library!r}")
+    check_choice("library", library, LIBRARIES)
     try:
         engine() if library == "_engine" else load_torch_library()
     except ImportError as error:

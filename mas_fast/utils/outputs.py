@@ -4,6 +4,7 @@ is read. No torch."""
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -60,7 +61,21 @@ def _folder(folder: Path, where: str) -> Path:
         raise ValueError(f"{where}: found no folder {folder}, expected one that is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"{where}: found no permission to write to the folder {folder}")
+    _check_takes_files(folder, where)
     return folder.resolve()
+
+
+def _check_takes_files(folder: Path, where: str) -> None:
+    """ValueError for a folder in which no file can be made, whatever its permissions say: /proc, a
+    full or a read-only file system."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{where}: found that no file can be made in {folder} ({error.strerror}), expected a "
+            "folder that takes files"
+        ) from error
 
 
 def _new_folder(folder: Path, where: str) -> Path:
@@ -70,6 +85,7 @@ def _new_folder(folder: Path, where: str) -> Path:
         raise ValueError(f"{where}: found that {above} is a file, expected a folder")
     if not os.access(above, os.W_OK | os.X_OK):
         raise ValueError(f"{where}: found no permission to make {folder} in {above}")
+    _check_takes_files(above, where)
     return folder.resolve()
 
 

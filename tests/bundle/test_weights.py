@@ -106,7 +106,11 @@ def overlap(header):
         ),
         (
             lambda h: h["norm.bias"].update(dtype="F16"),
-            r"found dtype 'F16', expected one of \['F32', 'BF16'\]",
+            r"dtype: found 'F16', expected one of \['F32', 'BF16'\]",
+        ),
+        (
+            lambda h: h["norm.bias"].update(dtype=["F32"]),
+            r"dtype: found \['F32'\], expected one of",
         ),
         (lambda h: h["norm.bias"].update(dtype=["F32"]), r"found dtype \['F32'\], expected one of"),
         (lambda h: h["norm.bias"].update(dtype="BF16", shape=[2, 32]), "norm.bias: found shape"),
@@ -136,10 +140,10 @@ def test_a_wrong_header_is_named(tmp_path, change, message):
     refuses(path, rf"gpt\.safetensors: .*{message}")
 
 
-def test_what_safetensors_itself_refuses_is_named(tmp_path):
+def test_metadata_that_are_no_strings_are_named(tmp_path):
     path, _ = make(tmp_path)
     rewrite_header(path, lambda header: header.update(__metadata__={"step": 5}))
-    with pytest.raises(ValueError, match=r"gpt\.safetensors: .*string"):
+    with pytest.raises(ValueError, match=r"gpt\.safetensors: __metadata__: found .*strings"):
         load_gpt(path)
 
 

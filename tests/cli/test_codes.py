@@ -125,10 +125,13 @@ def test_scenes_there_and_back(run, pictures, tiny_bundle, runtime) -> None:
         ("decode large.npz", "{model}: vq_img: found the code 64, expected 0 to 63"),
         ("encode a.png --provider rocm", "providers: found 'rocm', expected some of"),
         ("generate x --provider rocm", "providers: found 'rocm', expected some of"),
-        ("generate x --graphs fp16", "{model}/onnx/vq_seg_decoder.fp16.onnx: found no such file"),
+        (
+            "generate x --onnx-dtype fp16",
+            "{model}/onnx/vq_seg_decoder.fp16.onnx: found no such file",
+        ),
         ("generate x --engine cpp", "--engine: found 'cpp' with --runtime onnx, expected it with"),
         ("generate x --device cpu", "--device: found 'cpu' with --runtime onnx, expected it with"),
-        ("generate x --dtype fp8", "weights: found 'fp8', expected one of"),
+        ("generate x --dtype fp8", "--dtype: found 'fp8', expected one of"),
     ],
 )
 def test_mistakes_end_in_one_line(

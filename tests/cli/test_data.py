@@ -93,8 +93,8 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "prepare", record)
     monkeypatch.setattr(tokenize, "tokenize", record)
     shown = run(
-        *("prepare", "a", "-o", "b", "--captions", "c", "--size", 64, "--segmenter", "truth"),
-        *("--segmenter", "face device=cuda", "--layout", "mas159", "--min-person-px", 9),
+        *("prepare", "a", "-o", "b", "--captions", "c", "--size", 64, "--annotator", "truth"),
+        *("--annotator", "face device=cuda", "--layout", "mas159", "--min-person-px", 9),
         *("--labels", "voc", "--landmarks", "d.xml"),
         *("--restrict-to-person", "--per-shard", 7, "--workers", 3, "--ray-address", "local"),
         "--verify",
@@ -107,7 +107,7 @@ def test_options_reach_the_functions(tmp_path, monkeypatch):
         "labels": "voc",
         "landmarks": Path("d.xml"),
         "rules": prepare.Rules(64, "mas159", 9, True),
-        "segmenters": ["truth", "face device=cuda"],
+        "annotators": ["truth", "face device=cuda"],
         "per_shard": 7,
         "verify": True,
         "workers": 3,

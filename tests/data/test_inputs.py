@@ -46,8 +46,8 @@ def test_a_changed_source_or_rule_is_an_error_that_names_it(tmp_path):
     before = content(out)
     with pytest.raises(ValueError, match="out: found shards made with size = 8, now it is 9:"):
         prepare(tmp_path / "tars", out, rules=Rules(9), progress=False)
-    with pytest.raises(ValueError, match=r"made with segmenters = \[\], now it is .*truth"):
-        prepare(tmp_path / "tars", out, rules=Rules(8), segmenters=["truth"], progress=False)
+    with pytest.raises(ValueError, match=r"made with annotators = \[\], now it is .*truth"):
+        prepare(tmp_path / "tars", out, rules=Rules(8), annotators=["truth"], progress=False)
     write_tar(tar, ["a", "b", "c"])
     with pytest.raises(ValueError, match="tars: found 1 files of .*another folder with --output"):
         prepare(tmp_path / "tars", out, rules=Rules(8), progress=False)

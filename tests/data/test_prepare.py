@@ -22,10 +22,10 @@ from prepared import content, folder_of, grey, jpeg, rejects, write_tar
 FAKES = '''
 import numpy as np
 from dataclasses import replace
-from mas_fast.data.annotators.base import Segmenter
+from mas_fast.data.annotators.base import Annotator
 from mas_fast.scene import Layers
 
-class Halves(Segmenter):
+class Halves(Annotator):
     """The left half is a person, the right half a label that the colour decides."""
     adds = ("panoptic", "instances")
     def __init__(self, person=0):
@@ -40,7 +40,7 @@ class Halves(Segmenter):
             made.append(Layers(panoptic, panoptic.astype(np.int32)))
         return made
 
-class Arms(Segmenter):
+class Arms(Annotator):
     """Arms everywhere."""
     adds = ("human",)
     def __call__(self, images, layers):
@@ -87,7 +87,7 @@ def test_a_sample_is_stored_with_all_its_parts(tmp_path, fakes):
         source,
         tmp_path / "out",
         rules=Rules(size=10),
-        segmenters=[f"{fakes}:Halves", f"{fakes}:Arms"],
+        annotators=[f"{fakes}:Halves", f"{fakes}:Arms"],
         progress=False,
     )
     assert [shard["samples"] for shard in manifest["shards"]] == [2]
@@ -129,7 +129,7 @@ def test_boxes_are_stored_at_the_stored_size(tmp_path, fakes):
         },
     )
     prepare(
-        source, tmp_path / "10", rules=Rules(10), segmenters=[f"{fakes}:Halves"], progress=False
+        source, tmp_path / "10", rules=Rules(10), annotators=[f"{fakes}:Halves"], progress=False
     )
     stored = members(tmp_path / "10")
     found = [json.loads(stored[f"000000000{n}.json"]) for n in range(3)]
@@ -155,8 +155,8 @@ def test_the_person_gate_and_the_layout(tmp_path, fakes):
         ("few", 0, Rules(20, min_person_px=301)),
         ("restricted", 0, Rules(20, "mas159", restrict_to_person=True)),
     ):
-        segmenters = [f"{fakes}:Halves person={person}", f"{fakes}:Arms"]
-        prepare(source, tmp_path / name, rules=rules, segmenters=segmenters, progress=False)
+        annotators = [f"{fakes}:Halves person={person}", f"{fakes}:Arms"]
+        prepare(source, tmp_path / name, rules=rules, annotators=annotators, progress=False)
         (sample,) = open_source(tmp_path / name)
         halves = sample.scene.labels[0, 0], sample.scene.labels[0, -1]
         assert halves == {"nobody": (5, 11), "few": (0, 11), "restricted": (147, 11)}[name]
@@ -185,7 +185,7 @@ def test_a_jpeg_of_the_right_size_is_kept_as_it_is(tmp_path, fakes):
         source,
         tmp_path / "out",
         rules=Rules(20),
-        segmenters=[f"{fakes}:Halves"],
+        annotators=[f"{fakes}:Halves"],
         progress=False,
     )
     found = members(tmp_path / "out")
@@ -205,7 +205,7 @@ def test_what_is_written_anew_takes_nothing_along(tmp_path, fakes):
         tmp_path / "source",
         {"a.jpg": jpeg(grey(80, 60, 60), comment=b"a comment", icc_profile=b"p" * 5000)},
     )
-    options = {"rules": Rules(20), "segmenters": [f"{fakes}:Halves"], "progress": False}
+    options = {"rules": Rules(20), "annotators": [f"{fakes}:Halves"], "progress": False}
     with pytest.warns(UserWarning, match="a colour profile of 5000 bytes that cannot be read"):
         prepare(source, tmp_path / "out", **options)
     assert len(members(tmp_path / "out")["0000000000.jpg"]) < 1000
@@ -227,7 +227,7 @@ def test_pictures_that_cannot_be_used_are_rejects(tmp_path, fakes):
         folder_of(tmp_path / "source", files),
         tmp_path / "out",
         rules=Rules(11),
-        segmenters=[f"{fakes}:Halves", f"{fakes}:Arms"],
+        annotators=[f"{fakes}:Halves", f"{fakes}:Arms"],
         per_shard=5,
         progress=False,
     )
@@ -255,7 +255,7 @@ def test_pictures_that_cannot_be_used_are_rejects(tmp_path, fakes):
         alone,
         tmp_path / "out2",
         rules=Rules(11),
-        segmenters=[f"{fakes}:Halves", f"{fakes}:Arms"],
+        annotators=[f"{fakes}:Halves", f"{fakes}:Arms"],
         progress=False,
     )
     assert next(iter(open_source(tmp_path / "out2"))).scene == good[0].scene
@@ -266,7 +266,7 @@ def test_without_annotations_or_annotators_all_are_rejects(tmp_path):
     manifest = prepare(source, tmp_path / "out", progress=False)
     assert manifest["shards"][0]["samples"] == 0
     assert (
-        "found no annotation, expected one beside the image, or a segmenter"
+        "found no annotation, expected one beside the image, or an annotator"
         in (rejects(tmp_path / "out")[0][2])
     )
 
@@ -277,7 +277,7 @@ def test_scene_shards_can_be_prepared_again(tmp_path, fakes):
         source,
         tmp_path / "one",
         rules=Rules(20),
-        segmenters=[f"{fakes}:Halves"],
+        annotators=[f"{fakes}:Halves"],
         per_shard=2,
         progress=False,
     )
@@ -310,8 +310,8 @@ def test_unfit_arguments(tmp_path):
             Rules(**arguments)
     with pytest.raises(ValueError, match="found no such folder"):
         prepare(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(ValueError, match="segmenter: found 'x', expected detectron2, .*CLASS"):
-        prepare(tmp_path / "in", tmp_path / "out", segmenters=["x"])
+    with pytest.raises(ValueError, match="annotator: found 'x', expected detectron2, .*CLASS"):
+        prepare(tmp_path / "in", tmp_path / "out", annotators=["x"])
     with pytest.raises(ValueError, match="per_shard: found 0"):
         prepare(tmp_path / "in", tmp_path / "out", per_shard=0)
     assert not (tmp_path / "out").exists()

@@ -4,7 +4,7 @@ from mas_fast.data.rejects import count, kind_of, line, read, summary
 
 
 def test_summary(tmp_path):
-    reasons = ["found no annotation, expected one beside the image, or a segmenter"] * 8
+    reasons = ["found no annotation, expected one beside the image, or an annotator"] * 8
     reasons += [f"/a b/{n}.jpg: found a truncated or damaged JPEG (at {n})" for n in range(4)]
     reasons += ["found 120 files that are no pictures, such as 'x.xml'"]
     expected = (

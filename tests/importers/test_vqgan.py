@@ -17,7 +17,8 @@ from mas_fast.bundle import load_vq
 from mas_fast.evaluation.reconstruction import evaluate
 from mas_fast.importers.bundle import import_bundle
 from mas_fast.importers.vqgan import import_vq, read_checkpoint, read_config
-from mas_fast.models.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
+from mas_fast.models.vqvae import VQVAE
+from mas_fast.models.vqvae_layers import Attention, Downsample, Norm, ResnetBlock, Upsample
 from mas_fast.utils.checkpoint import state_dict
 from vqgan_checkpoints import (
     IMG,

@@ -25,28 +25,28 @@ def without(values: dict, key: str) -> dict:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dim": 0}, "'dim'.*is 0; allowed: 1 to"),
-        ({"dim": 2**40}, "1099511627776; allowed"),
-        ({"dim": 9}, "heads is 2; allowed: divisors of dim .9."),
-        ({"heads": 3}, "heads is 3; allowed: divisors of dim .8."),
-        ({"dim": "8"}, "must be an int, found '8'"),
-        ({"norm_eps": 0.0}, "norm_eps is 0.0.*allowed: between"),
-        ({"streams": []}, "0 streams; allowed: 1 to 64"),
-        ({"streams": [{"name": "a", "length": 3}]}, "lacks 'vocab'"),
-        ({"streams": [{"name": "a", "length": -3, "vocab": 5}]}, "is -3; allowed: 1 to"),
-        ({"streams": CONFIG["streams"][:1] * 2}, "'a'; allowed: a name that is not empty and not"),
-        ({"colour": "red"}, "unknown key 'colour'; known are dim, layers"),
-        ({"attention": ["full"]}, "unknown mask 'full'; known are causal, row, column, conv"),
-        ({"attention": ["row", "row"]}, "attention is 2 masks; allowed: 1, one a layer"),
-        ({"attention": ["row"]}, "the last stream is one without a grid; allowed: .* for 'row'"),
-        ({"attention": ["conv"], "streams": GRIDS[::-1]}, "stream 'a' after a grid is one without"),
-        ({"conv_kernel": 2}, "conv_kernel is 2; allowed: odd numbers up to"),
-        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [4]}]}, "grid has 1 sizes; expected height"),
+        ({"dim": 0}, "'dim'.*: found 0, expected 1 to"),
+        ({"dim": 2**40}, "found 1099511627776, expected"),
+        ({"dim": 9}, "heads: found 2, expected divisors of dim .9."),
+        ({"heads": 3}, "heads: found 3, expected divisors of dim .8."),
+        ({"dim": "8"}, "found '8', expected an int"),
+        ({"norm_eps": 0.0}, "norm_eps: found 0.0.*expected between"),
+        ({"streams": []}, "found 0 streams, expected 1 to 64"),
+        ({"streams": [{"name": "a", "length": 3}]}, "found no 'vocab'"),
+        ({"streams": [{"name": "a", "length": -3, "vocab": 5}]}, "found -3, expected 1 to"),
+        ({"streams": CONFIG["streams"][:1] * 2}, "found 'a', expected a name that is not"),
+        ({"colour": "red"}, "unknown key 'colour', expected dim, layers"),
+        ({"attention": ["full"]}, "found 'full', expected one of causal, row, column, conv"),
+        ({"attention": ["row", "row"]}, "attention: found 2 masks, expected 1, one a layer"),
+        ({"attention": ["row"]}, "the last stream: found one without a grid, .* for 'row'"),
+        ({"attention": ["conv"], "streams": GRIDS[::-1]}, "'a' after a grid: found one without"),
+        ({"conv_kernel": 2}, "conv_kernel: found 2, expected odd numbers up to"),
+        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [4]}]}, "grid: found 1 sizes, expected"),
         (
             {"streams": [GRIDS[0], {**GRIDS[1], "grid": [3, 2]}]},
-            "is 3 x 2; allowed: height x width",
+            "found 3 x 2, expected height x width",
         ),
-        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [-2, -2]}]}, "height is -2; allowed: 1 to"),
+        ({"streams": [GRIDS[0], {**GRIDS[1], "grid": [-2, -2]}]}, "height: found -2, expected 1"),
     ],
 )
 def test_bad_config(change: dict, message: str) -> None:
@@ -57,16 +57,16 @@ def test_bad_config(change: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (without(WEIGHTS, "norm.bias"), "missing weights: norm.bias"),
+        (without(WEIGHTS, "norm.bias"), "found none for norm.bias"),
         ({}, "and 12 more"),
-        ({**WEIGHTS, "extra": np.zeros(3, np.float32)}, "unexpected weight 'extra'"),
-        ({**WEIGHTS, "norm.bias": np.zeros(9, np.float32)}, r"shape \[9\]; expected \[8\]"),
-        ({**WEIGHTS, "norm.bias": np.zeros(8)}, "dtype float64; allowed: float32, or uint16"),
-        ({**WEIGHTS, "norm.bias": [0.0] * 8}, "must be a numpy array, found .*list"),
-        ({**WEIGHTS, "norm.bias": np.full(8, np.nan, np.float32)}, "nan; weights must be finite"),
+        ({**WEIGHTS, "extra": np.zeros(3, np.float32)}, "weights: found 'extra', expected none"),
+        ({**WEIGHTS, "norm.bias": np.zeros(9, np.float32)}, r"shape \[9\], expected \[8\]"),
+        ({**WEIGHTS, "norm.bias": np.zeros(8)}, "dtype float64, expected float32, or uint16"),
+        ({**WEIGHTS, "norm.bias": [0.0] * 8}, "found .*list.*, expected a numpy array"),
+        ({**WEIGHTS, "norm.bias": np.full(8, np.nan, np.float32)}, "nan, expected a finite"),
         (
             {**WEIGHTS, "head.b.weight": np.full((7, 8), np.inf, np.float32)},
-            r"'head.b.weight': weight \[0, 0\] is inf",
+            r"'head.b.weight': weight \[0, 0\]: found inf",
         ),
     ],
 )
@@ -76,17 +76,17 @@ def test_bad_weights(weights: dict, message: str) -> None:
 
 
 def test_a_weight_given_twice() -> None:
-    with pytest.raises(ValueError, match="'norm.bias' is given twice"):
+    with pytest.raises(ValueError, match="'norm.bias': found twice"):
         native.Engine(CONFIG, [*WEIGHTS.items(), ("norm.bias", WEIGHTS["norm.bias"])])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "fp16"}, "unknown type 'fp16'; known are fp32, bf16, int8"),
-        ({"kv_dtype": ""}, "unknown type ''; known"),
-        ({"threads": -1}, "threads is -1; allowed: 0 to 1024"),
-        ({"isa": "mmx"}, "unknown instruction set 'mmx'; known are generic"),
+        ({"dtype": "fp16"}, "dtype: found 'fp16', expected one of fp32, bf16, int8"),
+        ({"kv_dtype": ""}, "dtype: found '', expected"),
+        ({"threads": -1}, "threads: found -1, expected 0 to 1024"),
+        ({"isa": "mmx"}, "isa: found 'mmx', expected one of generic"),
     ],
 )
 def test_bad_engine_options(options: dict, message: str) -> None:
@@ -97,25 +97,25 @@ def test_bad_engine_options(options: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"forced": FORCED.astype(np.int64)}, "forced has dtype int64; expected int32"),
-        ({"forced": FORCED[0]}, r"forced has shape \[7\]; expected \[prompts, length\]"),
-        ({"forced": FORCED[:, :6]}, r"shape \[1, 6\]; expected \[prompts, 7\]"),
-        ({"forced": FORCED[:0]}, "number of prompts is 0; allowed: 1 or more"),
-        ({"forced": FORCED * 0 - 1}, "prompt 0 is empty: its first token is -1; allowed: 0 to 4"),
-        ({"forced": FORCED + 9}, r"position 0 \(stream 'a'\) is 10; allowed: 0 to 4, or -1"),
-        ({"forced": FORCED - 5}, "is -4; allowed: 0 to 4"),
-        ({"null": None}, "guidance other than 1 needs a null caption"),
-        ({"null": NULL + 5}, r"null caption's token at position 0 .* is 5; allowed: 0 to 4"),
-        ({"null": np.zeros(8, np.int32)}, "null caption is 8; allowed: 0 to 7"),
-        ({"samples": 0}, "samples is 0; allowed"),
-        ({"samples": 1 << 20}, "prompts x samples is 1048576; allowed: at most 16384"),
-        ({"first_sample": 2**32}, "first_sample is 4294967296; allowed"),
+        ({"forced": FORCED.astype(np.int64)}, "forced: found dtype int64, expected int32"),
+        ({"forced": FORCED[0]}, r"forced: found shape \[7\], expected \[prompts, length\]"),
+        ({"forced": FORCED[:, :6]}, r"shape \[1, 6\], expected \[prompts, 7\]"),
+        ({"forced": FORCED[:0]}, "number of prompts: found 0, expected 1 or more"),
+        ({"forced": FORCED * 0 - 1}, "prompt 0's first token: found -1, expected 0 to 4"),
+        ({"forced": FORCED + 9}, r"position 0 \(stream 'a'\): found 10, expected 0 to 4, or -1"),
+        ({"forced": FORCED - 5}, "found -4, expected 0 to 4"),
+        ({"null": None}, "null: found no caption, expected one"),
+        ({"null": NULL + 5}, r"null caption's token at position 0 .*: found 5, expected 0 to 4"),
+        ({"null": np.zeros(8, np.int32)}, "null caption: found 8, expected 0 to 7"),
+        ({"samples": 0}, "samples: found 0, expected"),
+        ({"samples": 1 << 20}, "prompts x samples: found 1048576, expected at most 16384"),
+        ({"first_sample": 2**32}, "first_sample: found 4294967296, expected"),
         ({"first_sample": 2**32 - 1, "samples": 2}, "at most 2.32"),
-        ({"seed": -1}, "seed is -1; allowed: 0 to 18446744073709551615"),
-        ({"seed": 2**64}, "seed is 18446744073709551616; allowed"),
-        ({"seed": 1.5}, "seed must be an int, found 1.5"),
-        ({"stop": 8}, "stop is 8; allowed: 1 to 7"),
-        ({"guidance": [1.0]}, "guidance has 1 entries; expected 2, one a stream"),
+        ({"seed": -1}, "seed: found -1, expected 0 to 18446744073709551615"),
+        ({"seed": 2**64}, "seed: found 18446744073709551616, expected"),
+        ({"seed": 1.5}, "seed: found 1.5, expected an int"),
+        ({"stop": 8}, "stop: found 8, expected 1 to 7"),
+        ({"guidance": [1.0]}, "guidance: found 1 entries, expected 2, one a stream"),
         ({"guidance": [1.0, float("nan")]}, "guidance"),
         ({"temperature": [1.0, -1.0]}, "temperature"),
         ({"top_k": [0, None]}, "top_k"),
@@ -132,12 +132,12 @@ def test_bad_start(engine, change: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (FORCED, "position 3 .* is -1; allowed: 0 to 6"),
-        (np.zeros((1, 8), np.int32), "allowed lengths: 1 to 7"),
-        (np.zeros((1, 0), np.int32), "allowed lengths: 1 to 7"),
+        (FORCED, "position 3 .*: found -1, expected 0 to 6"),
+        (np.zeros((1, 8), np.int32), "expected a length of 1 to 7"),
+        (np.zeros((1, 0), np.int32), "expected a length of 1 to 7"),
         (np.zeros(7, np.int32), "expected .batch, length"),
         (np.zeros((1, 7), np.float32), "expected int32"),
-        ("words", "must be a numpy array"),
+        ("words", "expected a numpy array"),
     ],
 )
 def test_bad_tokens(engine, tokens, message: str) -> None:
@@ -152,7 +152,7 @@ def test_overflow_inside_ends_in_an_error(dtype: str, kv_dtype: str) -> None:
     bias = np.full(8, 3e38, np.float32)
     names = ("blocks.0.attention.proj.bias", "blocks.0.mlp.down.bias")
     made = make(weights={**WEIGHTS, **dict.fromkeys(names, bias)}, dtype=dtype, kv_dtype=kv_dtype)
-    with pytest.raises(ValueError, match="the logit of token 0 is NaN"):
+    with pytest.raises(ValueError, match="the logit of token 0: found NaN"):
         made.start(FORCED, NULL, **SETTINGS).advance()
 
 
@@ -177,7 +177,7 @@ def test_overflow_of_scores_and_variances_ends_in_an_error(
     changed: dict, dtype: str, kv_dtype: str, isa: str
 ) -> None:
     made = make(weights={**WEIGHTS, **changed}, dtype=dtype, kv_dtype=kv_dtype, isa=isa)
-    with pytest.raises(ValueError, match="the logit of token 0 is NaN"):
+    with pytest.raises(ValueError, match="the logit of token 0: found NaN"):
         made.start(FORCED, NULL, **SETTINGS).advance()
 
 
@@ -198,7 +198,7 @@ def test_logits_that_become_nan_are_named() -> None:
     }
     run = make(weights=huge).start(FORCED, NULL, **SETTINGS)
     for _ in range(2):  # and stay an error
-        with pytest.raises(ValueError, match="position 3: the logit of token 0 is NaN"):
+        with pytest.raises(ValueError, match="position 3: the logit of token 0: found NaN"):
             run.advance()
 
 

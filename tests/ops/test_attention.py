@@ -102,7 +102,7 @@ def test_autocast_casts_as_for_pytorch():
 
 def test_implementation_is_chosen_visibly(monkeypatch):
     q, k, v, _ = inputs(1, 1, 3, 8, torch.float32)
-    with pytest.raises(ValueError, match="impl must be None or one of .*'sdpa'.*found 'cpp'"):
+    with pytest.raises(ValueError, match="impl: found 'cpp', expected one of .*'sdpa'"):
         ops.attention(q, k, v, impl="cpp")
     assert ops.default_impl("cpu", "attention") == "sdpa"
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
@@ -112,7 +112,7 @@ def test_implementation_is_chosen_visibly(monkeypatch):
         ops.attention(q, k, v, impl="triton")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert ops.default_impl("cuda", "attention") == "triton"
-    with pytest.raises(ValueError, match="needs q on cuda, found it on cpu"):
+    with pytest.raises(ValueError, match="q: found it on cpu, expected cuda"):
         ops.attention(q, k, v, impl="triton")
 
 
@@ -146,18 +146,23 @@ GRID = {"mask": "row", "grids": [(2, 3)]}
 @pytest.mark.parametrize(
     "tensors, options, error, words",
     [
-        ((X.long(), X, X), {}, TypeError, "q must be a floating tensor, found torch.int64"),
-        ((X, [1.0], X), {}, TypeError, "k must be a floating tensor, found list"),
-        ((X[0], X, X), {}, ValueError, r"q must be \[B, H, T, D\].*\[2, 6, 4\]"),
-        ((X[..., :0],) * 3, {}, ValueError, r"D >= 1, found \[1, 2, 6, 0\]"),
-        ((X, X[:, :, :5], X), {}, ValueError, r"k must be as q, \[1, 2, 6, 4\].*\[1, 2, 5, 4\]"),
-        ((X, X, X.double()), {}, ValueError, "v must be as q.*float64"),
-        ((X,) * 3, {"mask": "full"}, ValueError, "mask must be one of .*found 'full'"),
-        ((X,) * 3, {"mask": "row"}, ValueError, r"needs grids of .*grids=\[\]"),
-        ((X,) * 3, GRID | {"grids": [(0, 3)]}, ValueError, r"needs grids of .*\(0, 3\)"),
-        ((X,) * 3, GRID | {"text": -1}, ValueError, "text must be .*-1"),
+        ((X.long(), X, X), {}, TypeError, "q: found torch.int64, expected a floating"),
+        ((X, [1.0], X), {}, TypeError, "k: found list, expected a floating"),
+        ((X[0], X, X), {}, ValueError, r"q: found \[2, 6, 4\], expected \[B, H, T, D\]"),
+        ((X[..., :0],) * 3, {}, ValueError, r"found \[1, 2, 6, 0\].*D >= 1"),
+        ((X, X[:, :, :5], X), {}, ValueError, r"k: found \[1, 2, 5, 4\].*\[1, 2, 6, 4\].*like q"),
+        ((X, X, X.double()), {}, ValueError, "v: found .*float64.*like q"),
+        ((X,) * 3, {"mask": "full"}, ValueError, "mask: found 'full', expected one of"),
+        ((X,) * 3, {"mask": "row"}, ValueError, r"grids: found \[\], expected"),
+        ((X,) * 3, GRID | {"grids": [(0, 3)]}, ValueError, r"grids: found \[\(0, 3\)\]"),
+        ((X,) * 3, GRID | {"text": -1}, ValueError, "text: found -1"),
         ((X,) * 3, GRID | {"grids": [(1, 2), (1, 3)]}, ValueError, "6 positions.*at most.* = 5"),
-        ((X,) * 3, GRID | {"mask": "conv", "kernel": 4}, ValueError, "kernel must be an odd.*4"),
+        (
+            (X,) * 3,
+            GRID | {"mask": "conv", "kernel": 4},
+            ValueError,
+            "kernel: found 4",
+        ),
     ],
 )
 def test_bad_arguments(tensors, options, error, words):

@@ -208,7 +208,7 @@ def test_autocast(dtype, impl, chunk_bytes):
             assert float((ours.double() - want).abs().max()) <= allowed
         case.hidden = case.hidden.detach().to(dtype).requires_grad_()  # as of a linear layer
         assert torch.autograd.grad(call(case, impl)[0], case.hidden)[0].dtype == dtype
-    with pytest.raises(TypeError, match=r"heads\[0\] must be .* like hidden, found torch.float32"):
+    with pytest.raises(TypeError, match=r"heads\[0\]: found torch.float32, .* like hidden"):
         call(case, impl)
 
 
@@ -240,29 +240,29 @@ GOOD = {"hidden": HIDDEN, "heads": HEADS, "targets": TARGETS, "lengths": [3, 2]}
 @pytest.mark.parametrize(
     "change, error, words",
     [
-        ({"hidden": HIDDEN.long()}, TypeError, "hidden must be a floating.*int64"),
-        ({"hidden": HIDDEN[0]}, ValueError, r"hidden must be \[batch.*found \[5, 4\]"),
-        ({"heads": [HEADS[0], HEADS[1].double()]}, TypeError, r"heads\[1\].*float32.*float64"),
+        ({"hidden": HIDDEN.long()}, TypeError, "hidden: found torch.int64, expected a floating"),
+        ({"hidden": HIDDEN[0]}, ValueError, r"hidden: found \[5, 4\], expected \[batch"),
+        ({"heads": [HEADS[0], HEADS[1].double()]}, TypeError, r"heads\[1\].*float64.*float32"),
         ({"heads": [HEADS[0], [1]]}, TypeError, r"heads\[1\].*list"),
-        ({"heads": [HEADS[0], HEADS[1][:, :3]]}, ValueError, r"heads\[1\].*\[voc.*4\].*\[3, 3\]"),
+        ({"heads": [HEADS[0], HEADS[1][:, :3]]}, ValueError, r"heads\[1\].*\[3, 3\].*\[voc.*4\]"),
         ({"heads": [HEADS[0][:0], HEADS[1]]}, ValueError, r"heads\[0\].*\[0, 4\]"),
-        ({"heads": [HEADS[0].to("meta"), HEADS[1]]}, ValueError, "on cpu like.*on meta"),
-        ({"heads": [], "lengths": []}, ValueError, "lengths must have one entry.*at least 1"),
-        ({"targets": TARGETS.float()}, TypeError, "targets.*int64 or int32.*float32"),
+        ({"heads": [HEADS[0].to("meta"), HEADS[1]]}, ValueError, "on meta, expected cpu, like"),
+        ({"heads": [], "lengths": []}, ValueError, "lengths: found .*one entry.*at least 1"),
+        ({"targets": TARGETS.float()}, TypeError, "targets.*float32.*int64 or int32"),
         ({"targets": TARGETS.bool()}, TypeError, "targets.*torch.bool"),
-        ({"targets": TARGETS[:, :4]}, ValueError, r"targets must be \[2, 5\].*\[2, 4\]"),
-        ({"lengths": [5]}, ValueError, r"one entry for each of the 2 heads.*found \[5\]"),
-        ({"lengths": [3, 3]}, ValueError, r"add up to the 5 positions.*found \[3, 3\]"),
-        ({"lengths": [6, -1]}, ValueError, r"at least 0.*found \[6, -1\]"),
-        ({"lengths": [3, 2.0]}, TypeError, "lengths must be an int, found float"),
-        ({"weights": [1.0]}, ValueError, r"weights must have.*found \[1\.0\]"),
-        ({"weights": [1, -1]}, ValueError, r"weights must be finite.*found \[1, -1\]"),
-        ({"weights": [0, 0]}, ValueError, r"not all 0, found \[0, 0\]"),
-        ({"weights": [1, math.inf]}, ValueError, "finite.*inf"),
-        ({"weights": [1, math.nan]}, ValueError, "finite.*nan"),
-        ({"weights": [1, "a"]}, TypeError, "weights must be a float, found str"),
-        ({"ignored": [1]}, ValueError, r"ignored must have.*found \[1\]"),
-        ({"ignored": [1, 0.5]}, TypeError, "ignored must be an int, found float"),
+        ({"targets": TARGETS[:, :4]}, ValueError, r"targets: found \[2, 4\].*\[2, 5\]"),
+        ({"lengths": [5]}, ValueError, r"found \[5\].*one entry for each of the 2 heads"),
+        ({"lengths": [3, 3]}, ValueError, r"found \[3, 3\].*add up to the 5 positions"),
+        ({"lengths": [6, -1]}, ValueError, r"found \[6, -1\].*>= 0"),
+        ({"lengths": [3, 2.0]}, TypeError, "lengths: found float, expected an int"),
+        ({"weights": [1.0]}, ValueError, r"weights: found \[1\.0\].*one entry"),
+        ({"weights": [1, -1]}, ValueError, r"weights: found \[1, -1\], expected finite"),
+        ({"weights": [0, 0]}, ValueError, r"found \[0, 0\].*not all 0"),
+        ({"weights": [1, math.inf]}, ValueError, "found .*inf.*finite"),
+        ({"weights": [1, math.nan]}, ValueError, "found .*nan.*finite"),
+        ({"weights": [1, "a"]}, TypeError, "weights: found str, expected a float"),
+        ({"ignored": [1]}, ValueError, r"ignored: found \[1\].*one entry"),
+        ({"ignored": [1, 0.5]}, TypeError, "ignored: found float, expected an int"),
     ],
 )
 def test_bad_arguments(change, error, words, impl):
@@ -274,10 +274,14 @@ def test_bad_arguments(change, error, words, impl):
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
 def test_targets_out_of_range(dtype, impl):
     for position, value, words in [
-        (2, 7, "stream 0 must be in 0..6; found 7 in row 1, position 2"),
-        (0, -1, "stream 0 must be in 0..6; found -1 in row 1, position 0"),
-        (3, 3, "stream 1 must be in 0..2, or -100, which is ignored; found 3 in row 1, position 3"),
-        (4, -1, "stream 1 .* found -1 in row 1, position 4"),
+        (2, 7, "targets: found 7 in row 1, position 2, expected 0..6 in stream 0"),
+        (0, -1, "targets: found -1 in row 1, position 0, expected 0..6 in stream 0"),
+        (
+            3,
+            3,
+            "found 3 in row 1, position 3, expected 0..2 in stream 1, or -100, which is",
+        ),
+        (4, -1, "found -1 in row 1, position 4, .* stream 1"),
     ]:
         targets = TARGETS.to(dtype, copy=True)
         targets[1, position] = value
@@ -288,7 +292,7 @@ def test_targets_out_of_range(dtype, impl):
 
 
 def test_implementation_is_chosen_visibly(monkeypatch):
-    with pytest.raises(ValueError, match="impl must be None or one of .*'cpp'"):
+    with pytest.raises(ValueError, match="impl: found 'cpp', expected one of"):
         ops.stream_cross_entropy(**GOOD, impl="cpp")
     assert ops.default_impl("cpu", "stream_cross_entropy") == "chunked"
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
@@ -298,7 +302,7 @@ def test_implementation_is_chosen_visibly(monkeypatch):
     assert ops.default_impl("cuda", "stream_cross_entropy") == "chunked"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert ops.default_impl("cuda", "stream_cross_entropy") == "triton"
-    with pytest.raises(ValueError, match="needs hidden on cuda, found it on cpu"):
+    with pytest.raises(ValueError, match="hidden: found it on cpu, expected cuda"):
         ops.stream_cross_entropy(**GOOD, impl="triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     double = {"hidden": HIDDEN.double(), "heads": [head.double() for head in HEADS]}

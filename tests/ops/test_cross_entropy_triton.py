@@ -32,7 +32,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 @needs_interpreter
 def test_triton_refuses_bf16_under_the_interpreter():
     case = Case("small", torch.bfloat16)
-    words = "under TRITON_INTERPRET=1 needs hidden in float32 or float16, found torch.bfloat16"
+    words = "hidden: found torch.bfloat16, expected float32 or float16 for impl='triton' under"
     with pytest.raises(ValueError, match=words):
         call(case, "triton")
     case = Case("small", torch.float32)

@@ -115,7 +115,7 @@ def test_a_graph_names_what_it_cannot_draw():
     """No exception within a graph, but no token either."""
     compiled = torch.compile(lambda x: ops.sample(x, seed=1), fullgraph=True, backend="aot_eager")
     assert compiled(torch.tensor([[0.0, float("nan")], [0.0, 1.0]]))[0] == -2
-    with pytest.raises(ValueError, match="token 1 is NaN"):
+    with pytest.raises(ValueError, match="found NaN .*token 1"):
         ops.sample(torch.tensor([[0.0, float("nan")]]), seed=1)
 
 

@@ -148,7 +148,7 @@ def test_strides_and_gradients(impl):
 def test_the_codebook_is_checked_without_rows():
     codebook = torch.full((3, 2), math.nan)
     for impl in ("cpp", "reference"):
-        with pytest.raises(ValueError, match="codebook must be finite"):
+        with pytest.raises(ValueError, match="codebook: found .*expected finite"):
             ops.vq_nearest(torch.empty(0, 2), codebook, impl=impl)
 
 
@@ -182,7 +182,7 @@ def test_values_that_are_not_finite(value, impl):
             x, codebook = make("normal", rows, rows + 70, channels)
             (x if name == "x" else codebook)[rows - 1, channels - 2] = value
             where = (
-                f"{name} must be finite, found {value} in row {rows - 1}, channel {channels - 2}"
+                f"{name}: found {value} in row {rows - 1}, channel {channels - 2}, expected finite"
             )
             with pytest.raises(ValueError, match=where):
                 ops.vq_nearest(x, codebook, impl=impl)
@@ -194,13 +194,13 @@ ZEROS = torch.zeros(4, 3)
 @pytest.mark.parametrize(
     "arguments, error, words",
     [
-        ((ZEROS.double(), ZEROS), TypeError, "x must be.*float32.*float64"),
+        ((ZEROS.double(), ZEROS), TypeError, "x: found .*float64.*float32"),
         ((ZEROS, [1.0]), TypeError, "codebook.*list"),
-        ((ZEROS[0], ZEROS), ValueError, r"x must have two dimensions, found \[3\]"),
-        ((ZEROS, ZEROS[:0]), ValueError, r"codebook.*at least one code.*\[0, 3\]"),
-        ((ZEROS, ZEROS[:, :0]), ValueError, r"at least one.*channel, found \[4, 0\]"),
-        ((ZEROS, ZEROS[:, :2]), ValueError, r"x must be \[N, 2\].*\[4, 3\]"),
-        ((ZEROS, ZEROS.to("meta")), ValueError, "on meta.*on cpu"),
+        ((ZEROS[0], ZEROS), ValueError, r"x: found \[3\], expected two dimensions"),
+        ((ZEROS, ZEROS[:0]), ValueError, r"codebook: found \[0, 3\].*at least one code"),
+        ((ZEROS, ZEROS[:, :0]), ValueError, r"found \[4, 0\].*at least one.*channel"),
+        ((ZEROS, ZEROS[:, :2]), ValueError, r"x: found \[4, 3\].*\[N, 2\]"),
+        ((ZEROS, ZEROS.to("meta")), ValueError, "on cpu.*on meta"),
     ],
 )
 def test_bad_arguments(arguments, error, words):
@@ -211,7 +211,7 @@ def test_bad_arguments(arguments, error, words):
 
 
 def test_implementation_is_chosen_visibly(monkeypatch):
-    with pytest.raises(ValueError, match="impl must be None or one of .*'cuda'"):
+    with pytest.raises(ValueError, match="impl: found 'cuda', expected one of"):
         ops.vq_nearest(ZEROS, ZEROS, impl="cuda")
     with pytest.raises(ValueError, match="'cpp'"):
         ops.vq_statistics(ZEROS, torch.zeros(4, dtype=torch.int64), 2, impl="cpp")
@@ -222,7 +222,7 @@ def test_implementation_is_chosen_visibly(monkeypatch):
     assert ops.default_impl("cuda", "vq_nearest") == "reference"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert ops.default_impl("cuda", "vq_nearest") == "triton"
-    with pytest.raises(ValueError, match="needs x on cuda, found it on cpu"):
+    with pytest.raises(ValueError, match="x: found it on cpu, expected cuda"):
         ops.vq_nearest(ZEROS, ZEROS, impl="triton")
 
 
@@ -241,7 +241,7 @@ def test_opcheck_of_triton_operators():
     for exact in (True, False):
         torch.library.opcheck(operators.nearest, (x, codebook, exact))
     torch.library.opcheck(operators.statistics, (x, torch.arange(9) % 5, 5))
-    with pytest.raises(ValueError, match="codes must be in 0..4, found 7"):
+    with pytest.raises(ValueError, match="codes: found 7, expected 0..4"):
         operators.statistics(x, torch.full((9,), 7), 5)
     for x, codebook in [
         (ZEROS[0], ZEROS),
@@ -279,11 +279,11 @@ def test_statistics(dtype, impl, poison_empty):
 @pytest.mark.parametrize(
     "arguments, error, words",
     [
-        ((ZEROS, torch.zeros(4), 2), TypeError, "codes must be an int64 tensor, found.*float32"),
-        ((ZEROS, torch.zeros(3, dtype=torch.int64), 2), ValueError, r"codes must be \[4\].*\[3\]"),
-        ((ZEROS, torch.tensor([0, 1, 2, 0]), 2), ValueError, r"codes must be in 0\.\.1, found 2"),
-        ((ZEROS, torch.tensor([0, 1, -1, 0]), 2), ValueError, r"in 0\.\.1, found -1"),
-        ((ZEROS, torch.tensor([0, 0, 0, 0]), 0), ValueError, "codebook_size.*at least 1, found 0"),
+        ((ZEROS, torch.zeros(4), 2), TypeError, "codes: found .*float32, expected an int64"),
+        ((ZEROS, torch.zeros(3, dtype=torch.int64), 2), ValueError, r"codes: found \[3\].*\[4\]"),
+        ((ZEROS, torch.tensor([0, 1, 2, 0]), 2), ValueError, r"codes: found 2, expected 0\.\.1"),
+        ((ZEROS, torch.tensor([0, 1, -1, 0]), 2), ValueError, r"found -1, expected 0\.\.1"),
+        ((ZEROS, torch.tensor([0, 0, 0, 0]), 0), ValueError, "codebook_size: found 0, expected"),
         ((ZEROS[0], torch.tensor([0, 0, 0]), 2), ValueError, "two dimensions"),
     ],
 )

@@ -82,10 +82,10 @@ def test_given_scenes_are_painted(pipeline, model, scene, tmp_path) -> None:
     assert_same(found, model.generate([HOUSE, DOGS], scene=both))
 
 
-@pytest.mark.parametrize("weights", ["bf16", "int8"])
-def test_weights(deployed, tiny_bundle, weights) -> None:
-    found = Pipeline(deployed, weights=weights, threads=1).generate(HOUSE)
-    other = mas_fast.load(tiny_bundle, engine="cpp", device="cpu", dtype=weights, threads=1)
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+def test_dtypes(deployed, tiny_bundle, dtype) -> None:
+    found = Pipeline(deployed, dtype=dtype, threads=1).generate(HOUSE)
+    other = mas_fast.load(tiny_bundle, engine="cpp", device="cpu", dtype=dtype, threads=1)
     assert_same(found, other.generate(HOUSE))
 
 
@@ -104,13 +104,13 @@ def test_items_and_codes(pipeline, scene) -> None:
 
 
 def test_info_says_what_runs(deployed) -> None:
-    pipeline = Pipeline(deployed, providers=["cpu"], weights="int8", threads=1)
+    pipeline = Pipeline(deployed, providers=["cpu"], dtype="int8", threads=1)
     found = pipeline.info()
     assert json.loads(json.dumps(found)) == found
     decoders = {f"vq_{name}_decoder.fp32.onnx": "CPUExecutionProvider" for name in ("seg", "img")}
     assert found["graphs"] == decoders
-    assert found["dtype"] == "fp32"
-    assert found["engine"]["weights"] == "int8"
+    assert found["onnx_dtype"] == "fp32"
+    assert found["engine"]["dtype"] == "int8"
     assert found["engine"]["threads"] == 1
     assert found["versions"]["mas_fast"] == mas_fast.__version__
     pipeline.encode([Image.new("RGB", (16, 16))])
@@ -158,9 +158,9 @@ def test_the_shipped_bundle_is_the_default(deployed, pipeline, monkeypatch, tmp_
     [
         ({"providers": ["xla"]}, "providers: found 'xla', expected some of"),
         ({"providers": []}, "providers: found none, expected some of"),
-        ({"dtype": "bf16"}, r"dtype: found 'bf16', expected one of \['fp32', 'fp16'\]"),
-        ({"dtype": "fp16"}, "vq_seg_decoder.fp16.onnx: found no such file"),
-        ({"weights": "fp16"}, r"weights: found 'fp16', expected one of \['fp32', 'bf16', 'int8'\]"),
+        ({"onnx_dtype": "bf16"}, r"onnx_dtype: found 'bf16', expected one of \['fp32', 'fp16'\]"),
+        ({"onnx_dtype": "fp16"}, "vq_seg_decoder.fp16.onnx: found no such file"),
+        ({"dtype": "fp16"}, r"dtype: found 'fp16', expected one of \['fp32', 'bf16', 'int8'\]"),
         ({"threads": -1}, "threads: found -1"),
     ],
 )

@@ -105,7 +105,7 @@ def test_the_steps_add_up() -> None:
     assert float(half) == pytest.approx(2 * float(rows["gpt"][2]), abs=0.2)
     single = plan(replace(s, precision="fp32"), Machine.parse("8xH200"), 14_000_000)[2].rows[-1][2]
     assert float(single) == pytest.approx(flops / (0.45 * 8 * 67e12) / 3600, abs=0.06)
-    with pytest.raises(ValueError, match="pairs: found 0, expected a value >= 1"):
+    with pytest.raises(ValueError, match="pairs: found 0, expected an integer >= 1"):
         plan(s, Machine.parse("8xH200"), 0)
     with pytest.raises(ValueError, match="batch: found 1024, expected a multiple of accum"):
         plan(s, Machine.parse("3xH200"), 1)

@@ -14,11 +14,11 @@ from toy_runs import TOY
     [
         (["--stesp", "3"], "^--stesp: found no such setting, expected one of .*'--steps'"),
         (["--steps", "many"], "steps: found 'many', expected int"),
-        (["--steps", "0"], "steps: found 0, expected a value >= 1"),
+        (["--steps", "0"], "steps: found 0, expected an integer >= 1"),
         (["--steps"], "found no value after --steps"),
         (["steps=3"], "found the argument 'steps=3'"),
         (["--precision", "fp8"], r"found 'fp8', expected one of \['fp32', 'bf16'\]"),
-        (["--ema-decay", "1.5"], r"ema-decay: found 1.5, expected a value in 0..1"),
+        (["--ema-decay", "1.5"], r"ema-decay: found 1.5, expected a finite number in 0..1"),
         (["--steps.more", "3"], "steps is 12, not a mapping"),
     ],
 )

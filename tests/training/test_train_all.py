@@ -9,9 +9,15 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.bundle import read_config, read_sampling, read_words  # noqa: E402
-from mas_fast.training.all_settings import TRAINED, AllSettings  # noqa: E402
-from mas_fast.training.settings import find, read  # noqa: E402
+from mas_fast.bundle import (  # noqa: E402
+    read_config,
+    read_sampling,
+    read_vq_config,
+    read_words,
+    shipped,
+)
+from mas_fast.training.all_settings import GPTS, TRAINED, AllSettings  # noqa: E402
+from mas_fast.training.settings import configs, find, read  # noqa: E402
 from mas_fast.training.train_all import run, stages  # noqa: E402
 from mas_fast.utils.locks import lock  # noqa: E402
 
@@ -56,6 +62,17 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     run(settings, said.append)  # nothing is left to do
     assert [line.split()[-1] for line in said[:10]] == ["done"] * 10
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
+
+
+def test_stages_of_one_model_have_its_shape() -> None:
+    """That of the model in the package; configs/ has their settings in the order of the stages."""
+    settings = read(AllSettings, find("all", "storybook"))
+    for name, stages_of_it in (("vq_seg", settings.segs()), ("vq_img", settings.imgs())):
+        shapes = [stage.config() for stage in stages_of_it]
+        assert shapes == [read_vq_config(shipped(), name)] * 2
+    names = [getattr(settings, stage)["config"] for stage in GPTS]
+    assert names == sorted(names)
+    assert set(names) <= set(configs("gpt"))
 
 
 def test_one_run_at_a_time(tmp_path) -> None:

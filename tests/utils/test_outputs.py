@@ -75,3 +75,11 @@ def test_folders_that_cannot_be_made(tmp_path, monkeypatch) -> None:
         check_outputs({"": tmp_path / "new" / "x"}, folder=tmp_path / "new")
     with pytest.raises(ValueError, match="found no permission to write to the folder"):
         check_outputs({"": tmp_path / "x"})
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_folder_that_takes_no_files() -> None:
+    """Root may write everywhere, by what the permissions say."""
+    for place, folder in (("/proc/x.png", None), ("/proc/new/x.png", "/proc/new")):
+        with pytest.raises(ValueError, match="--output: /proc/.*found .*/proc"):
+            check_outputs({"--output": place}, folder=folder)

@@ -21,7 +21,7 @@ NAMES = tuple(_CLASSES)
 
 
 def make(name: str, **options):
-    """The annotator called `name`, a Segmenter, of its class's `load(**options)`. ValueError for
+    """The annotator called `name`, an Annotator, of its class's `load(**options)`. ValueError for
     another name or option, and as `load` says: for a library or for weights that are missing."""
     if name not in _CLASSES:
         raise ValueError(f"annotator: found {name!r}, expected one of {', '.join(NAMES)}")

@@ -19,10 +19,10 @@ PROBE_COLOR = (230, 128, 26)
 PROBE_SIDE = 64
 
 
-class Segmenter(ABC):
+class Annotator(ABC):
     """Adds layers to those that are known of some pictures.
 
-    A panoptic segmenter comes first, since the others may look where it found people. A segmenter
+    A panoptic annotator comes first, since the others may look where it found people. An annotator
     is made once in each process; a picture's result does not depend on the pictures beside it
     (a network's last bits may: other batch sizes round otherwise).
     """
@@ -34,7 +34,7 @@ class Segmenter(ABC):
         self, images: Sequence[np.ndarray], layers: Sequence[Layers | None]
     ) -> list[Layers]:
         """images: uint8 [H, W, 3], RGB, each of its own size. layers: what is known of each, None
-        before any panoptic segmenter. ValueError for an image of another dtype or shape, and for
+        before any panoptic annotator. ValueError for an image of another dtype or shape, and for
         missing layers that it needs."""
 
 
@@ -50,7 +50,7 @@ def check_pictures(
         if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise ValueError(f"image {n}: found {dtype} {list(shape)}, expected uint8 [H, W, 3]")
         if known is None and needs_layers:
-            raise ValueError(f"image {n}: found no layers, expected those of a panoptic segmenter")
+            raise ValueError(f"image {n}: found no layers, expected those of a panoptic annotator")
         if known is not None and (known.height, known.width) != shape[:2]:
             raise ValueError(
                 f"image {n}: found layers of {known.height} x {known.width}, "

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 from mas_fast.data.annotators.base import (
-    Segmenter,
+    Annotator,
     batches,
     check_channels,
     check_order,
@@ -34,6 +34,7 @@ from mas_fast.scene.labels import COCO_THINGS
 from mas_fast.utils.documents import short
 from mas_fast.utils.pickles import array, read_pickle
 from mas_fast.utils.torch_files import read_torch
+from mas_fast.utils.validate import check_choice
 
 INSTALL = (
     "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2 "
@@ -50,7 +51,7 @@ BANNER = 92  # the first stuff class, as COCO numbers it
 _COMPUTED = re.compile(r"(pixel_mean|pixel_std|num_batches_tracked|cell_anchors\.\d+)$")
 
 
-class Detectron2(Segmenter):
+class Detectron2(Annotator):
     """model: a Detectron2 meta-architecture, which has `backbone`, `pixel_mean` and `pixel_std`
     and maps [{image, height, width}] to [{panoptic_seg}]. channel_order: cfg.INPUT.FORMAT, RGB or
     BGR. min_side and max_side: cfg.INPUT.MIN_SIZE_TEST (0: no resizing) and MAX_SIZE_TEST.
@@ -73,8 +74,7 @@ class Detectron2(Segmenter):
         label_divisor: int = 1000,
         batch_size: int = 8,
     ) -> None:
-        if metadata not in STUFF_OFFSETS:
-            raise ValueError(f"metadata: found {metadata!r}, expected one of {list(STUFF_OFFSETS)}")
+        check_choice("metadata", metadata, STUFF_OFFSETS)
         self.model = model.eval()
         self.channel_order = channel_order
         self.min_side, self.max_side = min_side, max_side

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from mas_fast.data.annotators.base import (
     PROBE_SIDE,
-    Segmenter,
+    Annotator,
     batches,
     check_channels,
     check_pictures,
@@ -47,7 +47,7 @@ FAR = 2**20  # pixels; no landmark is farther away
 SFD_MEAN_BGR = (104.0, 117.0, 123.0)  # of the detector's input
 
 
-class Face(Segmenter):
+class Face(Annotator):
     """aligner: a FaceAlignment of the library, 2D, with its `sfd` detector: what matters are
     get_landmarks_from_batch, get_landmarks_from_image, face_alignment_net and
     face_detector.face_detector. Pictures without people have no faces.

@@ -1,7 +1,7 @@
 """Which annotator, with which options, as text: it is made from that in each worker.
 
 Recipe.parse("schp weights=exp-schp-lip.pth device=cuda").make()
-Recipe.parse("my_package.mine:MySegmenter threshold=0.5 crops=true").make()
+Recipe.parse("my_package.mine:MyAnnotator threshold=0.5 crops=true").make()
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import shlex
 from dataclasses import dataclass
 
 from mas_fast.data import annotators
-from mas_fast.data.annotators.base import Segmenter
+from mas_fast.data.annotators.base import Annotator
 from mas_fast.utils.documents import parse_json
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """name: one of annotators.NAMES, or MODULE:CLASS, a Segmenter. options: its keyword arguments;
+    """name: one of annotators.NAMES, or MODULE:CLASS, an Annotator. options: its keyword arguments;
     `device` says, for those on a GPU, that they need one."""
 
     name: str
@@ -30,15 +30,15 @@ class Recipe:
         try:
             name, *words = shlex.split(text) or [""]
         except ValueError as error:
-            raise ValueError(f"segmenter: found {text!r} ({error})") from error
+            raise ValueError(f"annotator: found {text!r} ({error})") from error
         if name not in annotators.NAMES and ":" not in name:
             expected = f"expected {', '.join(annotators.NAMES)} or MODULE:CLASS"
-            raise ValueError(f"segmenter: found {name!r}, {expected}")
+            raise ValueError(f"annotator: found {name!r}, {expected}")
         options = {}
         for word in words:
             key, equals, value = word.partition("=")
             if not (equals and key.isidentifier()) or key in options:
-                raise ValueError(f"segmenter {name}: found {word!r}, expected KEY=VALUE, each once")
+                raise ValueError(f"annotator {name}: found {word!r}, expected KEY=VALUE, each once")
             options[key] = _value(value)
         return cls(name, tuple(options.items()))
 
@@ -51,8 +51,8 @@ class Recipe:
         """ "cuda" or "cpu"."""
         return str(dict(self.options).get("device", "cpu")).partition(":")[0]
 
-    def make(self) -> Segmenter:
-        """The annotator. ValueError for a class that is not there or is no Segmenter, for options
+    def make(self) -> Annotator:
+        """The annotator. ValueError for a class that is not there or is no Annotator, for options
         that it does not take, and as the annotator says."""
         options = dict(self.options)
         if ":" not in self.name:
@@ -61,13 +61,13 @@ class Recipe:
         try:
             kind = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise ValueError(f"segmenter {self.name}: {error}") from error
-        if not (isinstance(kind, type) and issubclass(kind, Segmenter)):
-            raise ValueError(f"segmenter {self.name}: found {kind!r}, expected a Segmenter")
+            raise ValueError(f"annotator {self.name}: {error}") from error
+        if not (isinstance(kind, type) and issubclass(kind, Annotator)):
+            raise ValueError(f"annotator {self.name}: found {kind!r}, expected an Annotator")
         try:
             return kind(**options)
         except TypeError as error:
-            raise ValueError(f"segmenter {self.name}: {error}") from error
+            raise ValueError(f"annotator {self.name}: {error}") from error
 
 
 def _value(text: str) -> object:

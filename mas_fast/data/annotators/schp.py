@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mas_fast.data.annotators.base import Segmenter, check_channels, check_pictures
+from mas_fast.data.annotators.base import Annotator, check_channels, check_pictures
 from mas_fast.data.annotators.schp_network import SCHP
 from mas_fast.scene import LIP_NAMES, PERSON, Layers
 from mas_fast.utils.checkpoint import read_checkpoint, state_dict
+from mas_fast.utils.validate import check_choice
 
 SIDE = 473
 MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)  # blue, green, red, of values 0..1
@@ -58,7 +59,7 @@ class Job:
         return max(self.right - self.left, self.bottom - self.top, 1.0)
 
 
-class Schp(Segmenter):
+class Schp(Annotator):
     """network: [N, 3, 473, 473], BGR, normalised -> logits [N, 20, h, w]. crops: "people", one
     crop for each person instance of at least MIN_SIDE pixels, or "image", the whole picture at
     once (also where a picture's instances are not known). batch_size: crops at once.
@@ -70,8 +71,7 @@ class Schp(Segmenter):
     adds = ("human",)
 
     def __init__(self, network: nn.Module, crops: str = "people", batch_size: int = 8) -> None:
-        if crops not in CROPS:
-            raise ValueError(f"crops: found {crops!r}, expected one of {list(CROPS)}")
+        check_choice("crops", crops, CROPS)
         self.network, self.crops, self.batch_size = network.eval(), crops, batch_size
         self.device = next(iter(network.parameters()), torch.empty(0)).device
         check_channels(

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from mas_fast.data.annotators.base import (
-    Segmenter,
+    Annotator,
     batches,
     check_channels,
     check_order,
@@ -37,7 +37,7 @@ MODELS = (
 PLACEHOLDER = re.compile(r"(label_?\d+|n/?a|)", re.IGNORECASE)  # of numbers that are no class
 
 
-class Transformers(Segmenter):
+class Transformers(Annotator):
     """model: a ...ForUniversalSegmentation or DetrForSegmentation, whose config.id2label names
     COCO's classes. processor: its image processor; for OneFormer the OneFormerProcessor.
 

@@ -1,7 +1,6 @@
 """What people have annotated: no network, nothing to download.
 
 Truth()(images, layers)                        # the layers that the source came with
-layers_of_parts(read_label_png(png, 20))       # CIHP's or LIP's human parts
 with_landmarks(layers, faces["name.jpg"])      # faces = read_dlib("faces.xml")
 """
 
@@ -15,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.data.annotators.base import Segmenter, check_pictures
+from mas_fast.data.annotators.base import Annotator, check_pictures
 from mas_fast.data.annotators.face import POINTS, face_parts
 from mas_fast.data.sources.base import check_name, parse_json
-from mas_fast.scene import LIP_NAMES, PERSON, VOID, Layers
+from mas_fast.scene import Layers
 
 
-class Truth(Segmenter):
+class Truth(Annotator):
     """Hands on the layers that the source came with. ValueError for a picture without."""
 
     adds = ()
@@ -41,19 +40,6 @@ class Truth(Segmenter):
                 f"{len(layers)} have none), expected some for the annotator truth"
             )
         return list(layers)
-
-
-def layers_of_parts(human: np.ndarray) -> Layers:
-    """The layers of human parts alone, uint8 [H, W], LIP 0..19 and perhaps 255: a person is where a
-    part is, and nothing is known of the rest. ValueError for other values."""
-    known = (human < len(LIP_NAMES)) | (human == VOID)
-    if human.dtype != np.uint8 or human.ndim != 2 or not known.all():
-        raise ValueError(
-            f"human: found {human.dtype} {list(human.shape)} up to {human.max(initial=0)}, "
-            f"expected uint8 [H, W], 0..{len(LIP_NAMES) - 1} or {VOID} (void)"
-        )
-    human = np.where(human == VOID, np.uint8(0), human)
-    return Layers(np.where(human > 0, np.uint8(PERSON), np.uint8(VOID)), human=human)
 
 
 def with_landmarks(layers: Layers, landmarks: np.ndarray) -> Layers:

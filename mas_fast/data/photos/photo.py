@@ -179,12 +179,6 @@ def is_plain_jpeg(content: bytes, height: int, width: int) -> bool:
     )
 
 
-def read_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Image:
-    """The same as a picture. ValueError also for a damaged JPEG."""
-    photo = open_photo(file, what)
-    return Image.fromarray(photo.decode() if isinstance(photo, Jpeg) else photo)
-
-
 def cut(
     photo: Photo, top: int, left: int, height: int, width: int, to_height: int, to_width: int
 ) -> np.ndarray:

@@ -14,7 +14,7 @@ from mas_fast.data.sources.base import Sample, Source, parse_json
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.story import SPLITS, story
 from mas_fast.utils.files import replace_file
-from mas_fast.utils.validate import check_int, exact_keys
+from mas_fast.utils.validate import check_choice, check_int, exact_keys
 
 FILE = "storybook.json"
 FORMAT = 1
@@ -69,5 +69,4 @@ def _check(scenes: int, size: int, split: str, seed: int) -> None:
     check_int("scenes", scenes, 1)
     check_int("size", size, 32, 4096)
     check_int("seed", seed, 0)
-    if split not in SPLITS:
-        raise ValueError(f"split: found {split!r}, expected one of {list(SPLITS)}")
+    check_choice("split", split, SPLITS)

@@ -18,7 +18,7 @@ from mas_fast.data.storybook.words import (
     SEATS,
     Kind,
 )
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_choice, check_int
 
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 10  # one triple of so many
@@ -65,8 +65,7 @@ def is_held_out(kind: str, color: str | None, place: str) -> bool:
 
 def story(split: str, index: int, seed: int = 0) -> Story:
     """Story `index` of a split. ValueError for an unknown split or a negative index."""
-    if split not in SPLITS:
-        raise ValueError(f"split: found {split!r}, expected one of {list(SPLITS)}")
+    check_choice("split", split, SPLITS)
     check_int("index", index, 0)
     check_int("seed", seed, 0)
     wanted = split == "test" and index % 2 == 1

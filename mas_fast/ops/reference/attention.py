@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from mas_fast.ops.attention_masks import KERNEL, MASKS
+from mas_fast.utils.validate import check_choice
 
 
 def attention(
@@ -63,30 +64,29 @@ def check_attention(
     for name, x in (("q", q), ("k", k), ("v", v)):
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f"{name} must be a floating tensor, found {kind}")
+            raise TypeError(f"{name}: found {kind}, expected a floating-point tensor")
         if x.ndim != 4 or x.shape[3] == 0:
-            raise ValueError(f"{name} must be [B, H, T, D] with D >= 1, found {list(x.shape)}")
+            raise ValueError(f"{name}: found {list(x.shape)}, expected [B, H, T, D] with D >= 1")
         if (x.shape, x.dtype, x.device) != (q.shape, q.dtype, q.device):
             raise ValueError(
-                f"{name} must be as q, {list(q.shape)} {q.dtype} on {q.device}, "
-                f"found {list(x.shape)} {x.dtype} on {x.device}"
+                f"{name}: found {list(x.shape)} {x.dtype} on {x.device}, "
+                f"expected {list(q.shape)} {q.dtype} on {q.device}, like q"
             )
-    if mask not in MASKS:
-        raise ValueError(f"mask must be one of {MASKS}, found {mask!r}")
+    check_choice("mask", mask, MASKS)
     if mask == "causal":
         return
     if not isinstance(text, int) or text < 0:
-        raise ValueError(f"text must be a number of positions, found {text!r}")
+        raise ValueError(f"text: found {text!r}, expected a number of positions")
     if mask == "conv" and (not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0):
-        raise ValueError(f"kernel must be an odd number, found {kernel!r}")
+        raise ValueError(f"kernel: found {kernel!r}, expected an odd number")
     if not grids or any(len(grid) != 2 or min(grid) < 1 for grid in grids):
         raise ValueError(
-            f"mask {mask!r} needs grids of (height, width), found grids={list(grids)!r}"
+            f"grids: found {list(grids)!r}, expected (height, width) of each for the mask {mask!r}"
         )
     room = text + sum(height * width for height, width in grids)
     if q.shape[2] > room:
         raise ValueError(
-            f"q has {q.shape[2]} positions, expected at most text + grids = {room} "
+            f"q: found {q.shape[2]} positions, expected at most text + grids = {room} "
             f"of text={text}, grids={[tuple(grid) for grid in grids]}"
         )
 

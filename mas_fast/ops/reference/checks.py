@@ -30,20 +30,20 @@ def check_finite(name: str, tensor: Tensor) -> None:
     if all(math.isfinite(value) for value in tensor.aminmax()):
         return
     row, channel = (~tensor.isfinite()).nonzero()[0].tolist()
-    value = tensor[row, channel].item()
-    raise ValueError(f"{name} must be finite, found {value} in row {row}, channel {channel}")
+    found = f"found {tensor[row, channel].item()} in row {row}, channel {channel}"
+    raise ValueError(f"{name}: {found}, expected finite values")
 
 
 def to_integer(name: str, value: int) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an int, found {type(value).__name__}") from None
+        raise TypeError(f"{name}: found {type(value).__name__}, expected an int") from None
 
 
 def to_real(name: str, value: float) -> float:
     if not isinstance(value, numbers.Real | torch.SymFloat):
-        raise TypeError(f"{name} must be a float, found {type(value).__name__}")
+        raise TypeError(f"{name}: found {type(value).__name__}, expected a float")
     try:
         return float(value)
     except OverflowError:

@@ -68,31 +68,31 @@ def check_stream_cross_entropy(
     for name, tensor in (("hidden", hidden), *((f"heads[{i}]", h) for i, h in enumerate(heads))):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, found {found}")
+            raise TypeError(f"{name}: found {found}, expected a floating-point tensor")
     if hidden.dim() != 3 or hidden.shape[2] < 1:
-        raise ValueError(f"hidden must be [batch, positions, width], found {list(hidden.shape)}")
+        raise ValueError(f"hidden: found {list(hidden.shape)}, expected [batch, positions, width]")
     autocast = torch.is_autocast_enabled(hidden.device.type)
     for i, head in enumerate(heads):
         if head.dtype != hidden.dtype and not autocast:
             raise TypeError(
-                f"heads[{i}] must be {hidden.dtype} like hidden, found {head.dtype}; "
+                f"heads[{i}]: found {head.dtype}, expected {hidden.dtype}, like hidden; "
                 "they may differ under torch.autocast alone"
             )
         if head.dim() != 2 or head.shape[0] < 1 or head.shape[1] != hidden.shape[2]:
             raise ValueError(
-                f"heads[{i}] must be [vocabulary, {hidden.shape[2]}], found {list(head.shape)}"
+                f"heads[{i}]: found {list(head.shape)}, expected [vocabulary, {hidden.shape[2]}]"
             )
         if head.device != hidden.device:
             raise ValueError(
-                f"heads[{i}] must be on {hidden.device} like hidden, found it on {head.device}"
+                f"heads[{i}]: found it on {head.device}, expected {hidden.device}, like hidden"
             )
     if not isinstance(targets, Tensor) or targets.dtype not in (torch.int64, torch.int32):
         found = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
-        raise TypeError(f"targets must be an int64 or int32 tensor, found {found}")
+        raise TypeError(f"targets: found {found}, expected an int64 or int32 tensor")
     if targets.shape != hidden.shape[:2] or targets.device != hidden.device:
         raise ValueError(
-            f"targets must be {list(hidden.shape[:2])} on {hidden.device}, "
-            f"found {list(targets.shape)} on {targets.device}"
+            f"targets: found {list(targets.shape)} on {targets.device}, "
+            f"expected {list(hidden.shape[:2])} on {hidden.device}"
         )
     count = len(heads)
     weights = [1.0] * count if weights is None else list(weights)
@@ -100,16 +100,16 @@ def check_stream_cross_entropy(
     for name, values in (("lengths", lengths), ("weights", weights), ("ignored", ignored)):
         if len(values) != count or not count:
             raise ValueError(
-                f"{name} must have one entry for each of the {count} heads (at least 1), "
-                f"found {list(values)}"
+                f"{name}: found {list(values)}, "
+                f"expected one entry for each of the {count} heads (at least 1)"
             )
     if any(to_integer("lengths", n) < 0 for n in lengths) or sum(lengths) != hidden.shape[1]:
         raise ValueError(
-            f"lengths must be at least 0 and add up to the {hidden.shape[1]} positions of hidden, "
-            f"found {list(lengths)}"
+            f"lengths: found {list(lengths)}, "
+            f"expected integers >= 0 that add up to the {hidden.shape[1]} positions of hidden"
         )
     if not all(0 <= to_real("weights", w) < math.inf for w in weights) or not sum(weights) > 0:
-        raise ValueError(f"weights must be finite, at least 0 and not all 0, found {list(weights)}")
+        raise ValueError(f"weights: found {list(weights)}, expected finite ones >= 0, not all 0")
     for value in ignored:
         if value is not None:
             to_integer("ignored", value)
@@ -140,8 +140,8 @@ def check_targets(
         if wrong.any():
             row, position = wrong.nonzero()[0].tolist()
             raise ValueError(
-                f"targets of stream {stream} must be in 0..{vocab - 1}"
-                f"{'' if skipped is None else f', or {skipped}, which is ignored'}; "
-                f"found {int(target[row, position])} in row {row}, "
-                f"position {position + sum(lengths[:stream])}"
+                f"targets: found {int(target[row, position])} in row {row}, "
+                f"position {position + sum(lengths[:stream])}, "
+                f"expected 0..{vocab - 1} in stream {stream}"
+                f"{'' if skipped is None else f', or {skipped}, which is ignored'}"
             )

@@ -30,16 +30,16 @@ def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias:
         ValueError: an argument has a wrong shape or device.
     """
     for name, tensor, dtype in (("labels", labels, torch.uint8), ("edges", edges, torch.bool)):
-        if tensor is not None and tensor.dtype != dtype:
-            raise TypeError(f"{name} must be a {dtype} tensor, found {tensor.dtype}")
+        if (tensor is not None or name == "labels") and tensor.dtype != dtype:
+            raise TypeError(f"{name}: found {tensor.dtype}, expected a {dtype} tensor")
     if labels.dim() != 3 or (edges is not None and edges.shape != labels.shape):
         found = "None" if edges is None else list(edges.shape)
         raise ValueError(
-            f"labels and edges must be [B, H, W], found {list(labels.shape)} and {found}"
+            f"labels, edges: found {list(labels.shape)} and {found}, expected [B, H, W] of both"
         )
     if not weight.is_floating_point() or weight.dtype != bias.dtype:
         raise TypeError(
-            f"weight and bias must be of one floating dtype, found {weight.dtype} and {bias.dtype}"
+            f"weight, bias: found {weight.dtype} and {bias.dtype}, expected one floating dtype"
         )
     least = 1 + (edges is not None)
     if (
@@ -49,11 +49,11 @@ def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias:
         or bias.shape != weight.shape[:1]
     ):
         raise ValueError(
-            f"weight must be [O, C, 3, 3] with {least} to {254 + least} channels and bias [O], "
-            f"found {list(weight.shape)} and {list(bias.shape)}"
+            f"weight, bias: found {list(weight.shape)} and {list(bias.shape)}, "
+            f"expected [O, C, 3, 3] with {least} to {254 + least} channels, and [O]"
         )
     devices = {str(t.device) for t in (labels, edges, weight, bias) if t is not None}
     if len(devices) > 1:
         raise ValueError(
-            f"labels, edges, weight and bias must be on one device, found {sorted(devices)}"
+            f"labels, edges, weight, bias: found them on {sorted(devices)}, expected one device"
         )

@@ -227,40 +227,40 @@ def check_sampling(
             continue
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, found {found}")
+            raise TypeError(f"{name}: found {found}, expected a floating-point tensor")
     if logits.dim() != 2 or not 1 <= logits.shape[1] <= MAX_VOCAB:
         raise ValueError(
-            f"logits must be [batch, vocabulary] with 1 to {MAX_VOCAB} tokens, "
-            f"found {list(logits.shape)}"
+            f"logits: found {list(logits.shape)}, "
+            f"expected [batch, vocabulary] with 1 to {MAX_VOCAB} tokens"
         )
     if uncond is not None and (uncond.shape != logits.shape or uncond.device != logits.device):
         raise ValueError(
-            f"uncond must be like the logits, {list(logits.shape)} on {logits.device}, "
-            f"found {list(uncond.shape)} on {uncond.device}"
+            f"uncond: found {list(uncond.shape)} on {uncond.device}, "
+            f"expected {list(logits.shape)} on {logits.device}, like the logits"
         )
     if not 0 <= to_integer("seed", seed) < 1 << 64:
-        raise ValueError(f"seed must be in 0..2**64-1, found {seed}")
+        raise ValueError(f"seed: found {seed}, expected 0..2**64-1")
     if not abs(to_real("guidance", guidance)) < _FP32_LIMIT:
-        raise ValueError(f"guidance must be a finite number within fp32, found {guidance}")
+        raise ValueError(f"guidance: found {guidance}, expected a finite number within fp32")
     if uncond is None and guidance != 1:
-        raise ValueError(f"guidance={guidance} needs uncond; without it only 1 is allowed")
+        raise ValueError(f"guidance: found {guidance} without uncond, expected 1, or uncond too")
     t = to_real("temperature", temperature)
     if not 0 <= t < _FP32_LIMIT:
         raise ValueError(
-            "temperature must be 0 (the largest logit) or a positive finite number within fp32, "
-            f"found {temperature}"
+            f"temperature: found {temperature}, "
+            "expected 0 (the largest logit) or a positive finite number within fp32"
         )
     if top_k is not None and to_integer("top_k", top_k) < 1:
-        raise ValueError(f"top_k must be at least 1, or None to keep all; found {top_k}")
+        raise ValueError(f"top_k: found {top_k}, expected an integer >= 1, or None to keep all")
     if top_p is not None and not 0 < to_real("top_p", top_p) <= 1:
-        raise ValueError(f"top_p must be in (0, 1], or None for no such step; found {top_p}")
+        raise ValueError(f"top_p: found {top_p}, expected a number in (0, 1], or None to keep all")
     return _words("sample", sample, logits), _words("position", position, logits)
 
 
 def nan_error(row: int, token: int) -> ValueError:
     return ValueError(
-        f"logits of row {row}: token {token} is NaN after guidance; "
-        "logits must be numbers or infinities"
+        f"logits: found NaN after guidance in row {row}, token {token}, "
+        "expected numbers or infinities"
     )
 
 
@@ -269,15 +269,15 @@ def _words(name: str, value: int | Tensor, logits: Tensor) -> Tensor:
     rows = logits.shape[0]
     if isinstance(value, Tensor):
         if value.dtype != torch.int64:
-            raise TypeError(f"{name} must be an int or an int64 tensor, found {value.dtype}")
+            raise TypeError(f"{name}: found {value.dtype}, expected an int or an int64 tensor")
         if value.shape != (rows,):
-            raise ValueError(f"{name} must be one int or [{rows}], found {list(value.shape)}")
+            raise ValueError(f"{name}: found {list(value.shape)}, expected one int or [{rows}]")
         seen = has_values(value) and rows
         least, most = (int(value.min()), int(value.max())) if seen else (0, 0)
     else:
         least = most = to_integer(name, value)
     if least < 0 or most >= 1 << 32:
-        raise ValueError(f"{name} must be in 0..2**32-1, found {least if least < 0 else most}")
+        raise ValueError(f"{name}: found {least if least < 0 else most}, expected 0..2**32-1")
     if isinstance(value, Tensor):
         return value.to(logits.device).contiguous()
     return torch.full((rows,), least, dtype=torch.int64, device=logits.device)

@@ -51,12 +51,12 @@ def check_vq(x: Tensor, codebook: Tensor) -> None:
         _check_matrix(name, tensor)
     if codebook.shape[0] < 1 or codebook.shape[1] < 1:
         raise ValueError(
-            f"codebook must have at least one code and one channel, found {list(codebook.shape)}"
+            f"codebook: found {list(codebook.shape)}, expected at least one code and one channel"
         )
     if x.shape[1] != codebook.shape[1] or x.device != codebook.device:
         raise ValueError(
-            f"x must be [N, {codebook.shape[1]}] on {codebook.device} like the codebook, "
-            f"found {list(x.shape)} on {x.device}"
+            f"x: found {list(x.shape)} on {x.device}, "
+            f"expected [N, {codebook.shape[1]}] on {codebook.device}, like the codebook"
         )
 
 
@@ -70,14 +70,14 @@ def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
     _check_matrix("x", x)
     if not isinstance(codes, Tensor) or codes.dtype != torch.int64:
         found = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
-        raise TypeError(f"codes must be an int64 tensor, found {found}")
+        raise TypeError(f"codes: found {found}, expected an int64 tensor")
     if codes.shape != x.shape[:1] or codes.device != x.device:
         raise ValueError(
-            f"codes must be [{x.shape[0]}] on {x.device}, "
-            f"found {list(codes.shape)} on {codes.device}"
+            f"codes: found {list(codes.shape)} on {codes.device}, "
+            f"expected [{x.shape[0]}] on {x.device}"
         )
     if to_integer("codebook_size", codebook_size) < 1:
-        raise ValueError(f"codebook_size must be at least 1, found {codebook_size}")
+        raise ValueError(f"codebook_size: found {codebook_size}, expected an integer >= 1")
     check_codes(codes, codebook_size)
 
 
@@ -91,7 +91,7 @@ def check_codes(codes: Tensor, codebook_size: int) -> None:
         least, most = (int(value) for value in codes.aminmax())
         if least < 0 or most >= codebook_size:
             found = least if least < 0 else most
-            raise ValueError(f"codes must be in 0..{codebook_size - 1}, found {found}")
+            raise ValueError(f"codes: found {found}, expected 0..{codebook_size - 1}")
 
 
 def _nearest_exact(x: Tensor, codebook: Tensor) -> Tensor:
@@ -112,6 +112,6 @@ def _check_matrix(name: str, tensor: Tensor) -> None:
     if not isinstance(tensor, Tensor) or tensor.dtype not in VQ_DTYPES:
         found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         allowed = ", ".join(str(dtype) for dtype in VQ_DTYPES)
-        raise TypeError(f"{name} must be a tensor of {allowed}; found {found}")
+        raise TypeError(f"{name}: found {found}, expected a tensor of {allowed}")
     if tensor.dim() != 2:
-        raise ValueError(f"{name} must have two dimensions, found {list(tensor.shape)}")
+        raise ValueError(f"{name}: found {list(tensor.shape)}, expected two dimensions")

@@ -51,7 +51,7 @@ def test_needed_options_are_named(name, options, needed):
         ([IMAGE, IMAGE[:, :, :2]], [LAYERS] * 2, r"image 1: found uint8 \[2, 3, 2\]"),
         ([IMAGE[:0]], [LAYERS], r"found uint8 \[0, 3, 3\]"),
         (["photo.jpg"], [LAYERS], "image 0: found str"),
-        ([IMAGE], [None], "image 0: found no layers, expected those of a panoptic segmenter"),
+        ([IMAGE], [None], "image 0: found no layers, expected those of a panoptic annotator"),
         ([IMAGE], [LAYERS.crop(0, 0, 2, 2)], "found layers of 2 x 2, expected 2 x 3"),
     ],
 )

@@ -8,9 +8,9 @@ from mas_fast.data.annotators.recipe import Recipe
 from mas_fast.data.annotators.truth import Truth
 
 MINE = """
-from mas_fast.data.annotators.base import Segmenter
+from mas_fast.data.annotators.base import Annotator
 
-class Mine(Segmenter):
+class Mine(Annotator):
     adds = ()
     def __init__(self, name, threshold=0.5, crops=False):
         self.options = name, threshold, crops
@@ -34,11 +34,11 @@ def test_options_are_json_or_text(tmp_path, monkeypatch):
     for text, message in (
         ("mas_fast_mine:Mine", "missing 1 required positional argument: 'name'"),
         ("mas_fast_mine:Mine name=a x=1", "unexpected keyword argument 'x'"),
-        ("mas_fast_mine:helper", "found 3, expected a Segmenter"),
+        ("mas_fast_mine:helper", "found 3, expected an Annotator"),
         ("mas_fast_mine:Yours", "no attribute 'Yours'"),
         ("mas_fast_yours:Mine", "No module named 'mas_fast_yours'"),
     ):
-        with pytest.raises(ValueError, match=f"segmenter {text.split()[0]}: .*{message}"):
+        with pytest.raises(ValueError, match=f"annotator {text.split()[0]}: .*{message}"):
             Recipe.parse(text).make()
 
 
@@ -54,8 +54,8 @@ def test_the_names_of_the_package():
         ("", "found '', expected detectron2, .*, truth or MODULE:CLASS"),
         ("scph weights=x", "found 'scph', expected"),
         ("schp 'weights", "No closing quotation"),
-        ("schp weights", "segmenter schp: found 'weights', expected KEY=VALUE"),
-        ("schp a=1 a=2", "segmenter schp: found 'a=2', expected KEY=VALUE, each once"),
+        ("schp weights", "annotator schp: found 'weights', expected KEY=VALUE"),
+        ("schp a=1 a=2", "annotator schp: found 'a=2', expected KEY=VALUE, each once"),
         ("schp 1=2", "found '1=2'"),
     ],
 )

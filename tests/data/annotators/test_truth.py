@@ -8,12 +8,11 @@ import pytest
 from mas_fast.data.annotators.face import face_parts
 from mas_fast.data.annotators.truth import (
     Truth,
-    layers_of_parts,
     read_dlib,
     read_wholebody,
     with_landmarks,
 )
-from mas_fast.scene import MINI158, PERSON, VOID, Layers
+from mas_fast.scene import Layers
 
 
 def test_layers_are_handed_on():
@@ -23,19 +22,6 @@ def test_layers_are_handed_on():
         Truth()([image, image], [layers, None])
     with pytest.raises(ValueError, match="found layers of 2 x 3, expected 4 x 3"):
         Truth()([np.zeros((4, 3, 3), np.uint8)], [layers])
-
-
-def test_people_are_where_parts_are():
-    human = np.array([[0, 1, 19, 255]], np.uint8)
-    layers = layers_of_parts(human)
-    assert layers.panoptic.tolist() == [[VOID, PERSON, PERSON, VOID]]
-    assert layers.human.tolist() == [[0, 1, 19, 0]]
-    assert layers.instances is None
-    scene = layers.clean()
-    assert scene.labels.tolist() == [[VOID, MINI158.human + 1, MINI158.human + 19, VOID]]
-    for wrong in (np.array([[20]], np.uint8), np.array([[1]], np.int64), np.zeros(3, np.uint8)):
-        with pytest.raises(ValueError, match=r"human: found .* expected uint8 \[H, W\], 0..19 or"):
-            layers_of_parts(wrong)
 
 
 def test_faces_are_added():

@@ -11,10 +11,15 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from mas_fast.data.photos import photo as images
-from mas_fast.data.photos.photo import Jpeg, cut, open_photo, read_image
+from mas_fast.data.photos.photo import Jpeg, cut, open_photo
 from mas_fast.data.photos.profiles import is_srgb, to_srgb
 from mas_fast.data.prepare import jpeg
 from mas_fast.data.sources.base import Sample
+
+
+def read_image(file) -> Image.Image:
+    photo = open_photo(file)
+    return Image.fromarray(photo.decode() if isinstance(photo, Jpeg) else photo)
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:

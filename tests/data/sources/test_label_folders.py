@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from label_maps import classes, label_map, photo
-from mas_fast.data.annotators.truth import layers_of_parts
 from mas_fast.data.prepare import prepare
 from mas_fast.data.sources.base import Reject, Sample
 from mas_fast.data.sources.label_folders import LabelFolderSource, check_no_label_maps
@@ -19,7 +18,6 @@ from mas_fast.data.sources.walk import walk
 from mas_fast.scene import (
     ADE20K,
     COCO_NAMES,
-    MINI158,
     SPACES,
     VOID,
     Layers,
@@ -387,6 +385,3 @@ def test_real_cihp(real_data):
         assert (people.clean().flip().labels == other.labels).all()
         assert (sample.flip().layers.human == np.where(mirrored == 10, 0, mirrored)).all()
         assert (sample.scene.labels == 132 + 13).sum() == (raw == 13).sum() > 0
-        parts = layers_of_parts(raw).clean()
-        assert ((parts.labels == VOID) == (raw == 0)).all()
-        assert (parts.labels[raw > 0] == MINI158.human + raw[raw > 0]).all()
