@@ -22,8 +22,9 @@ from mas_fast.bundle import load_bpe, load_vq
 from mas_fast.evaluation.reconstruction import evaluate
 from mas_fast.importers.bundle import import_bundle
 from mas_fast.importers.vqgan import import_vq, read_checkpoint, read_config
-from mas_fast.models.vqvae import VQVAE, Attention, Downsample, Norm, ResnetBlock, Upsample
+from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import preset
+from mas_fast.models.vqvae_layers import Attention, Downsample, Norm, ResnetBlock, Upsample
 from mas_fast.utils.checkpoint import state_dict
 
 IMG, SEG = preset("tiny-img"), preset("tiny-seg")
