@@ -1,7 +1,7 @@
 """What every launcher needs: block sizes by architecture, and the right device.
 
-Importing it pins TRITON_DEFAULT_FP_FUSION, whose default differs between releases of Triton:
-multiplications and additions fuse, except where a kernel is launched with enable_fp_fusion=False.
+Importing this module pins TRITON_DEFAULT_FP_FUSION, whose default differs between releases of
+Triton: multiplications and additions fuse, except in kernels launched with enable_fp_fusion=False.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Tile:
         return {"num_warps": self.warps, "num_stages": self.stages}
 
 
-# kernel -> {the least compute capability: tile}. Operands are 16-bit but where it says fp32.
+# kernel -> {least compute capability: tile}. Operands are 16-bit unless the name says fp32.
 TILES = {
     "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 64, 8, 4)},
     "vq_pairs": {80: Tile(128, 0, 4, 1)},
@@ -54,7 +54,7 @@ TILES = {
 
 
 def tile(kernel: str, capability: int) -> Tile:
-    """The tile of a kernel for a compute capability such as 90: that of the nearest one below."""
+    """The tile of a kernel for a compute capability such as 90, or the nearest one below."""
     table = TILES[kernel]
     return table[max((c for c in table if c <= capability), default=min(table))]
 
@@ -68,7 +68,7 @@ def capability(tensor: torch.Tensor) -> int:
 
 
 def guard(tensor: torch.Tensor) -> contextlib.AbstractContextManager:
-    """Launches inside it go to the tensor's device."""
+    """A context in which kernels are launched on the tensor's device."""
     if tensor.device.type != "cuda":
         return contextlib.nullcontext()
     return torch.cuda.device(tensor.device)

@@ -1,5 +1,8 @@
-"""Which tiles of an attention mask are computed, and which of those need the mask: found once, on
-the host, from the mask's definition. The kernels know nothing of what a mask means."""
+"""Which tiles of an attention mask are computed, and which of those need the mask.
+
+Both are found once, on the host, from the mask's definition. The kernels know nothing of what a
+mask means.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,26 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-WIDTH = 64  # at most so many columns has a tile: the bits of a word
-PAD = 128  # what is kept for each row is padded to a multiple of this: of every tile of queries
-COLUMN = 0xFFFF  # the low bits of an entry: the number of its tile; above: 1 + its mask, or 0
+WIDTH = 64  # the most columns that a tile may have: the bits of two words
+# Tensors with a number per row are padded to a multiple of this, and so of every tile of queries.
+PAD = 128
+COLUMN = 0xFFFF  # the low bits of an entry, the number of its tile; above them: 1 + its mask, or 0
 
 
 def padded_shape(batch: int, heads: int, length: int) -> tuple[int, int, int]:
-    """Of the tensors with a number for each row."""
+    """The shape of tensors with a number per row."""
     return batch, heads, (length + PAD - 1) // PAD * PAD
 
 
 @dataclass(frozen=True)
 class Table:
-    """For each tile of rows, the tiles of columns that it needs; all int32.
+    """For each tile of rows, the tiles of columns that it needs; all tensors are int32.
 
-    starts: [row tiles + 1], where the entries of a tile of rows begin. entries: [executed tiles],
-    ascending, see COLUMN. bits: [masks, 2, rows of a tile]: bit j of word w is column 32 w + j.
-    total: how many tiles there would be without a mask.
+    Attributes:
+        starts: [row tiles + 1], where the entries of each tile of rows begin.
+        entries: [executed tiles], ascending; see COLUMN.
+        bits: [masks, 2, rows of a tile]: bit j of word w is column 32 w + j.
+        total: the number of tiles without a mask.
     """
 
     starts: Tensor
@@ -35,11 +41,12 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A mask that is the same in all heads: `visible`, bool [T, T] on the CPU, of (query, key),
-    where each query sees itself.
+    """A mask that is the same in all heads.
 
-    order: int64 [T] or None, the permutation in which tiles take positions, so that those that are
-    seen together share a tile.
+    Attributes:
+        visible: bool [T, T] on the CPU, of (query, key), where each query sees itself.
+        order: int64 [T] or None, the permutation in which tiles take positions, so that positions
+            that are seen together share a tile.
     """
 
     visible: Tensor
@@ -47,8 +54,15 @@ class Pattern:
     cache: dict = field(default_factory=dict, repr=False)
 
     def table(self, rows: int, columns: int, *, first: int = 0, by_key: bool = False) -> Table:
-        """Tiles of `rows` queries by `columns` <= 64 keys; by_key: of `rows` keys by `columns`
-        queries. The first tile of queries begins at `first` <= 0, that of keys at 0."""
+        """The tiles that are computed.
+
+        Args:
+            rows: of a tile: queries, or keys with by_key.
+            columns: of a tile: keys, or queries with by_key; at most WIDTH.
+            first: the position <= 0 at which the first tile of queries begins; the first tile of
+                keys begins at 0.
+            by_key: whether rows are keys.
+        """
         length, shown = len(self.visible), self.visible
         if self.order is not None:
             shown = shown[self.order][:, self.order]
@@ -75,7 +89,15 @@ class Pattern:
         return Table(starts.int(), entries[needed].int(), signed.int(), down * across)
 
     def on(self, device: torch.device, **tiles) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """`order` as int32, and starts, entries and bits of a `table`, on the device. Kept."""
+        """A `table` on a device, cached.
+
+        Args:
+            device: where it shall be.
+            tiles: the arguments of `table`.
+
+        Returns:
+            `order` as int32, and starts, entries and bits.
+        """
         key = (device, *tiles.items())
         if key not in self.cache:
             table = self.table(**tiles)

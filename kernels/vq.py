@@ -161,10 +161,10 @@ def scores(
     be copied to shared memory again at every turn, 64 KB."""
     k = start + tl.arange(0, BLOCK_K)
     d = tl.arange(0, BLOCK_D)
-    code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]
-    halves = tl.load(half_square + k)  # on its way while the tensor cores work
+    code = codes + k[None, :].to(tl.int64) * (CHUNKS * BLOCK_D) + d[:, None]  # [BLOCK_D, BLOCK_K]
+    halves = tl.load(half_square + k)  # [BLOCK_K]; on its way while the tensor cores work
     if CHUNKS == 1:
-        dot = tl.dot(rows, tl.load(code))
+        dot = tl.dot(rows, tl.load(code))  # [BLOCK_N, BLOCK_K]
     else:
         dot = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
         for chunk in range(CHUNKS):
@@ -181,8 +181,8 @@ def nearest_kernel(
 ):  # fmt: skip
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
     known = n < rows
-    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
     least = tl.full((BLOCK_N,), float("inf"), tl.float32)
     second = tl.full((BLOCK_N,), float("inf"), tl.float32)
     index = tl.zeros((BLOCK_N,), tl.int32)
@@ -217,8 +217,8 @@ def list_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
     first = tl.program_id(1) * span
     for start in range(first, tl.minimum(first + span, padded), BLOCK_K):
         score = scores(
@@ -284,8 +284,8 @@ def rescore_kernel(
     known = slot < rows
     n = tl.load(open_rows + slot, mask=known, other=0)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    row_ratio = tl.load(ratio + n, mask=known, other=1.0)
-    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)
+    row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
+    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
     least = tl.full((BLOCK_N,), float("inf"), tl.float64)
     index = tl.zeros((BLOCK_N,), tl.int32)
     for start in range(0, count, BLOCK_K):
