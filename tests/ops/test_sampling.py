@@ -1,4 +1,4 @@
-"""The sampler: its definition, reference/sampling.py, the torch op, and the binding of the C++ core.
+"""The sampler: its definition (reference/sampling.py), the torch op, and the C++ core's binding.
 
 The oracle here is written apart from sampling.py: numpy's lexsort, numpy's own exp, integer sums.
 """
