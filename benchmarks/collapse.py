@@ -177,13 +177,13 @@ def train(name: str, settings: SegSettings, data: Scenes) -> tuple[list[Point], 
     points, batches = [], data.batches(settings.batch)
 
     def measure(step: int) -> dict[str, float]:
-        point, _ = look(trainer.averaged("model"), batches, step)
+        point, _ = look(trainer.ema_model("model"), batches, step)
         points.append(point)
         return {"measured/miou": point.miou, "measured/background": point.background}
 
     trainer.hooks = [(settings.sheet_every, measure)]
     trainer.run()
-    return points, look(trainer.averaged("model"), batches, settings.steps)[1]
+    return points, look(trainer.ema_model("model"), batches, settings.steps)[1]
 
 
 # ---------------------------------------------------------------------------- the page

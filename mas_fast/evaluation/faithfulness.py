@@ -10,9 +10,9 @@ counts      named classes of which the scene shows as many as the caption says
 left, right "left of" and "right of" that hold for the centres of mass
 colours     named colours that the thing, or what it wears, has in the picture
 
-Read are a caption, a scene and a picture and nothing else. What is not there is neither counted,
-placed nor coloured right. `LEAST`, `PART` and the joining of pieces are those with which true
-scenes of 64 pixels score 0.99 and more: see tests/evaluation/test_faithfulness.py.
+Nothing but a caption, a scene and a picture is read. What is missing from the scene counts as
+neither counted, placed nor coloured right. `LEAST`, `PART` and the joining of pieces are those with
+which true scenes of 64 pixels score 0.99 and more: see tests/evaluation/test_faithfulness.py.
 """
 
 from __future__ import annotations
@@ -31,19 +31,34 @@ from mas_fast.data.storybook.words import COLORS, KINDS
 from mas_fast.scene.labels import COCO_NAMES, COCO_THINGS, LIP_NAMES, PERSON
 from mas_fast.scene.scene import Scene, nearest
 
-METRICS = ("recall", "recall, seen", "recall, unseen", "precision", "counts", "left, right")
-METRICS += ("colours",)
+METRICS = (
+    *("recall", "recall, seen", "recall, unseen", "precision", "counts", "left, right"),
+    "colours",
+)
 LEAST = 0.004  # of the scene: what is smaller is not there
 PART = 0.25  # of the largest piece of a class: what is smaller is no further instance
 GARMENTS = {"shirt": "upper-clothes", "dress": "dress"}  # their LIP parts
 AROUND = np.ones((3, 3), bool)
+NAN = float("nan")
 
 Score = dict[str, tuple[int, int]]
 
 
 def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
-    """(right, of) for each of METRICS. picture: uint8 [H, W, 3], of what the scene, of any size,
-    shows. ValueError for another picture, and for a caption that names nothing of the storybook."""
+    """Score a scene and a picture against their caption.
+
+    Args:
+        caption: A caption of the storybook.
+        scene: The scene, of any size.
+        picture: uint8 [H, W, 3], of what the scene shows.
+
+    Returns:
+        (right, asked) for each of METRICS.
+
+    Raises:
+        ValueError: The picture has another shape or dtype, or the caption names nothing of the
+            storybook.
+    """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         found = f"found {picture.dtype} {list(picture.shape)}"
         raise ValueError(f"picture: {found}, expected uint8 [H, W, 3]")
@@ -53,11 +68,12 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     classes = class_map(scene)
     shares = np.bincount(classes.ravel(), minlength=256) / classes.size
     present = set(np.flatnonzero(shares[: len(COCO_NAMES)] >= LEAST).tolist())
-    wanted = Counter()
+    wanted: Counter[int] = Counter()
     for group in claims.groups:
         wanted[_label(group)] += group.count
     recall = len(present & set(wanted)), len(wanted)
-    unseen = any(is_held_out(g.kind, g.color, claims.place) for g in claims.groups)
+    place = claims.place
+    unseen = place is not None and any(is_held_out(g.kind, g.color, place) for g in claims.groups)
     things = [label for label in present if label < COCO_THINGS]
     counts = [
         count(classes == label, scene.edges, parted=label != PERSON) == number
@@ -66,9 +82,9 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     relations = []
     if claims.relation in ("left", "right"):
         first, second = (_label(group) for group in claims.groups)
-        there = first in present and second in present
-        order = "left" if there and _x(classes == first) < _x(classes == second) else "right"
-        relations = [there and order == claims.relation]
+        both = first in present and second in present
+        order = "left" if both and _x(classes == first) < _x(classes == second) else "right"
+        relations = [both and order == claims.relation]
     light = light_of(claims.hour, claims.weather)
     seen = {name: np.array(light(rgb(code))) for name, code in COLORS.items()}
     colors = [
@@ -88,14 +104,14 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
 
 
 def rates(scores: Iterable[Score]) -> dict[str, float]:
-    """Right / of over all of them, for each of METRICS; NaN where nothing was asked."""
+    """The share of right ones over all scores, for each of METRICS; NaN where nothing was asked."""
     scores = list(scores)
     sums = {name: [sum(s[name][i] for s in scores) for i in (0, 1)] for name in METRICS}
-    return {name: right / of if of else float("nan") for name, (right, of) in sums.items()}
+    return {name: right / asked if asked else NAN for name, (right, asked) in sums.items()}
 
 
 def class_map(scene: Scene) -> np.ndarray:
-    """uint8 [H, W]: the panoptic class of each pixel, person where the scene has a part of one."""
+    """The panoptic class of each pixel, person where the scene has a part of one: uint8 [H, W]."""
     table = np.arange(256, dtype=np.uint8)
     for parts in (scene.layout.human_channels, scene.layout.face_channels):
         table[parts] = PERSON
@@ -103,27 +119,40 @@ def class_map(scene: Scene) -> np.ndarray:
 
 
 def count(mask: np.ndarray, edges: np.ndarray, parted: bool = True) -> int:
-    """How many instances a class has: the pieces of its mask, bool [H, W], that hang together.
+    """Count the instances of a class: the connected pieces of its mask.
 
-    A gap of two pixels upwards joins: a sail belongs to its boat. parted: pieces are parted where
-    an edge runs through the class; people are not, whose parts have edges.
+    A gap of two pixels upwards joins: a sail belongs to its boat.
+
+    Args:
+        mask: bool [H, W].
+        edges: bool [H, W].
+        parted: Whether an edge that runs through the class parts a piece; people are not parted,
+            since their parts have edges.
     """
     upward = np.ones((3, 1), bool)
-    whole = ndimage.binary_closing(np.pad(mask, 1), upward)[1:-1, 1:-1]
+    closed = ndimage.binary_closing(np.pad(mask, 1), upward)[1:-1, 1:-1]
     if parted:
         # Edges within the class alone: those around a thin thing would leave nothing of it.
         # Grown by a pixel they reach its outline.
         within = edges & ndimage.binary_erosion(mask, AROUND)
-        whole &= ~ndimage.binary_dilation(within, AROUND)
-    pieces, _ = ndimage.label(whole, AROUND)
+        closed &= ~ndimage.binary_dilation(within, AROUND)
+    pieces, _ = ndimage.label(closed, AROUND)
     areas = np.bincount(pieces.ravel())[1:]
     least = max(LEAST * mask.size, PART * areas.max(initial=0))
     return int((areas >= least).sum())
 
 
 def color_of(mask: np.ndarray, picture: np.ndarray, colors: dict[str, np.ndarray]) -> str | None:
-    """Which of the colours, RGB in 0..1, is nearest in CIE Lab to the median of the picture's
-    pixels in the mask, of any size, without its rim where enough is left; None for an empty one."""
+    """The colour that is nearest, in CIE Lab, to the median of the picture's pixels in the mask.
+
+    Args:
+        mask: bool, of any size; its rim is left out where enough remains.
+        picture: uint8 [H, W, 3].
+        colors: RGB in 0..1, by name.
+
+    Returns:
+        The name of a colour; None for an empty mask.
+    """
     rows, columns = (nearest(*sizes) for sizes in zip(mask.shape, picture.shape, strict=False))
     mask = mask[rows[:, None], columns]
     inner = ndimage.binary_erosion(mask)
@@ -137,7 +166,7 @@ def color_of(mask: np.ndarray, picture: np.ndarray, colors: dict[str, np.ndarray
 
 
 def lab(color: np.ndarray) -> np.ndarray:
-    """sRGB in 0..1 [..., 3] -> CIE L*a*b* under D65 (IEC 61966-2-1, CIE 15)."""
+    """CIE L*a*b* under D65 (IEC 61966-2-1, CIE 15) of sRGB in 0..1, [..., 3]."""
     linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     xyz = linear @ _XYZ.T / _XYZ.sum(1)  # white is (1, 1, 1)
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)

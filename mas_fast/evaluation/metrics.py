@@ -7,8 +7,8 @@
     scenes.mean_iou(), images.result()
 
 A metric of a whole data set is an accumulator that holds sums alone, so the data never sit in
-memory; the functions are of one batch. Pictures are [N, 3, H, W] in [-1, 1], clamped. All but the
-networks is computed in fp64.
+memory; the functions are of one batch. Pictures are [N, 3, H, W] in [-1, 1], clamped. All
+metrics but the networks are computed in fp64.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mas_fast.models.perceptual import check_pair
-from mas_fast.scene import VOID
+from mas_fast.scene.labels import VOID
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 
@@ -31,40 +31,54 @@ SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 class ConfusionMatrix:
     """Pixels counted by true and predicted label.
 
-    classes: labels are 0 .. classes - 1; 255 is void. A pixel whose true label is void counts for
-    nothing; one whose predicted label alone is void counts as missed.
+    A pixel whose true label is void counts for nothing; one whose predicted label alone is void
+    counts as missed.
+
+    Args:
+        classes: Labels are 0 .. classes - 1; 255 is void.
+        device: Where the counts are.
+
+    Attributes:
+        counts: int64 [classes, classes + 1]; the last column is void. Ranks may add it up.
     """
 
     def __init__(self, classes: int, device: torch.device | str = "cpu") -> None:
         self.classes = classes
-        # The last column is void. Ranks may add up this tensor.
         self.counts = torch.zeros(classes, classes + 1, dtype=torch.int64, device=device)
 
     def add(self, predicted: Tensor, target: Tensor) -> None:
-        """Both integers of one shape. ValueError for other shapes, dtypes or labels."""
+        """Count the pixels of one batch.
+
+        Args:
+            predicted: Integers of any shape.
+            target: Integers of the same shape.
+
+        Raises:
+            ValueError: Shapes, dtypes or labels are others.
+        """
         if predicted.shape != target.shape:
             found = f"{list(predicted.shape)} and {list(target.shape)}"
             raise ValueError(f"predicted, target: found shapes {found}, expected equal ones")
-        keep = _labels("target", target, self.classes) != VOID
-        truth = target[keep].long()
-        guess = _labels("predicted", predicted, self.classes)[keep].long()
-        guess = guess.where(guess != VOID, self.classes)
+        known = torch.ne(_labels("target", target, self.classes), VOID)
+        truth = target[known].long()
+        guess = _labels("predicted", predicted, self.classes)[known].long()
+        guess = guess.where(torch.ne(guess, VOID), self.classes)
         pairs = torch.bincount(truth * (self.classes + 1) + guess, minlength=self.counts.numel())
         self.counts += pairs.view_as(self.counts).to(self.counts.device)
 
     def iou(self) -> Tensor:
-        """fp64 [classes]: intersection / union, NaN for a class that neither map has."""
+        """Intersection / union of each class, fp64 [classes]; NaN where neither map has it."""
         counts = self.counts.double()
         both = counts.diagonal()
         return both / (counts.sum(1) + counts[:, : self.classes].sum(0) - both)
 
     def mean_iou(self) -> float:
-        """Over the classes that either map has; NaN where there is none."""
+        """The mean over the classes that either map has; NaN where there is none."""
         return float(self.iou().nanmean())
 
 
 def mean_iou(predicted: Tensor, target: Tensor, classes: int) -> float:
-    """ConfusionMatrix's, of these label maps."""
+    """The mean IoU of two label maps, as ConfusionMatrix has it."""
     matrix = ConfusionMatrix(classes, predicted.device)
     matrix.add(predicted, target)
     return matrix.mean_iou()
@@ -84,17 +98,39 @@ def _labels(name: str, labels: Tensor, classes: int) -> Tensor:
 
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
-    """fp64 [N]: 10 log10(1 / mean squared difference) of pictures scaled to [0, 1], in dB; inf for
-    equal ones. ValueError unless both are [N, 3, H, W]."""
+    """Peak signal-to-noise ratio: 10 log10(1 / mean squared difference), scaled to [0, 1].
+
+    Args:
+        images: Pictures [N, 3, H, W] in [-1, 1].
+        others: Pictures of the same shape.
+
+    Returns:
+        fp64 [N], in dB; inf for equal pictures.
+
+    Raises:
+        ValueError: Either has another shape.
+    """
     check_pair(images, others)
     square = (_unit_range(images) - _unit_range(others)).square().mean((1, 2, 3))
     return -10 * square.log10()
 
 
 def ssim(images: Tensor, others: Tensor) -> Tensor:
-    """fp64 [N]: structural similarity (Wang et al., 2004) of pictures scaled to [0, 1]: a Gaussian
-    window of 11 x 11, sigma 1.5, at each place where it lies within the picture, K1 0.01, K2 0.03;
-    the mean over places and channels. ValueError unless both are [N, 3, H, W], H and W >= 11."""
+    """Structural similarity (Wang et al., 2004) of pictures scaled to [0, 1].
+
+    A Gaussian window of 11 x 11, sigma 1.5, at each position where it lies within the picture, K1
+    0.01, K2 0.03; the mean over positions and channels.
+
+    Args:
+        images: Pictures [N, 3, H, W] in [-1, 1], H and W >= 11.
+        others: Pictures of the same shape.
+
+    Returns:
+        fp64 [N].
+
+    Raises:
+        ValueError: Either has another shape.
+    """
     check_pair(images, others, smallest=SSIM_WINDOW)
     x, y = _unit_range(images), _unit_range(others)
     mean_x, mean_y, xx, yy, xy = map(_blur, (x, y, x * x, y * y, x * y))
@@ -106,9 +142,16 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
 
 class ImageQuality:
-    """The mean PSNR and SSIM; with `lpips` (perceptual.LPIPS, or any distance of two batches) its
-    mean; with `features` (pictures [N, 3, H, W] -> [N, D], say an Inception network's last layer)
-    the Frechet distance between both sets: rFID."""
+    """Mean PSNR and SSIM of pictures and, where asked for, mean LPIPS and rFID.
+
+    Args:
+        lpips: perceptual.LPIPS, or any distance of two batches; None leaves it out.
+        features: Pictures [N, 3, H, W] -> [N, D], say an Inception network's last layer, for the
+            Frechet distance between both sets, rFID; None leaves it out.
+
+    Attributes:
+        count: Pictures so far.
+    """
 
     def __init__(
         self,
@@ -116,7 +159,9 @@ class ImageQuality:
         lpips: Callable[[Tensor, Tensor], Tensor] | None = None,
         features: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._metrics = {"psnr": psnr, "ssim": ssim} | ({"lpips": lpips} if lpips else {})
+        self._metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"psnr": psnr, "ssim": ssim}
+        if lpips is not None:
+            self._metrics["lpips"] = lpips
         self._features = features
         self._statistics = FeatureStatistics(), FeatureStatistics()
         self._sums = dict.fromkeys(self._metrics, 0.0)
@@ -124,7 +169,11 @@ class ImageQuality:
 
     @torch.no_grad()
     def add(self, images: Tensor, reconstruction: Tensor) -> None:
-        """ValueError for shapes as in psnr, and under 11 pixels."""
+        """Measure one batch.
+
+        Raises:
+            ValueError: Shapes are not those of `ssim`.
+        """
         pair = images.clamp(-1, 1), reconstruction.clamp(-1, 1)
         for name, metric in self._metrics.items():
             self._sums[name] += float(metric(*pair).double().sum())
@@ -134,8 +183,11 @@ class ImageQuality:
         self.count += len(images)
 
     def result(self) -> dict[str, float]:
-        """The mean of each metric, and "rfid" where there are features. ValueError before the
-        first picture (rFID needs two)."""
+        """The mean of each metric, and "rfid" where there are features.
+
+        Raises:
+            ValueError: There is no picture yet; rFID needs two.
+        """
         if self.count == 0:
             raise ValueError("found no pictures, expected at least one")
         result = {name: total / self.count for name, total in self._sums.items()}
@@ -188,8 +240,15 @@ def _blur(x: Tensor) -> Tensor:
 
 
 class FeatureStatistics:
-    """Mean and covariance of a stream of vectors, in fp64. Merged batch by batch as in Chan et al.
-    (1979): plain sums of squares lose the variance of features whose mean is large."""
+    """Mean and covariance of a stream of vectors, in fp64.
+
+    They are merged batch by batch as in Chan et al. (1979): plain sums of squares lose the variance
+    of features whose mean is large.
+
+    Attributes:
+        count: Vectors so far.
+        mean: fp64 [D]; None before the first vector.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -197,7 +256,14 @@ class FeatureStatistics:
         self._scatter: Tensor | None = None  # sum of (x - mean)(x - mean)^T
 
     def add(self, features: Tensor) -> None:
-        """features: floating [N, D], the same D each time, else ValueError."""
+        """Merge a batch.
+
+        Args:
+            features: Floating [N, D].
+
+        Raises:
+            ValueError: D is another than before, or the shape has no two sizes.
+        """
         width = "D" if self.mean is None else len(self.mean)
         if features.ndim != 2 or width not in ("D", features.shape[1]):
             raise ValueError(f"features: found {list(features.shape)}, expected [N, {width}]")
@@ -207,7 +273,7 @@ class FeatureStatistics:
         mean = features.mean(0)
         centred = features - mean
         scatter = centred.T @ centred
-        if self.mean is None:
+        if self.mean is None or self._scatter is None:
             self.count, self.mean, self._scatter = n, mean, scatter
             return
         step, total = mean - self.mean, self.count + n
@@ -216,22 +282,31 @@ class FeatureStatistics:
         self.count = total
 
     def covariance(self) -> Tensor:
-        """fp64 [D, D], unbiased. ValueError for fewer than two vectors."""
-        if self.count < 2:
+        """The unbiased covariance, fp64 [D, D].
+
+        Raises:
+            ValueError: There are fewer than two vectors.
+        """
+        if self.count < 2 or self._scatter is None:
             raise ValueError(f"features: found {self.count} vectors, expected at least 2")
         return self._scatter / (self.count - 1)
 
 
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)) of the two normal distributions (Heusel et al.,
-    arXiv 1706.08500). ValueError where either has seen fewer than two vectors, or the widths
-    differ."""
+    """Frechet distance of two normal distributions (Heusel et al., arXiv 1706.08500).
+
+    It is |m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)).
+
+    Raises:
+        ValueError: Either has seen fewer than two vectors, or the widths differ.
+    """
     A, B = a.covariance(), b.covariance()
     if A.shape != B.shape:
         raise ValueError(f"features: found widths {len(A)} and {len(B)}, expected equal ones")
     # A B has the eigenvalues of R R^T, R = A^(1/2) B^(1/2): their roots are R's singular values.
     # This stays real and exact where A or B is singular (fewer pictures than features).
     cross = torch.linalg.svdvals(_root(A) @ _root(B)).sum()
+    assert a.mean is not None and b.mean is not None  # they have a covariance
     return float((a.mean - b.mean).square().sum() + A.trace() + B.trace() - 2 * cross)
 
 
@@ -245,13 +320,21 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 class CodebookUsage:
-    """How often each of `size` codes is used: `counts`, int64 [size], which ranks may add up."""
+    """How often each of `size` codes is used.
+
+    Attributes:
+        counts: int64 [size]; ranks may add it up.
+    """
 
     def __init__(self, size: int, device: torch.device | str = "cpu") -> None:
         self.counts = torch.zeros(size, dtype=torch.int64, device=device)
 
     def add(self, codes: Tensor) -> None:
-        """codes: integers of any shape. ValueError for one outside 0 .. size - 1."""
+        """Count codes, integers of any shape.
+
+        Raises:
+            ValueError: A code is outside 0 .. size - 1.
+        """
         codes, size = codes.flatten().to(self.counts.device, torch.int64), len(self.counts)
         wrong = codes[(codes < 0) | (codes >= size)]
         if len(wrong):
@@ -259,18 +342,20 @@ class CodebookUsage:
         self.counts += torch.bincount(codes, minlength=size)
 
     def used(self) -> float:
-        """The share of codes seen at least once."""
+        """The share of codes that were seen."""
         return float((self.counts > 0).double().mean())
 
     def perplexity(self) -> float:
-        """exp of the entropy: the number of equally frequent codes that would be as varied; 1 to
-        size. NaN before the first code."""
+        """exp of the entropy: the number of equally frequent codes that would be as varied.
+
+        It is 1 to size; NaN before the first code.
+        """
         share = self.counts.double() / self.counts.sum()
         return float(torch.exp(-torch.xlogy(share, share).sum()))
 
 
 def codebook_usage(codes: Tensor, size: int) -> tuple[float, float]:
-    """(used, perplexity) as CodebookUsage, of these codes."""
+    """`used` and `perplexity` of these codes, as CodebookUsage has them."""
     usage = CodebookUsage(size, codes.device)
     usage.add(codes)
     return usage.used(), usage.perplexity()

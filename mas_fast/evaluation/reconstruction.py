@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mas_fast.bundle import load_vq
+from mas_fast.bundle.torch_io import load_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.base import Reject
 from mas_fast.data.sources.open import open_source
@@ -34,9 +35,12 @@ from mas_fast.evaluation.metrics import (
 from mas_fast.models.perceptual import LPIPS
 from mas_fast.models.torch_codec import pictures
 from mas_fast.models.vqvae import VQVAE
-from mas_fast.scene import LAYOUTS, Layout, layout_named
+from mas_fast.scene.labels import LAYOUTS, Layout, layout_named
 from mas_fast.utils.devices import find_device
 from mas_fast.utils.progress import progress_bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SHOWN = 8  # samples on a sheet
 GAP = 4  # pixels between pictures on a sheet
@@ -45,11 +49,17 @@ UNITS = {"psnr": "dB", "used_codes": "of the codes", "perplexity": "codes"}
 
 @dataclass
 class Reconstruction:
-    """count: samples that were measured. metrics: psnr and ssim, lpips and rfid where asked for; of
-    scenes miou and edge_iou; used_codes (a share) and perplexity. classes: of scenes (name, IoU,
-    share of all pixels that have it), the most frequent first, of those that either side has.
-    rejects: (key, reason) of what could not be read. pairs: uint8 [H, W, 3], input and
-    reconstruction of some."""
+    """What a tokenizer made of the samples of a data set.
+
+    Attributes:
+        count: Samples that were measured.
+        metrics: Of pictures psnr and ssim, lpips and rfid where asked for; of scenes miou and
+            edge_iou; of both used_codes (a share) and perplexity.
+        classes: Of scenes (name, IoU, share of all pixels that have it), the most frequent first,
+            of those that either side has.
+        rejects: (key, reason) of what could not be read.
+        pairs: uint8 [H, W, 3], input and reconstruction of some samples.
+    """
 
     count: int
     metrics: dict[str, float]
@@ -66,8 +76,8 @@ class Reconstruction:
             "rejects": [list(reject) for reject in self.rejects],
         }
 
-    def tables(self) -> list:
-        """For rich's console."""
+    def tables(self) -> list[Table]:
+        """Tables for rich's console."""
         from rich.table import Table
 
         title = f"{self.count} samples" + (f", {len(self.rejects)} rejects" if self.rejects else "")
@@ -82,6 +92,7 @@ class Reconstruction:
         return [classes, table]
 
     def sheet(self) -> Image.Image:
+        """The pairs side by side."""
         return sheet(self.pairs)
 
 
@@ -98,20 +109,30 @@ def evaluate(
     lpips: str | os.PathLike | None = None,
     features: str | os.PathLike | None = None,
 ) -> Reconstruction:
-    """Of the tokenizer `name` (vq_seg, vq_img) of a bundle, on a source as data.sources takes it,
-    with the label space of its label maps.
+    """Measure a tokenizer of a bundle on a data set.
 
-    samples: so many, evenly spread over the data; None: all. device: None is a GPU where there is
-    one. lpips: the folder with its weights; features: a file as evaluate.FeatureExtractor takes it,
-    both for pictures alone. ValueError for what is missing or unfit.
+    Args:
+        bundle: The bundle.
+        name: "vq_seg" or "vq_img".
+        data: A source, as data.sources takes it.
+        samples: This many samples, evenly spread over the data; None for all.
+        batch: Samples at a time.
+        workers: Processes that load samples.
+        device: None for a GPU where there is one.
+        labels: Label space of the label maps in the data.
+        lpips: Folder with the weights of LPIPS; for pictures alone.
+        features: A file as metrics.FeatureExtractor takes it; for pictures alone.
+
+    Raises:
+        ValueError: Something is missing or unfit.
     """
-    for what, value in (("samples", samples), ("batch", batch)):
+    for option, value in (("samples", samples), ("batch", batch)):
         if value is not None and value < 1:
-            raise ValueError(f"{what}: found {value}, expected a value >= 1")
-    device = find_device(device)
-    model = load_vq(bundle, name, device, torch.float32)
+            raise ValueError(f"{option}: found {value}, expected a value >= 1")
+    chosen = find_device(device)
+    model = load_vq(bundle, name, chosen, torch.float32)
     if model.config.input == "labels" and model.config.layout is None:
-        layouts = [f"{layout} ({one.channels} channels)" for layout, one in LAYOUTS.items()]
+        layouts = [f"{key} ({layout.channels} channels)" for key, layout in LAYOUTS.items()]
         raise ValueError(
             f"{bundle}: {name}: found a tokenizer of {model.config.channels} channels without a "
             f"layout, expected one of the layouts {layouts}: which class each of its channels is, "
@@ -121,8 +142,8 @@ def evaluate(
     crops = Crops(open_source(data, labels=labels), model.config)
     numbers = spread(len(crops), samples or len(crops))
     quality = ImageQuality(
-        lpips=None if lpips is None else LPIPS(lpips).to(device),
-        features=None if features is None else FeatureExtractor(features, device),
+        lpips=None if lpips is None else LPIPS(lpips).to(chosen),
+        features=None if features is None else FeatureExtractor(features, chosen),
     )
     return reconstruct(
         model, crops, numbers, batch=batch, workers=workers, quality=quality, progress=True
@@ -133,22 +154,36 @@ def evaluate(
 def reconstruct(
     model: VQVAE,
     data: Crops,
-    numbers: Sequence[int],
+    numbers: Sequence[int] | np.ndarray,
     *,
     batch: int = 8,
     workers: int = 0,
     quality: ImageQuality | None = None,
     progress: bool = False,
 ) -> Reconstruction:
-    """Of the items `numbers` of `data`, by a model in evaluation mode. quality: what is measured of
-    pictures. ValueError where no item can be read."""
+    """Measure a tokenizer on items of a data set.
+
+    Args:
+        model: The tokenizer, in evaluation mode.
+        data: The data.
+        numbers: Which of its items.
+        batch: Items at a time.
+        workers: Processes that load items.
+        quality: What is measured of pictures; None for PSNR and SSIM.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: No item can be read.
+    """
     config, device = model.config, model.device
     pictured = config.input == "image"
     quality = quality or ImageQuality()
     if not pictured:
-        layout = layout_named(config.layout)
+        layout = layout_named(cast(str, config.layout))  # it raises for None
         labels, edges = ConfusionMatrix(layout.edge_channel), ConfusionMatrix(2)
-    usage, rejects, pairs, count = CodebookUsage(config.codes), [], [], 0
+    usage, count = CodebookUsage(config.codes), 0
+    rejects: list[tuple[str, str]] = []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     shown = set(spread(len(numbers), SHOWN).tolist())
     once = _Once(data, numbers)
     loader = DataLoader(
@@ -159,24 +194,25 @@ def reconstruct(
         generator=torch.Generator(),  # else it would draw from the global generator
     )
     with progress_bar(total=len(numbers), unit="sample", show=progress) as bar:
-        for found in loader:
-            bar.update(len(found["places"]) + len(found["rejects"]))
-            rejects += found["rejects"]
-            if not found["places"]:
+        for loaded in loader:
+            bar.update(len(loaded["positions"]) + len(loaded["rejects"]))
+            rejects += loaded["rejects"]
+            if not loaded["positions"]:
                 continue
-            count += len(found["places"])
-            x = inputs({k: v.to(device) for k, v in found.items() if isinstance(v, Tensor)})
+            count += len(loaded["positions"])
+            x = inputs({k: v.to(device) for k, v in loaded.items() if isinstance(v, Tensor)})
             out = model(x)
             usage.add(out.codes)
-            if pictured:
+            if isinstance(x, Tensor):
                 quality.add(x, out.reconstruction)
                 drawn = zip(pictures(x), pictures(out.reconstruction), strict=True)
             else:
                 guess = out.reconstruction[:, :-1].argmax(1), out.reconstruction[:, -1] > 0
-                labels.add(guess[0].cpu(), found["labels"])
-                edges.add(guess[1].long().cpu(), found["edges"].long())
-                drawn = zip(*(paint(*scene, config.layout) for scene in (x, guess)), strict=True)
-            pairs += [p for n, p in zip(found["places"], drawn, strict=True) if n in shown]
+                labels.add(guess[0].cpu(), loaded["labels"])
+                edges.add(guess[1].long().cpu(), loaded["edges"].long())
+                (ours, theirs), name = guess, layout.name
+                drawn = zip(paint(x[0], x[1], name), paint(ours, theirs, name), strict=True)
+            pairs += [p for n, p in zip(loaded["positions"], drawn, strict=True) if n in shown]
     if not count:
         key, reason = rejects[0]
         raise ValueError(
@@ -192,21 +228,21 @@ def reconstruct(
 class _Once(Dataset):
     """Each of the numbers once, whatever comes of it."""
 
-    def __init__(self, data: Crops, numbers: Sequence[int]) -> None:
+    def __init__(self, data: Crops, numbers: Sequence[int] | np.ndarray) -> None:
         self.data, self.numbers = data, numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, place: int):
-        return place, self.data.square(int(self.numbers[place]))
+    def __getitem__(self, position: int) -> tuple[int, Any]:
+        return position, self.data.square(int(self.numbers[position]))
 
     def collate(self, items: Sequence) -> dict:
-        """As Crops' collate, and "places": which of the numbers it has."""
+        """A batch as Crops' collate makes it, and "positions": which of the numbers it has."""
         rejects = [(item.key, item.reason) for _, item in items if isinstance(item, Reject)]
-        good = [(place, item) for place, item in items if not isinstance(item, Reject)]
+        good = [(position, item) for position, item in items if not isinstance(item, Reject)]
         batch = self.data.collate([(item, []) for _, item in good]) if good else {}
-        return batch | {"places": [place for place, _ in good], "rejects": rejects}
+        return batch | {"positions": [position for position, _ in good], "rejects": rejects}
 
 
 def _classes(matrix: ConfusionMatrix, layout: Layout) -> list[tuple[str, float, float]]:
@@ -225,7 +261,7 @@ def _number(value: float) -> float | None:
 
 
 def inputs(batch: dict) -> Tensor | tuple[Tensor, Tensor]:
-    """What the VQVAE takes of a batch."""
+    """The part of a batch that the VQVAE takes."""
     return batch["image"] if "image" in batch else (batch["labels"], batch["edges"])
 
 
@@ -235,14 +271,14 @@ def spread(size: int, count: int) -> np.ndarray:
 
 
 def paint(labels: Tensor, edges: Tensor, layout: str) -> list[np.ndarray]:
-    """[B, H, W] label maps -> uint8 [H, W, 3] each: the layout's colours, edges darkened."""
+    """Label maps [B, H, W] in the layout's colours, edges darkened: uint8 [H, W, 3] each."""
     colors = layout_named(layout).colors[labels.cpu().numpy()]
     colors[edges.cpu().numpy()] //= 2
     return list(colors)
 
 
 def sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
-    """uint8 [H, W, 3] pictures, input | reconstruction, two such pairs in a row."""
+    """A sheet of pictures, uint8 [H, W, 3]: input | reconstruction, two such pairs in a row."""
     height, width = pairs[0][0].shape[:2]
     rows = -(-len(pairs) // 2)
     pair = 2 * width + GAP

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluation.faithfulness import class_map
 from mas_fast.scene.labels import COCO_NAMES
+from mas_fast.scene.layers import Layers
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
 from mas_fast.utils.progress import progress_bar
@@ -44,25 +45,42 @@ UNKNOWN = -1  # a class that none of those has
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the weights depend on. size: pixels of the painted stories, a multiple of 16."""
+    """What the weights depend on.
+
+    Attributes:
+        steps: Optimizer updates.
+        batch: Stories per step.
+        size: Side of a painted story in pixels, a multiple of 16.
+        lr: Highest learning rate.
+        seed: Seed of the stories and the first weights.
+        version: Of the network and of what is done to its pictures.
+    """
 
     steps: int = 6000
     batch: int = 8
     size: int = 128
     lr: float = 6e-3
     seed: int = 0
-    version: int = 2  # of the network and of what is done to its pictures
+    version: int = 2
 
 
 class Block(nn.Sequential):
+    """A convolution, batch norm and ReLU."""
+
     def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1) -> None:
         conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
         super().__init__(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class Segmenter(nn.Module):
-    """A U-Net that reads 2 x 2 pixels at a time (140M multiplications for 128 pixels). classes: of
-    COCO's, those that it tells apart: with all 133, softmax is two thirds of a training step."""
+    """A U-Net that reads 2 x 2 pixels at a time (140M multiplications for 128 pixels).
+
+    Args:
+        classes: The classes of COCO that it tells apart: with all 133, softmax is two thirds of a
+            training step.
+    """
+
+    classes: Tensor
 
     def __init__(self, classes: Sequence[int]) -> None:
         super().__init__()
@@ -79,10 +97,17 @@ class Segmenter(nn.Module):
             Block(width, HEAD if width == widths[0] else width) for _, width in above
         )
         self.head = nn.Conv2d(HEAD, len(classes), 1)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has it
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 3, H, W] in [-1, 1], H and W multiples of 16 -> logits [B, classes, H / 2, W / 2]."""
+        """Logits of pictures.
+
+        Args:
+            x: [B, 3, H, W] in [-1, 1], H and W multiples of 16.
+
+        Returns:
+            [B, classes, H / 2, W / 2].
+        """
         y = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         kept = []
         for block in self.down:
@@ -95,28 +120,43 @@ class Segmenter(nn.Module):
 
     @torch.no_grad()
     def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """uint8 [H / 2, W / 2] each, as faithfulness.class_map, from uint8 [H, W, 3]; H and W
-        multiples of 16. One at a time: no result depends on what is beside it."""
-        found = []
-        for picture in pictures:
-            found.append(self.classes[self(_tensor(picture[None])).argmax(1)[0]].numpy())
-        return found
+        """The class of each pixel, one picture at a time: no result depends on its neighbours.
+
+        Args:
+            pictures: uint8 [H, W, 3] each, H and W multiples of 16.
+
+        Returns:
+            uint8 [H / 2, W / 2] each, as faithfulness.class_map.
+        """
+        logits = (self(_tensor(picture[None])) for picture in pictures)
+        return [self.classes[x.argmax(1)[0]].numpy() for x in logits]
 
 
 def load_segmenter(
     folder: str | os.PathLike, recipe: Recipe | None = None, *, progress: bool = False
 ) -> Segmenter:
-    """The segmenter of that recipe: what `folder` holds, if it was made by it of stories that look
-    as they do now; else it is trained and written there. ValueError for a file that is no
-    segmenter's, and for a folder where another process is training one."""
+    """The segmenter of a recipe.
+
+    It is read from `folder` if it was made there by this recipe, of stories that look as they do
+    now; else it is trained and written there.
+
+    Args:
+        folder: Where its file is or will be.
+        recipe: None for the default.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: The file is no segmenter's, or another process is training one there.
+    """
     recipe, file = recipe or Recipe(), Path(folder) / FILE
     entry = _entry(recipe)
     weights = _read(file, entry)
     if weights is None:
         with lock(file.parent, "wait until it has trained the segmenter there"):
-            made = train(recipe, progress=progress).state_dict()
-            weights = {name: value.contiguous() for name, value in made.items()}
-            replace_file(file, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
+            state = train(recipe, progress=progress).state_dict()
+            made = {name: value.contiguous() for name, value in state.items()}
+            replace_file(file, lambda temporary: save_file(made, temporary, {ENTRY: entry}))
+            weights = made
     try:
         model = Segmenter(weights["classes"].tolist())
         model.load_state_dict(weights)
@@ -128,8 +168,9 @@ def load_segmenter(
 def _entry(recipe: Recipe) -> str:
     """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
     stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
-    for sample in stories:
-        checksum = zlib.crc32(sample.pixels, zlib.crc32(sample.scene.labels, checksum))
+    for index in range(len(stories)):
+        pixels, layers = _story(stories, index)
+        checksum = zlib.crc32(pixels.data, zlib.crc32(layers.clean().labels.data, checksum))
     return json.dumps({**asdict(recipe), "stories": checksum})
 
 
@@ -149,8 +190,14 @@ def _read(file: Path, entry: str) -> dict[str, Tensor] | None:
 
 
 def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
-    """Each story is painted once. Classes weigh by the root of their rarity: a bird is 1% of its
-    picture, and mean IoU counts it like the sky. ImportError where skia is not installed."""
+    """Train a segmenter; each story is painted once.
+
+    Classes weigh by the root of their rarity: a bird is 1% of its picture, and mean IoU counts it
+    like the sky.
+
+    Raises:
+        ImportError: skia is not installed.
+    """
     source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed)
     classes, weights = _classes(source)
     numbers = torch.full((CLASSES,), UNKNOWN)
@@ -187,13 +234,19 @@ def _classes(source: StorySource) -> tuple[Tensor, Tensor]:
 
 def _batch(source: StorySource, first: int, count: int) -> tuple[Tensor, Tensor]:
     """Pictures [B, 3, H, W], every other one blurred, and labels int64 [B, H / 2, W / 2]."""
-    samples = [source[index] for index in range(first, first + count)]
-    pictures = _tensor(np.stack([sample.pixels for sample in samples]))
+    stories = [_story(source, index) for index in range(first, first + count)]
+    pictures = _tensor(np.stack([pixels for pixels, _ in stories]))
     blurred = F.avg_pool2d(F.pad(pictures[::2], (1, 1, 1, 1), mode="replicate"), 3, 1)
     pictures[::2] = blurred
-    half = source.size // 2
-    labels = np.stack([class_map(sample.layers.resize(half, half).clean()) for sample in samples])
+    side = source.size // 2
+    labels = np.stack([class_map(layers.resize(side, side).clean()) for _, layers in stories])
     return pictures, torch.from_numpy(labels.astype(np.int64))
+
+
+def _story(source: StorySource, index: int) -> tuple[np.ndarray, Layers]:
+    sample = source.read(index)
+    assert sample.layers is not None  # a painted story has them
+    return sample.pixels, sample.layers
 
 
 def _tensor(pictures: np.ndarray) -> Tensor:

@@ -5,7 +5,7 @@
     found.sheet().save("sheet.png"); found.save("results")
 
 The model gets the captions of stories that training never saw, every other one with a (thing,
-colour, place) that it never saw together. What is judged are captions, scenes and pictures alone.
+colour, place) that it never saw together. Only captions, scenes and pictures are judged.
 
 value    the model's scenes and pictures
 ceiling  the true scenes through VQ-SEG, the true pictures through VQ-IMG: what a perfect GPT gives
@@ -16,26 +16,34 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mas_fast.bundle import load_vq
+from mas_fast.bundle.torch_io import load_vq
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.evaluation.metrics import ConfusionMatrix, ImageQuality
 from mas_fast.evaluation.reconstruction import spread
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.torch_pipeline import Model
-from mas_fast.scene import MINI158, Scene, square
+from mas_fast.scene.labels import MINI158
+from mas_fast.scene.open import square
+from mas_fast.scene.scene import Scene
 from mas_fast.utils.contact_sheet import sheet
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+T = TypeVar("T")
 
 GOALS = {
     "recall": 0.9,
@@ -56,7 +64,14 @@ Segment = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Row:
-    """NaN where there is no such figure."""
+    """One figure, NaN where there is none.
+
+    Attributes:
+        name: What is measured.
+        value: Of the model.
+        ceiling: Of the true scenes and pictures, through the tokenizers.
+        floor: Of the same results with each other's captions.
+    """
 
     name: str
     value: float
@@ -65,32 +80,47 @@ class Row:
 
     @property
     def goal(self) -> float:
+        """What is to be reached; NaN where there is no goal."""
         return GOALS.get(self.name, NAN)
 
     @property
     def reached(self) -> bool | None:
-        """None where there is no goal."""
+        """Whether the value reaches the goal; None where there is none."""
         return None if math.isnan(self.goal) else self.value >= self.goal
 
 
 @dataclass
 class Drawn:
-    """Captions, scenes and pictures, uint8 [H, W, 3], as many of each."""
+    """Captions with their scenes and pictures, as many of each.
+
+    Attributes:
+        captions: The captions.
+        scenes: Their scenes.
+        pictures: Their pictures, uint8 [H, W, 3].
+    """
 
     captions: list[str]
     scenes: list[Scene]
     pictures: list[np.ndarray]
 
     def rates(self, captions: Sequence[str] | None = None) -> dict[str, float]:
-        """faithfulness.METRICS, to its own captions or to others."""
+        """faithfulness.METRICS, of its own captions or of others."""
         told = zip(captions or self.captions, self.scenes, self.pictures, strict=True)
-        return rates(faithfulness(*one) for one in told)
+        return rates(faithfulness(*parts) for parts in told)
 
 
 @dataclass
 class Quality:
-    """bundle: its path. truth, drawn: of the same captions; given: what the model painted where the
-    true scene was given to it."""
+    """How good a model is.
+
+    Attributes:
+        bundle: Path of the bundle.
+        seed: Seed of the model's sampling.
+        rows: The figures.
+        truth: The true scenes and pictures of the captions.
+        drawn: Those of the model.
+        given: Those of the model where it was given the true scene.
+    """
 
     bundle: str
     seed: int
@@ -109,8 +139,8 @@ class Quality:
         count = len(self.drawn.captions)
         return {"bundle": self.bundle, "captions": count, "seed": self.seed, "metrics": metrics}
 
-    def table(self):
-        """For rich's console."""
+    def table(self) -> Table:
+        """A table for rich's console."""
         from rich.table import Table
 
         title = f"{len(self.drawn.captions)} captions, seed {self.seed}: {self.bundle}"
@@ -125,10 +155,13 @@ class Quality:
         return table
 
     def sheet(self) -> Image.Image:
-        """Of some captions: the model's scene and picture, the true ones, and what the model paints
-        of the true scene."""
+        """A sheet of some captions.
+
+        Each row has the model's scene and picture, the true ones, and the model's picture of the
+        true scene.
+        """
         rows, told = [], []
-        for n in spread(len(self.drawn.captions), SHOWN):
+        for n in spread(len(self.drawn.captions), SHOWN).tolist():
             scenes = (self.drawn.scenes[n].colors(), self.truth.scenes[n].colors())
             ours, true, given = (x.pictures[n] for x in (self.drawn, self.truth, self.given))
             rows.append([scenes[0], ours, scenes[1], true, given])
@@ -136,7 +169,7 @@ class Quality:
         return sheet(rows, told)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """What the figures of faithfulness were read from: captions.txt, NNN.png, NNN.scene.png."""
+        """Write what faithfulness was measured on: captions.txt, NNN.png, NNN.scene.png."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         drawn = self.drawn
@@ -149,36 +182,50 @@ class Quality:
 def evaluate_storybook(
     model: Model, segment: Segment, *, count: int = 500, seed: int = 0, progress: bool = False
 ) -> Quality:
-    """Of a model with scenes, with its own sampling.
+    """Measure a model with scenes, with its own sampling.
 
-    segment: uint8 [H, W, 3] pictures -> what faithfulness.class_map would say of their scenes, at
-    half their size or any other (training/segmenter.py). count: captions, at least 2. seed: of the
-    model. ValueError for a model without scenes, or whose pictures are smaller than 32 pixels.
-    ImportError without skia.
+    Args:
+        model: The model.
+        segment: Maps pictures, uint8 [H, W, 3], to what faithfulness.class_map would say of their
+            scenes, at half their size or any other (evaluation/segmenter.py).
+        count: Captions, at least 2.
+        seed: Seed of the model's sampling.
+        progress: Whether to show progress bars.
+
+    Raises:
+        ValueError: The model has no scenes, or its pictures are smaller than 32 pixels.
+        ImportError: skia is not installed.
     """
     check_int("count", count, 2)
-    if model.seg is None:
+    seg, img_decoder = model.seg, model.img
+    if seg is None:
         raise ValueError(f"{model.path}: found a GPT without scenes, expected one with them")
-    size = model.img.config.resolution
+    assert isinstance(img_decoder, TorchCodec)  # a Model has one
+    size = img_decoder.config.resolution
     source = StorySource(count, size, "test")
 
-    def bar(items: Sequence, what: str):
-        return progress_bar(items, desc=what, show=progress)
+    def bar(items: Sequence[T], name: str) -> Iterable[T]:
+        return progress_bar(items, desc=name, show=progress)
 
     truth = Drawn([], [], [])
     for index in bar(range(count), "stories"):
-        sample = source[index]
+        sample = source.read(index)
+        assert sample.layers is not None  # a painted story has them
         truth.captions.append(sample.captions[0])
         # Edges are drawn at the size of the picture, as in the data it was trained on.
-        truth.scenes.append(square(sample.layers.clean(), model.size))
+        scene = square(sample.layers.clean(), model.size)
+        assert isinstance(scene, Scene)
+        truth.scenes.append(scene)
         truth.pictures.append(sample.pixels)
 
-    whole = load_vq(model.path, "vq_img", model.img.model.device, torch.float32)
-    img = TorchCodec(f"{model.path}: vq_img", whole)  # the model's own has no encoder
+    with_encoder = load_vq(model.path, "vq_img", img_decoder.model.device, torch.float32)
+    img = TorchCodec(f"{model.path}: vq_img", with_encoder)  # the model's own has no encoder
     through = Drawn(truth.captions, [], [])
     for scene, picture in zip(bar(truth.scenes, "tokenizers"), truth.pictures, strict=True):
-        through.scenes += model.seg.decode(model.seg.encode([scene]))
-        through.pictures += img.decode(img.encode([picture]))
+        codes = seg.encode([scene])  # type: ignore[list-item]  # the alias Item is lost to mypy
+        through.scenes += seg.decode(codes)
+        codes = img.encode([picture])  # type: ignore[list-item]  # as above
+        through.pictures += img.decode(codes)
 
     def drawn(scene: list[Scene] | None) -> Drawn:
         out = model.generate(truth.captions, scene=scene, seed=seed, progress=progress)
@@ -196,7 +243,7 @@ def _tensor(picture: np.ndarray) -> Tensor:
 
 
 def _others(count: int) -> np.ndarray:
-    """For each of them another one."""
+    """Another index for each of 0 .. count - 1: int [count]."""
     order = np.random.default_rng(0).permutation(count)
     others = np.empty(count, int)
     others[order] = np.roll(order, 1)
@@ -210,11 +257,11 @@ def _faithful(ours: Drawn, through: Drawn, others: np.ndarray) -> list[Row]:
 
 
 def _tokenizers(truth: Drawn, through: Drawn, others: np.ndarray) -> list[Row]:
-    def quality(order: Sequence[int]) -> dict[str, float]:
-        found = ImageQuality()
+    def quality(order: Sequence[int] | np.ndarray) -> dict[str, float]:
+        measured = ImageQuality()
         for n, picture in zip(order, truth.pictures, strict=True):
-            found.add(_tensor(picture), _tensor(through.pictures[n]))
-        return found.result()
+            measured.add(_tensor(picture), _tensor(through.pictures[n]))
+        return measured.result()
 
     true, decoded = ([_labels(scene) for scene in x.scenes] for x in (truth, through))
     value, floor = quality(range(len(others))), quality(others)
@@ -230,12 +277,12 @@ def _followed(
 ) -> list[Row]:
     """The classes that the segmenter finds in a picture against those of the scene that was given,
     at the size of the former. The ceiling is of the true picture through VQ-IMG."""
-    found, ceiling, own = (segment(x.pictures) for x in (given, through, truth))
+    found, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
     scenes = [
         class_map(scene.resize(*classes.shape))
         for scene, classes in zip(truth.scenes, found, strict=True)
     ]
-    figures = (_miou(x, scenes) for x in (found, ceiling, [found[n] for n in others], own))
+    figures = (_miou(x, scenes) for x in (found, ceiling, [found[n] for n in others], ours))
     value, top, floor, true = figures
     return [
         Row("scene given, mIoU", value, top, floor),

@@ -11,16 +11,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mas_fast.bundle import (
-    BPE_FILE,
-    GPT_FILE,
-    SAMPLING_FILE,
-    VQ_NAMES,
-    save_bpe,
-    save_gpt,
-    save_sampling,
-    save_vq,
-)
+from mas_fast.bundle.config import BPE_FILE, GPT_FILE, SAMPLING_FILE, VQ_NAMES
+from mas_fast.bundle.extras import save_bpe, save_sampling
+from mas_fast.bundle.torch_io import save_gpt, save_vq
 from mas_fast.importers.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
 from mas_fast.importers.vqgan import import_vq, vq_of
 from mas_fast.text.bpe import BPE
@@ -33,12 +26,23 @@ def import_bundle(
     config: str | os.PathLike | None = None,
     prefix: str | None = None,
 ) -> list[str]:
-    """Put what is at `source` into the bundle and return the names of its files.
+    """Put what another project published into a bundle.
 
-    source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where it is
-    there, stage 2 come along; or taming's folder with configs/ and checkpoints/last.ckpt. config
-    and prefix as for `import_vq`; of a folder, config is by default its own. Warnings and
-    ValueError as for `import_vq` and `import_gpt`; with an error, nothing is written.
+    With an error, nothing is written. Warnings are those of `import_vq` and `import_gpt`.
+
+    Args:
+        source: A checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where
+            it is there, stage 2 come along; or taming's folder with configs/ and
+            checkpoints/last.ckpt.
+        bundle: The bundle.
+        config: As for `import_vq`; None for a folder's own.
+        prefix: As for `import_vq`.
+
+    Returns:
+        Names of the files in the bundle.
+
+    Raises:
+        ValueError: As for `import_vq` and `import_gpt`.
     """
     source, bpe, vq, gpt = Path(source), None, None, None
     if source.is_dir():

@@ -17,7 +17,7 @@ from mas_fast.utils.checkpoint import prefixes
 
 
 def describe(weights: Mapping[str, Tensor]) -> str | None:
-    """What of DALLE-pytorch a state dict holds; None where nothing is known."""
+    """The parts of DALLE-pytorch in a state dict, in words; None where none is known."""
     found = []
     for prefix in prefixes(weights, "image_emb.weight"):
         codes = list(weights[f"{prefix}image_emb.weight"].shape)

@@ -14,6 +14,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from mas_fast.utils.yaml_documents import read_yaml
 
 ANCHOR = "tok_emb_img.weight"  # what every second stage has
 # Of its own sampling: one row a token, since it knows no guidance.
-SAMPLING = {"guidance": 1.0, "temperature": 1.0, "top_k": 256, "top_p": None}
+SAMPLING: dict[str, object] = {"guidance": 1.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 OUTSIDE = {"ln_f": "norm", "tok_emb_txt": "embed.text", "tok_emb_img": "embed.img"}
 OUTSIDE |= {"pos_emb_txt": "position.text", "pos_emb_img": "position.img"}
 OUTSIDE |= {"head_txt": "head.text", "head_img": "head.img"}
@@ -49,12 +50,21 @@ def import_gpt(
     config: str | os.PathLike | None = None,
     pad: int = 0,
 ) -> GPT:
-    """The GPT in minDALL-E's stage2_last.ckpt, fp32.
+    """Import the GPT in minDALL-E's stage2_last.ckpt.
 
-    config: its YAML; without one, the published shape. pad: the id of [PAD] in the captions'
-    tokenizer. A warning tells which prefix of the names was taken off. ValueError for a file that
-    is no checkpoint or has code in it, for a config that cannot be built, and for names or shapes
-    that differ from the config's.
+    A warning tells which prefix of the names was taken off.
+
+    Args:
+        checkpoint: A file of torch.save.
+        config: Its YAML file; None for the published shape.
+        pad: The id of [PAD] in the captions' tokenizer.
+
+    Returns:
+        The GPT, fp32.
+
+    Raises:
+        ValueError: The file is no checkpoint or has code in it, the config cannot be built, or
+            names or shapes differ from the config's.
     """
     path = Path(checkpoint)
     return gpt_of(path, state_dict(path, read_checkpoint(path)), config, pad)
@@ -71,7 +81,7 @@ def gpt_of(
     config: str | os.PathLike | None = None,
     pad: int = 0,
 ) -> GPT:
-    """As `import_gpt`, of a state dict; `path` is for messages."""
+    """The GPT of a state dict, as `import_gpt` makes it; `path` is for messages."""
     shape = preset("mindalle-1.3b") if config is None else read_gpt_config(config, pad)
     found = prefixes(weights, ANCHOR)
     found = [prefix for prefix in found if not is_average(prefix)] or found
@@ -89,18 +99,25 @@ def gpt_of(
 
 
 def read_gpt_config(path: str | os.PathLike, pad: int = 0) -> GPTConfig:
-    """The config of the second stage that minDALL-E's YAML describes. ValueError names what cannot
-    be built."""
+    """The config of the second stage that minDALL-E's YAML describes.
+
+    Args:
+        path: The YAML file.
+        pad: The id of padding in captions.
+
+    Raises:
+        ValueError: It cannot be built; the message names why.
+    """
     path = Path(path)
-    values = read_yaml(path)
+    values: Any = read_yaml(path)  # of any form: what does not fit raises
     try:
         part = values["stage2"]
         kind, sizes = part.get("type", "transformer1d"), part["hparams"]
         if kind != "transformer1d":
             raise ValueError(f"stage2.type: found {short(kind)}, expected 'transformer1d'")
-        for name, expected in FIXED.items():
-            if sizes.get(name, expected) != expected:
-                raise ValueError(f"{name}: found {short(sizes[name])}, expected {expected}")
+        for name, needed in FIXED.items():
+            if sizes.get(name, needed) != needed:
+                raise ValueError(f"{name}: found {short(sizes[name])}, expected {needed}")
         side = math.isqrt(sizes["ctx_len_img"])
         text = Stream("text", sizes["ctx_len_txt"], part["vocab_size_txt"], pad=pad)
         img = Stream(
@@ -119,21 +136,22 @@ def read_gpt_config(path: str | os.PathLike, pad: int = 0) -> GPTConfig:
 
 def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under our names; those that are not known keep theirs, to be listed."""
-    out, apart = {}, {}
+    out: dict[str, Tensor] = {}
+    apart: dict[str, dict[str, str]] = {}  # our name -> "query" .. "value" -> its name
     for name, weight in weights.items():
-        layer, _, part = name.rpartition(".")
+        layer, _, suffix = name.rpartition(".")
         block = re.fullmatch(r"(blocks\.\d+)\.(.+)", layer)
         if layer in OUTSIDE:
-            out[f"{OUTSIDE[layer]}.{part}"] = weight
+            out[f"{OUTSIDE[layer]}.{suffix}"] = weight
         elif block and block[2] in INSIDE:
-            out[f"{block[1]}.{INSIDE[block[2]]}.{part}"] = weight
+            out[f"{block[1]}.{INSIDE[block[2]]}.{suffix}"] = weight
         elif block and block[2].removeprefix("attn.") in FUSED:
-            apart.setdefault(f"{block[1]}.attention.qkv.{part}", {})[block[2][5:]] = name
-        elif not (block and block[2] == "attn" and part == "mask"):  # some versions store it
+            apart.setdefault(f"{block[1]}.attention.qkv.{suffix}", {})[block[2][5:]] = name
+        elif not (block and block[2] == "attn" and suffix == "mask"):  # some versions store it
             out[name] = weight
     for name, parts in apart.items():
         if len(parts) == len(FUSED):
-            out[name] = torch.cat([weights[parts[which]] for which in FUSED])
+            out[name] = torch.cat([weights[parts[kind]] for kind in FUSED])
         else:
             out |= {old: weights[old] for old in parts.values()}
     return out

@@ -3,7 +3,7 @@
     model = import_vq("1.3B/stage1_last.ckpt")
     model = import_vq("vqgan/last.ckpt", "vqgan/model.yaml")
 
-Read are minDALL-E's stage 1 and taming's first stages (VQ and Gumbel; within a transformer's
+Supported are minDALL-E's stage 1 and taming's first stages (VQ and Gumbel; within a transformer's
 checkpoint too), whose names are ours, and the sequential layout of CasualGAN's Make-A-Scene, whose
 layers are counted off and whose BatchNorm is folded into the convolution before it. Losses,
 discriminators and what Lightning adds are left out; anything else that is missing, unexpected or
@@ -17,13 +17,14 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from mas_fast.importers.dalle_pytorch import describe
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig, preset
-from mas_fast.scene import LAYOUTS
+from mas_fast.scene.labels import LAYOUTS
 from mas_fast.utils.checkpoint import (
     below,
     check_weights,
@@ -44,13 +45,22 @@ def import_vq(
     config: str | os.PathLike | None = None,
     prefix: str | None = None,
 ) -> VQVAE:
-    """The tokenizer in a checkpoint, fp32, in evaluation mode.
+    """Import the tokenizer in a checkpoint.
 
-    config: its YAML; without one minDALL-E's published shape. prefix: of the names, for a file that
-    holds several tokenizers, or that of averaged weights; found by itself where only one fits.
-    Warnings tell which prefix was taken off, and which copies were left out. ValueError for a file
-    that is no checkpoint or has code in it, for a config that cannot be built, and for names or
-    shapes that differ from the config's.
+    Warnings tell which prefix was taken off, and which copies were left out.
+
+    Args:
+        checkpoint: A file of torch.save.
+        config: Its YAML file; None for minDALL-E's published shape.
+        prefix: The prefix of the names, for a file that holds several tokenizers, or that of
+            averaged weights; None: found by itself where only one fits.
+
+    Returns:
+        The tokenizer, fp32, in evaluation mode.
+
+    Raises:
+        ValueError: The file is no checkpoint or has code in it, the config cannot be built, or
+            names or shapes differ from the config's.
     """
     path = Path(checkpoint)
     return vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
@@ -62,19 +72,20 @@ def vq_of(
     config: str | os.PathLike | None,
     prefix: str | None,
 ) -> VQVAE:
+    """The tokenizer of a state dict, as `import_vq` makes it; `path` is for messages."""
     prefix = _prefix(path, weights, prefix)
     shape = preset("vq-img-f16") if config is None else read_config(config, prefix)
-    own = below(weights, prefix)
-    if not any(anchor in own for anchor in ANCHORS):
-        own = _undotted(own, shape)
-    if "encoder.model.0.weight" in own:
-        own = _from_sequential(path, own, shape)
-    copies = {name for name in own if is_average(name.split(".")[0])}
-    own = {n: w for n, w in own.items() if n not in copies and not n.startswith(LEFT_OUT)}
-    check_weights(path, own, shape.weight_shapes())
+    named = below(weights, prefix)
+    if not any(anchor in named for anchor in ANCHORS):
+        named = _undotted(named, shape)
+    if "encoder.model.0.weight" in named:
+        named = _from_sequential(path, named, shape)
+    copies = {name for name in named if is_average(name.split(".")[0])}
+    named = {n: w for n, w in named.items() if n not in copies and not n.startswith(LEFT_OUT)}
+    check_weights(path, named, shape.weight_shapes())
     if prefix:
-        rest = f"; left out is {other}" if (other := describe(weights)) else ""
-        taken = f"{path}: took the weights whose names begin with {prefix!r}, without it{rest}"
+        others = f"; left out is {other}" if (other := describe(weights)) else ""
+        taken = f"{path}: took the weights whose names begin with {prefix!r}, without it{others}"
         warnings.warn(taken, stacklevel=3)
     if not is_average(prefix):
         copies |= {n for n in weights if not n.startswith(prefix) and is_average(n.split(".")[0])}
@@ -92,17 +103,24 @@ def vq_of(
             "be used in eval, tokenize or generate",
             stacklevel=3,
         )
-    return VQVAE.from_weights(shape, {n: w.float() for n, w in own.items()}).eval()
+    return VQVAE.from_weights(shape, {n: w.float() for n, w in named.items()}).eval()
 
 
 # ---------------------------------------------------------------------- configs
 
 
 def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
-    """The config of the tokenizer that a YAML file describes: minDALL-E's (stage1), taming's
-    (model.params) or CasualGAN's (model). ValueError names what cannot be built."""
+    """The config of the tokenizer that a YAML file describes.
+
+    Args:
+        path: minDALL-E's (stage1), taming's (model.params) or CasualGAN's (model).
+        prefix: Of the names in the checkpoint, which may say which part of the file is meant.
+
+    Raises:
+        ValueError: It cannot be built; the message names why.
+    """
     path = Path(path)
-    values = read_yaml(path)
+    values: Any = read_yaml(path)  # of any form: what does not fit raises
     stage = prefix.removesuffix(".").rpartition(".")[2].replace("_model", "_config")
     try:
         if "stage1" in values:
@@ -140,7 +158,7 @@ def _config(part: Mapping, sizes: Mapping) -> VQConfig:
     else:
         ch, mult = sizes["ch"], sizes["ch_mult"]
     gumbel = "kl_weight" in part or "temperature_scheduler_config" in part
-    layout = next((name for name, one in LAYOUTS.items() if one.channels == inputs), None)
+    layout = next((name for name, known in LAYOUTS.items() if known.channels == inputs), None)
     return VQConfig(
         input="image" if inputs <= 4 else "labels",
         channels=inputs,
@@ -188,45 +206,47 @@ def _prefix(path: Path, weights: dict[str, Tensor], prefix: str | None) -> str:
     return found[0] if found else ""
 
 
-def _undotted(own: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:
+def _undotted(weights: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:
     """latent-diffusion's averaged copies, whose names have lost their dots."""
     names = {name.replace(".", ""): name for name in config.weight_shapes()}
     counters = ("decay", "num_updates")
-    return {names.get(name, name): w for name, w in own.items() if name not in counters}
+    return {names.get(name, name): w for name, w in weights.items() if name not in counters}
 
 
 def _from_sequential(path: Path, weights: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:
     """CasualGAN's names: layers counted in the order in which they run, and a BatchNorm after
     quant_conv, which becomes part of it: w' = w g / s, b' = (b - mean) g / s + beta with
     s = sqrt(var + 1e-5)."""
-    names = {}
-    for half in ("encoder", "decoder"):
-        names |= {f"{half}.model.{i}": name for i, name in enumerate(_in_order(half, config))}
-    out = {}
+    names: dict[str, str] = {}
+    for part in ("encoder", "decoder"):
+        names |= {f"{part}.model.{i}": name for i, name in enumerate(_in_order(part, config))}
+    out: dict[str, Tensor] = {}
     for name, weight in weights.items():
         layer = ".".join(name.split(".")[:3])
         out[name.replace(layer, names[layer], 1) if layer in names else name] = weight
-    norm = [out.pop(f"quant_conv.1.{part}", None) for part in ("weight", "bias", "running_mean")]
-    norm.append(out.pop("quant_conv.1.running_var", None))
     out.pop("quant_conv.1.num_batches_tracked", None)
-    conv = [out.pop(f"quant_conv.0.{part}", None) for part in ("weight", "bias")]
-    if any(part is None for part in (*norm, *conv)):
-        raise ValueError(f"{path}: missing parts of quant_conv.0 and quant_conv.1")
-    gain, beta, mean, variance = norm
+    try:
+        gain, beta, mean, variance = (
+            out.pop(f"quant_conv.1.{name}")
+            for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        weight, bias = (out.pop(f"quant_conv.0.{name}") for name in ("weight", "bias"))
+    except KeyError as error:
+        raise ValueError(f"{path}: missing parts of quant_conv.0 and quant_conv.1") from error
     scale = gain / (variance + 1e-5).sqrt()
-    out["quant_conv.weight"] = conv[0] * scale[:, None, None, None]
-    out["quant_conv.bias"] = (conv[1] - mean) * scale + beta
+    out["quant_conv.weight"] = weight * scale[:, None, None, None]
+    out["quant_conv.bias"] = (bias - mean) * scale + beta
     return out
 
 
-def _in_order(half: str, config: VQConfig) -> list[str]:
+def _in_order(part: str, config: VQConfig) -> list[str]:
     """The layers of the encoder or decoder as they run, swish included."""
-    middle = [f"{half}.mid.{layer}" for layer in ("block_1", "attn_1", "block_2")]
+    middle = [f"{part}.mid.{layer}" for layer in ("block_1", "attn_1", "block_2")]
     last = len(config.ch_mult) - 1
     levels = []
     for i in range(last + 1):
-        down = half == "encoder"
-        level = f"{half}.down.{i}" if down else f"{half}.up.{i}"
+        down = part == "encoder"
+        level = f"{part}.down.{i}" if down else f"{part}.up.{i}"
         layers = []
         for j in range(config.num_res_blocks + (not down)):
             layers.append(f"{level}.block.{j}")
@@ -237,6 +257,6 @@ def _in_order(half: str, config: VQConfig) -> list[str]:
         elif not down and i != 0:
             layers.append(f"{level}.upsample")
         levels.append(layers)
-    body = [middle, *reversed(levels)] if half == "decoder" else [*levels, middle]
-    ends = [f"{half}.norm_out", "swish", f"{half}.conv_out"]
-    return [f"{half}.conv_in", *(name for layers in body for name in layers), *ends]
+    body = [middle, *reversed(levels)] if part == "decoder" else [*levels, middle]
+    ends = [f"{part}.norm_out", "swish", f"{part}.conv_out"]
+    return [f"{part}.conv_in", *(name for layers in body for name in layers), *ends]

@@ -12,20 +12,27 @@ from pathlib import Path
 
 import numpy as np
 
-from mas_fast.bundle import read_vq_config
+from mas_fast.bundle.config import read_vq_config
 from mas_fast.models.codec import Codec, Item
 from mas_fast.onnx.files import FOLDER, file_name, read_metadata, sha256
 from mas_fast.onnx.session import Session
-from mas_fast.scene import Scene, layout_named
+from mas_fast.scene.labels import layout_named
+from mas_fast.scene.scene import Scene
 
 
 class OnnxCodec(Codec):
-    """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`; its files are opened when they
-    are first used.
+    """A tokenizer of a bundle by its ONNX files, which are opened when they are first used.
 
-    providers, threads: as Session. dtype: "fp32" or "fp16", of the files. ValueError for a bundle
-    that is none, and, when they are opened, for files that are missing, broken, or made from
-    another tokenizer than config.json, VQ weights beside it, or the other part say.
+    Args:
+        path: The bundle.
+        name: "vq_seg" or "vq_img".
+        providers: As for Session.
+        dtype: Of the files, "fp32" or "fp16".
+        threads: As for Session.
+
+    Raises:
+        ValueError: The bundle is none; or, when they are opened, files are missing, broken, or made
+            from another tokenizer than config.json, VQ weights beside it, or the other part say.
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class OnnxCodec(Codec):
         self.sessions: dict[str, Session] = {}  # by name of the file, as far as opened
 
     def open(self, part: str) -> Session:
-        """The encoder or the decoder."""
+        """The session of the "encoder" or the "decoder"."""
         name = file_name(self.name, part, self.dtype)
         if name not in self.sessions:
             self.sessions[name] = self._open(self.path / FOLDER / name, part)
@@ -53,28 +60,31 @@ class OnnxCodec(Codec):
 
     @property
     def bundle(self) -> str:
-        """The SHA-256 of the weights that the files opened so far were made from. ValueError before
-        the first one."""
+        """The SHA-256 of the weights that the files opened so far were made from.
+
+        Raises:
+            ValueError: No file is open yet.
+        """
         if self._bundle is None:
             raise ValueError(f"{self.what}: found no open graph, expected one: call open before")
         return self._bundle
 
     def _open(self, file: Path, part: str) -> Session:
         if not file.is_file():
-            there = sorted(other.name for other in file.parent.glob("*.onnx"))
+            others = sorted(other.name for other in file.parent.glob("*.onnx"))
             expected = f"expected what `mas-fast export onnx {self.path} -o {self.path}` makes"
-            raise ValueError(f"{file}: found no such file, beside it {there}, {expected}")
+            raise ValueError(f"{file}: found no such file, beside it {others}, {expected}")
         session = Session(file, self._providers, self._threads)
         found = read_metadata(session.inference, file)
         found.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
         weights = self.path / f"{self.name}.safetensors"
-        own = self._bundle or (sha256(weights) if weights.is_file() else found.bundle)
-        if found.bundle != own:
+        bundle = self._bundle or (sha256(weights) if weights.is_file() else found.bundle)
+        if found.bundle != bundle:
             raise ValueError(
                 f"{file}: found a graph of other weights, whose SHA-256 is {found.bundle}, "
-                f"expected {own}, as {self.name} of this bundle has: export it again"
+                f"expected {bundle}, as {self.name} of this bundle has: export it again"
             )
-        self._bundle = own
+        self._bundle = bundle
         return session
 
     def _encode(self, item: Item) -> np.ndarray:

@@ -17,22 +17,24 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 
-from mas_fast.bundle import (
+from mas_fast.bundle.config import (
     BPE_FILE,
     CONFIG_FILE,
     GPT_FILE,
     SAMPLING_FILE,
     WORDS_FILE,
-    load_vq,
     models_of,
     read_config,
 )
+from mas_fast.bundle.torch_io import load_vq
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.onnx import graphs
 from mas_fast.onnx.files import (
@@ -46,7 +48,7 @@ from mas_fast.onnx.files import (
     read_metadata,
     sha256,
 )
-from mas_fast.onnx.parity import Parity, compare, judge, made_up
+from mas_fast.onnx.parity import Parity, Row, compare, judge, made_up
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_choice
@@ -67,29 +69,37 @@ def export_onnx(
     dtypes: Sequence[str] = DTYPES,
     progress: bool = False,
 ) -> Parity:
-    """Write output/onnx/{vq_seg,vq_img}_PART.DTYPE.onnx and parity.json, for each tokenizer that
-    the bundle has, and copy the rest of the bundle there, unless `output` is the bundle itself.
+    """Write output/onnx/{vq_seg,vq_img}_PART.DTYPE.onnx and parity.json.
 
-    parts: some of encoder and decoder; dtypes: some of fp32 and fp16. Files of these names are
-    replaced, each in one step. ValueError for a bundle without the tokenizers that it needs, for an
-    output folder that belongs to other weights, and where a graph differs too much from PyTorch, in
-    which case nothing is written; ImportError where onnx, onnxscript or onnxruntime is missing.
+    Each tokenizer of the bundle is exported, and the rest of the bundle is copied, unless `output`
+    is the bundle itself. Files of these names are replaced, each in one step.
+
+    Args:
+        bundle: The bundle.
+        output: Folder of a bundle that can do without the tokenizers' weights.
+        parts: Some of "encoder" and "decoder".
+        dtypes: Some of "fp32" and "fp16".
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: The bundle lacks tokenizers that it needs, the output folder belongs to other
+            weights, or a graph differs too much from PyTorch; then nothing is written.
+        ImportError: onnx, onnxscript or onnxruntime is missing.
     """
-    parts, dtypes = (
-        _choices(*which) for which in (("parts", parts, PARTS), ("dtypes", dtypes, DTYPES))
-    )
+    parts, dtypes = _choices("parts", parts, PARTS), _choices("dtypes", dtypes, DTYPES)
     for module in LIBRARIES:
         _import(module)
     bundle, output = Path(bundle), Path(output)
     hashes = {name: sha256(bundle / f"{name}.safetensors") for name in _tokenizers(bundle)}
     wanted = [(name, part, dtype) for name in hashes for dtype in dtypes for part in parts]
-    _check_output(bundle, output, hashes, [file_name(*which) for which in wanted])
+    _check_output(bundle, output, hashes, [file_name(*names) for names in wanted])
     folder = output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    rows, problems = [], []
+    rows: list[Row] = []
+    problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as made:
         bar = progress_bar(wanted, desc="export", unit="graph", show=progress)
-        models = {}
+        models: dict[str, VQVAE] = {}
         for name, part, dtype in bar:
             if name not in models:
                 models = {name: load_vq(bundle, name, "cpu", torch.float32)}  # one at a time
@@ -107,21 +117,24 @@ def export_onnx(
             )
         report = Parity(tuple(rows))
         if output.resolve() != bundle.resolve():
-            for file in COPIED:
-                if (bundle / file).is_file():
-                    replace_file(
-                        output / file, lambda to, file=file: shutil.copy(bundle / file, to)
-                    )
+            for copied in COPIED:
+                if (bundle / copied).is_file():
+                    replace_file(output / copied, partial(shutil.copy, bundle / copied))
         for file in sorted(Path(made).iterdir()):
-            replace_file(folder / file.name, lambda to, file=file: os.replace(file, to))
+            replace_file(folder / file.name, partial(os.replace, file))
     text = json.dumps({"versions": _versions()} | report.to_dict(), indent=1) + "\n"
     replace_file(folder / REPORT_FILE, lambda file: file.write_text(text))
     return report
 
 
 def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
-    """Write one graph, of the inputs, outputs and metadata that `metadata` says. model: fp32, on
-    the CPU."""
+    """Write one graph.
+
+    Args:
+        file: The file.
+        metadata: Says its inputs, its outputs and what it carries of itself.
+        model: The tokenizer, fp32, on the CPU.
+    """
     onnx = _import("onnx")
     make = {"encoder": graphs.Encoder, "decoder": graphs.Decoder}[metadata.part]
     graph = make(model, TORCH_DTYPES[metadata.dtype]).eval()
@@ -139,6 +152,7 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
             dynamic_shapes=tuple({0: batch} for _ in example),
             verbose=False,
         )
+    assert program is not None  # with dynamo=True
     proto = program.model_proto
     _take_empty_batches(proto)
     _strip(proto)
@@ -149,7 +163,7 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
     read_metadata(file)
 
 
-def _take_empty_batches(proto) -> None:
+def _take_empty_batches(proto: Any) -> None:
     """Say each size of a Reshape in numbers: of a batch of 0, what stands for -1 beside the batch
     could be anything, and onnxruntime refuses it. The exporter writes norms that way."""
     onnx = _import("onnx")
@@ -176,11 +190,11 @@ def _take_empty_batches(proto) -> None:
         proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
         node.input[1] = name
     used = {name for node in proto.graph.node for name in node.input}
-    for value in [one for one in proto.graph.initializer if one.name not in used]:
+    for value in [value for value in proto.graph.initializer if value.name not in used]:
         proto.graph.initializer.remove(value)  # onnxruntime would warn of it
 
 
-def _strip(proto) -> None:
+def _strip(proto: Any) -> None:
     """Take out what the exporter notes for its own debugging: stack traces with paths of this
     machine, at every node."""
     proto.graph.ClearField("doc_string")
@@ -199,8 +213,8 @@ def _tokenizers(bundle: Path) -> list[str]:
         streams = read_config(bundle).streams.names
         missing = [f"vq_{name}" for name in streams[1:] if f"vq_{name}" not in found]
         if missing:
-            where = f"{bundle}: found a GPT of the streams {list(streams)} and of the tokenizers"
-            raise ValueError(f"{where} {found}, expected {missing} too")
+            streams_of = f"found a GPT of the streams {list(streams)} and of the tokenizers"
+            raise ValueError(f"{bundle}: {streams_of} {found}, expected {missing} too")
     if not found:
         raise ValueError(f"{bundle}: found the models {list(held)}, expected vq_seg or vq_img")
     for name in found:
@@ -231,12 +245,12 @@ def _check_output(bundle: Path, output: Path, hashes: dict[str, str], replaced: 
                         )
 
 
-def _choices(what: str, values: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+def _choices(option: str, values: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
     values = (values,) if isinstance(values, str) else tuple(values)
     for value in values:
-        check_choice(what, value, allowed)
+        check_choice(option, value, allowed)
     if not values:
-        raise ValueError(f"{what}: found none, expected some of {list(allowed)}")
+        raise ValueError(f"{option}: found none, expected some of {list(allowed)}")
     return tuple(value for value in allowed if value in values)
 
 

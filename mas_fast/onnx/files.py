@@ -18,10 +18,11 @@ import json
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.scene import VOID
+from mas_fast.scene.labels import VOID
 from mas_fast.utils.documents import parse_json, short
 from mas_fast.utils.validate import check_choice, exact_keys
 
@@ -33,7 +34,13 @@ INPUTS = {"vq_seg": "labels", "vq_img": "image"}  # VQConfig.input
 
 @dataclass(frozen=True)
 class Value:
-    """One input or output of a graph: numpy's name of its dtype; shape with "batch" in front."""
+    """One input or output of a graph.
+
+    Attributes:
+        name: Its name in the graph.
+        dtype: numpy's name of its dtype.
+        shape: Sizes, "batch" in front.
+    """
 
     name: str
     dtype: str
@@ -42,8 +49,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says of itself. model: vq_seg or vq_img; part: encoder or decoder; dtype: of the
-    arithmetic, fp32 or fp16; bundle: the SHA-256 of the weights file that it was made from."""
+    """What a file says of itself.
+
+    Attributes:
+        model: "vq_seg" or "vq_img".
+        part: "encoder" or "decoder".
+        dtype: Of the arithmetic, "fp32" or "fp16".
+        config: The config of the tokenizer.
+        bundle: The SHA-256 of the weights file that it was made from.
+    """
 
     model: str
     part: str
@@ -65,18 +79,21 @@ class Metadata:
 
     @property
     def file_name(self) -> str:
+        """As the function `file_name`."""
         return file_name(self.model, self.part, self.dtype)
 
     @property
     def inputs(self) -> tuple[Value, ...]:
+        """Inputs of the graph, in order."""
         return (_codes(self.config),) if self.part == "decoder" else _source(self.config)
 
     @property
     def outputs(self) -> tuple[Value, ...]:
+        """Outputs of the graph, in order."""
         return (_codes(self.config),) if self.part == "encoder" else (_result(self.config),)
 
     def to_properties(self) -> dict[str, str]:
-        """What goes into the file's metadata_props; `from_properties` reads it back."""
+        """The values of the file's metadata_props; `from_properties` reads them back."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {"format": FORMAT} | values | {"config": self.config.to_dict()}
         side = self.config.resolution // self.config.f
@@ -92,13 +109,17 @@ class Metadata:
 
     @classmethod
     def from_properties(cls, properties: dict[str, str]) -> Metadata:
-        """The inverse of `to_properties`. ValueError says what was found and expected."""
+        """The inverse of `to_properties`.
+
+        Raises:
+            ValueError: It is none; the message says what was found and expected.
+        """
         if KEY not in properties:
             raise ValueError(
                 f"found metadata {sorted(properties)}, expected the key {KEY!r}: "
                 "this graph was not made by `mas-fast export onnx`"
             )
-        values = parse_json(properties[KEY], KEY)
+        values: Any = parse_json(properties[KEY], KEY)
         if values.get("format", FORMAT) != FORMAT:
             raise ValueError(f"format: found {short(values['format'])}, expected {FORMAT}")
         names = [field.name for field in fields(cls)]
@@ -107,8 +128,12 @@ class Metadata:
         return cls(**chosen | {"config": VQConfig.from_dict(chosen["config"])})
 
     def check(self, where: str | os.PathLike, **expected: object) -> None:
-        """ValueError, naming the file, the value found and the one expected, where a field is
-        another than the given one, as check(file, model="vq_img", config=config)."""
+        """Compare fields, as check(file, model="vq_img", config=config).
+
+        Raises:
+            ValueError: A field is another than the given one; the message names the file, the value
+                found and the one expected.
+        """
         for name, value in expected.items():
             found = getattr(self, name)
             if found == value:
@@ -123,8 +148,11 @@ class Metadata:
 
 
 def file_name(model: str, part: str, dtype: str) -> str:
-    """As "vq_img_decoder.fp32.onnx". ValueError for other models, parts and dtypes than there
-    are."""
+    """The name of a file, as "vq_img_decoder.fp32.onnx".
+
+    Raises:
+        ValueError: The model, part or dtype is unknown.
+    """
     check_choice("model", model, MODELS)
     check_choice("part", part, PARTS)
     check_choice("dtype", dtype, DTYPES)
@@ -132,33 +160,38 @@ def file_name(model: str, part: str, dtype: str) -> str:
 
 
 def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadata:
-    """What an ONNX file, or an open onnxruntime.InferenceSession, says of itself; the graph's own
-    inputs and outputs are checked against it.
+    """Read what a graph says of itself; its inputs and outputs are checked against that.
 
-    file: how errors call a session. ValueError for what onnxruntime does not load, has no metadata
-    of ours, or has another graph than they say; ImportError where onnxruntime is not installed.
+    Args:
+        source: An ONNX file, or an open onnxruntime.InferenceSession.
+        file: What errors call a session.
+
+    Raises:
+        ValueError: onnxruntime does not load it, or it has no metadata of ours, or another graph
+            than they say.
+        ImportError: onnxruntime is not installed.
     """
-    where = source if file is None else file
+    name = source if file is None else file
     if isinstance(source, str | os.PathLike):
         source = _open(Path(source))
     elif file is None:
-        where = "ONNX session"
+        name = "ONNX session"
     try:
         found = Metadata.from_properties(dict(source.get_modelmeta().custom_metadata_map))
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    for what, given, expected in (
+        raise ValueError(f"{name}: {error}") from error
+    for side, given, expected in (
         ("inputs", source.get_inputs(), found.inputs),
         ("outputs", source.get_outputs(), found.outputs),
     ):
         values = tuple(Value(v.name, _numpy_name(v.type), tuple(v.shape)) for v in given)
         if values != expected:
-            raise ValueError(f"{where}: {what}: found {values}, expected {expected}")
+            raise ValueError(f"{name}: {side}: found {values}, expected {expected}")
     return found
 
 
 def sha256(file: str | os.PathLike) -> str:
-    """Of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
         while block := stream.read(1 << 20):
@@ -166,8 +199,12 @@ def sha256(file: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def import_onnxruntime():
-    """The module onnxruntime. ImportError names the extra that has it."""
+def import_onnxruntime() -> ModuleType:
+    """The module onnxruntime.
+
+    Raises:
+        ImportError: It is not installed; the message names the extra that has it.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -178,7 +215,7 @@ def import_onnxruntime():
     return onnxruntime
 
 
-def _open(file: Path):
+def _open(file: Path) -> Any:
     """A session without optimisations, for what it says of the file."""
     onnxruntime = import_onnxruntime()
     if not file.is_file():

@@ -25,8 +25,13 @@ CANDIDATES = 4  # of the nearest codes, decided between by the exact distance
 
 
 class Encoder(nn.Module):
-    """Of a tokenizer with fp32 weights, computing in `dtype` up to its last convolution. What
-    follows, the codebook's 1x1 convolution and the choice of the code, is fp32 and fp64."""
+    """The encoder of a tokenizer with fp32 weights.
+
+    Args:
+        model: The tokenizer.
+        dtype: Of the arithmetic up to the last convolution of the encoder. The codebook's 1x1
+            convolution and the choice of the code, which follow, are fp32 and fp64.
+    """
 
     def __init__(self, model: VQVAE, dtype: torch.dtype) -> None:
         super().__init__()
@@ -35,11 +40,13 @@ class Encoder(nn.Module):
         if model.config.input == "labels":
             self.encoder.conv_in = LabelRows(model.encoder.conv_in, dtype)
         self.quant_conv = _plain(model.quant_conv)
-        gumbel = isinstance(model.quantize, Gumbel)
-        self.choose = Likeliest(model.quantize) if gumbel else Nearest(model.quantize.table)
+        quantize = model.quantize
+        self.choose = (
+            Likeliest(quantize) if isinstance(quantize, Gumbel) else Nearest(quantize.table)
+        )
 
     def forward(self, x: Tensor, edges: Tensor | None = None) -> Tensor:
-        """As VQVAE.encode, without its checks; a label that has no channel is void."""
+        """Codes, as VQVAE.encode without its checks; a label that has no channel is void."""
         if x.is_floating_point():
             z = self.encoder(x.to(self.dtype))
         else:
@@ -48,7 +55,9 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Of a tokenizer, computing in `dtype`; the result is fp32."""
+    """The decoder of a tokenizer, computing in `dtype`; its result is fp32."""
+
+    table: Tensor
 
     def __init__(self, model: VQVAE, dtype: torch.dtype) -> None:
         super().__init__()
@@ -57,45 +66,58 @@ class Decoder(nn.Module):
         self.register_buffer("table", model.quantize.table.detach().to(dtype))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """As VQVAE.decode, without its checks."""
+        """Image or logits, as VQVAE.decode without its checks."""
         z = F.embedding(codes, self.table).permute(0, 3, 1, 2)
         return self.decoder(self.post_quant_conv(z)).float()
 
 
 class LabelRows(nn.Module):
-    """LabelConv2d as ten lookups a pixel in the rows of label_table: one for each of the nine
-    labels around it, one for the pattern of edge bits. Added up in fp32, then rounded to dtype."""
+    """LabelConv2d as ten lookups a pixel in the rows of label_table.
+
+    One is for each of the nine labels around the pixel, one for the pattern of edge bits. They are
+    added up in fp32, then rounded to `dtype`.
+    """
+
+    table: Tensor
 
     def __init__(self, conv: LabelConv2d, dtype: torch.dtype) -> None:
         super().__init__()
         self.labels, self.dtype = conv.labels, dtype
+        assert conv.bias is not None  # a LabelConv2d has one
         table = label_table(conv.weight.detach(), conv.bias.detach(), conv.has_edges)
         self.register_buffer("table", table)
 
     def forward(self, labels: Tensor, edges: Tensor | None = None) -> Tensor:
-        """uint8 [B, H, W], bool [B, H, W] -> [B, O, H, W]."""
+        """The convolution of labels uint8 [B, H, W] and edges bool [B, H, W]: [B, O, H, W]."""
         _, H, W = labels.shape
         void = self.labels
         around = F.pad(labels.int().clamp(max=void), (1, 1, 1, 1), value=void)
         last = torch.zeros_like(labels, dtype=torch.int32)
         if edges is not None:
             bits = F.pad(edges.int(), (1, 1, 1, 1))
-        y = None
+        y: Tensor | None = None
         for tap in range(9):
             rows, columns = slice(tap // 3, tap // 3 + H), slice(tap % 3, tap % 3 + W)
             part = F.embedding(around[:, rows, columns] + tap * (void + 1), self.table)
             y = part if y is None else y + part
             if edges is not None:
                 last = last + bits[:, rows, columns] * (1 << tap)
+        assert y is not None
         y = y + F.embedding(last + 9 * (void + 1), self.table)
         return y.permute(0, 3, 1, 2).to(self.dtype)
 
 
 class Nearest(nn.Module):
-    """reference.vq_nearest to the bit. |c|^2 - 2 x . c in fp64 finds the candidates, among some
-    codes at a time; the sum of squared differences, channel after channel in fp64, decides, ties
-    to the lowest id. A code that repeats one of a lower id is never a candidate, so any number
-    of equal codes leaves room for the others. For NaN the result is no id but K."""
+    """reference.vq_nearest to the bit.
+
+    |c|^2 - 2 x . c in fp64 finds the candidates, among some codes at a time; the sum of squared
+    differences, channel after channel in fp64, decides, ties to the lowest id. A code that repeats
+    one of a lower id is never a candidate, so any number of equal codes leaves room for the others.
+    For NaN the result is no id but K.
+    """
+
+    table: Tensor
+    squares: Tensor
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
@@ -110,7 +132,7 @@ class Nearest(nn.Module):
         self.register_buffer("squares", squares)
 
     def forward(self, z: Tensor) -> Tensor:
-        """fp32 [B, D, h, w] -> int64 [B, h, w]."""
+        """The code of each vector of z, fp32 [B, D, h, w]: int64 [B, h, w]."""
         x = z.permute(0, 2, 3, 1).flatten(0, 2).double()  # [N, D]
         found = []
         for start in range(0, len(self.table), CODES):
@@ -131,17 +153,19 @@ class Nearest(nn.Module):
 
 
 class Likeliest(nn.Module):
-    """quantizer.Gumbel's code without noise."""
+    """The code of quantizer.Gumbel without noise."""
 
     def __init__(self, quantizer: Gumbel) -> None:
         super().__init__()
         self.proj = _plain(quantizer.proj)
 
     def forward(self, z: Tensor) -> Tensor:
-        """fp32 [B, D, h, w] -> int64 [B, h, w]."""
+        """The code of each vector of z, fp32 [B, D, h, w]: int64 [B, h, w]."""
         return self.proj(z).argmax(1)
 
 
 def _plain(module: nn.Module) -> nn.Module:
     """A copy with ordinary strides."""
-    return copy.deepcopy(module).to(memory_format=torch.contiguous_format).requires_grad_(False)
+    plain = copy.deepcopy(module)
+    plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has it
+    return plain.requires_grad_(False)

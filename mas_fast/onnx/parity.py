@@ -16,7 +16,9 @@ import copy
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,7 +27,10 @@ from mas_fast.models.quantizer import Gumbel
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.onnx.files import Metadata, import_onnxruntime
-from mas_fast.scene import VOID
+from mas_fast.scene.labels import VOID
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BATCHES = (1, 2, 3, 8)
 UNOPTIMISED = 2  # the batch that also runs as the graph is written
@@ -35,14 +40,20 @@ REGIONS = 12  # of a made-up label map
 
 @dataclass(frozen=True)
 class Row:
-    """One file at one batch size; optimised: as onnxruntime makes it faster, or as it is written.
+    """One file at one batch size.
 
-    Of a decoder: error, the largest absolute one; psnr in dB, of [-1, 1] or of the logits' range;
-    where an fp32 error is over the limit, error64, the largest to PyTorch in fp64, and lost64, that
-    of PyTorch in fp32.
-    Of an encoder: tokens, how many codes; differ, how many are others than PyTorch's; excess: by
-    how much the worst of those is farther than the nearest, as a share of its distance (of Gumbel's
-    logits: below the best, as a share of their range).
+    Attributes:
+        file: Its name.
+        batch: The batch size.
+        optimised: As onnxruntime makes it faster, or as it is written.
+        error: Of a decoder: the largest absolute error.
+        psnr: Of a decoder, in dB, of [-1, 1] or of the logits' range.
+        error64: Of a decoder whose fp32 error is over the limit: the largest to PyTorch in fp64.
+        lost64: The same of PyTorch in fp32.
+        tokens: Of an encoder: the number of codes.
+        differ: Of an encoder: how many of them are others than PyTorch's.
+        excess: Of an encoder: by how much the worst of those is farther than the nearest, as a
+            share of its distance (of Gumbel's logits: below the best, as a share of their range).
     """
 
     file: str
@@ -59,7 +70,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Parity:
-    """The rows of all files that were exported together."""
+    """The figures of all files that were exported together.
+
+    Attributes:
+        rows: One for each file and batch size.
+    """
 
     rows: tuple[Row, ...]
 
@@ -75,8 +90,8 @@ class Parity:
         }
         return {"limits": limits, "rows": rows}
 
-    def table(self):
-        """For rich's console."""
+    def table(self) -> Table:
+        """A table for rich's console."""
         from rich.table import Table
 
         table = Table("file", "batch", "optimised", "max error", "PSNR dB")
@@ -89,7 +104,7 @@ class Parity:
                 if row.error64 is not None:
                     cells += [f"{row.error64:.1e} ({row.lost64:.1e})"]
             else:
-                cells += ["", "", "", f"{row.tokens - row.differ} of {row.tokens}"]
+                cells += ["", "", "", f"{row.tokens - (row.differ or 0)} of {row.tokens}"]
                 cells += [f"{row.excess:.1e}"] if row.differ else []
             last = i + 1 == len(self.rows) or self.rows[i + 1].file != row.file
             table.add_row(*cells, end_section=last)
@@ -98,8 +113,11 @@ class Parity:
 
 @torch.no_grad()
 def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
-    """The file beside the fp32 tokenizer that it was made from, at each batch size. ValueError
-    where it does not take a batch of 0, as is left of pictures that a filter took out."""
+    """Compare a file with the fp32 tokenizer that it was made from, at each batch size.
+
+    Raises:
+        ValueError: It does not take a batch of 0, as is left where a filter took out all pictures.
+    """
     fast, plain = (_session(file, optimised) for optimised in (True, False))
     for session in (fast, plain):
         _take_none(file, metadata, session)
@@ -113,7 +131,7 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
         for session in (fast, plain) if batch == UNOPTIMISED else (fast,):
             found = torch.from_numpy(session.run(None, _feed(metadata, inputs))[0])
             if metadata.part == "decoder":
-                measured = _of_values(expected, found, metadata.config)
+                measured: dict[str, Any] = _of_values(expected, found, metadata.config)
                 if metadata.dtype == "fp32" and not measured["error"] <= MOST_ERROR:
                     exact = _double(model).decode(*inputs)
                     measured["error64"] = (found - exact).abs().max().item()
@@ -124,14 +142,15 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
     return rows
 
 
-def _feed(metadata: Metadata, inputs: tuple[Tensor, ...]) -> dict:
+def _feed(metadata: Metadata, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
     names = [value.name for value in metadata.inputs]
     return {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
 
 
-def _take_none(file: Path, metadata: Metadata, session) -> None:
+def _take_none(file: Path, metadata: Metadata, session: Any) -> None:
     empty = tuple(value[:0] for value in made_up(metadata.config, metadata.part, 1))
     expected = [0, *metadata.outputs[0].shape[1:]]
+    found: object
     try:
         found = list(session.run(None, _feed(metadata, empty))[0].shape)
     except Exception as error:  # its own classes share no base but this
@@ -141,32 +160,32 @@ def _take_none(file: Path, metadata: Metadata, session) -> None:
 
 
 def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
-    """What falls short, in words. A share of tokens is that of all batches together."""
-    problems = []
+    """What falls short, in words; a share of tokens is that of all batches together."""
+    problems: list[str] = []
 
-    def ask(row: Row, what: str, good: bool, found: object, expected: str) -> None:
+    def ask(row: Row, figure: str, good: bool, found: object, expected: str) -> None:
         if not good:  # NaN is not good
-            how = "" if row.optimised else ", not optimised"
-            where = f"{row.file}: batch {row.batch}{how}"
-            problems.append(f"{where}: {what}: found {found}, expected {expected}")
+            run = "" if row.optimised else ", not optimised"
+            batch = f"{row.file}: batch {row.batch}{run}"
+            problems.append(f"{batch}: {figure}: found {found}, expected {expected}")
 
-    half = metadata.dtype == "fp16"
+    fp16 = metadata.dtype == "fp16"
     for row in rows:
-        if metadata.part == "decoder" and half:
-            ask(row, "PSNR", row.psnr >= LEAST_PSNR, row.psnr, f">= {LEAST_PSNR} dB")
+        if metadata.part == "decoder" and fp16:
+            ask(row, "PSNR", _figure(row.psnr) >= LEAST_PSNR, row.psnr, f">= {LEAST_PSNR} dB")
         elif metadata.part == "decoder":
-            good = row.error <= MOST_ERROR
+            good = _figure(row.error) <= MOST_ERROR
             if row.error64 is not None:
-                good = row.error64 <= max(MOST_ERROR, row.lost64)
+                good = row.error64 <= max(MOST_ERROR, _figure(row.lost64))
             found = f"{row.error} ({row.error64} to fp64, where PyTorch loses {row.lost64})"
             ask(row, "max error", good, found, f"<= {MOST_ERROR}")
-        elif half:
-            good = row.excess <= MOST_EXCESS
+        elif fp16:
+            good = _figure(row.excess) <= MOST_EXCESS
             ask(row, "excess distance of a code", good, row.excess, f"<= {MOST_EXCESS}")
         else:
             found = f"{row.differ} of {row.tokens} (excess distance {row.excess})"
             ask(row, "codes that differ", row.differ == 0, found, "none")
-    if metadata.part == "encoder" and half:
+    if metadata.part == "encoder" and fp16:
         total, differ = (sum(getattr(row, name) for row in rows) for name in ("tokens", "differ"))
         if differ > (1 - LEAST_TOKENS) * total:
             expected = f"at least {LEAST_TOKENS:.0%}"
@@ -175,9 +194,18 @@ def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
     return problems
 
 
+def _figure(value: float | None) -> float:
+    """A figure of a row; NaN, which is not good, where it has none."""
+    return math.nan if value is None else value
+
+
 def made_up(config: VQConfig, part: str, batch: int) -> tuple[Tensor, ...]:
-    """What a graph takes, a function of the batch size: codes at random, smooth pictures, or label
-    maps of some regions with, where the layout has them, the edges between them."""
+    """Inputs of a graph, a function of the batch size.
+
+    Returns:
+        Random codes, smooth pictures, or label maps of some regions with, where the layout has
+        them, the edges between them.
+    """
     generator = torch.Generator().manual_seed(batch)
     size, side = config.resolution, config.resolution // config.f
     if part == "decoder":
@@ -192,8 +220,8 @@ def made_up(config: VQConfig, part: str, batch: int) -> tuple[Tensor, ...]:
     ids = torch.tensor([*range(count), VOID], dtype=torch.uint8)
     chosen = ids[torch.randint(len(ids), (batch, REGIONS), generator=generator)]
     centres = torch.rand(batch, 1, 1, REGIONS, 2, generator=generator) * size
-    places = torch.cartesian_prod(*[torch.arange(size)] * 2).view(1, size, size, 1, 2)
-    region = (places - centres).square().sum(-1).argmin(-1)
+    pixels = torch.cartesian_prod(*[torch.arange(size)] * 2).view(1, size, size, 1, 2)
+    region = (pixels - centres).square().sum(-1).argmin(-1)
     labels = chosen.gather(1, region.flatten(1)).view_as(region)
     if not config.has_edges:
         return (labels,)
@@ -203,7 +231,7 @@ def made_up(config: VQConfig, part: str, batch: int) -> tuple[Tensor, ...]:
     return labels, edges
 
 
-def _session(file: Path, optimised: bool):
+def _session(file: Path, optimised: bool) -> Any:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     levels = onnxruntime.GraphOptimizationLevel
@@ -232,7 +260,9 @@ def _of_values(expected: Tensor, found: Tensor, config: VQConfig) -> dict[str, f
     return {"error": difference.abs().max().item(), "psnr": psnr}
 
 
-def _of_codes(model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, found: Tensor) -> dict:
+def _of_codes(
+    model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, found: Tensor
+) -> dict[str, Any]:
     other = expected != found
     differ, excess = int(other.sum()), 0.0
     if differ:
@@ -242,10 +272,14 @@ def _of_codes(model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, found:
 
 
 def _excess(model: VQVAE, z: Tensor, codes: Tensor) -> float:
-    """Of vectors [N, D]; the largest. Within the rounding of z, what is nearest may be another code
-    than the expected one, so the nearest is looked for anew."""
+    """The largest excess distance of the codes of vectors z, [N, D].
+
+    Within the rounding of z, another code than the expected one may be the nearest, so the nearest
+    is looked for anew.
+    """
     if isinstance(model.quantize, Gumbel):
         proj = model.quantize.proj
+        assert proj.bias is not None
         score = F.linear(z.double(), proj.weight.double().flatten(1), proj.bias.double())
         best, chosen = score.amax(1), score.gather(1, codes[:, None])[:, 0]
         return ((best - chosen) / (best - score.amin(1))).max().item()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,14 @@ QUIET = 3  # errors alone: what it warns of is raised here, or in Session.provid
 
 
 def find_providers(asked: str | Sequence[str] | None) -> list[str]:
-    """onnxruntime's names of the providers asked for, as "cuda" or in full, TensorRT first, CPU
-    last; None: all that are offered. ValueError for one that is unknown or not offered."""
+    """onnxruntime's names of the providers asked for, TensorRT first, CPU last.
+
+    Args:
+        asked: Names, as "cuda" or in full; None for all that are offered.
+
+    Raises:
+        ValueError: A provider is unknown or not offered.
+    """
     offered = import_onnxruntime().get_available_providers()
     names = [name for name in PROVIDERS.values() if name in offered]
     if asked is None:
@@ -50,10 +57,19 @@ def find_providers(asked: str | Sequence[str] | None) -> list[str]:
 class Session:
     """onnxruntime's InferenceSession of a file, and what runs it.
 
-    providers: as find_providers. One that was asked for and that onnxruntime then leaves out is a
-    ValueError. With None it is tried without the first ones until it opens. threads: on a CPU; 0:
-    all cores. ValueError for a file that onnxruntime does not open, ImportError where it is not
-    installed.
+    Args:
+        file: The ONNX file.
+        providers: As for find_providers. With None it is tried without the first ones until the
+            file opens.
+        threads: On a CPU; 0 for all cores.
+
+    Attributes:
+        inference: onnxruntime's session.
+        provider: onnxruntime's name of the provider that runs it.
+
+    Raises:
+        ValueError: onnxruntime does not open the file, or leaves out a provider that was asked for.
+        ImportError: onnxruntime is not installed.
     """
 
     def __init__(
@@ -79,8 +95,11 @@ class Session:
         self._device = "cpu" if self.provider == PROVIDERS["cpu"] else "cuda"
 
     def run(self, *arrays: np.ndarray) -> np.ndarray:
-        """The output for the inputs, in the graph's order. They are bound to the provider's device,
-        so that on a GPU each array crosses the bus once, and nothing between crosses it."""
+        """The output for the inputs, in the graph's order.
+
+        They are bound to the provider's device, so that on a GPU each array crosses the bus once,
+        and nothing between crosses it.
+        """
         binding = self.inference.io_binding()
         make = self._onnxruntime.OrtValue.ortvalue_from_numpy
         values = [make(array, self._device, 0) for array in arrays]
@@ -91,7 +110,7 @@ class Session:
         self.inference.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
 
-    def _open(self, file: Path, wanted: list[str], shorten: bool, threads: int):
+    def _open(self, file: Path, wanted: list[str], shorten: bool, threads: int) -> Any:
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = QUIET

@@ -70,16 +70,19 @@ class AllSettings:
 
     @property
     def bundle(self) -> Path:
+        """The result."""
         return self.folder / "bundle"
 
     def scene_shards(self, split: str) -> Path:
+        """The folder of the scene shards of a split."""
         return self.folder / "scenes" / split
 
     def token_shards(self, split: str) -> Path:
+        """The folder of the token shards of a split."""
         return self.folder / "tokens" / split
 
     def folder_of(self, name: str) -> Path:
-        """A training stage's own."""
+        """The folder of a training stage."""
         return self.folder / name.replace("_", "-")
 
     def stage(self, kind: type, name: str, **paths: Path) -> Any:
@@ -93,28 +96,31 @@ class AllSettings:
             raise ValueError(f"{name}: {error}") from error
 
     def segs(self) -> tuple[SegSettings, SegSettings]:
-        """Of VQ-SEG, which has a bundle of its own, and of the rest of its decoder's training."""
+        """The settings of VQ-SEG, which has a bundle of its own, and of its decoder's stage."""
         return self._vqs(SegSettings, "vq_seg")
 
     def imgs(self) -> tuple[ImgSettings, ImgSettings]:
+        """The same of VQ-IMG."""
         return self._vqs(ImgSettings, "vq_img")
 
     def _vqs(self, kind: type, name: str) -> tuple:
         stage = partial(self.stage, kind, data=self.scene_shards("train"))
-        whole = self.folder_of(name) / "bundle"
-        return stage(name, output=whole), stage(f"{name}_decoder", decoder_of=whole)
+        bundle = self.folder_of(name) / "bundle"
+        return stage(name, output=bundle), stage(f"{name}_decoder", decoder_of=bundle)
 
     def gpts(self) -> list[GPTSettings]:
-        """Of the stages, each of which starts from the one before; all but the last have a bundle
-        of their own."""
+        """The settings of the GPT's stages, each of which starts from the one before.
+
+        All but the last have a bundle of their own.
+        """
         splits = {"data": "train", "validation": "validation"}
         paths = {name: self.token_shards(split) for name, split in splits.items()}
-        found = []
+        stages = []
         for name in GPTS:
             paths["output"] = self.bundle if name == GPTS[-1] else self.folder_of(name) / "bundle"
-            found.append(self.stage(GPTSettings, name, bundle=self.bundle, **paths))
+            stages.append(self.stage(GPTSettings, name, bundle=self.bundle, **paths))
             paths["start"] = paths["output"]
-        return found
+        return stages
 
 
 def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,12 +8,25 @@ import numpy as np
 
 
 class Order:
-    """The batches of one process, for a DataLoader: for each of `steps` and each pass the
-    (epoch, index) of its samples.
+    """The batches of one process, for a DataLoader: the (epoch, index) of their samples.
 
-    Epoch e is a permutation of the `size` samples drawn from (seed, e), and a batch may reach into
-    the next one. `batch` samples a step are split over the processes and `passes` passes: all
-    together they see the same samples, however many they are. ValueError if they cannot be split.
+    It has one batch for each of `steps` and each pass. Epoch e is a permutation of the samples
+    drawn from (seed, e), and a batch may reach into the next epoch. All processes and passes
+    together see the same samples, however many they are.
+
+    Args:
+        size: Samples of the data.
+        seed: Seed of the permutations.
+        batch: Samples per step, split over the processes and passes.
+        passes: Passes per step (gradient accumulation).
+        rank: Of this process.
+        world: Processes.
+
+    Attributes:
+        steps: The steps to come.
+
+    Raises:
+        ValueError: The batch cannot be split.
     """
 
     def __init__(

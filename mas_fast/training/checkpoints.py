@@ -38,28 +38,43 @@ NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
 class Checkpoints:
-    """The folders step-00000500, step-00001000, ... of `folder`, of which the last `keep` stay;
-    other names in it are left alone. `save`, `newest` and `read` are for all processes at once."""
+    """The folders step-00000500, step-00001000, ... of a folder; other names are left alone.
+
+    All processes call `save`, `newest` and `read` at once.
+
+    Args:
+        folder: The folder.
+        keep: How many of them stay, the newest.
+    """
 
     def __init__(self, folder: str | os.PathLike, keep: int) -> None:
         self.folder, self.keep = Path(folder), keep
 
     def all(self) -> list[Path]:
-        """Oldest first, whatever is in them."""
-        found = [path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name)]
-        return sorted(found, key=_step)
+        """All checkpoints, oldest first, whatever is in them."""
+        paths = [path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name)]
+        return sorted(paths, key=_step)
 
     def latest(self) -> Path | None:
+        """The newest checkpoint, whatever is in it; None where there is none."""
         return next(reversed(self.all()), None)
 
     def newest(
         self, check: Callable[[dict], None] = lambda values: None
     ) -> tuple[Path, dict] | None:
-        """The newest checkpoint that is whole, with its values; None where there is none at all.
+        """The newest checkpoint that is whole.
 
-        check: raises ValueError or KeyError for values that are not as they should be. Damaged ones
-        are said on stderr and renamed to *.damaged, so that they count no more. ValueError where
-        all are damaged: a run does not begin anew in their place."""
+        Damaged ones are named on stderr and renamed to *.damaged, so that they count no more.
+
+        Args:
+            check: Raises ValueError or KeyError for values that are not as they should be.
+
+        Returns:
+            Its path and values; None where there is no checkpoint at all.
+
+        Raises:
+            ValueError: All are damaged: a run does not begin anew in their place.
+        """
         bad: dict[Path, str] = {}
         for path in reversed(first(self.all)):
             reasons = [reason for reason in gather(_damage(path, check)) if reason]
@@ -77,7 +92,7 @@ class Checkpoints:
         return None
 
     def sweep(self) -> None:
-        """Remove those beyond the last `keep`, and what a killed process left half-written."""
+        """Remove all but the last `keep`, and what a killed process left half-written."""
         for scrap in self.folder.glob(".step-*.tmp"):
             shutil.rmtree(scrap)
         for old in self.all()[: -self.keep]:
@@ -86,9 +101,19 @@ class Checkpoints:
             shutil.rmtree(scrap)
 
     def save(self, step: int, values: dict, tensors: dict[str, Tensor]) -> None:
-        """Write the checkpoint of `step`, then sweep. values: for JSON. Of tensors that are not
-        shared out, the first process' are written: a buffer can differ elsewhere. OSError with what
-        the disk said; then, as for Ctrl-C, the checkpoint before is unharmed."""
+        """Write the checkpoint of `step`, then sweep.
+
+        With an error, as with Ctrl-C, the checkpoint before is unharmed.
+
+        Args:
+            step: Steps done.
+            values: Plain values, for JSON.
+            tensors: By name. Of those that are not sharded, the first process' are written: a
+                buffer can differ elsewhere.
+
+        Raises:
+            OSError: With what the disk said.
+        """
         final = self.folder / f"step-{step:08d}"
         temporary = final.with_name(f".{final.name}.tmp")
         main, needed = not _group() or dist.get_rank() == 0, _bytes(tensors)
@@ -123,22 +148,34 @@ class Checkpoints:
         self.sweep()
 
     def values(self, path: Path) -> dict:
-        """The plain values, and "step". ValueError for a checkpoint that is damaged."""
+        """The plain values of a checkpoint, and "step".
+
+        Raises:
+            ValueError: It is damaged.
+        """
         try:
             return _values(path)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
     def names(self, path: Path) -> list[str]:
-        """Of the tensors. ValueError for a checkpoint that is damaged."""
+        """The names of the tensors of a checkpoint.
+
+        Raises:
+            ValueError: It is damaged.
+        """
         try:
             return list(distcp.read_index(path).state_dict_metadata)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
     def read(self, path: Path, tensors: dict[str, Tensor]) -> None:
-        """Fill the tensors in place. ValueError where one is not in it or has another shape or
-        dtype, and for a checkpoint that is damaged."""
+        """Fill the tensors in place.
+
+        Raises:
+            ValueError: A tensor is missing or has another shape or dtype, or the checkpoint is
+                damaged.
+        """
         self.names(path)  # of an index that is damaged, torch logs a traceback before it says so
         try:
             with _quiet():

@@ -71,7 +71,7 @@ class Sequences(Dataset):
         row = self.tokens[index]
         number = int(generator.integers(len(row.text)))
         text = row.text[number]
-        if self.dropout and (captions := self.tokens.captions(index)):
+        if self.bpe is not None and self.dropout and (captions := self.tokens.captions(index)):
             text = self.bpe.encode(
                 [captions[number]], dropout=self.dropout, generator=generator
             ).ids[0]

@@ -2,30 +2,26 @@
 
     train(read(GPTSettings, find("gpt", "tiny"), ["--data", "tokens"]))   # `mas-fast train gpt`
 
-The run's folder gets checkpoints/, tensorboard/, skipped.tsv (bad steps), sheets/ (pictures of a
-few captions, where `bundle` has the tokenizers that decode them) and, unless `output` names another
-place, bundle/ with the GPT and those tokenizers. Sheets, metrics and the bundle are those of the
-averaged weights.
+The run's folder gets checkpoints/, tensorboard/, skipped.tsv (skipped steps), sheets/ (pictures of
+a few captions, where `bundle` has the tokenizers that decode them) and, unless `output` names
+another folder, bundle/ with the GPT and those tokenizers. Sheets, metrics and the bundle are made
+of the EMA of the weights.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
-from mas_fast.bundle import (
-    BPE_FILE,
-    VQ_INPUTS,
-    load_bpe,
-    load_vq,
-    save_bpe,
-    save_gpt,
-    save_vq,
-)
+from mas_fast.bundle.config import BPE_FILE, VQ_INPUTS
+from mas_fast.bundle.extras import load_bpe, save_bpe
+from mas_fast.bundle.torch_io import load_vq, save_gpt, save_vq
 from mas_fast.data.token_shards import TokenShards
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig
@@ -41,8 +37,14 @@ from mas_fast.training.warm_start import warm_start
 
 
 def train(settings: GPTSettings) -> Path:
-    """Run to the end, from the folder's newest checkpoint where there is one, and return the bundle
-    that the GPT was saved to. ValueError for settings, data or losses that are unfit."""
+    """Train a GPT, from the folder's newest checkpoint where there is one.
+
+    Returns:
+        The bundle that the GPT was saved to.
+
+    Raises:
+        ValueError: Settings, data or losses are unfit.
+    """
     if settings.data is None:
         raise ValueError("data: found nothing, expected a folder of token shards (--data FOLDER)")
     output = settings.output or settings.folder / "bundle"
@@ -57,29 +59,31 @@ def train(settings: GPTSettings) -> Path:
     data = Sequences(
         tokens, settings.seed, bpe, settings.bpe_dropout, settings.masked_share, settings.samples
     )
-    still = Sequences(_validation(settings, config), settings.seed)
+    validation = Sequences(_validation(settings, config), settings.seed)
     trainer = make_trainer(config, data, settings)
     sheets = None
     if trainer.rank == 0 and settings.bundle is not None:
-        sheets = Sheets(settings.bundle, still, trainer.device)
+        sheets = Sheets(settings.bundle, validation, trainer.device)
 
-    def save(averaged: GPT) -> None:
-        save_gpt(output, averaged, settings.stored)
+    def save(model: nn.Module) -> GPT:
+        assert isinstance(model, GPT)
+        save_gpt(output, model, settings.stored)
         if settings.bundle is not None:
             copy_tokenizers(settings.bundle, output)
+        return model
 
-    def look(step: int) -> dict[str, float] | None:
-        averaged = trainer.averaged("gpt")
+    def inspect(step: int) -> dict[str, float] | None:
+        averaged = trainer.ema_model("gpt")
         if trainer.rank:
             return None
-        save(averaged)
+        model = save(averaged)
         if sheets:
-            sheets.draw(averaged, settings.folder / "sheets" / f"step-{step:08d}.png")
-        return measure(averaged, still, settings)
+            sheets.draw(model, settings.folder / "sheets" / f"step-{step:08d}.png")
+        return measure(model, validation, settings)
 
-    trainer.hooks = [(settings.sheet_every, look)]
+    trainer.hooks = [(settings.sheet_every, inspect)]
     trainer.run()
-    averaged = trainer.averaged("gpt")
+    averaged = trainer.ema_model("gpt")
     if trainer.rank == 0:
         save(averaged)  # also of a run that had been finished, to another place
     if dist.is_initialized():
@@ -88,23 +92,23 @@ def train(settings: GPTSettings) -> Path:
 
 
 def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> Trainer:
-    """With one part, "gpt"."""
+    """A trainer with one part, "gpt"."""
     model = GPT.create(config, seed=settings.seed)
     if settings.start is not None:
         warm_start(model, settings.start)
     loss = GPTLoss(model, settings)
-    half = torch.bfloat16 if settings.precision == "bf16" else None
+    dtype = torch.bfloat16 if settings.precision == "bf16" else None
     trainer = Trainer(
         [Part("gpt", model, loss, optimizer(model, settings), prepare=loss.prepare)],
         data,
         settings,
         wrap=functools.partial(
             parallelize,
-            blocks=model.blocks,
+            blocks=list(model.blocks),
             kind=settings.parallel,
             recomputed=settings.recompute,
             compiled=settings.compile,
-            dtype=half,
+            dtype=dtype,
             unused=settings.image_every > 1,
         ),
     )
@@ -113,7 +117,9 @@ def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> T
 
 
 def _validation(settings: GPTSettings, config: GPTConfig) -> TokenShards:
-    tokens = TokenShards(settings.validation or settings.data)
+    folder = settings.validation or settings.data
+    assert folder is not None  # checked in `train`
+    tokens = TokenShards(folder)
     if not len(tokens):
         raise ValueError(f"{tokens.path}: found no samples, expected at least one")
     expected = [replace(s, loss_weight=1.0) for s in config.streams]
@@ -125,11 +131,13 @@ def _validation(settings: GPTSettings, config: GPTConfig) -> TokenShards:
     return tokens
 
 
-def _speed(config: GPTConfig, settings: GPTSettings, trainer: Trainer):
-    """Samples per second -> tokens per second, and which share of the devices' peak they use."""
+def _speed(
+    config: GPTConfig, settings: GPTSettings, trainer: Trainer
+) -> Callable[[float], dict[str, float]]:
+    """From samples per second to tokens per second, and the share of the devices' peak they use."""
     peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
-    half = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    peak = peak or peak_flops(trainer.device, half)
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    peak = peak or peak_flops(trainer.device, dtype)
     length, flops = settings.cost(GPT(config))
 
     def speed(rate: float) -> dict[str, float]:
@@ -145,14 +153,14 @@ def measure(model: GPT, data: Sequences, settings: GPTSettings) -> dict[str, flo
     They are spread over the data, with their captions.
     """
     streams = model.streams
-    sums, counts = torch.zeros(len(streams), dtype=torch.float64), 0
+    sums, counts = (torch.zeros(len(streams), dtype=torch.float64) for _ in range(2))
     numbers = spread(len(data), settings.metric_samples)
     share = max(1, settings.batch // settings.accumulate)
     for start in range(0, len(numbers), share):
         items = [data[0, int(number)] for number in numbers[start : start + share]]
         tokens = data.collate(items)["tokens"].to(model.device)
-        half = settings.precision == "bf16"
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+        bf16 = settings.precision == "bf16"
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             _, losses = model.loss(tokens)
         count = targets(streams, tokens).cpu()
         sums += torch.stack(list(losses.values())).double().cpu() * count
@@ -165,7 +173,7 @@ def measure(model: GPT, data: Sequences, settings: GPTSettings) -> dict[str, flo
 
 
 def copy_tokenizers(source: Path, bundle: Path) -> None:
-    """Put the tokenizers of one bundle beside the GPT of another; the same one is left alone."""
+    """Copy the tokenizers of one bundle to the GPT of another; the same bundle is left alone."""
     if Path(source).resolve() == Path(bundle).resolve():
         return
     for name in VQ_INPUTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,9 +15,11 @@ from mas_fast.training.gpt_settings import GPTSettings
 
 
 class GPTLoss(nn.Module):
-    """A GPT and what it minimises: the mean over the targets of all passes and processes, however
-    the padding is spread over them. `prepare` finds, for each pass, the weights that sum to it.
-    In a step that does not see the last stream, it counts as one that is guessed, each token alike.
+    """A GPT and what it minimises: the mean over the targets of all passes and processes.
+
+    That mean does not depend on how the padding is spread over them: `prepare` finds, for each
+    pass, the weights that sum to it. In a step that does not see the last stream, it counts as one
+    that is guessed, each token alike.
     """
 
     def __init__(self, model: GPT, settings: GPTSettings) -> None:
@@ -24,6 +27,7 @@ class GPTLoss(nn.Module):
         self.model, self.settings = model, settings
 
     def prepare(self, batches: list[dict], step: int) -> None:
+        """Drop captions, and put the share of the targets into the batches of a step's passes."""
         s, streams = self.settings, self.model.streams
         text = streams["text"]
         drops = s.caption_drop_last is None or step >= s.steps - s.caption_drop_last
@@ -41,18 +45,20 @@ class GPTLoss(nn.Module):
             batch["shares"] = share
 
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one pass, and that of each stream."""
         tokens, shares, streams = batch["tokens"], batch["shares"], list(self.model.streams)
-        own = [stream.loss_weight for stream in streams]
-        total, guess = sum(own), 0.0
+        stream_weights = [stream.loss_weight for stream in streams]
+        total, guess = sum(stream_weights), 0.0
         if (step + 1) % self.settings.image_every:
             last = streams.pop()
-            tokens, shares, own = tokens[:, : -last.length], shares[:-1], own[:-1]
+            tokens, shares = tokens[:, : -last.length], shares[:-1]
+            stream_weights = stream_weights[:-1]
             guess = last.loss_weight / total * math.log(last.vocab)
         masked = batch.get("masked")
         if masked is not None:
             masked = masked[:, : tokens.shape[1]].clone()
             masked[:, : -streams[-1].length] = False
-        weights = [weight * share for weight, share in zip(own, shares, strict=True)]
+        weights = [weight * share for weight, share in zip(stream_weights, shares, strict=True)]
         scale = sum(weights) / total
         loss, losses = self.model.loss(tokens, weights if scale else None, masked)
         means = zip(losses.items(), shares, strict=True)
@@ -60,11 +66,17 @@ class GPTLoss(nn.Module):
 
 
 def targets(streams: Streams, tokens: Tensor) -> Tensor:
-    """How many tokens of each stream a batch [B, S] has to predict -> float64 [streams]."""
+    """The number of tokens of each stream that are predicted: float64 [streams].
+
+    Args:
+        streams: The streams.
+        tokens: int64 [B, S].
+    """
     counts = []
     for stream in streams:
-        where = streams.predicting(stream.name)
-        of = tokens[:, where.start + 1 : where.stop + 1]
-        counted = torch.ones_like(of) if stream.pad is None else of != stream.pad
+        # A slice; Streams.slice hides the type of that name from mypy.
+        positions: Any = streams.predicting(stream.name)
+        ids = tokens[:, positions.start + 1 : positions.stop + 1]
+        counted = torch.ones_like(ids) if stream.pad is None else ids.ne(stream.pad)
         counts.append(counted.sum())
     return torch.stack(counts).double()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mas_fast.bundle import BPE_FILE, GPT_FILE
+from mas_fast.bundle.config import BPE_FILE, GPT_FILE
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.streams import Streams
-from mas_fast.training.schedule import drop
+from mas_fast.training.schedule import step_drop
 from mas_fast.training.settings import Help, Precision, Settings
 from mas_fast.utils.validate import check_int, check_number, check_positive
 
@@ -178,4 +178,4 @@ class GPTSettings(Settings):
     def lr_factor(self, step: int) -> float:
         if self.lr_drop_step is None:
             return super().lr_factor(step)
-        return drop(step, self.lr_drop_step, self.warmup, self.lr_end)
+        return step_drop(step, self.lr_drop_step, self.warmup, self.lr_end)

@@ -13,8 +13,15 @@ TERMINATED = 128 + signal.SIGTERM  # the exit status, as a shell has it
 
 @contextlib.contextmanager
 def interruptible(words: Callable[[], str], spoken: bool = True) -> Iterator[None]:
-    """Within it, SIGTERM ends the process with the status 143 and a line with `words` (unless it is
-    not to be `spoken`); the KeyboardInterrupt of Ctrl-C carries them."""
+    """Within it, SIGTERM and Ctrl-C say how to go on.
+
+    SIGTERM ends the process with the status 143 and a line with the words; the KeyboardInterrupt of
+    Ctrl-C carries them.
+
+    Args:
+        words: Makes the words.
+        spoken: Whether SIGTERM prints the line.
+    """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _stop) if main else None
     try:
@@ -30,5 +37,5 @@ def interruptible(words: Callable[[], str], spoken: bool = True) -> Iterator[Non
             signal.signal(signal.SIGTERM, before)
 
 
-def _stop(*_) -> None:
+def _stop(*_: object) -> None:
     raise SystemExit(TERMINATED)

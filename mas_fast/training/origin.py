@@ -14,9 +14,16 @@ from mas_fast.training.settings import Settings, plain
 
 
 def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
-    """The digests of `settings.made_from()`, for the checkpoints to come. values: of the checkpoint
-    that is continued, or None for a new run; those of before know nothing of digests, and are
-    continued. ValueError, with the words how to go on, where something changed meanwhile."""
+    """The digests of `settings.made_from()`, for the checkpoints to come.
+
+    Args:
+        settings: Settings of the run.
+        values: Values of the checkpoint that is continued; None for a new run. Older ones know
+            nothing of digests, and are continued.
+
+    Raises:
+        ValueError: Something changed meanwhile; the message says how to go on.
+    """
     without = [settings.folder, *filter(None, [getattr(settings, "output", None)])]
     known = (values or {}).get("made_from")
     found = dict(known or {})
@@ -40,8 +47,12 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
 
 
 def check_values(values: dict) -> None:
-    """ValueError or KeyError for plain values of a checkpoint that are not as the trainer makes
-    them."""
+    """Check the plain values of a checkpoint.
+
+    Raises:
+        ValueError: One is not as the trainer makes it.
+        KeyError: One is missing.
+    """
     kinds = {"settings": dict, "recent": list, "skipped": int, "ema_updates": dict}
     for name, kind in kinds.items():
         if type(values[name]) is not kind:

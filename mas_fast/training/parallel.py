@@ -14,6 +14,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -23,10 +24,17 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+T = TypeVar("T")
+
 
 def place() -> tuple[int, int, torch.device]:
-    """(rank, processes, device) of this process: a GPU where there is one. Under torchrun the first
-    call joins the group (NCCL between GPUs, else Gloo)."""
+    """Where this process stands; under torchrun the first call joins the group.
+
+    The group uses NCCL between GPUs, else Gloo.
+
+    Returns:
+        The rank, the number of processes, and the device: a GPU where there is one.
+    """
     cuda = torch.cuda.is_available()
     if "WORLD_SIZE" not in os.environ:
         return 0, 1, torch.device("cuda" if cuda else "cpu")
@@ -51,10 +59,16 @@ def parallelize(
 ) -> nn.Module:
     """The loss, on the device, ready to be called in this process.
 
-    blocks: what is recomputed in the backward pass, compiled, or, by FSDP2, gathered one at a time.
-    kind: "ddp" keeps whole weights in every process and copies rank 0's buffers; "fsdp" replaces
-    each parameter by this process' share of it. dtype: of the weights that FSDP2 gathers; gradients
-    are summed in fp32. unused: some weights take part in some steps alone.
+    Args:
+        loss: Holds the model and maps a batch to a scalar.
+        blocks: Recomputed in the backward pass, compiled or, by FSDP2, gathered one at a time.
+        device: Of this process.
+        kind: "ddp" keeps whole weights in every process and copies rank 0's buffers; "fsdp"
+            replaces each parameter by this process' share of it.
+        recomputed: Whether activations of the blocks are computed again in the backward pass.
+        compiled: Whether the blocks are compiled.
+        dtype: Of the weights that FSDP2 gathers; gradients are summed in fp32.
+        unused: Whether some weights take part in some steps only.
     """
     for block in blocks:
         if recomputed:
@@ -74,11 +88,12 @@ def parallelize(
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for block in blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy)
-    return fully_shard(loss, mesh=mesh, mp_policy=policy)
+    fully_shard(loss, mesh=mesh, mp_policy=policy)
+    return loss
 
 
 def accumulating(loss: nn.Module, last: bool) -> AbstractContextManager:
-    """For one of several passes: gradients stay in this process until the last one."""
+    """Gradient accumulation: gradients stay in this process until the `last` pass."""
     if isinstance(loss, FSDPModule):
         loss.set_requires_gradient_sync(last)
     elif isinstance(loss, DistributedDataParallel) and not last:
@@ -86,21 +101,29 @@ def accumulating(loss: nn.Module, last: bool) -> AbstractContextManager:
     return contextlib.nullcontext()
 
 
-def gather(value: object) -> list:
+def gather(value: T) -> list[T]:
     """The value of each process, on all of them."""
     if not dist.is_initialized():
         return [value]
-    found: list = [None] * dist.get_world_size()
-    dist.all_gather_object(found, value)
-    return found
+    gathered: list = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
 
 
-def first(call: Callable[[], object]) -> object:
-    """What `call` gives in the first process, in all of them; so too the ValueError or OSError that
-    it raises there."""
+def first(call: Callable[[], T]) -> T:
+    """Call in the first process, for all.
+
+    Returns:
+        The result, in all processes.
+
+    Raises:
+        ValueError: It was raised there.
+        OSError: It was raised there.
+    """
     if not dist.is_initialized():
         return call()
-    result = error = None
+    result: T | None = None
+    error: ValueError | OSError | None = None
     if dist.get_rank() == 0:
         try:
             result = call()
@@ -109,4 +132,4 @@ def first(call: Callable[[], object]) -> object:
     result, error = gather((result, error))[0]
     if error is not None:
         raise error
-    return result
+    return cast(T, result)

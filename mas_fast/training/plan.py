@@ -38,12 +38,23 @@ BLOCK_STATE, INPUT_STATE = {"bf16": 36, "fp32": 64}, 4
 
 @dataclass(frozen=True)
 class Machine:
+    """GPUs of one kind.
+
+    Attributes:
+        gpu: A name of GPUS.
+        count: How many.
+    """
+
     gpu: str
     count: int
 
     @classmethod
     def parse(cls, text: str) -> Machine:
-        """Such as 8xH200. ValueError for an unknown GPU."""
+        """The machine that a text means, such as 8xH200.
+
+        Raises:
+            ValueError: The GPU is unknown.
+        """
         found = re.fullmatch(r"(\d+)x(\w+)", text)
         if not found or found[2] not in GPUS or int(found[1]) < 1:
             raise ValueError(f"machine: found {text!r}, expected COUNTxGPU, one of {list(GPUS)}")
@@ -51,14 +62,17 @@ class Machine:
 
     @property
     def bf16(self) -> float:
+        """Peak in bf16 of all GPUs, FLOP/s."""
         return GPUS[self.gpu][0] * self.count
 
     @property
     def fp32(self) -> float:
+        """Peak in fp32 of all GPUs, FLOP/s."""
         return GPUS[self.gpu][1] * self.count
 
     @property
     def memory(self) -> float:
+        """Memory of one GPU, bytes."""
         return GPUS[self.gpu][2]
 
     def __str__(self) -> str:
@@ -67,15 +81,28 @@ class Machine:
 
 @dataclass(frozen=True)
 class Table:
+    """A table of the plan, as text."""
+
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
-    """The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
-    take from raw pairs to the trained GPT. ValueError for a batch that cannot be split, and for
-    less than one pair."""
+    """Plan a run.
+
+    Args:
+        settings: Settings of the GPT's training.
+        machine: Where it would run.
+        pairs: Pictures with captions.
+
+    Returns:
+        The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
+        take from raw pairs to the trained GPT.
+
+    Raises:
+        ValueError: The batch cannot be split, or there is less than one pair.
+    """
     check_int("pairs", pairs, 1)
     passes = settings.accumulate * machine.count
     if settings.batch % passes:
@@ -92,7 +119,7 @@ def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
 
 
 def parameters(config: GPTConfig) -> Table:
-    """Counted on the meta device."""
+    """The numbers of parameters, counted on the meta device."""
     model = GPT(config)
     parts = {
         "embeddings": (model.embed, model.position),
@@ -109,7 +136,7 @@ def parameters(config: GPTConfig) -> Table:
 
 
 def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, float]:
-    """Bytes in one device while it trains."""
+    """Bytes in one device while the GPT trains, by what they hold."""
     model = GPT(config)
     count = model.parameters_count()
     block = sum(p.numel() for p in model.blocks[0].parameters())
@@ -122,37 +149,38 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     of_inputs = tokens * config.dim * INPUT_STATE * config.layers
     activations = of_inputs + of_block if settings.recompute else of_block * config.layers
     held = state(model, settings) / (devices if shared else 1)
-    found = {"weights, gradients, moments, EMA": held}
+    sizes = {"weights, gradients, moments, EMA": held}
     if shared:
         # Two blocks at a time, as the next one is fetched early, beside the gradient of one; or
         # of all in fp32, which several passes add up before they are shared out.
-        found["gathered: 2 blocks and the rest"] = width * (2 * block + root)
-        found["whole gradients"] = 4 * (block if settings.accumulate == 1 else count)
+        sizes["gathered: 2 blocks and the rest"] = width * (2 * block + root)
+        sizes["whole gradients"] = 4 * (block if settings.accumulate == 1 else count)
     elif width == 2:
-        found["weights in bf16"] = width * count
-    found[f"activations of {share} samples"] = activations
-    return found
+        sizes["weights in bf16"] = width * count
+    sizes[f"activations of {share} samples"] = activations
+    return sizes
 
 
 def state(model: GPT, settings: GPTSettings) -> int:
     """Bytes of all that training keeps of the weights from step to step, and their gradients."""
-    found = STATE * model.parameters_count()
+    size = STATE * model.parameters_count()
     if settings.optimizer == "muon":
-        found += MUON * sum(p.numel() for p in matrices_of(model.blocks))
-    return found
+        size += MUON * sum(p.numel() for p in matrices_of(model.blocks))
+    return size
 
 
 def memory_table(config: GPTConfig, settings: GPTSettings, machine: Machine) -> Table:
-    found = memory(config, settings, machine.count)
-    rows = [[name, f"{size / 1e9:.2f}"] for name, size in found.items()]
-    total = sum(found.values())
+    """Memory of one GPU, and whether it fits."""
+    sizes = memory(config, settings, machine.count)
+    rows = [[name, f"{size / 1e9:.2f}"] for name, size in sizes.items()]
+    total = sum(sizes.values())
     fits = "fits" if total < 0.9 * machine.memory else "DOES NOT FIT"
     rows.append([f"all, of {machine.memory / 1e9:.0f}: {fits}", f"{total / 1e9:.2f}"])
     title = f"memory of each GPU, {settings.parallel}"
     if settings.parallel == "fsdp":
         block = sum(p.numel() for p in GPT(config).blocks[0].parameters())
-        rest = GPT(config).parameters_count() - config.layers * block
-        title += f": {config.layers} units of {block:,} parameters, and one of {rest:,}, "
+        others = GPT(config).parameters_count() - config.layers * block
+        title += f": {config.layers} units of {block:,} parameters, and one of {others:,}, "
         title += f"each in {machine.count} parts"
     return Table(title, ["", "GB"], rows)
 

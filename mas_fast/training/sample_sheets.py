@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mas_fast.bundle import load_bpe, load_vq
-from mas_fast.generation import generate_tokens
+from mas_fast.bundle.extras import load_bpe
+from mas_fast.bundle.torch_io import load_vq
+from mas_fast.generation.tokens import generate_tokens
 from mas_fast.models.gpt import GPT
 from mas_fast.models.torch_codec import decode_pictures, decode_scenes
 from mas_fast.streams import Streams
@@ -25,8 +26,13 @@ TOP_K = 256
 class Sheets:
     """Each row: a sample's own scene and picture, then those that the GPT draws for its caption.
 
-    bundle: the tokenizers that made the tokens. ValueError where one is missing or has another
-    number of codes than the tokens.
+    Args:
+        bundle: Has the tokenizers that made the tokens.
+        data: The samples.
+        device: Of the tokenizers.
+
+    Raises:
+        ValueError: A tokenizer is missing or has another number of codes than the tokens.
     """
 
     def __init__(self, bundle: str | os.PathLike, data: Sequences, device: torch.device) -> None:
@@ -45,6 +51,7 @@ class Sheets:
 
     @torch.no_grad()
     def draw(self, model: GPT, file: Path) -> None:
+        """Draw the sheet into a PNG file."""
         text = self.tokens[:, model.streams.slice("text")]
         drawn = generate_tokens(model, text, top_k=TOP_K, seed=0)
         columns = [*self._pictures(model.streams, self.tokens)]
@@ -56,7 +63,8 @@ class Sheets:
     def _pictures(self, streams: Streams, tokens: Tensor) -> list[list[np.ndarray]]:
         """The scenes and the pictures, uint8 [H, W, 3] each."""
         seg, img = (
-            tokens[:, streams.slice(name)].view(-1, *streams[name].grid) for name in self.decoders
+            tokens[:, streams.slice(name)].unflatten(1, streams[name].grid or (-1,))
+            for name in self.decoders
         )
         scenes = decode_scenes(self.decoders["seg"], seg)
         return [[s.colors() for s in scenes], decode_pictures(self.decoders["img"], img)]

@@ -1,5 +1,7 @@
-"""Learning rates: what the base rate is multiplied by at a step, counted from 0. All begin with
-`warmup` steps of a straight line up to 1."""
+"""LR schedules: the factor of the base learning rate at a step, counted from 0.
+
+All begin with `warmup` steps of a straight line up to 1.
+"""
 
 import math
 
@@ -12,8 +14,8 @@ def cosine(step: int, steps: int, warmup: int, end: float) -> float:
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def drop(step: int, at: int, warmup: int, end: float) -> float:
-    """1 before step `at`, `end` from there on."""
+def step_drop(step: int, drop_step: int, warmup: int, end: float) -> float:
+    """1 before `drop_step`, `end` from there on."""
     if step < warmup:
         return (step + 1) / warmup
-    return 1.0 if step < at else end
+    return 1.0 if step < drop_step else end

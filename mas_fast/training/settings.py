@@ -17,14 +17,17 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from mas_fast.training.schedule import cosine
 from mas_fast.utils.documents import DEPTH, short
 from mas_fast.utils.validate import check_choice, check_int, check_number, check_positive
 from mas_fast.utils.yaml_documents import parse_yaml, read_yaml
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 Precision = Literal["fp32", "bf16"]
@@ -120,7 +123,7 @@ class Settings:
 
         With a constant learning rate `steps` is one, so that a finished run can be prolonged.
         """
-        return self.FREE | ({"steps"} if self.lr_end == 1 else set())
+        return {*self.FREE} | ({"steps"} if self.lr_end == 1 else set())
 
     def made_from(self) -> dict[str, Path | None]:
         """Files and folders that a run must find unchanged to be continued, wherever they lie then.
@@ -142,7 +145,7 @@ FOLDERS = [Path(__file__).resolve().parents[up] / "configs" for up in (2, 1)]
 
 def configs(kind: str) -> dict[str, Path]:
     """The files in configs/ for a `kind` of training, such as "gpt", by their names."""
-    known = {}
+    known: dict[str, Path] = {}
     for folder in FOLDERS:
         known |= {f.stem.removeprefix(f"{kind}-"): f for f in sorted(folder.glob(f"{kind}-*.yaml"))}
     return known
@@ -176,11 +179,12 @@ def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str]
     """
     values: dict[str, Any] = {}
     if file is not None:
-        values = read_yaml(file)
-        values = {} if values is None else values
-        if not isinstance(values, dict):
-            raise ValueError(f"{file}: found {type(values).__name__}, expected `key: value` lines")
-    where = str(file) if file is not None else "settings"
+        content = read_yaml(file)
+        if content is not None and not isinstance(content, dict):
+            found = type(content).__name__
+            raise ValueError(f"{file}: found {found}, expected `key: value` lines")
+        values = content or {}
+    source = str(file) if file is not None else "settings"
     typed, names = _overrides(overrides), sorted(field.name for field in fields(kind))
     for key, value in typed:
         if key.split(".")[0] not in names:
@@ -188,15 +192,15 @@ def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str]
             raise ValueError(f"{_option(key)}: found no such setting, expected one of {expected}")
         _put(values, key, value)
     try:
-        return build(kind, values, where)
+        return build(kind, values, source)
     except ValueError as error:  # about what was typed, and not about the file
         for key, _ in typed:
             top = key.split(".")[0]
             for name in (key.replace(".", ": "), top):
-                rest = str(error).removeprefix(f"{where}: {name}")
-                if rest != str(error) and rest[:1] in (":", "["):
+                message = str(error).removeprefix(f"{source}: {name}")
+                if message != str(error) and message[:1] in (":", "["):
                     option = _option(key if name != top else top)
-                    raise ValueError(f"{option}{rest}") from error
+                    raise ValueError(f"{option}{message}") from error
         raise
 
 
@@ -205,34 +209,43 @@ def _option(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def build(kind: type[T], values: Mapping, where: str) -> T:
-    """The dataclass `kind` made of `values`, each converted to its field's type."""
+def build(kind: type[T], values: Mapping, name: str) -> T:
+    """The dataclass `kind` made of `values`, each converted to its field's type.
+
+    Args:
+        kind: The dataclass.
+        values: By the names of its fields.
+        name: What errors call the values, such as their file.
+
+    Raises:
+        ValueError: A key is unknown, a type is wrong, or a value is missing.
+    """
     hints = typing.get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     if unknown := [key for key in values if key not in names]:
         found = f"found the unknown keys {short(unknown)}"
-        raise ValueError(f"{where}: {found}, expected {sorted(names)}")
+        raise ValueError(f"{name}: {found}, expected {sorted(names)}")
     required = [
         field.name
         for field in fields(kind)
         if field.default is MISSING and field.default_factory is MISSING
     ]
-    if missing := [name for name in required if name not in values]:
-        typed = " ".join(f"{_option(name)} ..." for name in missing)
-        raise ValueError(f"{where}: the keys {missing} are missing; as options: {typed}")
+    if missing := [key for key in required if key not in values]:
+        typed = " ".join(f"{_option(key)} ..." for key in missing)
+        raise ValueError(f"{name}: the keys {missing} are missing; as options: {typed}")
     converted = {
-        key: _convert(f"{where}: {key}", hints[key], value) for key, value in values.items()
+        key: _convert(f"{name}: {key}", hints[key], value) for key, value in values.items()
     }
     try:
         return kind(**converted)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
-def plain(settings: object) -> dict:
+def plain(settings: DataclassInstance) -> dict[str, Any]:
     """The settings as values that YAML, JSON and a checkpoint hold."""
 
-    def simple(value):
+    def simple(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: simple(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -243,18 +256,19 @@ def plain(settings: object) -> dict:
 
 
 def _overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
-    found, rest = [], list(arguments)
-    while rest:
-        name = rest.pop(0)
+    pairs: list[tuple[str, Any]] = []
+    words = list(arguments)
+    while words:
+        name = words.pop(0)
         if not name.startswith("--") or len(name) == 2:
             raise ValueError(f"found the argument {name!r}, expected `--key value`")
         name, equals, value = name.partition("=")
         if not equals:
-            if not rest:
+            if not words:
                 raise ValueError(f"found no value after {name}, expected `{name} value`")
-            value = rest.pop(0)
-        found.append((name[2:].replace("-", "_"), parse_yaml(value, name)))
-    return found
+            value = words.pop(0)
+        pairs.append((name[2:].replace("-", "_"), parse_yaml(value, name)))
+    return pairs
 
 
 def _put(values: dict, key: str, value: Any) -> None:
@@ -270,22 +284,22 @@ def _put(values: dict, key: str, value: Any) -> None:
     values[last] = value
 
 
-def _convert(where: str, kind: Any, value: Any) -> Any:
+def _convert(label: str, kind: Any, value: Any) -> Any:
     """`value`, as YAML gives it, in the type `kind`."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None
         (kind,) = (argument for argument in arguments if argument is not type(None))
-        return _convert(where, kind, value)
+        return _convert(label, kind, value)
     if origin is Literal:
-        check_choice(where, value, arguments)
+        check_choice(label, value, arguments)
         return value
     if is_dataclass(kind) and isinstance(value, Mapping):
-        return build(kind, value, where)
+        return build(cast("type[DataclassInstance]", kind), value, label)
     if origin is tuple and isinstance(value, list | tuple) and len(value) == len(arguments):
         items = zip(arguments, value, strict=True)
-        return tuple(_convert(f"{where}[{i}]", *item) for i, item in enumerate(items))
+        return tuple(_convert(f"{label}[{i}]", *item) for i, item in enumerate(items))
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -298,4 +312,4 @@ def _convert(where: str, kind: Any, value: Any) -> Any:
     elif origin is None and type(value) is kind:
         return value
     name = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise ValueError(f"{where}: found {short(value)}, expected {name}")
+    raise ValueError(f"{label}: found {short(value)}, expected {name}")

@@ -11,8 +11,10 @@ REPEATS = 5
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of the device's best matrix product of random numbers
-    (zeros would draw less power, and run faster than anything real)."""
+    """Floating-point operations per second of the device's best matrix product.
+
+    The numbers are random: zeros would draw less power, and run faster than anything real.
+    """
     size = SIZES.get(device.type, 1024)
     generator = torch.Generator(device).manual_seed(0)
     a, b = (torch.randn(size, size, device=device, generator=generator).to(dtype) for _ in range(2))

@@ -20,10 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from mas_fast.bundle import BPE_FILE, save_bpe, save_sampling, save_words
+from mas_fast.bundle.config import BPE_FILE
+from mas_fast.bundle.extras import save_bpe, save_sampling, save_words
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
 from mas_fast.data.storybook.captions import captions
@@ -54,8 +56,15 @@ PROBED = 8  # stories that are painted to see how long one takes
 
 @dataclass(frozen=True)
 class Stage:
-    """name, what it makes; how much of it is done, 0..1; how long all of it takes here, in seconds,
-    measured by doing a little of it; and how it is run."""
+    """One stage.
+
+    Attributes:
+        name: Its name, and that of its folder.
+        makes: What it makes, in words.
+        done: How much of it is done, 0..1.
+        seconds: How long all of it takes here, measured by doing a little of it.
+        run: Runs it.
+    """
 
     name: str
     makes: str
@@ -65,11 +74,17 @@ class Stage:
 
 
 def stages(s: AllSettings) -> list[Stage]:
-    """In the order in which they run. ValueError for settings that are unfit."""
+    """The stages, in the order in which they run.
+
+    Raises:
+        ValueError: Settings are unfit.
+    """
     (seg, seg_decoder), (img, img_decoder), gpts = s.segs(), s.imgs(), s.gpts()
     seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
 
-    def training(settings, seconds: Callable[[], float], run: Callable) -> Stage:
+    def training(
+        settings: Any, seconds: Callable[[], float], run: Callable[[Any], object]
+    ) -> Stage:
         name = settings.folder.name
         return Stage(
             name,
@@ -117,9 +132,19 @@ def stages(s: AllSettings) -> list[Stage]:
 
 
 def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
-    """Run what is left of all stages and return the bundle. `say` gets the plan, and before each
-    stage the time that is left, by the speed measured at the start. ValueError for a folder that
-    another run is writing to."""
+    """Run what is left of all stages.
+
+    Args:
+        s: The settings.
+        say: Gets the plan and, before each stage, the time that is left, by the speed measured at
+            the start.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        ValueError: Another run is writing to the folder.
+    """
     with lock(s.folder, "wait for it, or give another folder (--folder)"):
         return _run(s, say)
 
@@ -131,8 +156,8 @@ def _run(s: AllSettings, say: Callable[[str], object]) -> Path:
     for stage in all_stages:
         say(f"{stage.name:14} {stage.makes:28} {_state(left[stage.name], seconds[stage.name])}")
     for n, stage in enumerate(all_stages):
-        rest = sum(seconds[later.name] for later in all_stages[n:])
-        say(f"\n== {stage.name} ({n + 1} of {len(all_stages)}); left in all: {_about(rest)}")
+        remaining = sum(seconds[later.name] for later in all_stages[n:])
+        say(f"\n== {stage.name} ({n + 1} of {len(all_stages)}); left in all: {_about(remaining)}")
         stage.run()
     save_sampling(s.bundle, s.sampling)
     return s.bundle
@@ -201,10 +226,11 @@ def _paint_seconds(s: AllSettings) -> float:
 
 
 def _vq_seconds(settings: SegSettings | ImgSettings) -> float:
-    """Of one step."""
+    """Seconds of one step."""
     config = settings.config()
     part, *_ = vq.parts(VQVAE.create(config, seed=0), settings)
     shape = settings.batch, config.resolution, config.resolution
+    batch: dict[str, Any]
     if config.input == "labels":
         batch = {"labels": torch.zeros(shape, dtype=torch.uint8), "edges": torch.zeros(shape) > 0}
     else:
@@ -214,7 +240,7 @@ def _vq_seconds(settings: SegSettings | ImgSettings) -> float:
 
 
 def _gpt_seconds(s: AllSettings, settings: GPTSettings) -> float:
-    """Of one step, the mean of those with and without pictures."""
+    """Seconds of one step, the mean of those with and without pictures."""
     streams = [Stream("text", s.length, s.vocab_size, pad=0)]
     for name, (tokenizer, _) in (("seg", s.segs()), ("img", s.imgs())):
         streams.append(codes_stream(name, tokenizer.config()))
@@ -232,12 +258,12 @@ def _gpt_seconds(s: AllSettings, settings: GPTSettings) -> float:
     return seconds
 
 
-def _step_seconds(part: Part, batch: dict, precision: str, at: int = 0) -> float:
+def _step_seconds(part: Part, batch: dict, precision: str, number: int = 0) -> float:
     def step(_: int) -> None:
         if part.prepare:
-            part.prepare([batch], at)
+            part.prepare([batch], number)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            part.loss(batch, at)[0].backward()
+            part.loss(batch, number)[0].backward()
         part.optimizer.step()
         part.optimizer.zero_grad()
 

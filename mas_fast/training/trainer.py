@@ -9,8 +9,8 @@ step. So a checkpoint needs no generator state and no data position besides the 
 run that was killed at any moment continues with the same losses, bit for bit on a CPU. The samples
 of a step do not depend on the number of processes either.
 
-A step whose loss or gradients are not finite, or whose loss leaps, changes nothing: it is left out
-and written down, and one too many ends the run.
+A step whose loss or gradients are not finite, or whose loss is a spike, changes nothing: it is
+skipped and logged, and one too many ends the run.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from mas_fast.training.batch_order import Order
@@ -37,6 +35,7 @@ from mas_fast.training.ema import EMA
 from mas_fast.training.interrupts import interruptible
 from mas_fast.training.origin import check_values, origin
 from mas_fast.training.parallel import accumulating, first, gather, parallelize, place
+from mas_fast.training.part import Part
 from mas_fast.training.settings import Settings, plain
 from mas_fast.training.skip_log import Records
 from mas_fast.utils.locks import lock
@@ -46,37 +45,14 @@ from mas_fast.utils.progress import progress_bar
 RECENT = 100  # losses that a new one is compared with
 
 
-@dataclass
-class Part:
-    """A model that takes one turn per step.
+class Samples(Protocol):
+    """Data to train on: samples by (epoch, index), and how they become a batch."""
 
-    Attributes:
-        name: Name in the log and in checkpoints.
-        model: What checkpoints save.
-        loss: Maps (batch, step) to a scalar and named scalars to log; holds `model` as a submodule.
-        optimizer: Has the parameters of `model` that the turn updates.
-        ema: Whether an exponential moving average of the weights is kept, see ema.EMA.
-        start: First step with a turn.
-        prepare: Called in every process with the batches and the number of a step before its
-            passes.
-    """
+    def __len__(self) -> int: ...
 
-    name: str
-    model: nn.Module
-    loss: nn.Module
-    optimizer: Optimizer
-    ema: bool = True
-    start: int = 0
-    prepare: Callable[[list[dict], int], None] | None = None
+    def __getitem__(self, position: tuple[int, int], /) -> Any: ...
 
-    def parameters(self) -> list[nn.Parameter]:
-        """The parameters that the turn updates."""
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
-
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The same with their names in the model, in its order."""
-        mine = set(self.parameters())
-        return [(n, p) for n, p in self.model.named_parameters() if p in mine]
+    def collate(self, items: Any, /) -> dict[str, Any]: ...
 
 
 class Trainer:
@@ -105,7 +81,7 @@ class Trainer:
     def __init__(
         self,
         parts: Sequence[Part],
-        data: Dataset,
+        data: Samples,
         settings: Settings,
         hooks: Sequence[tuple[int, Callable[[int], dict[str, float] | None]]] = (),
         *,
@@ -120,7 +96,7 @@ class Trainer:
         self.speed = speed
         self.rank, self.world, self.device = place()
         self.step = self.skipped = 0
-        self.left_out_step = -1
+        self.skipped_step = -1
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.timed, self.seconds = 0, 0.0  # steps since the last log, and how long they took
         self.ema: dict[str, EMA] = {}
@@ -131,7 +107,7 @@ class Trainer:
             ema = EMA(part.model, settings.ema_decay) if part.ema else None
             names = {parameter: name for name, parameter in part.model.named_parameters()}
             self.losses[part.name] = wrap(part.loss, device=self.device)
-            _replace_parameters(part, names)
+            part.replace_parameters(names)
             if ema:
                 ema.attach(part.model)
                 self.ema[part.name] = ema
@@ -140,7 +116,7 @@ class Trainer:
         )
         self.checkpoints = Checkpoints(settings.folder / "checkpoints", settings.keep_checkpoints)
         self.rejects = Records(settings.folder / "rejects.tsv")
-        self.left_out = Records(settings.folder / "skipped.tsv")
+        self.skip_log = Records(settings.folder / "skipped.tsv")
         self._lock: BinaryIO | None = None  # of the first process
         self.made_from: dict[str, dict] = {}  # digests
         first(self._hold)
@@ -150,7 +126,7 @@ class Trainer:
             self._release()
             raise
 
-    def averaged(self, name: str) -> nn.Module:
+    def ema_model(self, name: str) -> nn.Module:
         """The EMA model of the part `name`, in evaluation mode.
 
         All processes call it; the result is for the first one.
@@ -177,7 +153,7 @@ class Trainer:
         s = self.settings
         self.order.steps = range(self.step, s.steps)
         loader = DataLoader(
-            self.data,
+            cast(Dataset, self.data),
             batch_sampler=self.order,
             collate_fn=self.data.collate,
             num_workers=s.workers,
@@ -207,8 +183,8 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.settings.steps
 
-    def _report(self, logs: dict[str, float], bar, board) -> None:
-        """Show and write down the step's scalars and those of the hooks that are due."""
+    def _report(self, logs: dict[str, float], bar: Any, board: Any) -> None:
+        """Show and log the scalars of the step and of the hooks that are due."""
         if logs:
             logs |= self.speed(self.settings.batch * self.timed / self.seconds)
             shown = {k: v for k, v in logs.items() if k.endswith(("/loss", "/s", "mfu"))}
@@ -241,23 +217,24 @@ class Trainer:
     def _update(self, batches: list[dict]) -> dict[str, float]:
         seeds = np.random.SeedSequence((self.settings.seed, self.step, self.rank))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        logs = {}
+        logs: dict[str, float] = {}
         for part in self.parts:
             if self.step >= part.start:
                 logs |= self._turn(part, batches)
-                if self.left_out_step == self.step:
+                if self.skipped_step == self.step:
                     break
         return logs | {"skipped": float(self.skipped)}
 
     def _turn(self, part: Part, batches: list[dict]) -> dict[str, float]:
-        """Gradients of one part over all passes, the checks, the update of its weights unless the
-        step is bad."""
+        """Accumulate the gradients of one part over all passes and, unless the step is bad, update
+        its weights."""
         if part.prepare:
             part.prepare(batches, self.step)
         for other in self.parts:  # a turn neither computes nor leaves gradients of another part
             for parameter in other.parameters():
                 parameter.requires_grad_(other is part)
-        loss_of, logs = self.losses[part.name], []
+        loss_of = self.losses[part.name]
+        logs: list[dict[str, Tensor]] = []
         for i, batch in enumerate(batches):
             with accumulating(loss_of, last=i + 1 == len(batches)):
                 with torch.autocast(
@@ -266,15 +243,15 @@ class Trainer:
                     try:
                         loss, values = loss_of(batch, self.step)
                     except ValueError as error:  # such as a layer that met NaN
-                        where = f"at step {self.step}, samples {batch['keys']}"
-                        raise ValueError(f"{part.name}: {where}: {error}") from error
+                        samples = f"at step {self.step}, samples {batch['keys']}"
+                        raise ValueError(f"{part.name}: {samples}: {error}") from error
                 (loss / len(batches)).backward()
             logs.append({"loss": loss.detach(), **values})
         means = self._mean(logs)
-        norm = nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip)
-        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
-        if fault := self._fault(part, means["loss"], norm):
-            self._skip(part, fault, batches)
+        total = nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip)
+        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
+        if problem := self._problem(part, means["loss"], norm):
+            self._skip(part, problem, batches)
         else:
             for group in part.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * self.settings.lr_factor(self.step)
@@ -295,8 +272,8 @@ class Trainer:
             mean /= self.world
         return dict(zip(names, mean.tolist(), strict=True))
 
-    def _fault(self, part: Part, loss: float, norm: float) -> str | None:
-        """What is wrong with a step, the same in all processes."""
+    def _problem(self, part: Part, loss: float, norm: float) -> str | None:
+        """Why a step is to be skipped, the same in all processes: a loss spike, say."""
         limit = self.settings.spike_factor * max(map(abs, self.recent), default=0.0)
         first = part is self.parts[0]
         if not math.isfinite(loss + norm):
@@ -308,15 +285,15 @@ class Trainer:
             self.recent.append(loss)
         return None
 
-    def _skip(self, part: Part, fault: str, batches: list[dict]) -> None:
-        """Write down that this step is left out; ValueError where it is one too many."""
+    def _skip(self, part: Part, problem: str, batches: list[dict]) -> None:
+        """Log that this step is skipped; ValueError where it is one too many."""
         self.skipped += 1
-        self.left_out_step = self.step
+        self.skipped_step = self.step
         keys = [key for batch in batches for key in batch["keys"]]
         keys = [key for those in gather(keys) for key in those]
-        found = f"{part.name}: found {fault} at step {self.step}, samples {keys}"
+        found = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
         if self.rank == 0:
-            self.left_out.add(str(self.step), found)
+            self.skip_log.add(str(self.step), found)
         if self.skipped > self.settings.max_skips:
             before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
             last = self.checkpoints.latest() or "none"
@@ -324,7 +301,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ what is on the disk
 
-    def _board(self):
+    def _board(self) -> Any:
         """TensorBoard's writer on the first process; what a killed run wrote beyond its checkpoint
         is hidden."""
         if self.rank:
@@ -334,15 +311,15 @@ class Trainer:
         return SummaryWriter(str(self.settings.folder / "tensorboard"), purge_step=self.step + 1)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All that a checkpoint holds, but for what the optimizers remember."""
-        found = {}
+        """The tensors of a checkpoint, without the states of the optimizers."""
+        tensors: dict[str, Tensor] = {}
         for part in self.parts:
             states = {"model": part.model.state_dict()}
             if part.ema:
                 states["ema"] = self.ema[part.name].state()
             for kind, state in states.items():
-                found |= {f"{part.name}/{kind}/{name}": value for name, value in state.items()}
-        return found
+                tensors |= {f"{part.name}/{kind}/{name}": value for name, value in state.items()}
+        return tensors
 
     def _save(self) -> None:
         tensors = self._tensors()
@@ -367,7 +344,7 @@ class Trainer:
         if values is not None:
             self._check(values["settings"])
         self.made_from = first(lambda: origin(self.settings, values))
-        if path is None:
+        if path is None or values is None:
             return
         tensors, stored = self._tensors(), sorted(self.checkpoints.names(path))
         for part in self.parts:
@@ -397,7 +374,7 @@ class Trainer:
             self._lock.close()
 
     def _check(self, then: dict) -> None:
-        """ValueError where a run with the settings `then` cannot be continued with those of now."""
+        """ValueError where a run with the settings `then` cannot be continued with these."""
         now, paths = plain(self.settings), self.settings.made_from()
         changed = {
             name: (then.get(name), now.get(name))
@@ -411,10 +388,3 @@ class Trainer:
                 f"{self.settings.folder}: holds a run with other settings {{key: (then, now)}}: "
                 f"{changed}; use another folder, or the settings of that run"
             )
-
-
-def _replace_parameters(part: Part, names: dict[nn.Parameter, str]) -> None:
-    """Give the optimizer those parameters that took the place of the ones it has."""
-    now = dict(part.model.named_parameters())
-    for group in part.optimizer.param_groups:
-        group["params"] = [now[names[parameter]] for parameter in group["params"]]

@@ -4,24 +4,27 @@
     train(read(ImgSettings, "configs/vq-img-coco.yaml"))          # `mas-fast train vq-img`
 
 The run's folder gets checkpoints/, tensorboard/, sheets/ (input beside reconstruction), rejects.tsv
-(what could not be read, and why) and, unless `output` names another place, bundle/ with the
-tokenizer. Sheets, metrics and the bundle are those of the averaged weights.
+(what could not be read, and why) and, unless `output` names another folder, bundle/ with the
+tokenizer. Sheets, metrics and the bundle are made of the EMA of the weights.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mas_fast.bundle import VQ_NAMES, load_vq, save_vq
+from mas_fast.bundle.config import VQ_NAMES
+from mas_fast.bundle.torch_io import load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import inputs, reconstruct, spread
 from mas_fast.models.discriminator import Discriminator
 from mas_fast.models.perceptual import LPIPS, FaceDistance
+from mas_fast.models.quantizer import Gumbel
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.training.trainer import Part, Trainer
@@ -36,19 +39,28 @@ LAST_TEMPERATURE = 1 / 16  # of the Gumbel quantizer
 
 
 class _Loss(nn.Module):
-    """A tokenizer and what it minimises: forward(batch, step) -> (loss, scalars to log)."""
+    """A tokenizer and what it minimises."""
+
+    settings: VQSettings
 
     def __init__(self, model: VQVAE, settings: VQSettings) -> None:
         super().__init__()
         self.model, self.settings = model, settings
 
+    def reconstruction_loss(
+        self, batch: dict, reconstruction: Tensor, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a reconstruction, and scalars to log."""
+        raise NotImplementedError
+
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one pass, and scalars to log."""
         if self.settings.decoder_of is not None:
             reconstruction = self.model.decode(self.model.encode(inputs(batch)))
             return self.reconstruction_loss(batch, reconstruction, step)
-        if self.model.config.quantizer == "gumbel":
+        if isinstance(quantize := self.model.quantize, Gumbel):
             temperature = LAST_TEMPERATURE ** (step / self.settings.steps)
-            self.model.quantize.temperature.fill_(temperature)
+            cast(Tensor, quantize.temperature).fill_(temperature)
         out = self.model(inputs(batch))
         loss, terms = self.reconstruction_loss(batch, out.reconstruction, step)
         terms["quantizer"] = out.quantizer_loss
@@ -57,23 +69,35 @@ class _Loss(nn.Module):
 
 
 class SegLoss(_Loss):
-    def reconstruction_loss(self, batch: dict, logits: Tensor, step: int):
-        s, layout = self.settings, self.model.config.layout
+    """The loss of VQ-SEG: label_bce."""
+
+    settings: SegSettings
+
+    def reconstruction_loss(
+        self, batch: dict, reconstruction: Tensor, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        s = self.settings
+        layout = cast(str, self.model.config.layout)  # label_bce raises for None
         weights = s.face_weight, s.thing_weight
-        bce = label_bce(logits, batch["labels"], batch["edges"], layout, *weights)
+        bce = label_bce(reconstruction, batch["labels"], batch["edges"], layout, *weights)
         # label_bce is a mean over channels, nearly all of which are 0 in a pixel: their sum has the
         # size that the quantizer's loss is made for.
         return bce * self.model.config.channels, {"bce": bce}
 
 
 class ImgLoss(_Loss):
-    """Keeps each pass' reconstruction until the discriminator has taken its turn."""
+    """The loss of VQ-IMG.
+
+    It keeps the reconstruction of each pass until the discriminator has taken its turn.
+    """
+
+    settings: ImgSettings
 
     def __init__(self, model: VQVAE, settings: ImgSettings, critic: Discriminator | None) -> None:
         super().__init__(model, settings)
         s = settings
         self.lpips = LPIPS(s.perceptual) if s.perceptual is not None else None
-        self.face = FaceDistance(s.face) if "face_boxes" in s.boxes() else None
+        self.face = FaceDistance(s.face) if s.face is not None and s.face_weight > 0 else None
         self.critic = [critic]  # in a list: its parameters are not ours to update
         self.criterion = VQImageLoss(
             lpips=self.lpips,
@@ -90,7 +114,9 @@ class ImgLoss(_Loss):
         self.passes: list[Tensor] = []
         self.step = -1  # that they are of
 
-    def reconstruction_loss(self, batch: dict, reconstruction: Tensor, step: int):
+    def reconstruction_loss(
+        self, batch: dict, reconstruction: Tensor, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         if step != self.step:  # the discriminator may have missed its turn
             self.passes, self.step = [], step
         if self.criterion.gan_factor(step) > 0:
@@ -104,17 +130,20 @@ class ImgLoss(_Loss):
             last_layer=self.model.decoder.conv_out.weight,
             **boxes,
         )
-        for name, of_batch in boxes.items():  # the mean number in a picture: 0 tells of a mistake
-            terms[name] = loss.new_tensor(sum(map(len, of_batch)) / len(of_batch))
+        for name, listed in boxes.items():  # the mean number in a picture: 0 tells of a mistake
+            terms[name] = loss.new_tensor(sum(map(len, listed)) / len(listed))
         return loss, terms
 
 
 class CriticLoss(nn.Module):
+    """The discriminator and what it minimises."""
+
     def __init__(self, critic: Discriminator, first: ImgLoss) -> None:
         super().__init__()
         self.critic, self.first = critic, [first]
 
     def forward(self, batch: dict, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one pass, and nothing to log."""
         reconstruction = self.first[0].passes.pop(0)
         return discriminator_loss(self.critic, batch["image"], reconstruction), {}
 
@@ -123,38 +152,50 @@ class CriticLoss(nn.Module):
 
 
 def train(settings: SegSettings | ImgSettings) -> Path:
-    """Run to the end, from the folder's newest checkpoint where there is one, and return the bundle
-    that the tokenizer was saved to. ValueError for settings, data or losses that are unfit."""
+    """Train a tokenizer, from the folder's newest checkpoint where there is one.
+
+    Returns:
+        The bundle that the tokenizer was saved to.
+
+    Raises:
+        ValueError: Settings, data or losses are unfit.
+    """
     config = settings.config()
     expected = "labels" if isinstance(settings, SegSettings) else "image"
     if config.input != expected:
         raise ValueError(f"model: found input {config.input!r}, expected {expected!r}")
-    boxes = settings.boxes() if config.input == "image" else ()
+    boxes = settings.boxes() if isinstance(settings, ImgSettings) else ()
     source = open_source(settings.data, labels=settings.labels)
     if settings.samples is not None:
         source = source.head(settings.samples)
     data = Crops(source, config, settings.seed, settings.augment, boxes)
     model = make_model(config, settings)
     trainer = Trainer(parts(model, settings), data, settings)
-    still = Crops(source, config)
+    plain = Crops(source, config)  # without augmentation
 
-    def look(step: int) -> dict[str, float] | None:
-        model = trainer.averaged("model")
-        return None if trainer.rank else measure(model, still, settings, step)
+    def inspect(step: int) -> dict[str, float] | None:
+        model = trainer.ema_model("model")
+        assert isinstance(model, VQVAE)
+        return None if trainer.rank else measure(model, plain, settings, step)
 
-    trainer.hooks = [(settings.sheet_every, look)]
+    trainer.hooks = [(settings.sheet_every, inspect)]
     trainer.run()
     output = settings.output or settings.folder / "bundle"
     if trainer.rank == 0:
-        save_vq(output, VQ_NAMES[config.input], trainer.averaged("model"), settings.stored)
+        averaged = trainer.ema_model("model")
+        assert isinstance(averaged, VQVAE)
+        save_vq(output, VQ_NAMES[config.input], averaged, settings.stored)
     if trainer.world > 1:
         dist.destroy_process_group()
     return output
 
 
 def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
-    """A new tokenizer, or that of `decoder_of`, of which the decoder alone has gradients.
-    ValueError where that is another model."""
+    """A new tokenizer, or that of `decoder_of`, of which only the decoder has gradients.
+
+    Raises:
+        ValueError: The tokenizer of `decoder_of` has another config.
+    """
     if settings.decoder_of is None:
         return VQVAE.create(config, seed=settings.seed)
     model = load_vq(settings.decoder_of, VQ_NAMES[config.input], dtype=torch.float32)
@@ -169,7 +210,7 @@ def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
 
 
 def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
-    """The tokenizer and, for pictures from gan_start on, the discriminator."""
+    """The parts to train: the tokenizer and, for pictures, a discriminator from gan_start on."""
 
     def adam(module: nn.Module) -> torch.optim.Optimizer:
         learning = [p for p in module.parameters() if p.requires_grad]
@@ -188,7 +229,7 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
         )
     loss = ImgLoss(model, settings, critic)
     return [
-        # What a step that was left out has kept for the critic is not for the next one.
+        # What a skipped step has kept for the critic is not for the next one.
         Part("model", model, loss, adam(model), prepare=lambda *_: loss.passes.clear()),
         Part(
             "critic",
@@ -205,11 +246,14 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
 
 
 def measure(model: VQVAE, data: Crops, settings: VQSettings, step: int) -> dict[str, float]:
-    """Draw sheets/step-*.png of a few samples, spread over the data, and return metrics of more, as
-    reconstruction has them."""
+    """Draw sheets/step-*.png of a few samples, and measure `metric_samples` spread over the data.
+
+    Returns:
+        The metrics of evaluation.reconstruction.
+    """
     numbers = spread(len(data), settings.metric_samples)
-    found = reconstruct(model, data, numbers, batch=settings.batch)
+    result = reconstruct(model, data, numbers, batch=settings.batch)
     file = settings.folder / "sheets" / f"step-{step:08d}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda temporary: found.sheet().save(temporary, "PNG"))
-    return {f"measured/{name}": value for name, value in found.metrics.items()}
+    replace_file(file, lambda temporary: result.sheet().save(temporary, "PNG"))
+    return {f"measured/{name}": value for name, value in result.metrics.items()}

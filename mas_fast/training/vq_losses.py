@@ -1,4 +1,4 @@
-"""What the tokenizers minimise, the quantizer's own loss apart.
+"""The losses of the tokenizers, without the quantizer's own.
 
     loss = label_bce(logits, labels, edges, "mini158") + quantizer_loss           # VQ-SEG
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +26,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from mas_fast.scene import VOID, Layout, layout_named
-from mas_fast.scene.labels import COCO_THINGS
+from mas_fast.scene.labels import COCO_THINGS, VOID, Layout, layout_named
 
 PIECE = 1 << 21  # logits that label_bce holds in fp32 at a time: 8 MiB
 CROPS = 8  # crops whose activations box_loss holds at a time
@@ -47,19 +47,31 @@ def label_bce(
     alpha: float = 20.0,
     things: float = 1.0,
 ) -> Tensor:
-    """The mean over all B C H W logits of a_c BCE(logit, target), a scalar in at least fp32.
+    """The mean over all B C H W logits of a_c BCE(logit, target).
 
-    logits: floating [B, C, H, W], C = layout.channels, any memory format. labels: uint8 [B, H, W]
-    of the layout; edges: bool [B, H, W]. The target is 1 at the pixel's label and, where the edge
-    bit is set, at the edge channel; a void pixel has no label, so that each of its label channels
-    has the target 0, as in the input that the encoder sees. a_c is `alpha` for the five face parts,
-    `things` for things and human parts, else 1, and weighs the whole term, not its positive half
-    alone (Gafni et al., arXiv 2203.13131, where `things` is 1).
+    The target is 1 at the pixel's label and, where the edge bit is set, at the edge channel; a void
+    pixel has no label, so that each of its label channels has the target 0, as in the input that
+    the encoder sees. a_c is `alpha` for the five face parts, `things` for things and human parts,
+    else 1, and weighs the whole term, not its positive half alone (Gafni et al., arXiv 2203.13131,
+    where `things` is 1).
 
     Computed as sum_c a_c softplus(x_c) - a_L x_L - E x_edge, and its gradient
     a_c (sigmoid(x_c) - target) alike, in pieces: beside the gradient nothing of the logits' size
-    exists, no target above all. ValueError for other shapes, dtypes or labels (which waits for the
-    device).
+    exists, no target above all.
+
+    Args:
+        logits: Floating [B, C, H, W], C = layout.channels, any memory format.
+        labels: uint8 [B, H, W], of the layout.
+        edges: bool [B, H, W].
+        layout: The layout, or its name.
+        alpha: Weight of the face parts.
+        things: Weight of things and human parts.
+
+    Returns:
+        A scalar in at least fp32.
+
+    Raises:
+        ValueError: Shapes, dtypes or labels are others; to see the labels waits for the device.
     """
     layout = layout_named(layout)
     B, C, H, W = logits.shape if logits.ndim == 4 else (0, 0, 0, 0)
@@ -88,7 +100,9 @@ def label_bce(
 
 class _LabelBCE(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits, labels, edges, weights, edge_channel):
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, edges: Tensor, weights: Tensor, edge_channel: int
+    ) -> Tensor:
         ctx.save_for_backward(logits, labels, edges, weights)
         ctx.edge_channel = edge_channel
         wide = torch.promote_types(logits.dtype, torch.float32)
@@ -105,7 +119,7 @@ class _LabelBCE(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, upstream):
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         logits, labels, edges, weights = ctx.saved_tensors
         wide = torch.promote_types(logits.dtype, torch.float32)
         scale = weights.to(wide)[:, None, None] * (upstream.to(wide) / logits.numel())
@@ -131,7 +145,7 @@ def _pieces(logits: Tensor) -> Iterator[tuple[int, slice]]:
 
 def _known(labels: Tensor) -> tuple[Tensor, Tensor]:
     """The labels as int64, 0 where void, and where they are not void."""
-    known = labels != VOID
+    known = labels.ne(VOID)
     return labels.long() * known, known
 
 
@@ -140,15 +154,25 @@ def _known(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class VQImageLoss:
-    """L1 + LPIPS + face + object + adaptive GAN terms (Esser et al., arXiv 2012.09841; Gafni et
-    al., arXiv 2203.13131). A term whose distance is None, or whose weight is 0, is left out and
-    costs nothing.
+    """L1 + LPIPS + face + object + adaptive GAN terms of VQ-IMG.
 
-    lpips, face, objects: a distance of two batches of pictures, such as perceptual.LPIPS for the
-    first and the last and perceptual.FaceDistance. thing_weight: how often a pixel in an object's
-    box counts in L1, where another counts once: small figures come late otherwise. The GAN term is
-    absent before step `gan_start` (a discriminator that sees noise learns nothing but how to win)
-    and then grows over `gan_warmup` steps, while the discriminator already learns at full rate.
+    See Esser et al., arXiv 2012.09841, and Gafni et al., arXiv 2203.13131. A term whose distance is
+    None, or whose weight is 0, is left out and costs nothing.
+
+    Attributes:
+        lpips: Distance of two batches of pictures, such as perceptual.LPIPS.
+        lpips_weight: Its weight.
+        face: Distance of two batches of faces, such as perceptual.FaceDistance.
+        face_weight: Its weight.
+        objects: Distance of two batches of objects, such as perceptual.LPIPS.
+        object_weight: Its weight.
+        gan_weight: Weight of the GAN term, beside its adaptive one.
+        gan_start: First step of the GAN term: a discriminator that sees noise learns nothing but
+            how to win.
+        gan_warmup: Steps over which the term then grows, while the discriminator already learns at
+            full rate.
+        thing_weight: How often a pixel in an object's box counts in L1, where another counts once:
+            small figures come late otherwise.
     """
 
     lpips: Distance | None = None
@@ -168,8 +192,11 @@ class VQImageLoss:
                 raise ValueError(f"{name}: found {value}, expected a finite number >= 0")
 
     def gan_factor(self, step: int) -> float:
-        """What the GAN term is multiplied by at this step: 0 before gan_start (the discriminator
-        does not learn either), 1 from gan_start + gan_warmup on."""
+        """The factor of the GAN term at a step.
+
+        It is 0 before gan_start, where the discriminator does not learn either, and 1 from
+        gan_start + gan_warmup on.
+        """
         if self.gan_weight == 0 or step < self.gan_start:
             return 0.0
         return min(1.0, (step - self.gan_start + 1) / (self.gan_warmup + 1))
@@ -185,13 +212,25 @@ class VQImageLoss:
         face_boxes: Boxes | None = None,
         object_boxes: Boxes | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The autoencoder's loss, less the quantizer's, and its terms, unweighted and detached.
+        """The autoencoder's loss, without the quantizer's.
 
-        discriminator: None leaves the GAN term out (evaluation); it is not wrapped (by DDP, say),
-        its parameters get no gradient. last_layer: the weight of the decoder's last convolution,
-        where the adaptive weight compares gradients. face_boxes, object_boxes: for each picture any
-        number of boxes, as crop_boxes takes them; needed where the term is in use. ValueError for
-        shapes that differ and for a missing argument.
+        Args:
+            images: Pictures [B, 3, H, W] in [-1, 1].
+            reconstruction: Of the same shape.
+            step: The step, counted from 0.
+            discriminator: Not wrapped (by DDP, say); its parameters get no gradient. None leaves
+                the GAN term out (evaluation).
+            last_layer: The weight of the decoder's last convolution, where the adaptive weight
+                compares gradients.
+            face_boxes: For each picture any number of boxes, as crop_boxes takes them; needed where
+                the term is in use.
+            object_boxes: The same of objects.
+
+        Returns:
+            The loss, and its terms, unweighted and detached.
+
+        Raises:
+            ValueError: Shapes differ, or an argument is missing.
         """
         if images.shape != reconstruction.shape:
             found = f"{list(images.shape)} and {list(reconstruction.shape)}"
@@ -201,21 +240,21 @@ class VQImageLoss:
         if self.thing_weight == 1:
             terms = {"l1": difference.mean()}
         else:
-            _check_boxes("object", object_boxes)
-            counts = 1 + (self.thing_weight - 1) * _inside(object_boxes, difference)
+            boxes = _check_boxes("object", object_boxes)
+            counts = 1 + (self.thing_weight - 1) * _inside(boxes, difference)
             terms = {"l1": (difference.mean(1) * counts).sum() / counts.sum()}
         loss = terms["l1"]
         if self.lpips is not None and self.lpips_weight > 0:
             terms["lpips"] = self.lpips(images, reconstruction).mean()
             loss = loss + self.lpips_weight * terms["lpips"]
-        whole = loss
+        without_boxes = loss
 
-        for name, distance, weight, boxes, size in (
+        for name, distance, weight, listed, size in (
             ("face", self.face, self.face_weight, face_boxes, FACE_SIZE),
             ("object", self.objects, self.object_weight, object_boxes, OBJECT_SIZE),
         ):
             if distance is not None and weight > 0:
-                _check_boxes(name, boxes)
+                boxes = _check_boxes(name, listed)
                 terms[name] = box_loss(distance, images, reconstruction, boxes, size)
                 loss = loss + weight * terms[name]
 
@@ -226,28 +265,31 @@ class VQImageLoss:
             frozen = {name: value.detach() for name, value in discriminator.named_parameters()}
             logits = functional_call(discriminator, frozen, (reconstruction,))
             terms["gan"] = -logits.to(wide).mean()
-            terms["gan_weight"] = adaptive_weight(whole, terms["gan"], last_layer)
+            terms["gan_weight"] = adaptive_weight(without_boxes, terms["gan"], last_layer)
             loss = loss + self.gan_weight * factor * terms["gan_weight"] * terms["gan"]
         return loss, {name: value.detach() for name, value in terms.items()}
 
 
-def _check_boxes(name: str, boxes: Boxes | None) -> None:
+def _check_boxes(name: str, boxes: Boxes | None) -> Boxes:
     if boxes is None:
         raise ValueError(f"{name}_boxes: found None, expected boxes for each picture")
+    return boxes
 
 
 def _inside(boxes: Boxes, pictures: Tensor) -> Tensor:
     """[B, H, W]: 1 in the boxes of each picture, else 0."""
     inside = torch.zeros_like(pictures[:, 0])
-    for of_picture, part in _parts(inside, boxes):
-        of_picture[part] = 1
+    for mask, part in _parts(inside, boxes):
+        mask[part] = 1
     return inside
 
 
 def adaptive_weight(reconstruction_loss: Tensor, gan_loss: Tensor, last_layer: Tensor) -> Tensor:
-    """|d reconstruction_loss / d last_layer| / (|d gan_loss / d last_layer| + 1e-4), within 0 ..
-    10,000, a constant: the GAN then moves the decoder about as far as the reconstruction does.
-    Keeps both graphs."""
+    """The weight of the GAN with which it moves the decoder as far as the reconstruction does.
+
+    |d reconstruction_loss / d last_layer| / (|d gan_loss / d last_layer| + 1e-4), within 0 ..
+    10,000, a constant. Both graphs are kept.
+    """
     norms = [
         torch.autograd.grad(loss, last_layer, retain_graph=True)[0].float().norm()
         for loss in (reconstruction_loss, gan_loss)
@@ -256,9 +298,11 @@ def adaptive_weight(reconstruction_loss: Tensor, gan_loss: Tensor, last_layer: T
 
 
 def discriminator_loss(discriminator: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
-    """(mean max(0, 1 - D(images)) + mean max(0, 1 + D(reconstruction))) / 2: the hinge. The
-    reconstruction gets no gradient. There are two forward passes to one backward: under DDP, a
-    discriminator's forward pass must not synchronise buffers."""
+    """The hinge loss: (mean max(0, 1 - D(images)) + mean max(0, 1 + D(reconstruction))) / 2.
+
+    The reconstruction gets no gradient. There are two forward passes to one backward: under DDP, a
+    discriminator's forward pass must not synchronise buffers.
+    """
     real = discriminator(images.detach()).float()
     fake = discriminator(reconstruction.detach()).float()
     return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
@@ -267,9 +311,12 @@ def discriminator_loss(discriminator: nn.Module, images: Tensor, reconstruction:
 def box_loss(
     distance: Distance, images: Tensor, reconstruction: Tensor, boxes: Boxes, size: int
 ) -> Tensor:
-    """The mean distance between what each box cuts from both, over all boxes of the batch: a crowd
-    weighs as much as a portrait; 0 where there are no boxes. Beyond CROPS boxes, activations are
-    computed again in the backward pass, so that memory does not grow with the crowd."""
+    """The mean distance between the crops of both, over all boxes of the batch.
+
+    A crowd weighs as much as a portrait; the loss is 0 where there are no boxes. Beyond CROPS
+    boxes, activations are computed again in the backward pass, so that memory does not grow with
+    the crowd.
+    """
     real, fake = (crop_boxes(x, boxes, size) for x in (images, reconstruction))
     if len(real) <= CROPS:
         return distance(real, fake).mean() if len(real) else fake.sum()
@@ -281,12 +328,20 @@ def box_loss(
 
 
 def crop_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
-    """[K, C, size, size], the boxes of all B pictures in order, bilinear with antialiasing.
+    """The crops of all boxes, resized bilinearly with antialiasing.
 
-    images: floating [B, C, H, W]. boxes: one list or tensor [n, 4] for each picture, n >= 0, of
-    (x0, y0, x1, y1) in pixels from the upper left corner, x1 and y1 exclusive; grown to whole
-    pixels and cut at the border. A box of which nothing is then left is left out. ValueError for
-    another number of lists, and for a box that is not four finite numbers.
+    Args:
+        images: Floating [B, C, H, W].
+        boxes: One list or tensor [n, 4] for each picture, n >= 0, of (x0, y0, x1, y1) in pixels
+            from the upper left corner, x1 and y1 exclusive; grown to whole pixels and cut at the
+            border. A box of which nothing remains is left out.
+        size: Side of a crop.
+
+    Returns:
+        [K, C, size, size], in the order of the pictures.
+
+    Raises:
+        ValueError: The number of lists is another, or a box is not four finite numbers.
     """
     wide = torch.promote_types(images.dtype, torch.float32)
     crops = [images.new_zeros((0, images.shape[1], size, size), dtype=wide)]
@@ -302,8 +357,8 @@ def _parts(images: Tensor, boxes: Boxes) -> Iterator[tuple[Tensor, tuple[slice, 
     if len(boxes) != len(images):
         found = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
         raise ValueError(f"boxes: {found}")
-    for image, of_image in zip(images, boxes, strict=True):
-        for box in of_image.tolist() if isinstance(of_image, Tensor) else of_image:
+    for image, listed in zip(images, boxes, strict=True):
+        for box in listed.tolist() if isinstance(listed, Tensor) else listed:
             if len(box) != 4 or not all(map(math.isfinite, box)):
                 raise ValueError(f"boxes: found {list(box)}, expected four numbers x0, y0, x1, y1")
             x0, y0 = (max(0, math.floor(v)) for v in box[:2])

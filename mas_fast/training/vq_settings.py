@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from mas_fast.bundle import VQ_NAMES
+from mas_fast.bundle.config import VQ_NAMES
 from mas_fast.models.vqvae_config import VQConfig, preset
 from mas_fast.training.settings import Help, Precision, Settings
 from mas_fast.utils.validate import check_int, check_number, check_positive

@@ -13,18 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mas_fast.bundle import load_gpt
+from mas_fast.bundle.torch_io import load_gpt
 from mas_fast.models.gpt import GPT
 
 
 @torch.no_grad()
 def warm_start(model: GPT, bundle: str | os.PathLike) -> list[str]:
-    """Fill `model` with the weights of the bundle's GPT and return the names of those that keep
-    their own values, the ones of streams that the bundle does not have.
+    """Fill `model` with the weights of the bundle's GPT.
 
     Of a stream with another vocabulary or, in the text, another length, the common ids or positions
     are taken. Flat positions of a grid of another size are those of the old grid, interpolated.
-    ValueError unless width, layers, heads, MLP, kind of positions and QK-norm are the same.
+
+    Returns:
+        Names of the weights that keep their values: those of streams that the bundle does not have.
+
+    Raises:
+        ValueError: Width, layers, heads, MLP, kind of positions or QK-norm differ.
     """
     source = load_gpt(bundle, dtype=model.dtype)
     old, new = source.config, model.config

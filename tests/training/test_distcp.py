@@ -258,6 +258,23 @@ def chunk(index, **values) -> None:
         setattr(index.state_dict_metadata["matrix"].chunks[0], name, torch.Size(value))
 
 
+def pieces(index, *boxes) -> None:
+    """Pieces of other offsets and sizes, each with a place of its own."""
+    stored = index.storage_data.pop(MetadataIndex("matrix", (0, 0)))
+    for offsets, _ in boxes:
+        index.storage_data[MetadataIndex("matrix", torch.Size(offsets))] = stored
+    chunks = [ChunkStorageMetadata(*map(torch.Size, box)) for box in boxes]
+    index.state_dict_metadata["matrix"].chunks[:] = chunks
+
+
+def test_pieces_that_tile_a_tensor_are_taken(folder) -> None:
+    tiles = ((0, 0), (2, 6)), ((2, 0), (2, 1)), ((2, 1), (1, 5)), ((3, 1), (1, 5)), ((4, 0), (0, 6))
+    index = read_index(folder)
+    pieces(index, *tiles)
+    matrix = index.state_dict_metadata["matrix"]
+    distcp._check_cover("matrix", matrix.size, matrix.chunks)
+
+
 def place(index, **values) -> None:
     for name, value in values.items():
         setattr(index.storage_data[MetadataIndex("matrix", (0, 0))], name, value)
@@ -290,6 +307,13 @@ def place(index, **values) -> None:
             ),
             "found pieces of 24 values",
         ),
+        (lambda i: pieces(i, ((0, 0), (4, 3)), ((0, 2), (4, 3))), "matrix: .* that overlap"),
+        (lambda i: pieces(i, ((0, 0), (2, 6)), ((1, 0), (2, 6))), "matrix: .* that overlap"),
+        (
+            lambda i: pieces(i, ((0, 0), (3, 4)), ((2, 2), (2, 4)), ((0, 5), (4, 1))),
+            "matrix: .* that overlap",
+        ),
+        (lambda i: place(i, **vars(i.storage_data[MetadataIndex("step", ())])), "overlap at byte"),
         (lambda i: i.storage_data.pop(MetadataIndex("matrix", (0, 0))), "found no place"),
         (lambda i: setattr(i, "storage_data", None), "expected two tables"),
         (lambda i: setattr(i, "state_dict_metadata", [1]), "expected two tables"),

@@ -14,6 +14,6 @@ def test_average_follows_the_formula(tmp_path) -> None:
     for n, weight in enumerate(seen[1:], 1):
         decay = min(0.3, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay) * weight
-    averaged = trainer.averaged("model")
+    averaged = trainer.ema_model("model")
     torch.testing.assert_close(averaged.head.weight, expected)
     assert torch.equal(averaged.net[1].running_mean, model.net[1].running_mean)
