@@ -15,7 +15,14 @@ LONGEST = 512
 
 
 class Merges:
-    """BPE-dropout. The library's own form draws from a generator that cannot be seeded."""
+    """BPE-dropout. The library's own form draws from a generator that cannot be seeded.
+
+    Args:
+        tokenizer: the library's tokenizer.
+
+    Raises:
+        ValueError: if the tokenizer is no plain BPE.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         values = json.loads(tokenizer.to_str())
@@ -31,9 +38,16 @@ class Merges:
     def ids(
         self, text: str, dropout: float, generator: np.random.Generator, most: int
     ) -> list[int]:
-        """Return the ids of a text, or of its beginning: at least `most` if it has so many.
+        """Encode a text. Words of more than LONGEST characters are merged in parts.
 
-        Words of more than LONGEST characters are merged in parts.
+        Args:
+            text: the text.
+            dropout: the chance that a merge is left out each time that it is possible.
+            generator: draws the dropout.
+            most: number of ids that are enough.
+
+        Returns:
+            The ids of the text, or of its beginning: at least `most` if it has so many.
         """
         if self.normalizer is not None:
             text = self.normalizer.normalize_str(text)

@@ -13,7 +13,12 @@ CHUNK = 1 << 20  # bytes read at once, and the longest value
 class JsonStream:
     """Walks through JSON text of any length: keys of an object, items of a list, whole values.
 
-    It holds one chunk, and the value that it is reading.
+    It holds one chunk, and the value that it is reading. Every error is a ValueError that names the
+    file and the line.
+
+    Args:
+        file: name of the file in errors.
+        chunks: content of the file, in UTF-8.
     """
 
     AFTER = tuple(" \t\r\n:,]}")  # characters that may follow a value
@@ -110,4 +115,5 @@ class JsonStream:
         return self.line + self.text.count("\n", 0, end)
 
     def error(self, problem: str, position: int | None = None) -> ValueError:
+        """Return an error that names the file and the line of a position."""
         return ValueError(f"{self.file}: line {self.line_number(position)}: {problem}")
