@@ -1,4 +1,4 @@
-"""Boxes that come with a picture: what its json says of objects and faces, through any geometry."""
+"""Boxes of objects and faces that come with a picture, followed through any geometry."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """objects, faces: float64 [n, 4], any n, of (x0, y0, x1, y1) in pixels from the upper left
-    corner of the picture, x1 and y1 exclusive; or None where the data say nothing.
+    """Boxes of the objects and faces of a picture.
 
-    Boxes are values: every method returns new ones. They do what their names do to the picture.
+    Boxes are values: every method returns new ones, which fit the picture after the same operation.
+
+    Attributes:
+        objects: float64 [n, 4], any n, of (x0, y0, x1, y1) in pixels from the upper left corner of
+            the picture, x1 and y1 exclusive; None if the data say nothing.
+        faces: as `objects`.
     """
 
     objects: np.ndarray | None = None
@@ -21,17 +25,37 @@ class Boxes:
 
     @classmethod
     def of(cls, info: Mapping) -> Boxes:
-        """Those under "object_boxes" and "face_boxes", lists of [x0, y0, x1, y1]. ValueError for
-        what is no such list, and for a box without width or height."""
+        """Read the boxes in the JSON of a picture.
+
+        Args:
+            info: values with the lists "object_boxes" and "face_boxes" of [x0, y0, x1, y1].
+
+        Returns:
+            The boxes.
+
+        Raises:
+            ValueError: if there is another value than such a list, or a box without width or
+                height.
+        """
         return cls(*(_read(name, info.get(name)) for name in ("object_boxes", "face_boxes")))
 
     def to_dict(self) -> dict[str, list[list[float]]]:
-        """What `of` reads, of those that there are."""
+        """Return the boxes that there are, in the form that `of` reads."""
         boxes = {"object_boxes": self.objects, "face_boxes": self.faces}
-        return {name: found.tolist() for name, found in boxes.items() if found is not None}
+        return {name: values.tolist() for name, values in boxes.items() if values is not None}
 
     def crop(self, top: float, left: float, height: float, width: float) -> Boxes:
-        """Cut at the border of that part; a box of which nothing is left is left out."""
+        """Follow a crop of the picture, all in pixels.
+
+        Args:
+            top: first row.
+            left: first column.
+            height: number of rows.
+            width: number of columns.
+
+        Returns:
+            The boxes, cut at the border of that part; boxes outside it are left out.
+        """
 
         def cut(boxes: np.ndarray) -> np.ndarray:
             moved = boxes - (left, top, left, top)
@@ -41,11 +65,19 @@ class Boxes:
         return self._each(cut)
 
     def scale(self, down: float, across: float) -> Boxes:
-        """For a picture that becomes that many times as high and as wide."""
+        """Follow a resize of the picture.
+
+        Args:
+            down: factor of the height.
+            across: factor of the width.
+
+        Returns:
+            The scaled boxes.
+        """
         return self._each(lambda boxes: boxes * (across, down, across, down))
 
     def flip(self, width: float) -> Boxes:
-        """For a picture of this width."""
+        """Follow a flip of a picture that is `width` pixels wide."""
         mirrored = np.array([-1, 1, -1, 1]), np.array([width, 0, width, 0])
         return self._each(lambda boxes: (boxes * mirrored[0] + mirrored[1])[:, [2, 1, 0, 3]])
 
@@ -68,4 +100,6 @@ def _read(name: str, values: object) -> np.ndarray | None:
 
 
 def _is_coordinate(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < 2**31  # nor is NaN
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 2**31  # NaN is no coordinate either

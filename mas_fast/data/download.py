@@ -1,10 +1,10 @@
-"""Downloading the pictures of CC3M and CC12M: img2dataset's work, called with the right options.
+"""Download the pictures of CC3M and CC12M with img2dataset, called with the right options.
 
     run("cc12m.tsv", "cc12m/")        # then open_source("cc12m/")
 
-The two files hold the same columns in opposite order and no header. Which is which is found in the
-first thousand rows and checked in all. img2dataset wants old versions of other packages, and so
-lives in an environment of its own: `pipx install img2dataset`.
+The two files hold the same columns in opposite order, without a header. The first thousand rows
+tell which order it is, and all rows are held to it. img2dataset wants old versions of other
+packages, and so lives in an environment of its own: `pipx install img2dataset`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from mas_fast.data import rejects
 from mas_fast.data.sources.base import Reject, clean_captions
@@ -29,16 +30,25 @@ from mas_fast.utils.documents import read_json
 from mas_fast.utils.files import replace_file
 
 TOOL = "img2dataset"
-LINKS = "links.csv"  # what img2dataset reads, in the output folder
+LINKS = "links.csv"  # read by img2dataset, in the output folder
 LOOK = 1000  # rows, more than half of which tell the order of the columns
 LONGEST = 1 << 20  # bytes of a line
-STATS = "*_stats.json"  # that img2dataset writes beside each tar
+STATS = "*_stats.json"  # written by img2dataset beside each tar
 SHARD = 10_000  # samples
 
 
 def url_column(tsv: str | os.PathLike) -> int:
-    """0 (CC12M: URL, caption) or 1 (CC3M: caption, URL), as the first rows say. ValueError when
-    they do not agree, or there are none."""
+    """Find the column of the URLs in the first rows.
+
+    Args:
+        tsv: file of captions and URLs, .tsv or .tsv.gz.
+
+    Returns:
+        0 (CC12M: URL, caption) or 1 (CC3M: caption, URL).
+
+    Raises:
+        ValueError: if the rows do not agree, or if there are none.
+    """
     rows = [row for _, row in itertools.islice(_rows(Path(tsv)), LOOK) if not _is_header(row)]
     counts = [sum(len(row) == 2 and bool(URL.match(row[n])) for row in rows) for n in (0, 1)]
     column = int(counts[1] > counts[0])
@@ -51,12 +61,24 @@ def url_column(tsv: str | os.PathLike) -> int:
 
 
 def write_links(tsv: str | os.PathLike, output: str | os.PathLike) -> tuple[Path, list[Reject]]:
-    """(the CSV that img2dataset reads, rows that are left out). A header that names the two
-    columns is no row. ValueError as for `url_column`."""
+    """Write the CSV that img2dataset reads.
+
+    Args:
+        tsv: file of captions and URLs, .tsv or .tsv.gz. A header that names the two columns is no
+            row.
+        output: folder of the CSV, made if it is missing.
+
+    Returns:
+        The CSV, and the rows that are left out.
+
+    Raises:
+        ValueError: as for `url_column`, and if the TSV lies where the CSV goes.
+    """
     tsv, output = Path(tsv), Path(output)
     column = url_column(tsv)
     output.mkdir(parents=True, exist_ok=True)
-    path, left_out = output / LINKS, []
+    path = output / LINKS
+    left_out: list[Reject] = []
     if path.exists() and path.samefile(tsv):
         raise ValueError(f"{tsv}: found the TSV in the place of the output {path}; move it away")
 
@@ -85,10 +107,23 @@ def command(
     threads: int = 32,
     timeout: int = 10,
 ) -> list[str]:
-    """img2dataset's command line, from links.csv to tars of 10,000 samples in `output`.
+    """Return img2dataset's command line, from links.csv to tars of 10,000 samples.
 
-    size: of the shorter side; pictures are made smaller, never larger. processes, threads: of each
-    process. timeout: seconds for one picture. Called again, it goes on where it ended.
+    The command, run again, goes on where it ended.
+
+    Args:
+        links: the CSV of `write_links`.
+        output: folder of the tars.
+        size: shorter side of the pictures, in pixels; pictures are made smaller, never larger.
+        processes: number of processes.
+        threads: number of threads of each process.
+        timeout: seconds for one picture.
+
+    Returns:
+        The words of the command.
+
+    Raises:
+        ImportError: if img2dataset is not installed.
     """
     options = {
         "url_list": links,
@@ -113,11 +148,20 @@ def command(
 
 
 def run(tsv: str | os.PathLike, output: str | os.PathLike, **options: int) -> list[Reject]:
-    """Download the pictures of a TSV, .tsv or .tsv.gz, into tars in `output`; the rows that are
-    left out, which rejects.tsv there lists. options: those of `command`.
+    """Download the pictures of a TSV into tars.
 
-    ImportError where img2dataset is not installed; ValueError for a file that is no such TSV;
-    RuntimeError when img2dataset fails.
+    Args:
+        tsv: file of captions and URLs, .tsv or .tsv.gz.
+        output: folder of the tars.
+        options: those of `command`.
+
+    Returns:
+        The rows that are left out, which rejects.tsv in `output` lists.
+
+    Raises:
+        ImportError: if img2dataset is not installed.
+        ValueError: if the file is no such TSV.
+        RuntimeError: if img2dataset fails.
     """
     _tool()  # before the long copy
     links, left_out = write_links(tsv, output)
@@ -130,27 +174,36 @@ def run(tsv: str | os.PathLike, output: str | os.PathLike, **options: int) -> li
 
 
 def failures(output: str | os.PathLike) -> Counter[str]:
-    """How many pictures img2dataset did not get, by its reasons: they are in no tar."""
+    """Count the pictures that img2dataset did not get, which are in no tar.
+
+    Args:
+        output: folder of the tars.
+
+    Returns:
+        Number of pictures by img2dataset's reasons.
+    """
     total: Counter[str] = Counter()
     for file in Path(output).glob(STATS):
         try:
-            found = read_json(file).get("status_dict")
-        except ValueError:  # half written
+            statuses = cast(dict, read_json(file)).get("status_dict")  # checked by read_json
+        except ValueError:  # half-written
             continue
-        for reason, number in found.items() if isinstance(found, dict) else ():
+        if not isinstance(statuses, dict):
+            continue
+        for reason, number in statuses.items():
             if reason != "success" and isinstance(number, int):
                 total[reason] += number
     return total
 
 
 def _tool() -> str:
-    found = shutil.which(TOOL)
-    if found is None:
+    executable = shutil.which(TOOL)
+    if executable is None:
         raise ImportError(
             f"found no {TOOL} on PATH, which downloads the pictures; it needs an environment of "
             f"its own: pipx install {TOOL}, or: uv tool install {TOOL}"
         )
-    return found
+    return executable
 
 
 def _is_header(row: list[str]) -> bool:
@@ -158,7 +211,7 @@ def _is_header(row: list[str]) -> bool:
 
 
 def _checked(row: list[str], column: int) -> tuple[str, str]:
-    """(URL, caption) of a row."""
+    """Return the URL and the caption of a row."""
     if len(row) != 2:
         raise ValueError(f"found {len(row)} columns, expected two: caption and URL")
     url, caption = row[column].strip(), row[1 - column]
@@ -171,8 +224,10 @@ def _checked(row: list[str], column: int) -> tuple[str, str]:
 
 
 def _rows(tsv: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number, from 1, and fields of the lines that are not empty; bytes that are not UTF-8 become
-    half surrogates, which no caption may hold."""
+    """Yield the number, from 1, and the fields of each line that is not empty.
+
+    Bytes that are not UTF-8 become half surrogates, which no caption may hold.
+    """
     if not tsv.is_file():
         raise ValueError(f"{tsv}: found no such file, expected captions and URLs")
     try:

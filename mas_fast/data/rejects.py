@@ -1,4 +1,4 @@
-"""What did not come through, counted by kind.
+"""Samples that were left out, counted by kind.
 
 print(summary(reasons, "scenes/rejects.tsv"))
 # 12 left out: 8 no annotation, 4 damaged JPEG: scenes/rejects.tsv
@@ -17,13 +17,14 @@ from mas_fast.data.sources.names import printable
 FILE = "rejects.tsv"
 SHOWN = 8  # kinds
 LONGEST = 80  # characters of a kind
-# The kinds that have a name, in the order in which they are tried; any other reason is one without
-# its particulars. A number in front says how many files or rows the one reject stands for.
+# The kinds with a name, in the order in which they are tried. Any other reason is its own kind,
+# without its particulars. The number in a pattern says how many files or rows a reject stands for.
 KINDS = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
         (r"found (\d+) files that are no pictures", "files that are no pictures"),
         (r"found (\d+) rows of files that are not there", "rows of files that are not there"),
+        (r"found (\d+) photos that no panoptic JSON lists", "photos that are not listed"),
         (r"found faces of (\d+) pictures that are not", "annotated pictures that are not there"),
         (r"found (\d+) pictures such as .* beside the one", "further pictures of a sample"),
         (r"found (\d+) samples whose files do not follow", "samples of a broken tar"),
@@ -44,15 +45,29 @@ KINDS = tuple(
 
 
 def kind_of(reason: str) -> tuple[str, int]:
-    """What kind of reject it is, and for how many it stands."""
+    """Classify a reject.
+
+    Args:
+        reason: why it was left out.
+
+    Returns:
+        Its kind, and how many files, rows or samples it stands for.
+    """
     for pattern, kind in KINDS:
-        if found := pattern.search(reason):
-            return kind, int(found[1]) if pattern.groups else 1
+        if match := pattern.search(reason):
+            return kind, int(match[1]) if pattern.groups else 1
     return _general(reason), 1
 
 
 def count(reasons: Iterable[str]) -> Counter[str]:
-    """How many there are of each kind."""
+    """Count rejects by kind.
+
+    Args:
+        reasons: why each was left out.
+
+    Returns:
+        How many there are of each kind.
+    """
     total: Counter[str] = Counter()
     for reason in reasons:
         kind, number = kind_of(reason)
@@ -61,7 +76,15 @@ def count(reasons: Iterable[str]) -> Counter[str]:
 
 
 def summary(kinds: Counter[str], where: str | os.PathLike) -> str:
-    """In one line how many were left out, by kind, and where they are listed."""
+    """Say in one line how many were left out, by kind.
+
+    Args:
+        kinds: how many there are of each kind.
+        where: the file that lists them.
+
+    Returns:
+        The line.
+    """
     parts = [f"{number} {kind}" for kind, number in kinds.most_common(SHOWN)]
     if len(kinds) > SHOWN:
         parts.append(f"{kinds.total() - sum(n for _, n in kinds.most_common(SHOWN))} for others")
@@ -69,7 +92,14 @@ def summary(kinds: Counter[str], where: str | os.PathLike) -> str:
 
 
 def read(file: str | os.PathLike) -> Counter[str]:
-    """The kinds in a list of rejects, whose last column is the reason; none if there is no file."""
+    """Count the kinds in a list of rejects.
+
+    Args:
+        file: lines with columns separated by tabs; the last one is the reason.
+
+    Returns:
+        How many there are of each kind; none if there is no file.
+    """
     if not Path(file).is_file():
         return Counter()
     with open(file, encoding="utf-8", errors="replace") as lines:
@@ -77,12 +107,12 @@ def read(file: str | os.PathLike) -> Counter[str]:
 
 
 def line(*columns: str) -> str:
-    """One of a list of rejects: columns parted by tabs, each in one line."""
+    """Return one line of a list of rejects: columns separated by tabs."""
     return "\t".join(" ".join(printable(text).split()) for text in columns) + "\n"
 
 
 def _general(reason: str) -> str:
-    """A reason without what differs from sample to sample: names, paths and numbers."""
+    """Return a reason without the names, paths and numbers that differ from sample to sample."""
     reason = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", reason)
     reason = re.sub(r"\S*[/\\]\S*[^\s:]", "...", reason)
     reason = " ".join(re.sub(r"\d[\d.]*", "N", reason).split())

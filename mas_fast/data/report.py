@@ -1,11 +1,11 @@
-"""What is in a folder of scene shards: as tables, and as one HTML page with pictures.
+"""The content of a folder of scene shards: as tables, and as one HTML page with pictures.
 
-    report = Report.read("scenes")       # `mas-fast data report`; of the sidecars, not the pixels
+    report = Report.read("scenes")       # `mas-fast data report`; reads sidecars, not pixels
     report.show()
     report.write_html("report.html")
 
-A label that covers most pixels, a person gate that nobody passes, rejects of one kind: what spoils
-a tokenizer days later can be seen here. A run that is still going on can be looked at too.
+A label that covers most pixels, a person gate that nobody passes, rejects of one kind: mistakes
+that would spoil a tokenizer days later can be seen here. So can a run that is still going on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from rich.console import Console
@@ -29,10 +30,10 @@ from mas_fast.data.shards import MANIFEST, SCENES, read_manifest, read_sidecar
 from mas_fast.data.sources.base import Sample
 from mas_fast.data.sources.tars import TarSource
 from mas_fast.data.statistics import Statistics, add_up, mean, quantile
-from mas_fast.scene import VOID, Layout, layout_named
+from mas_fast.scene import VOID, Layout, Scene, layout_named
 from mas_fast.utils.files import replace_file
 
-CLASSES = 12  # of each layer on the terminal; the page has all
+CLASSES = 12  # rows for each layer on the terminal; the page has all
 REASONS = 12
 PICTURES = 24
 Row = list[str]
@@ -40,8 +41,14 @@ Row = list[str]
 
 @dataclass(frozen=True)
 class Content:
-    """A table: what it is, its columns, and its rows; the first column is text, the rest numbers.
-    bars: shares in 0..1, one a row, drawn on the page."""
+    """A table of the report.
+
+    Attributes:
+        title: heading of the table.
+        columns: headings of the columns.
+        rows: cells of each row; the first column is text, the others are numbers.
+        bars: share in 0..1 for each row, drawn on the page; None for a table without bars.
+    """
 
     title: str
     columns: Row
@@ -51,8 +58,16 @@ class Content:
 
 @dataclass(frozen=True)
 class Report:
-    """tars: the shards that are there, each with its number of samples. rejects: how many, by kind
-    (see data.rejects). finished: whether the run has come to its end."""
+    """The content of a folder of scene shards.
+
+    Attributes:
+        folder: the folder.
+        tars: the shards that are there, each with its number of samples.
+        layout: layout of the scenes.
+        statistics: counts of all shards.
+        rejects: number of rejects by kind (see `data.rejects`).
+        finished: whether the run is finished.
+    """
 
     folder: Path
     tars: dict[Path, int]
@@ -63,8 +78,17 @@ class Report:
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> Report:
-        """Of the manifest and the sidecars. ValueError for another folder, or one without shards
-        yet."""
+        """Read the manifest and the sidecars of a folder.
+
+        Args:
+            folder: folder of scene shards; its run may still be going on.
+
+        Returns:
+            The report.
+
+        Raises:
+            ValueError: if it is another folder, or if it has no shards yet.
+        """
         folder = Path(folder)
         manifest = read_manifest(folder, SCENES, whole=False)
         files = sorted(file for file in folder.glob("*.json") if file.name != MANIFEST)
@@ -81,7 +105,11 @@ class Report:
         )
 
     def show(self, console: Console | None = None) -> None:
-        """Print the tables; of classes and reasons the most frequent ones."""
+        """Print the tables, with the most frequent classes and reasons alone.
+
+        Args:
+            console: where to print; standard output if None.
+        """
         console = console or Console()
         for content in self.contents():
             title = content.title
@@ -97,7 +125,13 @@ class Report:
 
     def write_html(self, file: str | os.PathLike) -> None:
         """Write the page: all tables, and pictures beside their scenes, spread over the shards.
-        ValueError where the file is not called so, since it takes the place of what is there."""
+
+        Args:
+            file: the page, which replaces an existing file. Its name ends in .html or .htm.
+
+        Raises:
+            ValueError: if the name has another ending, or as for `pictures`.
+        """
         if Path(file).suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"{file}: found no name of a page, expected one that ends in .html")
         parts = [_html_table(content) for content in self.contents()]
@@ -106,6 +140,7 @@ class Report:
         replace_file(Path(file), lambda temporary: temporary.write_text(page, "utf-8"))
 
     def contents(self) -> list[Content]:
+        """Return all tables."""
         tables = [self._overview(), self._layers(), *self._classes(), self._captions()]
         if self.rejects:
             rows = [[reason, str(n)] for reason, n in self.rejects.most_common()]
@@ -113,18 +148,28 @@ class Report:
         return tables
 
     def pictures(self) -> Iterator[Sample]:
-        """Some samples, evenly spread. ValueError for a shard that is missing or cannot be read."""
+        """Read some samples, evenly spread.
+
+        Yields:
+            At most PICTURES samples.
+
+        Raises:
+            ValueError: if a shard is missing or cannot be read.
+        """
         first = np.cumsum([0, *self.tars.values()])
-        places = np.linspace(0, first[-1] - 1, min(PICTURES, first[-1])).round().astype(int)
-        numbers = np.searchsorted(first, places, side="right") - 1
+        positions = np.linspace(0, first[-1] - 1, min(PICTURES, first[-1])).round().astype(int)
+        numbers = np.searchsorted(first, positions, side="right") - 1
         for number in np.unique(numbers):
             tar, samples = list(self.tars.items())[number]
-            source = TarSource([tar]) if tar.is_file() else []
-            if len(source) != samples:
-                found = f"{len(source)} samples" if tar.is_file() else "no such file"
-                raise ValueError(f"{tar}: found {found}, expected a shard of {samples} samples")
-            for place in places[numbers == number]:
-                item = source[int(place - first[number])]
+            if not tar.is_file():
+                expected = f"expected a shard of {samples} samples"
+                raise ValueError(f"{tar}: found no such file, {expected}")
+            source = TarSource([tar])
+            if (count := len(source)) != samples:
+                expected = f"expected a shard of {samples} samples"
+                raise ValueError(f"{tar}: found {count} samples, {expected}")
+            for position in positions[numbers == number]:
+                item = source[int(position - first[number])]
                 if not isinstance(item, Sample):
                     raise ValueError(f"{tar}: {item.key}: {item.reason}")
                 yield item
@@ -148,17 +193,17 @@ class Report:
         rows, bars = [], []
         for name, labels in self._ranges().items():
             bars.append(sum(map(self._share, labels)))
-            found = [label for label in labels if self.statistics.pixels[label]]
-            counts = f"{len(found)} of {len(labels)}"
+            classes = [label for label in labels if self.statistics.pixels[label]]
+            counts = f"{len(classes)} of {len(labels)}"
             rows.append([name, f"{100 * bars[-1]:.2f}%", counts])
         return Content("layers", ["", "pixels", "classes that occur"], rows, bars)
 
     def _classes(self) -> Iterator[Content]:
         s = self.statistics
         for name, labels in self._ranges().items():
-            found = sorted(labels, key=lambda label: (-s.pixels[label], label))
-            found = [label for label in found if s.pixels[label]]
-            if name == "void" or not found:
+            classes = sorted(labels, key=lambda label: (-s.pixels[label], label))
+            classes = [label for label in classes if s.pixels[label]]
+            if name == "void" or not classes:
                 continue
             rows = [
                 [
@@ -166,10 +211,10 @@ class Report:
                     f"{100 * self._share(label):.2f}%",
                     _part(s.pictures[label], s.samples),
                 ]
-                for label in found
+                for label in classes
             ]
             columns = ["class", "pixels", "samples that have it"]
-            yield Content(f"{name} classes", columns, rows, list(map(self._share, found)))
+            yield Content(f"{name} classes", columns, rows, list(map(self._share, classes)))
 
     def _captions(self) -> Content:
         s = self.statistics
@@ -196,7 +241,7 @@ class Report:
 
 def _layout(file: Path, options: dict) -> Layout:
     try:
-        return layout_named(options.get("layout"))
+        return layout_named(cast(str, options.get("layout")))  # layout_named checks it
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 
@@ -208,12 +253,12 @@ def _statistics(file: Path, sidecar: dict) -> Statistics:
         raise ValueError(f"{file}: {error}") from error
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _ratio(part: float, total: float) -> float:
+    return part / total if total else 0.0
 
 
-def _part(part: int, whole: int) -> str:
-    return f"{part} ({100 * _ratio(part, whole):.1f}%)"
+def _part(part: int, total: int) -> str:
+    return f"{part} ({100 * _ratio(part, total):.1f}%)"
 
 
 # ---------------------------------------------------------------------------- the page
@@ -237,7 +282,7 @@ def _html_table(content: Content) -> str:
 
 def _html_sample(sample: Sample) -> str:
     scene = io.BytesIO()
-    sample.scene.render(1).save(scene, "PNG")
+    cast(Scene, sample.scene).render(1).save(scene, "PNG")  # scene shards have one for each
     pictures = "".join(
         f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
         for kind, content in (("jpeg", jpeg(sample)), ("png", scene.getvalue()))

@@ -1,4 +1,4 @@
-"""What is in a shard of scenes: counted when it is made, added up for the report."""
+"""The content of scene shards in numbers: counted as a shard is made, added up for the report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ COUNTERS = ("pixels", "pictures", "characters", "words", "captions")
 
 @dataclass
 class Statistics:
-    """samples: stored. persons: those whose panoptic layer opened the person gate; closed: those
-    where the gate took human or face parts away. By label: `pixels`, and `pictures` that have it
-    (255 is void). By their length: captions in `characters` and in `words`. `captions`: samples by
-    their number of captions."""
+    """Counts of a shard, or of several.
+
+    Attributes:
+        samples: stored samples.
+        persons: samples whose panoptic layer opened the person gate.
+        closed: samples where the gate took human or face parts away.
+        pixels: pixels by label; 255 is void.
+        pictures: pictures that have a label, by label; 255 is void.
+        characters: captions by their length in characters.
+        words: captions by their length in words.
+        captions: samples by their number of captions.
+    """
 
     samples: int = 0
     persons: int = 0
@@ -33,7 +41,14 @@ class Statistics:
     captions: Counter[int] = field(default_factory=Counter)
 
     def add(self, scene: Scene, captions: list[str], person: bool, closed: bool) -> None:
-        """One sample. person, closed: what the person gate saw and did."""
+        """Count one sample.
+
+        Args:
+            scene: its clean scene.
+            captions: its captions.
+            person: whether the person gate was open.
+            closed: whether the gate took parts away.
+        """
         self.samples += 1
         self.persons += person
         self.closed += closed
@@ -54,7 +69,7 @@ class Statistics:
         return self
 
     def to_dict(self) -> dict:
-        """Plain values for JSON; `from_dict` reads them back."""
+        """Return plain values for JSON; `from_dict` reads them back."""
         values = {field_.name: getattr(self, field_.name) for field_ in fields(self)}
         return values | {
             name: {str(key): values[name][key] for key in sorted(values[name])} for name in COUNTERS
@@ -62,27 +77,45 @@ class Statistics:
 
     @classmethod
     def from_dict(cls, values: Mapping) -> Statistics:
-        """The inverse of `to_dict`. ValueError for what is none."""
+        """Read the values that `to_dict` returned.
+
+        Args:
+            values: the values.
+
+        Returns:
+            The counts.
+
+        Raises:
+            ValueError: if the values are not those of `to_dict`.
+        """
         exact_keys("statistics", values, [field_.name for field_ in fields(cls)])
-        found = dict(values)
+        counts = dict(values)
         for name in COUNTERS:
             if not isinstance(values[name], Mapping):
                 kind = type(values[name]).__name__
                 raise ValueError(f"statistics: {name}: found {kind}, expected counts")
-            found[name] = Counter()
+            counts[name] = Counter()
             for key, count in values[name].items():
                 if not (key.isascii() and key.isdecimal() and len(key) < 10):
                     found_key = f"found the key {short(key)}"
                     raise ValueError(f"statistics: {name}: {found_key}, expected a number")
                 check_int(f"statistics: {name}: {key}", count, 0, MOST)
-                found[name][int(key)] += count
-        for name in set(found) - set(COUNTERS):
-            check_int(f"statistics: {name}", found[name], 0, MOST)
-        return cls(**found)
+                counts[name][int(key)] += count
+        for name in set(counts) - set(COUNTERS):
+            check_int(f"statistics: {name}", counts[name], 0, MOST)
+        return cls(**counts)
 
 
 def quantile(histogram: Mapping[int, int], share: float) -> int:
-    """The least value that at least this share of all does not exceed; 0 of nothing."""
+    """Return a quantile of a histogram.
+
+    Args:
+        histogram: counts by value.
+        share: share of all counts, 0..1.
+
+    Returns:
+        The least value that at least this share of all does not exceed; 0 for no counts.
+    """
     total, seen = sum(histogram.values()), 0
     for value in sorted(histogram):
         seen += histogram[value]
@@ -92,11 +125,13 @@ def quantile(histogram: Mapping[int, int], share: float) -> int:
 
 
 def mean(histogram: Mapping[int, int]) -> float:
+    """Return the mean of a histogram, counts by value; 0 for no counts."""
     total = sum(histogram.values())
     return sum(value * n for value, n in histogram.items()) / total if total else 0.0
 
 
 def add_up(parts: Iterable[Statistics]) -> Statistics:
+    """Return the sum of the counts of several shards."""
     total = Statistics()
     for part in parts:
         total += part

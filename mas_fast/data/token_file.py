@@ -4,8 +4,8 @@ A file is numpy's .npz of these arrays:
 
     format   1
     model    "vq_img" or "vq_seg"
-    bundle   the SHA-256 of the tokenizer's weights: no other can decode the codes
-    names    str [N], what they were made from: names of files without folder and suffix
+    bundle   the SHA-256 of the tokenizer's weights: no other tokenizer can decode the codes
+    names    str [N], the files that they were made from: names without folder and suffix
     codes    int32 [N, h, w]
 """
 
@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,17 @@ KEYS = ("format", "model", "bundle", "names", "codes")
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """See the module's docstring. ValueError for a field that is unfit."""
+    """The content of a file of codes.
+
+    Attributes:
+        model: "vq_img" or "vq_seg".
+        bundle: SHA-256 of the tokenizer's weights.
+        names: N different names of files, without folder and suffix.
+        codes: integers [N, h, w].
+
+    Raises:
+        ValueError: if a field is unfit.
+    """
 
     model: str
     bundle: str
@@ -40,11 +51,11 @@ class Codes:
     def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
         if self.codes.dtype.kind not in "iu" or self.codes.ndim != 3 or not self.codes.size:
-            found = f"found {self.codes.dtype} {list(self.codes.shape)}"
-            raise ValueError(f"codes: {found}, expected integers [N, h, w]")
+            problem = f"found {self.codes.dtype} {list(self.codes.shape)}"
+            raise ValueError(f"codes: {problem}, expected integers [N, h, w]")
         if len(self.names) != len(self.codes) or len(set(self.names)) != len(self.names):
-            found = f"found {len(set(self.names))} different ones for {len(self.codes)}"
-            raise ValueError(f"names: {found}, expected one for each of the codes")
+            problem = f"found {len(set(self.names))} different ones for {len(self.codes)}"
+            raise ValueError(f"names: {problem}, expected one for each of the codes")
         for name in self.names:
             if name in ("", ".", "..") or set(name) & set("/\\\0"):
                 raise ValueError(
@@ -52,8 +63,15 @@ class Codes:
                 )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the file, in one step."""
-        values = {"format": FORMAT, "model": self.model, "bundle": self.bundle}
+        """Write the file, in one step.
+
+        Args:
+            path: the file; its suffix is .npz.
+
+        Raises:
+            ValueError: as for `check_output`.
+        """
+        values: dict[str, Any] = {"format": FORMAT, "model": self.model, "bundle": self.bundle}
         values |= {"names": np.array(self.names, str), "codes": self.codes.astype(np.int32)}
 
         def write(file: Path) -> None:
@@ -64,8 +82,18 @@ class Codes:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Codes:
-        """Read what `save` wrote. ValueError names the file, what it holds and what was expected;
-        nothing in it is ever unpickled."""
+        """Read a file that `save` wrote. Nothing in it is ever unpickled.
+
+        Args:
+            path: the file.
+
+        Returns:
+            Its content.
+
+        Raises:
+            ValueError: if it is no such file; the message names the file, what it holds and what
+                was expected.
+        """
         if not os.path.isfile(path):
             raise ValueError(f"{path}: found no such file, expected codes of `mas-fast encode`")
         if not _is_zip(path):
@@ -81,7 +109,7 @@ class Codes:
             return cls(str(values["model"]), str(values["bundle"]), names, values["codes"])
         except MemoryError:
             raise
-        except Exception as error:  # zipfile, zlib and numpy raise about everything that there is
+        except Exception as error:  # zipfile, zlib and numpy raise almost anything
             expected = "expected codes of `mas-fast encode`"
             raise ValueError(f"{path}: {error!s:.500}; {expected}") from error
 
@@ -94,8 +122,15 @@ def _is_zip(path: str | os.PathLike) -> bool:
 
 
 def distinct_names(files: Iterable[str | os.PathLike]) -> list[str]:
-    """The files' names without folder and suffix; one that was there before gets "-2" and so
-    on."""
+    """Name files after their stems.
+
+    Args:
+        files: paths of files.
+
+    Returns:
+        The names of the files without folder and suffix. A name that came before gets "-2", "-3"
+        and so on.
+    """
     names: dict[str, None] = {}
     for file in files:
         stem, count = Path(file).stem, 1
@@ -108,12 +143,22 @@ def distinct_names(files: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def check_output(path: str | os.PathLike) -> Path:
-    """The path, if codes can be written there. ValueError for a folder that is not there, or that
-    it is itself, and for another suffix."""
+    """Check that codes can be written to a file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if the folder of the file is not there, if the path is a folder itself, or if
+            it has another suffix than .npz.
+    """
     path = Path(path)
     if path.suffix != SUFFIX or path.is_dir():
-        found = "a folder" if path.is_dir() else f"the suffix {path.suffix!r}"
-        raise ValueError(f"{path}: found {found}, expected the name of a file in {SUFFIX}")
+        problem = "a folder" if path.is_dir() else f"the suffix {path.suffix!r}"
+        raise ValueError(f"{path}: found {problem}, expected the name of a file in {SUFFIX}")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: found no folder {path.parent}, expected one that is there")
     return path

@@ -1,21 +1,21 @@
 """Token shards: their columns, how they are written, and read without copies.
 
-A token shard is one Arrow IPC file, uncompressed, one record batch, a row a sample:
+A token shard is one uncompressed Arrow IPC file with one record batch, which has a row per sample:
 
-    key       string                                     the sample's in its scene shard
-    captions  list<string>                               as they were, to be tokenized again
+    key       string                                     key of the sample in its scene shard
+    captions  list<string>                               unchanged, so they can be tokenized again
     text      list<fixed_size_list<uint16>[length]>      each caption; the null caption if none
     seg       fixed_size_list<uint16>[length]            codes in raster order
     img       fixed_size_list<uint16>[length]
 
     tokens = TokenShards("tokens")                       # maps the files, decodes nothing
     text, seg, img = tokens[7]                           # uint16 [captions, 64], [256], [256]
-    tokens.streams["img"].vocab                          # what a GPT's config must agree with
+    tokens.streams["img"].vocab                          # a GPT's config must agree with it
 
-A file that is mapped is memory that others wrote. So its layout is checked in full whenever it is
-opened, before anything follows an offset in it; and its checksum and all of its ids are checked
-once, the first time that the folder is opened. What was found sound then is kept beside the shards,
-by size, time of change and checksum, where the folder can be written to.
+A mapped file is memory that somebody else wrote. So its layout is checked in full each time it is
+opened, before anything follows an offset in it. Its checksum and all its ids are checked once, the
+first time that the folder is opened. The result is kept beside the shards, by size, time of change
+and checksum, if the folder can be written to.
 """
 
 from __future__ import annotations
@@ -25,17 +25,11 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from mas_fast.data.shards import (
-    MANIFEST,
-    TOKENS,
-    read_manifest,
-    sha256,
-    write_json,
-)
+from mas_fast.data.shards import MANIFEST, TOKENS, read_manifest, sha256, write_json
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.documents import read_json, short
 
@@ -47,7 +41,13 @@ NAMES = ("text", "seg", "img")
 
 
 class Tokens(NamedTuple):
-    """Read-only views: text uint16 [captions, length], one at least; seg, img uint16 [length]."""
+    """The tokens of one sample, as read-only views.
+
+    Attributes:
+        text: uint16 [captions, length]; at least one row.
+        seg: uint16 [length], codes in raster order.
+        img: uint16 [length], codes in raster order.
+    """
 
     text: np.ndarray
     seg: np.ndarray
@@ -55,7 +55,7 @@ class Tokens(NamedTuple):
 
 
 def token_schema(streams: Streams) -> pa.Schema:
-    """The columns of a token shard. streams: text, seg and img."""
+    """Return the columns of a token shard with the streams text, seg and img."""
     import pyarrow as pa
 
     def tokens(name: str) -> pa.DataType:
@@ -83,8 +83,22 @@ def token_batch(
     seg: np.ndarray,
     img: np.ndarray,
 ) -> pa.RecordBatch:
-    """The rows of one shard. text: integers [captions of the row, length] for each row; seg, img:
-    [rows, length]. ValueError for a stream whose ids do not fit 16 bits."""
+    """Assemble the rows of one shard.
+
+    Args:
+        streams: text, seg and img.
+        keys: key of each row.
+        captions: captions of each row.
+        text: integers [captions of the row, length] for each row.
+        seg: integers [rows, length].
+        img: integers [rows, length].
+
+    Returns:
+        The record batch of the shard.
+
+    Raises:
+        ValueError: if the ids of a stream do not fit 16 bits.
+    """
     import pyarrow as pa
 
     schema = token_schema(streams)
@@ -110,12 +124,22 @@ def token_batch(
 
 
 def check_vocab(stream: Stream) -> None:
+    """Raise ValueError unless the ids of a stream fit 16 bits."""
     if stream.vocab > 1 << 16:
         raise ValueError(f"{stream.name}: found a vocabulary of {stream.vocab}, expected <= 65536")
 
 
 def write_tokens(file: Path, batch: pa.RecordBatch, format: str = "arrow") -> dict:
-    """For ShardFolder.commit. format: "arrow" for TokenShards, "parquet" for exchange."""
+    """Write a token shard, for `ShardFolder.commit`.
+
+    Args:
+        file: the file to write.
+        batch: rows of the shard, from `token_batch`.
+        format: "arrow" for `TokenShards`, "parquet" for exchange.
+
+    Returns:
+        {"samples"}: the number of rows.
+    """
     import pyarrow as pa
 
     if format == "parquet":
@@ -131,12 +155,23 @@ def write_tokens(file: Path, batch: pa.RecordBatch, format: str = "arrow") -> di
 class TokenShards:
     """A folder of token shards as one list: `tokens[i]`, `len(tokens)`, `tokens.captions(i)`.
 
-    Files are mapped into memory when they are first asked for, and nothing is copied or decoded;
-    pickled, as for workers, it opens them again. `streams`: text, seg and img, with their lengths,
-    vocabularies and, of the text, the pad id. ValueError for a folder that is unfinished, was
-    written for exchange, or does not hold what its manifest says: see `verify`, which runs once for
-    each shard that is new or changed. ValueError too, when a row is read, for a shard that is no
-    token shard, or is no longer as long as it was.
+    Files are mapped into memory when they are first asked for, and nothing is copied or decoded.
+    After pickling, as for workers, they are opened again. `verify` runs once for each shard that is
+    new or changed.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+        options: options of the run that made it.
+        streams: text, seg and img, with their lengths and vocabularies, and the pad id of the text.
+        shards: entries of the shards in the manifest.
+
+    Raises:
+        ValueError: if the folder is unfinished, was written for exchange, or does not hold what its
+            manifest says. Also when a row is read, if its shard is no token shard or has become
+            shorter.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -144,8 +179,8 @@ class TokenShards:
         manifest = read_manifest(self.path, TOKENS)
         self.options: dict = manifest["options"]
         if self.options.get("format") != "arrow":
-            found = short(self.options.get("format"))
-            raise ValueError(f"{path}: found shards of format {found}, expected 'arrow'")
+            file_format = short(self.options.get("format"))
+            raise ValueError(f"{path}: found shards of format {file_format}, expected 'arrow'")
         self.streams = _read_streams(self.path / MANIFEST, self.options)
         self.shards: list[dict] = manifest["shards"]
         self._first = np.cumsum([0, *(shard["samples"] for shard in self.shards)], dtype=np.int64)
@@ -162,7 +197,7 @@ class TokenShards:
             }
             try:
                 write_json(self.path / CHECKED, values)
-            except OSError:  # a folder that is only read: it is checked each time
+            except OSError:  # a read-only folder is checked each time
                 pass
 
     def __len__(self) -> int:
@@ -176,17 +211,22 @@ class TokenShards:
         return (self[index] for index in range(len(self)))
 
     def key(self, index: int) -> str:
+        """Return the key of sample `index`."""
         shard, row = self._place(index)
         return shard.batch["key"][row].as_py()
 
     def captions(self, index: int) -> list[str]:
-        """The captions of sample `index`, perhaps none."""
+        """Return the captions of sample `index`; there may be none."""
         shard, row = self._place(index)
         return shard.batch["captions"][row].as_py()
 
     def verify(self) -> None:
-        """Read everything. ValueError names the first file with another checksum than the
-        manifest's, or with ids that are not in its vocabulary, and the row."""
+        """Read and check everything.
+
+        Raises:
+            ValueError: if a file has another checksum than in the manifest, or ids outside its
+                vocabulary; the message names the first such file, and the row.
+        """
         self._check(range(len(self.shards)))
 
     def __getstate__(self) -> dict:
@@ -198,10 +238,10 @@ class TokenShards:
         def check(number: int) -> int:
             shard = self.shards[number]
             file = self.path / shard["file"]
-            if (found := sha256(file)) != shard["sha256"]:
+            if (checksum := sha256(file)) != shard["sha256"]:
                 raise ValueError(
-                    f"{file}: found sha256 {found}, expected {shard['sha256']}: it was changed or "
-                    "damaged; remove it, and the command that made it makes it again"
+                    f"{file}: found sha256 {checksum}, expected {shard['sha256']}: it was changed "
+                    "or damaged; remove it, and the command that made it makes it again"
                 )
             self._shard(number).check_ids()
             return shard["bytes"]
@@ -214,20 +254,20 @@ class TokenShards:
                 bar.update(done)
 
     def _mark(self, number: int) -> list:
-        """What tells that a shard is the one that was checked. ValueError for another size than
-        the manifest's."""
+        """Return what identifies a checked shard; ValueError for another size than recorded."""
         shard = self.shards[number]
         file = self.path / shard["file"]
         status = file.stat() if file.is_file() else None
-        if (found := status and status.st_size) != shard["bytes"]:
-            raise ValueError(f"{file}: found {found} bytes, expected {shard['bytes']}")
+        size = status.st_size if status else None
+        if status is None or size != shard["bytes"]:
+            raise ValueError(f"{file}: found {size} bytes, expected {shard['bytes']}")
         return [status.st_size, status.st_mtime_ns, shard["sha256"]]
 
     def _read_checked(self) -> dict:
-        """file -> mark, of the shards that were sound."""
+        """Return the marks of the shards that were sound, by file."""
         try:
-            values = read_json(self.path / CHECKED)
-        except ValueError:  # none, or damaged: all are checked
+            values = cast(dict, read_json(self.path / CHECKED))  # read_json checks that it is one
+        except ValueError:  # no such file, or a damaged one: all shards are checked
             return {}
         files = values.get("files")
         same = values.get("streams") == self.streams.to_list()
@@ -263,12 +303,12 @@ class _Shard:
             reader = pa.ipc.open_file(pa.py_buffer(self.map))
             batches, schema = reader.num_record_batches, reader.schema
             if batches != 1 or not schema.equals(token_schema(streams)):
-                found = f"found {batches} batches of {short(str(schema))}"
-                raise ValueError(f"{found}, expected one of the columns of a token shard")
+                problem = f"found {batches} batches of {short(str(schema))}"
+                raise ValueError(f"{problem}, expected one of the columns of a token shard")
             self.batch = reader.get_batch(0)
             self.batch.validate(full=True)
-            if (found := self.batch.num_rows) != rows:
-                raise ValueError(f"found {found} rows, expected {rows}")
+            if (count := self.batch.num_rows) != rows:
+                raise ValueError(f"found {count} rows, expected {rows}")
         except (pa.ArrowException, OSError, ValueError) as error:
             raise ValueError(f"{file}: {str(error)[:500]}") from error
         self._check_columns()
@@ -279,30 +319,29 @@ class _Shard:
         self._check_captions()
 
     def tokens(self, row: int) -> Tokens:
-        """ValueError for an id that is not in its vocabulary."""
+        """Return the tokens of a row; ValueError for an id outside its vocabulary."""
         text = self.text[self.rows[row] : self.rows[row + 1]]
-        found = Tokens(text, self.seg[row], self.img[row])
-        for stream, ids in zip(self.streams, found, strict=True):
+        row_tokens = Tokens(text, self.seg[row], self.img[row])
+        for stream, ids in zip(self.streams, row_tokens, strict=True):
             if ids.max() >= stream.vocab:
                 self._refuse(stream, ids, row)
-        return found
+        return row_tokens
 
     def check_size(self) -> None:
-        """ValueError where the file has become shorter, since a map beyond its end ends the
-        process."""
-        if (found := self.map.size()) < self.size:
-            raise ValueError(f"{self.file}: found {found} bytes, expected {self.size}, as before")
+        """Raise ValueError if the file has become shorter: reading past its end is a crash."""
+        if (size := self.map.size()) < self.size:
+            raise ValueError(f"{self.file}: found {size} bytes, expected {self.size}, as before")
 
     def check_ids(self) -> None:
-        """ValueError, naming the first row, for ids that are not in their vocabulary."""
+        """Raise ValueError, naming the first row, for ids outside their vocabulary."""
         for stream in self.streams:
             ids = getattr(self, stream.name)
             if ids.size and ids.max() >= stream.vocab:
-                place = int(np.argmax((ids >= stream.vocab).any(axis=1)))
-                row = place
+                position = int(np.argmax((ids >= stream.vocab).any(axis=1)))
+                row = position
                 if stream.name == "text":
-                    row = int(np.searchsorted(self.rows, place, side="right")) - 1
-                self._refuse(stream, ids[place], row)
+                    row = int(np.searchsorted(self.rows, position, side="right")) - 1
+                self._refuse(stream, ids[position], row)
 
     def _refuse(self, stream: Stream, ids: np.ndarray, row: int) -> None:
         raise ValueError(
@@ -311,8 +350,10 @@ class _Shard:
         )
 
     def _check_columns(self) -> None:
-        """Neither nulls nor columns outside the file, as compressed ones are: numpy would read
-        over the former, and a few bytes of the latter can stand for any number."""
+        """Raise ValueError for nulls, which numpy ignores, and for columns outside the file.
+
+        Compressed columns are outside: a few bytes of them can stand for any number of values.
+        """
         import pyarrow as pa
 
         start = pa.py_buffer(self.map).address
@@ -321,8 +362,8 @@ class _Shard:
             while waiting:
                 part = waiting.pop()
                 if part.null_count or part.offset:
-                    found = f"found {part.null_count} nulls, offset {part.offset}"
-                    raise ValueError(f"{self.file}: {name}: {found}, expected none")
+                    problem = f"found {part.null_count} nulls, offset {part.offset}"
+                    raise ValueError(f"{self.file}: {name}: {problem}, expected none")
                 if isinstance(part, pa.ListArray | pa.FixedSizeListArray):
                     waiting.append(part.values)
             for buffer in column.buffers():
@@ -330,7 +371,7 @@ class _Shard:
                     raise ValueError(f"{self.file}: {name}: found it compressed, expected it plain")
 
     def _check_captions(self) -> None:
-        """A row of text for each caption, or one for none."""
+        """Raise ValueError unless each caption has a row of text, and no caption has one row."""
         captions = np.diff(self.batch["captions"].offsets.to_numpy())
         wrong = np.flatnonzero(np.diff(self.rows) != np.maximum(captions, 1))
         if wrong.size:
@@ -347,7 +388,7 @@ def _tokens(column: pa.FixedSizeListArray, stream: Stream) -> np.ndarray:
 
 def _read_streams(file: Path, options: dict) -> Streams:
     try:
-        streams = Streams.from_list(options.get("streams"))
+        streams = Streams.from_list(cast(list, options.get("streams")))  # it checks what it gets
         if streams.names != NAMES:
             raise ValueError(f"streams: found {list(streams.names)}, expected {list(NAMES)}")
         for stream in streams:

@@ -3,8 +3,8 @@
     tokenize("scenes", "my-bundle", "tokens", workers=2)         # `mas-fast data tokenize`
     tokens = TokenShards("tokens")                               # data.shards
 
-One scene shard becomes one token shard. Of a picture and its scene the middle square is taken, at
-the resolution of each tokenizer. A sample keeps all its captions, as strings and as tokens.
+Each scene shard becomes one token shard. The middle square of a picture and of its scene is taken,
+at the resolution of each tokenizer. A sample keeps all its captions, as strings and as tokens.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from mas_fast.bundle import BPE_FILE, load_bpe, load_vq, read_vq_config
+from mas_fast.bundle.config import BPE_FILE, read_vq_config
+from mas_fast.bundle.extras import load_bpe
+from mas_fast.bundle.torch_io import load_vq
 from mas_fast.data import rejects
 from mas_fast.data.shards import MANIFEST, SCENES, TOKENS, ShardFolder, read_manifest, sha256
 from mas_fast.data.sources.base import Reject, Sample
 from mas_fast.data.sources.tars import TarSource
 from mas_fast.data.token_shards import check_vocab, read_json, token_batch, write_tokens
-from mas_fast.data.workers import Job, run_job
+from mas_fast.data.workers import Job, Make, run_job
 from mas_fast.models.vqvae_config import VQConfig
+from mas_fast.scene import Scene
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.validate import check_choice, check_int
@@ -45,15 +49,29 @@ def tokenize(
     ray: str | None = None,
     progress: bool = True,
 ) -> dict:
-    """Make the folder `output` of token shards from the folder `scenes` that `prepare` made, or
-    continue it, and return its manifest.
+    """Make a folder of token shards, or continue one.
 
-    bundle: has tokenizer.json, vq_seg and vq_img. format: "arrow" to train on (TokenShards),
-    "parquet" for others. batch: pictures that a tokenizer sees at once, never of two shards;
-    device: "cpu" or "cuda". The last bits of a sum may depend on both, so they are among the
-    options that a run is continued with. workers, ray: as workers.run_job. ValueError for unfit
-    arguments, a bundle that lacks a tokenizer, scenes without a sample, and a folder that is
-    unfinished or another run's: of other scenes or tokenizers, wherever they lie.
+    The last bits of a sum may depend on `batch` and `device`, so both are among the options that a
+    continued run has to repeat.
+
+    Args:
+        scenes: folder of scene shards, as `prepare` made it.
+        bundle: directory with tokenizer.json, vq_seg and vq_img.
+        output: folder of the token shards.
+        format: "arrow" to train on (`TokenShards`), "parquet" for other programs.
+        batch: pictures that a tokenizer sees at once; a batch never spans two shards.
+        device: "cpu" or "cuda".
+        workers: number of processes, as in `workers.run_job`.
+        ray: address of a Ray cluster, as in `workers.run_job`.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The manifest of the folder.
+
+    Raises:
+        ValueError: if an argument is unfit, if the bundle lacks a tokenizer, if the scenes have no
+            sample, or if the folder is unfinished or belongs to another run: one with other scenes
+            or tokenizers, regardless of where those lie.
     """
     check_choice("format", format, FORMATS)
     check_int("batch", batch, 1)
@@ -66,9 +84,10 @@ def tokenize(
             "why there are none"
         )
     streams = streams_of(bundle)
+    checksum = _checksum(shards)
     options = {
         "format": format,
-        "scenes": _checksum(shards),
+        "scenes": checksum,
         "tokenizers": {
             name: sha256(bundle / name)
             for name in (BPE_FILE, "vq_seg.safetensors", "vq_img.safetensors")
@@ -77,18 +96,18 @@ def tokenize(
         "batch": batch,
         "device": device,
     }
-    _check_scenes(Path(output), scenes, options["scenes"])
+    _check_scenes(Path(output), scenes, checksum)
     folder = ShardFolder(output, TOKENS, format, options, len(shards))
-    left = folder.begin()
-    images = [shard["samples"] for shard in shards]
+    pending = folder.begin()
+    images: list[int] = [shard["samples"] for shard in shards]
     run_job(
         Encoding(
             folder, scenes, tuple(s["sha256"] for s in shards), bundle, streams, batch, device
         ),
-        left,
+        pending,
         workers=workers,
         ray=ray,
-        done=sum(images) - sum(images[number] for number in left),
+        done=sum(images) - sum(images[number] for number in pending),
         images=sum(images),
         progress=progress,
     )
@@ -96,11 +115,11 @@ def tokenize(
 
 
 def _check_scenes(output: Path, scenes: Path, checksum: str) -> None:
-    """ValueError for a folder of tokens of other scenes, wherever they were."""
+    """Raise ValueError for a folder with tokens of other scenes, wherever those lay."""
     if not any(file.name != MANIFEST for file in output.glob("*.json")):
         return
-    made = read_manifest(output, TOKENS, whole=False)["options"].get("scenes")
-    if made != checksum:
+    source_checksum = read_manifest(output, TOKENS, whole=False)["options"].get("scenes")
+    if source_checksum != checksum:
         raise ValueError(
             f"{output}: found tokens of other scenes than {scenes} has now: give the scenes that "
             "they were made from to go on, or another folder with --output to begin anew"
@@ -108,19 +127,36 @@ def _check_scenes(output: Path, scenes: Path, checksum: str) -> None:
 
 
 def caption_counts(output: str | os.PathLike) -> tuple[int, int]:
-    """(captions, those that were longer than the tokenizer takes) in a folder of token shards."""
-    cars = [read_json(file) for file in Path(output).glob("*.json") if file.name != MANIFEST]
+    """Count the captions in a folder of token shards.
+
+    Args:
+        output: the folder; it may be unfinished.
+
+    Returns:
+        Number of captions, and number of those that were longer than the tokenizer takes.
+    """
+    files = [file for file in Path(output).glob("*.json") if file.name != MANIFEST]
+    cars = [cast(dict, read_json(file)) for file in files]  # read_json checks that it is one
     return sum(car.get("captions", 0) for car in cars), sum(car.get("truncated", 0) for car in cars)
 
 
 def _checksum(shards: list[dict]) -> str:
-    """Of all that the scene shards hold."""
+    """Return a checksum of all that the scene shards hold."""
     return hashlib.sha256(json.dumps([shard["sha256"] for shard in shards]).encode()).hexdigest()
 
 
 def streams_of(bundle: Path) -> Streams:
-    """text, seg and img, as the tokenizers of a bundle give them. ValueError where one is missing,
-    or cannot be stored."""
+    """Describe the token streams of a bundle's tokenizers.
+
+    Args:
+        bundle: directory with tokenizer.json, vq_seg and vq_img.
+
+    Returns:
+        The streams text, seg and img.
+
+    Raises:
+        ValueError: if a tokenizer is missing, or if its tokens cannot be stored.
+    """
     bpe = load_bpe(bundle)
     streams = Streams(
         [
@@ -137,14 +173,32 @@ def streams_of(bundle: Path) -> Streams:
 
 
 def codes_stream(name: str, config: VQConfig) -> Stream:
-    """The stream of a tokenizer's codes."""
+    """Describe the stream of a tokenizer's codes.
+
+    Args:
+        name: name of the stream.
+        config: config of the tokenizer.
+
+    Returns:
+        A stream of (resolution / f)^2 codes on a square grid.
+    """
     side = config.resolution // config.f
     return Stream(name, side * side, config.codes, grid=(side, side))
 
 
 @dataclass(frozen=True)
 class Encoding(Job):
-    """See tokenize. checksums: of the scene shards."""
+    """The job of `tokenize`: one shard per call.
+
+    Attributes:
+        folder: where the token shards go.
+        scenes: folder of the scene shards.
+        checksums: SHA-256 of each scene shard.
+        bundle: directory of the tokenizers.
+        streams: text, seg and img.
+        batch: pictures that a tokenizer sees at once.
+        device: "cpu" or "cuda".
+    """
 
     folder: ShardFolder
     scenes: Path
@@ -154,7 +208,8 @@ class Encoding(Job):
     batch: int
     device: str
 
-    def open(self) -> Callable[[int, Callable[[int], object]], int]:
+    def open(self) -> Make:
+        """Load the tokenizers; see `Job.open`."""
         encoder = Encoder(self.bundle, self.device)
 
         def make(number: int, tick: Callable[[int], object]) -> int:
@@ -174,21 +229,28 @@ class Encoding(Job):
         return make
 
     def _batches(self, number: int) -> Iterator[list[Sample]]:
-        """ValueError for a shard that is not as its manifest says."""
+        """Yield the samples of a shard; ValueError if it is not as its manifest says."""
         file = self.scenes / f"{number:05}.tar"
-        if (found := sha256(file)) != self.checksums[number]:
-            raise ValueError(f"{file}: found sha256 {found}, expected {self.checksums[number]}")
+        if (checksum := sha256(file)) != self.checksums[number]:
+            raise ValueError(f"{file}: found sha256 {checksum}, expected {self.checksums[number]}")
         source = TarSource([file])
         for start in range(0, len(source), self.batch):
-            items = [source[n] for n in range(start, min(start + self.batch, len(source)))]
-            for item in items:
+            samples = []
+            for n in range(start, min(start + self.batch, len(source))):
+                item = source[n]
                 if isinstance(item, Reject):
                     raise ValueError(f"{file}: {item.key}: {item.reason}")
-            yield items
+                samples.append(item)
+            yield samples
 
 
 class Encoder:
-    """The tokenizers of a bundle on a device."""
+    """The tokenizers of a bundle on a device.
+
+    Args:
+        bundle: directory with tokenizer.json, vq_seg and vq_img.
+        device: "cpu" or "cuda".
+    """
 
     def __init__(self, bundle: Path, device: str) -> None:
         import torch
@@ -197,14 +259,28 @@ class Encoder:
         self.device = device
         names = ("vq_seg", "vq_img")
         self.seg, self.img = (load_vq(bundle, name, device, torch.float32) for name in names)
-        self.seg.decoder = self.img.decoder = None  # more than half of the weights
+        del self.seg.decoder, self.img.decoder  # more than half of the weights
 
     def text(self, captions: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(ids int32 [B, length], truncated bool [B])."""
+        """Encode captions.
+
+        Args:
+            captions: B texts.
+
+        Returns:
+            Ids, int32 [B, length], and whether each caption was cut, bool [B].
+        """
         return self.bpe.encode(captions)
 
     def codes(self, samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
-        """(seg, img): int64 [B, h w], in raster order."""
+        """Encode pictures and their scenes.
+
+        Args:
+            samples: B samples; each has a scene.
+
+        Returns:
+            Codes of the scenes and codes of the pictures, each int64 [B, h w] in raster order.
+        """
         import torch
 
         def tensor(arrays: list[np.ndarray]) -> torch.Tensor:
@@ -216,16 +292,17 @@ class Encoder:
         pixels = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         if seg.resolution != img.resolution:
             squares = [sample.square(seg.resolution) for sample in samples]
-        scenes = [square.scene.to(seg.layout) for square in squares]
-        scenes = tensor([s.labels for s in scenes]), tensor([s.edges for s in scenes])
-        return tuple(
-            model.encode(x).flatten(1).cpu().numpy()
-            for model, x in ((self.seg, scenes), (self.img, pixels))
+        # scene shards have a scene for each sample, and streams_of found a layout
+        scenes = [cast(Scene, square.scene).to(cast(str, seg.layout)) for square in squares]
+        labels, edges = tensor([s.labels for s in scenes]), tensor([s.edges for s in scenes])
+        return (
+            self.seg.encode((labels, edges)).flatten(1).cpu().numpy(),
+            self.img.encode(pixels).flatten(1).cpu().numpy(),
         )
 
 
 class _Rows:
-    """The columns of one shard, as they grow."""
+    """The columns of one shard in the making."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -250,7 +327,7 @@ class _Rows:
         self.img.append(img)
 
     def columns(self, streams: Streams) -> dict:
-        """For token_batch."""
+        """Return the arguments of `token_batch`."""
         empty = {name: np.empty((0, streams[name].length), np.int64) for name in ("seg", "img")}
         return {
             "keys": self.keys,

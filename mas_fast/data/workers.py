@@ -1,8 +1,8 @@
 """Making shards: in this process, in a pool of processes, or on Ray Data.
 
-A shard is made as a whole by one worker, so the three differ in nothing but where it happens. A
-worker that is killed costs its shard's work; another begins the shard anew. An error ends the run;
-what is finished stays, and the same run goes on from there.
+One worker makes the whole of a shard, so the three ways differ only in where the work happens. If a
+worker is killed, the work on its shard is lost, and another worker starts that shard again. An
+error ends the run. Finished shards stay, and the same run goes on from there.
 """
 
 from __future__ import annotations
@@ -16,40 +16,55 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
-TRIES = 3  # of a pool that finishes nothing before one of its workers is killed
+TRIES = 3  # pools in a row that finish nothing before one of their workers is killed
 DEVICES = (None, "cpu", "cuda")
 LOCAL = "local"  # a Ray of our own
 MESSAGE = struct.Struct("<qq")  # shard, images
+Make = Callable[[int, Callable[[int], object]], int]  # see Job.open
 
 
 class Job(ABC):
-    """What makes the shards of a folder. Pickled to each worker, which calls `open` once.
+    """Makes the shards of a folder. It is pickled to each worker, which calls `open` once.
 
-    device: "cpu" or "cuda" where PyTorch is used, None where it is not. Each worker then has one
-    thread, since sums, and so results, depend on their number, and on a machine with several GPUs
-    one of them: "cuda" is the worker's own.
+    Attributes:
+        device: "cpu" or "cuda" if the job uses PyTorch, else None. A worker with PyTorch has one
+            thread, because sums, and so results, depend on the number of threads. On a machine
+            with several GPUs each worker has one of them: "cuda" is the worker's own.
     """
 
     device: str | None = None
 
     @abstractmethod
-    def open(self) -> Callable[[int, Callable[[int], object]], int]:
-        """make(shard, tick) -> images: writes one shard whole, calls tick(images) on the way and
-        returns how many images there were in all."""
+    def open(self) -> Make:
+        """Get ready to make shards.
+
+        Returns:
+            A function make(shard, tick) -> images. It writes one whole shard, calls tick(images)
+            on the way, and returns the total number of images.
+        """
 
 
 class Progress:
-    """A bar of images, with images per second and the time left. The total is extrapolated from
-    the shards that are done, unless `images` says it."""
+    """A bar of images, with images per second and the time left.
+
+    Args:
+        shards: number of shards to make.
+        done: images that were there before.
+        images: total number of images; None extrapolates it from the finished shards.
+        show: whether to show the bar.
+    """
 
     def __init__(self, shards: int, done: int, images: int | None, show: bool) -> None:
         self.shards, self.finished, self.images = shards, 0, 0
@@ -60,23 +75,25 @@ class Progress:
         self._show()
 
     def tick(self, shard: int, images: int) -> None:
+        """Add images of a shard that is still being made."""
         self.partial[shard] += images
         self._show()
 
     def done(self, shard: int, images: int) -> None:
+        """Count a shard as finished; `images` is the number of all its images."""
         del self.partial[shard]
         self.finished += 1
         self.images += images
         self._show()
 
     def lost(self) -> None:
-        """What was begun and not finished begins anew."""
+        """Forget the shards that were begun: they start again."""
         self.partial.clear()
         self._show()
 
     @property
     def seen(self) -> int:
-        """Images so far."""
+        """Number of images so far."""
         return self.initial + self.images + self.partial.total()
 
     def _show(self) -> None:
@@ -96,12 +113,20 @@ def run_job(
     images: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Make these shards.
+    """Make shards. Any error that a worker raises is raised here.
 
-    workers: processes, or actors on Ray; one without Ray is this process. ray: None, "local" or the
-    address of a cluster, on which the folder has to be a shared one. done, images: already there,
-    and in all, if known, for the bar. Whatever a worker raises is raised here; ChildProcessError
-    when workers are killed again and again, for want of memory, say.
+    Args:
+        job: what makes them.
+        shards: numbers of the shards.
+        workers: number of processes, or of actors on Ray. One worker without Ray is this process.
+        ray: None, "local", or the address of a cluster, whose machines have to share the folder.
+        done: images that are already there, for the bar.
+        images: total number of images if known, for the bar.
+        progress: whether to show the bar.
+
+    Raises:
+        ValueError: if `workers` or the job's device is unfit.
+        ChildProcessError: if workers are killed again and again, for example for lack of memory.
     """
     check_int("workers", workers, 1)
     if job.device not in DEVICES:
@@ -134,7 +159,7 @@ def _here(job: Job, shards: Sequence[int], bar: Progress) -> None:
     with _using(job.device):
         make = job.open()
         for shard in shards:
-            bar.done(shard, make(shard, lambda n, shard=shard: bar.tick(shard, n)))
+            bar.done(shard, make(shard, partial(bar.tick, shard)))
 
 
 # ---------------------------------------------------------------------------- a local pool
@@ -158,11 +183,14 @@ def _in_pool(job: Job, shards: Sequence[int], workers: int, bar: Progress) -> No
 
 
 def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> None:
-    """Make the shards of `waiting`, which loses those that are done. BrokenProcessPool when a
-    worker is killed."""
+    """Make the shards of `waiting` and remove the finished ones from it.
+
+    Raises BrokenProcessPool when a worker is killed.
+    """
     context = multiprocessing.get_context("spawn")  # threads of PyTorch do not survive a fork
     reader, writer = context.Pipe(duplex=False)
-    left, running = deque(waiting), {}
+    queue = deque(waiting)
+    running: dict[Future[int], int] = {}  # the shard of each
     others = set(multiprocessing.active_children())
     with (
         reader,
@@ -170,9 +198,9 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
         ProcessPoolExecutor(workers, context, _start, (job, writer)) as pool,
     ):
         try:
-            while left or running:
-                while left and len(running) < 2 * workers:
-                    shard = left.popleft()
+            while queue or running:
+                while queue and len(running) < 2 * workers:
+                    shard = queue.popleft()
                     with _no_interrupt():  # a submission may start a process
                         running[pool.submit(_make, shard)] = shard
                 finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -183,11 +211,11 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
                     waiting.remove(running.pop(future))
         except KeyboardInterrupt:
             for process in set(multiprocessing.active_children()) - others:
-                process.terminate()  # a shard that is half made begins anew next time
+                process.terminate()  # a shard that is half made starts again next time
             raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            # The others finish their shards; nobody waits for what they have to tell.
+            # The others finish their shards; their messages are read and dropped.
             while any(not future.done() for future in running):
                 wait(running, timeout=0.1)
                 while reader.poll():
@@ -197,8 +225,10 @@ def _one_pool(job: Job, waiting: deque[int], workers: int, bar: Progress) -> Non
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Processes that start in here do not get Ctrl-C, which the terminal sends to all of them: who
-    feeds them gets it, and ends them."""
+    """Keep Ctrl-C, which a terminal sends to all processes, from those that start in here.
+
+    The process that feeds them gets it, and ends them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -208,11 +238,11 @@ def _no_interrupt() -> Iterator[None]:
 
 @dataclass
 class _Worker:
-    """What a process of the pool keeps."""
+    """The state of one process of the pool."""
 
     job: Job
     messages: Connection
-    make: Callable | None = None
+    make: Make | None = None
 
 
 _worker: _Worker
@@ -225,17 +255,17 @@ def _start(job: Job, messages: Connection) -> None:
     _worker = _Worker(job, messages)
 
 
-def _end_with(parent) -> None:
-    """A pool's workers do not notice that the process that feeds them was killed."""
+def _end_with(parent: BaseProcess) -> None:
+    """End this process with `parent`: a pool's workers do not notice that it was killed."""
     parent.join()
     os._exit(1)
 
 
 def _make(shard: int) -> int:
-    if _worker.make is None:  # not in _start, from which no error is handed on
+    if _worker.make is None:  # not in _start, whose errors are not passed on
         _use(_worker.job.device, multiprocessing.current_process()._identity[0])
         _worker.make = _worker.job.open()
-    # A message this short is written in one piece, also where several processes write.
+    # A message this short is written in one piece, even if several processes write.
     return _worker.make(shard, lambda n: _worker.messages.send_bytes(MESSAGE.pack(shard, n)))
 
 
@@ -243,14 +273,19 @@ def _make(shard: int) -> int:
 
 
 class _Actor:
-    """Of Ray Data: opens the job once and makes one shard a row. What is raised becomes a part of
-    the row, since Ray would wrap it up, and begin a constructor that fails again and again."""
+    """An actor of Ray Data: opens the job once and makes one shard per row.
+
+    An exception becomes part of the row, because Ray would wrap it, and would start a constructor
+    that fails over and over.
+    """
 
     def __init__(self, job: Job) -> None:
-        self.job, self.make = job, None
+        self.job = job
+        self.make: Make | None = None
 
     def __call__(self, row: dict) -> dict:
-        shard, images, error = int(row["shard"]), 0, None
+        shard, images = int(row["shard"]), 0
+        error: Exception | None = None
         try:
             if self.make is None:
                 _use(self.job.device)
@@ -270,7 +305,7 @@ def _on_ray(job: Job, shards: Sequence[int], workers: int, address: str, bar: Pr
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # the bar is ours
     ours = not ray.is_initialized()
     if ours:
-        quiet = {"logging_level": "warning", "log_to_driver": False}
+        quiet: dict[str, Any] = {"logging_level": "warning", "log_to_driver": False}
         if address == LOCAL:
             cores = max(workers, len(os.sched_getaffinity(0)))
             ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
@@ -284,14 +319,14 @@ def _on_ray(job: Job, shards: Sequence[int], workers: int, address: str, bar: Pr
         rows = ray.data.from_items(
             [{"shard": shard} for shard in shards], override_num_blocks=len(shards)
         )
-        made = rows.map(
-            _Actor,
+        results = rows.map(
+            _Actor,  # type: ignore[arg-type]  # Ray takes classes too; its annotation does not
             fn_constructor_args=(job,),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
             num_gpus=gpus,
         )
-        for row in made.iter_rows():
+        for row in results.iter_rows():
             if row["error"][0] is not None:
                 raise row["error"][0]
             bar.done(row["shard"], row["images"])
@@ -305,7 +340,7 @@ def _on_ray(job: Job, shards: Sequence[int], workers: int, address: str, bar: Pr
 
 
 def _use(device: str | None, worker: int = 0) -> None:
-    """Set PyTorch up in a worker. ValueError where there is no such device."""
+    """Set up PyTorch in a worker. Raises ValueError if there is no such device."""
     if device is None:
         return
     import torch
@@ -319,7 +354,7 @@ def _use(device: str | None, worker: int = 0) -> None:
 
 @contextmanager
 def _using(device: str | None) -> Iterator[None]:
-    """The same in this process, whose threads come back afterwards."""
+    """Set up PyTorch in this process, and give it back its threads afterwards."""
     if device is None:
         yield
         return

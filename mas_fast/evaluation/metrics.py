@@ -306,7 +306,8 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     # A B has the eigenvalues of R R^T, R = A^(1/2) B^(1/2): their roots are R's singular values.
     # This stays real and exact where A or B is singular (fewer pictures than features).
     cross = torch.linalg.svdvals(_root(A) @ _root(B)).sum()
-    assert a.mean is not None and b.mean is not None  # they have a covariance
+    assert a.mean is not None  # both have a covariance
+    assert b.mean is not None
     return float((a.mean - b.mean).square().sum() + A.trace() + B.trace() - 2 * cross)
 
 

@@ -1,7 +1,8 @@
-"""The classes of others' label maps, as text: their names in the order of their numbers, which of
-ours each of them is where the names differ, and the colours that they are drawn in.
+"""The classes of other people's label maps, as text.
 
-LabelSpaces are made of these in semantic.py. A line of a table is "our class: class, class, ...".
+There are their names in the order of their numbers, our class for each whose name differs, and
+their colours. semantic.py makes LabelSpaces of these. A line of a table is "our class: class,
+class, ...".
 """
 
 ADE20K_NAMES = """

@@ -1,7 +1,7 @@
 """Label spaces and the two layouts of a scene's channels.
 
-A pixel's label is the number of its channel: panoptic classes first (COCO's 133, in the order of
-their ids), then human parts (LIP's 20 without the background), then face parts; the last channel
+The label of a pixel is the number of its channel: panoptic classes first (COCO's 133, in the order
+of their ids), then human parts (LIP's 20 without the background), then face parts. The last channel
 is the edge bit. 255 is void: nothing is known about the pixel.
 
     mini158: panoptic 0..132, human part k at 132 + k (133..151), face part k at 151 + k, edge 157
@@ -81,8 +81,13 @@ d0e5e4 cebaab 98a140 747000 00728f 66669c fa8dff
 
 @dataclass(frozen=True)
 class Layout:
-    """Which channel holds what. human + k is the channel of LIP label k, face + k that of face
-    part k."""
+    """A numbering of the channels of a scene.
+
+    Attributes:
+        name: name of the layout.
+        human: human + k is the channel of LIP label k.
+        face: face + k is the channel of face part k.
+    """
 
     name: str
     human: int
@@ -90,49 +95,58 @@ class Layout:
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return self.edge_channel + 1
 
     @property
     def edge_channel(self) -> int:
+        """Channel of the edge bit."""
         return self.face + len(FACE_NAMES) + 1
 
     @property
     def panoptic_channels(self) -> slice:
+        """Channels of the panoptic classes."""
         return slice(0, len(COCO_NAMES))
 
     @property
     def human_channels(self) -> slice:
-        """Without the background."""
+        """Channels of the human parts, without the background."""
         return slice(self.human + 1, self.human + len(LIP_NAMES))
 
     @property
     def face_channels(self) -> slice:
+        """Channels of the face parts."""
         return slice(self.face + 1, self.edge_channel)
 
     @cached_property
     def label_channels(self) -> np.ndarray:
-        """The channels that a pixel's label may be, int64 ascending: all but the edge and, in
-        mas159, the human background."""
+        """Channels that may be labels, int64, ascending.
+
+        All but the edge and, in mas159, the human background.
+        """
         parts = (self.panoptic_channels, self.human_channels, self.face_channels)
         return np.concatenate([np.arange(part.start, part.stop) for part in parts])
 
     @cached_property
     def allowed(self) -> np.ndarray:
-        """bool [256]: the values of a label map."""
+        """Whether a label map may have each value, bool [256]."""
         allowed = np.zeros(256, bool)
         allowed[self.label_channels] = allowed[VOID] = True
         return allowed
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """One for each channel."""
+        """Name of each channel."""
         background = ("human-background",) * (self.human + 1 - len(COCO_NAMES))
         return (*COCO_NAMES, *background, *LIP_NAMES[1:], *FACE_NAMES, "edge")
 
     @cached_property
     def colors(self) -> np.ndarray:
-        """uint8 [256, 3]: COCO's own for the panoptic classes, distinct ones for the parts, black
-        for void and all else."""
+        """Colour of each label, uint8 [256, 3].
+
+        COCO's own for the panoptic classes, distinct ones for the parts, black for void and all
+        others.
+        """
         colors = np.zeros((256, 3), np.uint8)
         coco = bytes.fromhex(_COCO_COLORS)
         colors[self.panoptic_channels] = np.frombuffer(coco, np.uint8).reshape(-1, 3)
@@ -144,14 +158,21 @@ class Layout:
 
     @cached_property
     def mirrored(self) -> np.ndarray:
-        """uint8 [256]: the label that a label becomes when the picture is flipped."""
+        """The label that each label becomes when the picture is flipped, uint8 [256]."""
         table = np.arange(256, dtype=np.uint8)
         for left, right in LIP_PAIRS:
             table[[self.human + left, self.human + right]] = self.human + right, self.human + left
         return table
 
     def table(self, other: Layout) -> np.ndarray:
-        """uint8 [256]: the label in `other` of each label of this layout, 255 for all else."""
+        """Return the label in another layout of each label of this one.
+
+        Args:
+            other: the other layout.
+
+        Returns:
+            uint8 [256]; 255 for values that are no labels.
+        """
         table = np.full(256, VOID, np.uint8)
         table[self.label_channels] = other.label_channels
         return table
@@ -163,7 +184,17 @@ LAYOUTS = {layout.name: layout for layout in (MINI158, MAS159)}
 
 
 def layout_named(name: str | Layout) -> Layout:
-    """The layout called `name`; a Layout is itself. ValueError names those that exist."""
+    """Find a layout.
+
+    Args:
+        name: its name. A `Layout` is returned as it is.
+
+    Returns:
+        The layout.
+
+    Raises:
+        ValueError: names the layouts that exist.
+    """
     if isinstance(name, Layout):
         return name
     check_choice("layout", name, LAYOUTS)

@@ -1,21 +1,31 @@
-"""Decoding images that nobody has checked: a ValueError with the reason, never anything else."""
+"""Decoding of unchecked images: a ValueError with the reason, never another error."""
 
 from __future__ import annotations
 
 import io
 import os
+from typing import cast
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 MAX_PIXELS = 2**26  # 200 MB as RGB: more is taken for a decompression bomb
 
 
 def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Image:
-    """The decoded image, in its own mode, of a path or of an encoded image.
+    """Decode an image, in its own mode.
 
-    what: how errors call it where there is no path. ValueError for a file that is not there, is no
-    image, is truncated, or has more than MAX_PIXELS pixels (seen before it is decoded).
+    Args:
+        file: path of an image, or its content.
+        what: name of the content in errors.
+
+    Returns:
+        The decoded image.
+
+    Raises:
+        ValueError: if the file is missing, is no image, is truncated, or has more than MAX_PIXELS
+            pixels, which is seen before it is decoded.
     """
     what = what if isinstance(file, bytes) else str(file)
     if not isinstance(file, bytes) and not os.path.isfile(file):
@@ -34,15 +44,26 @@ def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Im
             return image
     except MemoryError:
         raise
-    except Exception as error:  # on broken input, decoders raise about everything that there is
+    except Exception as error:  # on broken input, decoders raise almost anything
         raise ValueError(f"{what}: {_reason(error)}") from error
 
 
 def png_array(
     file: str | os.PathLike | bytes, modes: tuple[str, ...], what: str = "image"
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """(array, text): the pixels of a PNG, [H, W] or [H, W, C], bool in mode 1 and else uint8, and
-    its text entries. ValueError as for open_image, and for a mode that is not in `modes`."""
+    """Read the pixels and the text entries of a PNG.
+
+    Args:
+        file: path of a PNG, or its content.
+        modes: allowed modes.
+        what: name of the content in errors.
+
+    Returns:
+        Pixels, [H, W] or [H, W, C], bool in mode 1, else uint8; and the text entries.
+
+    Raises:
+        ValueError: as for `open_image`, and for another mode.
+    """
     image = open_image(file, what)
     what = what if isinstance(file, bytes) else str(file)
     if image.format != "PNG" or image.mode not in modes:
@@ -51,8 +72,13 @@ def png_array(
             f"expected PNG of mode {' or '.join(modes)}"
         )
     pixels = np.array(image)
-    # Pillow's bools have the byte 255, which whoever takes them for integers does not expect.
-    return (pixels.view(np.uint8) != 0 if pixels.dtype == bool else pixels), image.text
+    # Pillow's bools have the byte 255, which is no 1 when they are read as integers.
+    return (pixels.view(np.uint8) != 0 if pixels.dtype == bool else pixels), png_text(image)
+
+
+def png_text(image: Image.Image) -> dict[str, str]:
+    """Return the text entries of a decoded PNG."""
+    return cast(PngImageFile, image).text
 
 
 def _reason(error: Exception) -> str:

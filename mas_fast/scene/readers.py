@@ -1,8 +1,8 @@
 """Readers of other people's annotations: COCO panoptic, panopticapi's two channels, label PNGs.
 
-Each takes a path or the bytes of a PNG. A panoptic reader returns what `clean` takes: panoptic
-uint8 [H, W] (0..132, 255 void) and instances int32 [H, W] (equal where, and only where, two pixels
-belong to one segment; 0 void).
+Each takes a path or the bytes of a PNG. A panoptic reader returns the arguments of `clean`:
+panoptic uint8 [H, W] (0..132, 255 void) and instances int32 [H, W] (two pixels are equal if and
+only if they belong to one segment; 0 void).
 """
 
 from __future__ import annotations
@@ -20,11 +20,21 @@ _LABELS = {number: label for label, number in enumerate(COCO_IDS)}
 
 
 def coco_labels(categories: Iterable[Mapping] | None) -> dict[int, int]:
-    """The label 0..132 of each category id. By name, so that a file may number them as it likes;
-    None: COCO's own ids. ValueError names a category that is not among the 133."""
+    """Map category ids to labels.
+
+    Args:
+        categories: {"id", "name"} of each category. Names count, so that a file may number them
+            freely. None stands for COCO's own ids.
+
+    Returns:
+        The label 0..132 of each category id.
+
+    Raises:
+        ValueError: names a category that is not one of the 133.
+    """
     if categories is None:
         return _LABELS
-    labels = {}
+    labels: dict[int, int] = {}
     try:
         for category in categories:
             if category["name"] not in COCO_NAMES:
@@ -34,8 +44,8 @@ def coco_labels(categories: Iterable[Mapping] | None) -> dict[int, int]:
                 )
             number, label = int(category["id"]), COCO_NAMES.index(category["name"])
             if labels.setdefault(number, label) != label:
-                found = f"found {category['name']!r} and {COCO_NAMES[labels[number]]!r}"
-                raise ValueError(f"category {number}: {found}, expected one name for each id")
+                problem = f"found {category['name']!r} and {COCO_NAMES[labels[number]]!r}"
+                raise ValueError(f"category {number}: {problem}, expected one name for each id")
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"categories: expected a list of {{id, name}} ({error!r})") from error
     return labels
@@ -46,11 +56,19 @@ def read_coco_panoptic(
     segments_info: Iterable[Mapping],
     categories: Iterable[Mapping] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(panoptic, instances) of COCO's panoptic format: an RGB PNG, segment id = R + 256 G +
-    65536 B, 0 void, and the annotation's segments_info. categories: see coco_labels.
+    """Read COCO's panoptic format.
 
-    ValueError names an id of the PNG that segments_info lacks, one that comes twice, or a category
-    that is not known.
+    Args:
+        png: an RGB PNG; segment id = R + 256 G + 65536 B, 0 void.
+        segments_info: {"id", "category_id"} of each segment.
+        categories: as for `coco_labels`.
+
+    Returns:
+        Panoptic labels, uint8 [H, W], and instances, int32 [H, W].
+
+    Raises:
+        ValueError: names an id of the PNG that segments_info lacks, an id that comes twice, or an
+            unknown category.
     """
     known = coco_labels(categories)
     labels: dict[int, int] = {0: VOID}
@@ -81,8 +99,8 @@ def read_coco_panoptic(
     index = np.searchsorted(ids, flat[runs]).clip(max=len(ids) - 1)
     missing = ids[index] != flat[runs]
     if missing.any():
-        found = np.unique(flat[runs][missing])[:5].tolist()
-        raise ValueError(f"panoptic PNG: found segment ids {found} that segments_info lacks")
+        missing_ids = np.unique(flat[runs][missing])[:5].tolist()
+        raise ValueError(f"panoptic PNG: found segment ids {missing_ids} that segments_info lacks")
     values = np.array([labels[i] for i in ids], np.uint8)[index]
     return np.repeat(values, np.diff(runs, append=flat.size)).reshape(instances.shape), instances
 
@@ -90,8 +108,19 @@ def read_coco_panoptic(
 def read_two_channel(
     png: File, categories: Iterable[Mapping] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(panoptic, instances) of panopticapi's format: an RGB PNG, R = category id (0 void), G = the
-    number of the segment within its category, B = 0. ValueError names an id that is not known."""
+    """Read panopticapi's format of two channels.
+
+    Args:
+        png: an RGB PNG; R = category id (0 void), G = number of the segment within its category,
+            B = 0.
+        categories: as for `coco_labels`.
+
+    Returns:
+        Panoptic labels, uint8 [H, W], and instances, int32 [H, W].
+
+    Raises:
+        ValueError: names an unknown id.
+    """
     pixels, _ = png_array(png, ("RGB",), "two-channel PNG")
     category, number, blue = np.moveaxis(pixels, -1, 0)
     if blue.any():
@@ -103,18 +132,28 @@ def read_two_channel(
     table[0] = VOID
     panoptic = table[category]
     if (panoptic < 0).any():
-        found = np.unique(category[panoptic < 0])[:5].tolist()
-        raise ValueError(f"two-channel PNG: found category ids {found} that are not known")
+        unknown_ids = np.unique(category[panoptic < 0])[:5].tolist()
+        raise ValueError(f"two-channel PNG: found category ids {unknown_ids} that are not known")
     instances = (category.astype(np.int32) << 8 | number) * (category > 0)
     return panoptic.astype(np.uint8), instances
 
 
 def read_label_png(png: File, count: int) -> np.ndarray:
-    """uint8 [H, W]: a PNG (grey or palette) whose values are labels 0..count - 1 or 255, such as a
-    human parsing (count 20) or a scene's labels drawn by hand. ValueError names other values."""
+    """Read a PNG of labels, such as a human parsing or a scene's labels drawn by hand.
+
+    Args:
+        png: a grey or palette PNG; its values are 0..count - 1, or 255 (void).
+        count: number of labels; 20 for a human parsing.
+
+    Returns:
+        uint8 [H, W].
+
+    Raises:
+        ValueError: names other values.
+    """
     labels, _ = png_array(png, ("L", "P"), "label PNG")
     wrong = (labels >= count) & (labels != VOID)
     if wrong.any():
-        found = np.unique(labels[wrong])[:5].tolist()
-        raise ValueError(f"label PNG: found {found}, expected 0..{count - 1} or {VOID} (void)")
+        values = np.unique(labels[wrong])[:5].tolist()
+        raise ValueError(f"label PNG: found {values}, expected 0..{count - 1} or {VOID} (void)")
     return labels

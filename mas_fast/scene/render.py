@@ -11,26 +11,38 @@ FONT_SIZE = 12
 ROW = 16  # pixels per line of the legend
 COLUMN = 190
 PAPER, INK = (255, 255, 255), (20, 20, 20)
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw(labels: np.ndarray, edges: np.ndarray, layout: Layout, scale: int) -> Image.Image:
-    """The labels uint8 [H, W] in the layout's colours, `scale` times as large, edges bool [H, W]
-    darkened, and on the right a legend with each label's share of the pixels, largest first."""
+    """Draw a scene, enlarged, with darkened edges, names and a legend.
+
+    Args:
+        labels: uint8 [H, W].
+        edges: bool [H, W].
+        layout: layout of the labels, which has their colours.
+        scale: factor of height and width.
+
+    Returns:
+        The picture. On its right is the legend, with each label's share of the pixels, largest
+        first.
+    """
     pixels = layout.colors[labels]
     pixels[edges] //= 2
     height, width = (scale * size for size in labels.shape)
-    found, counts = np.unique(labels, return_counts=True)
+    present, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     rows = max(height // ROW, 1)
-    columns = -(-len(found) // rows)
+    columns = -(-len(present) // rows)
     canvas = Image.new("RGB", (width + columns * COLUMN, max(height, ROW)), PAPER)
     canvas.paste(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(FONT_SIZE)
-    _names(pen, font, labels, layout, scale, found[order])
-    for n, (label, count) in enumerate(zip(found[order], counts[order], strict=True)):
+    _names(pen, font, labels, layout, scale, present[order])
+    for n, (label, count) in enumerate(zip(present[order], counts[order], strict=True)):
         x, y = width + 8 + n // rows * COLUMN, n % rows * ROW
-        color = tuple(int(value) for value in layout.colors[label])
+        red, green, blue = layout.colors[label].tolist()
+        color = (red, green, blue)
         pen.rectangle((x, y + 2, x + 18, y + ROW - 3), fill=color, outline=INK)
         share = f"{100 * count / labels.size:.1f}%"
         pen.text((x + 24, y + 1), f"{label_name(layout, label)}  {share}", INK, font)
@@ -38,11 +50,19 @@ def draw(labels: np.ndarray, edges: np.ndarray, layout: Layout, scale: int) -> I
 
 
 def label_name(layout: Layout, label: int) -> str:
+    """Return the name of a label in a layout, or "void"."""
     return "void" if label == VOID else layout.names[label]
 
 
-def _names(pen, font, labels: np.ndarray, layout: Layout, scale: int, order: np.ndarray) -> None:
-    """Each label's name at its innermost pixel, if it fits and covers no other name."""
+def _names(
+    pen: ImageDraw.ImageDraw,
+    font: Font,
+    labels: np.ndarray,
+    layout: Layout,
+    scale: int,
+    order: np.ndarray,
+) -> None:
+    """Write each label's name at its innermost pixel, if it fits and covers no other name."""
     depth = _depth(labels)
     taken: list[tuple[float, ...]] = []
     for label in order[order != VOID]:
@@ -50,14 +70,14 @@ def _names(pen, font, labels: np.ndarray, layout: Layout, scale: int, order: np.
         y, x = np.unravel_index(inside.argmax(), labels.shape)
         if scale * inside[y, x] < FONT_SIZE:
             continue
-        place = (scale * (x + 0.5), scale * (y + 0.5))
+        center = (scale * (x + 0.5), scale * (y + 0.5))
         name = layout.names[label]
-        box = pen.textbbox(place, name, font, anchor="mm", stroke_width=2)
+        box = pen.textbbox(center, name, font, anchor="mm", stroke_width=2)
         inside_picture = (
             box[0] >= 0 and box[2] <= scale * labels.shape[1] and box[3] <= scale * labels.shape[0]
         )
         if inside_picture and not any(_overlap(box, other) for other in taken):
-            pen.text(place, name, PAPER, font, anchor="mm", stroke_width=2, stroke_fill=INK)
+            pen.text(center, name, PAPER, font, anchor="mm", stroke_width=2, stroke_fill=INK)
             taken.append(box)
 
 
@@ -66,13 +86,15 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 
 def _depth(labels: np.ndarray) -> np.ndarray:
-    """int64 [H, W]: the steps, along a row or a column, to the nearest pixel of another label or
-    beyond the border; the least of the four directions."""
+    """Return the steps to the nearest pixel of another label or beyond the border, int64 [H, W].
+
+    Steps go along a row or a column; the least of the four directions counts.
+    """
     return np.minimum.reduce([_along(labels), _along(labels.T).T])
 
 
 def _along(labels: np.ndarray) -> np.ndarray:
-    """The same within rows."""
+    """Return the steps of `_depth` within rows."""
     height, width = labels.shape
     here = np.arange(width)
     change = np.ones((height, width + 1), bool)

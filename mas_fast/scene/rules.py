@@ -1,17 +1,17 @@
 """From annotations to a scene: the three cleaning rules, then edges.
 
-Of one picture, P is the panoptic label of a pixel (0..132, 255 void), I its instance, S its human
-part (LIP 0..19), F its face part (0 none, 1..5). In this order:
+P is the panoptic label of a pixel (0..132, 255 void), I its instance, S its human part (LIP 0..19),
+F its face part (0 none, 1..5). In this order:
 
-1. the person gate, on P as it came: without enough person pixels, S and F are 0 everywhere. A
+1. the person gate, on the original P: without enough person pixels, S and F are 0 everywhere. A
    parser that sees no person invents one;
 2. no human background: LIP 0 is no label. As a class of its own it covers nearly every pixel, and
    a tokenizer learns to predict nothing else;
 3. one label per pixel: the face part, else the human part, else P, else void;
 4. edges, where (label, I) changes: one pixel wide, on the left or the upper side of a border.
 
-The precedence of rule 3 and the side of the edges are our choice. Masked by the gate before any
-merging, parts in a picture without people change neither labels nor edges.
+The precedence of rule 3 and the side of the edges are our choice. The gate comes before any
+merging, so parts in a picture without people change neither labels nor edges.
 """
 
 from __future__ import annotations
@@ -41,10 +41,22 @@ def clean(
     min_person_px: int = 1,
     restrict_to_person: bool = False,
 ) -> Scene:
-    """The scene of the integer maps [H, W] P, I, S and F; a missing I, S or F is 0.
+    """Make a scene of integer maps [H, W].
 
-    min_person_px: how many person pixels open the gate. restrict_to_person: human and face parts
-    count only where P is person. ValueError names a map of another shape, dtype or range.
+    Args:
+        panoptic: P, 0..132 or 255 (void).
+        instances: I; None: 0 everywhere.
+        human: S, LIP 0..19; None: 0 everywhere.
+        face: F, 0 (none) or 1..5; None: 0 everywhere.
+        layout: layout of the scene, or its name.
+        min_person_px: number of person pixels that open the gate.
+        restrict_to_person: whether human and face parts count only where P is person.
+
+    Returns:
+        The scene.
+
+    Raises:
+        ValueError: names a map of another shape, dtype or range.
     """
     layout = layout_named(layout)
     shape = np.shape(panoptic)
@@ -63,14 +75,32 @@ def clean(
 
 
 def merge(panoptic: np.ndarray, human: np.ndarray, face: np.ndarray, layout: Layout) -> np.ndarray:
-    """uint8 [H, W]: one label per pixel, from uint8 maps in range: face > human > panoptic."""
+    """Merge maps to one label per pixel: face before human before panoptic.
+
+    Args:
+        panoptic: uint8 [H, W], in range.
+        human: uint8 [H, W], in range.
+        face: uint8 [H, W], in range.
+        layout: layout of the labels.
+
+    Returns:
+        uint8 [H, W].
+    """
     labels = np.where(human > 0, human + np.uint8(layout.human), panoptic)
     return np.where(face > 0, face + np.uint8(layout.face), labels)
 
 
 def find_edges(labels: np.ndarray, instances: np.ndarray | None = None) -> np.ndarray:
-    """bool [H, W]: where the label, or the instance, differs from that of the right or of the lower
-    neighbour."""
+    """Find the edges of a label map.
+
+    Args:
+        labels: uint8 [H, W].
+        instances: integers [H, W], or None.
+
+    Returns:
+        bool [H, W]: whether the label or the instance of a pixel differs from that of its right or
+        lower neighbour.
+    """
     edges = np.zeros(labels.shape, bool)
     for values in (labels,) if instances is None else (labels, instances):
         edges[:, :-1] |= values[:, :-1] != values[:, 1:]
@@ -81,7 +111,7 @@ def find_edges(labels: np.ndarray, instances: np.ndarray | None = None) -> np.nd
 def _checked(
     name: str, values: np.ndarray | None, shape: tuple[int, ...], count: int, void: bool = False
 ) -> np.ndarray:
-    """uint8 [H, W], in 0..count - 1 (or 255 where there is void)."""
+    """Return a map as uint8 [H, W], in 0..count - 1, or 255 if `void` is allowed."""
     if values is None:
         return np.zeros(shape, np.uint8)
     _check_map(name, values, shape)

@@ -1,21 +1,22 @@
-"""Others' label maps as ours: which class each pixel value stands for, and which of ours that is.
+"""Other people's label maps as ours: the class of each pixel value, and which of our classes it is.
 
     layers = ADE20K.read("ADE_val_00000001.png")
     SPACES["cityscapes"].read("aachen_000000_000019_gtFine_labelIds.png")
 
-A class goes to the class of ours with its name ("sky" to "sky-other-merged"), else to the one that
-label_tables names, else to void. Of 30 validation photos of ADE20K, 6.1% of the pixels are void,
-2.6% because ADE20K has no class for them itself.
+A class goes to our class of the same name ("sky" to "sky-other-merged"), else to the one that
+label_tables names, else to void. In 30 validation photos of ADE20K, 6.1% of the pixels become void;
+2.6% because ADE20K itself has no class for them.
 
-Semantic labels do not tell two people who touch apart, nor do we: they give no instances. Connected
+Semantic labels cannot separate two people who touch, so these maps have no instances. Connected
 components would change no edge, since neighbours of one label belong to one component.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -41,12 +42,17 @@ LOSSLESS = ("PNG", "BMP", "GIF", "TIFF")
 
 @dataclass(frozen=True, eq=False)
 class LabelSpace:
-    """How somebody's label maps read. about: its numbers, for people. values: the class of each
-    pixel value. targets: the class of ours (of mini158) of classes that we call differently.
-    colors: the classes of each colour, as 0xrrggbb, of its colour maps.
+    """The meaning of somebody's label maps.
 
     A map is a PNG (or BMP, GIF, TIFF): 8-bit grey, a palette, or RGB (or opaque RGBA) in the
-    space's colours.
+    colours of the space.
+
+    Attributes:
+        name: name of the space.
+        about: its numbers, for people.
+        values: class of each pixel value.
+        targets: our class (of mini158) of classes with another name.
+        colors: classes of each colour, 0xrrggbb, in its colour maps.
     """
 
     name: str
@@ -56,9 +62,11 @@ class LabelSpace:
     colors: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def target(self, name: str) -> str | None:
-        """The class of ours of a class, None if it has none."""
+        """Return our class of a class of the space, None if there is none."""
         names = (name, f"{name}-merged", f"{name}-other-merged")
-        return self.targets.get(name, next((found for found in names if found in COCO_NAMES), None))
+        return self.targets.get(
+            name, next((candidate for candidate in names if candidate in COCO_NAMES), None)
+        )
 
     @property
     def unmapped(self) -> tuple[str, ...]:
@@ -68,13 +76,13 @@ class LabelSpace:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """All classes, those that only colours have too; several of one colour are one."""
+        """All classes, also those that only colours have; several of one colour are one class."""
         colored = map(" or ".join, self.colors.values())
         return tuple(dict.fromkeys([*self.values.values(), *colored]))
 
     @cached_property
     def table(self) -> np.ndarray:
-        """int16 [256]: the class of each pixel value, as its place in `classes`; -1 not allowed."""
+        """Index in `classes` of each pixel value, int16 [256]; -1 is not allowed."""
         table = np.full(256, -1, np.int16)
         for value, name in self.values.items():
             table[value] = self.classes.index(name)
@@ -82,16 +90,26 @@ class LabelSpace:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """uint8: the label of ours (mini158, 255 void) of each of `classes`."""
-        found = []
-        for name in self.classes:  # of one colour: void unless they are one class of ours
+        """Our label (mini158, 255 void) of each of `classes`, uint8."""
+        labels = []
+        for name in self.classes:  # several of one colour: void unless they are one of our classes
             targets = {self.target(part) for part in name.split(" or ")}
-            found.append(LABELS.get(targets.pop(), VOID) if len(targets) == 1 else VOID)
-        return np.array(found, np.uint8)
+            labels.append(LABELS.get(targets.pop() or "", VOID) if len(targets) == 1 else VOID)
+        return np.array(labels, np.uint8)
 
     def read(self, png: File, what: str = "label map") -> Layers:
-        """The layers of a label map. ValueError names a value or colour that the space has not, and
-        where it is."""
+        """Read a label map.
+
+        Args:
+            png: path of the map, or its content.
+            what: name of the content in errors.
+
+        Returns:
+            Its layers.
+
+        Raises:
+            ValueError: names a value or a colour that the space lacks, and its position.
+        """
         labels = self.labels[self.indices(png, what)]
         if not (self.labels[self.labels != VOID] >= len(COCO_NAMES)).any():
             return Layers(labels)
@@ -102,13 +120,24 @@ class LabelSpace:
         return Layers(panoptic, human=human.astype(np.uint8), face=face.astype(np.uint8))
 
     def indices(self, png: File, what: str = "label map") -> np.ndarray:
-        """int16 [H, W]: the class of each pixel, as its place in `classes`. ValueError as read."""
+        """Read the classes of a label map.
+
+        Args:
+            png: path of the map, or its content.
+            what: name of the content in errors.
+
+        Returns:
+            Index in `classes` of each pixel, int16 [H, W].
+
+        Raises:
+            ValueError: as for `read`.
+        """
         image = open_image(png, what)
         what = what if isinstance(png, bytes) else str(png)
-        few = image.format == "PNG" and image.mode == "L" and _png_depth(png) < 8
-        if image.format not in LOSSLESS or image.mode not in ("L", "P", "RGB", "RGBA") or few:
+        shallow = image.format == "PNG" and image.mode == "L" and _png_depth(png) < 8
+        if image.format not in LOSSLESS or image.mode not in ("L", "P", "RGB", "RGBA") or shallow:
             bits = " (16 bits: instances or depth?)" if image.mode.startswith("I") else ""
-            if few:
+            if shallow:
                 bits = f" of {_png_depth(png)} bits, which some read as numbers, some as shades"
             raise ValueError(
                 f"{what}: found {image.format} of mode {image.mode}{bits}, expected a label map of "
@@ -118,7 +147,8 @@ class LabelSpace:
             return self._of_values(np.asarray(image), what)
         if image.mode == "P":
             values = np.asarray(image)
-            colors = self._of_palette(values, image.getpalette("RGB"), what)
+            palette = cast(list[int], image.getpalette("RGB"))  # the mode is P
+            colors = self._of_palette(values, palette, what)
             return self._of_values(values, what) if colors is None else colors[values]
         pixels = np.asarray(image).astype(np.int32)
         if image.mode == "RGBA" and (pixels[..., 3] != 255).any():
@@ -140,11 +170,11 @@ class LabelSpace:
 
     def _of_colors(self, colors: np.ndarray, what: str) -> np.ndarray:
         keys, indices = self._sorted_colors
-        place = np.searchsorted(keys, colors).clip(max=len(keys) - 1)
-        wrong = keys[place] != colors
+        position = np.searchsorted(keys, colors).clip(max=len(keys) - 1)
+        wrong = keys[position] != colors
         if wrong.any():
             self._refuse(colors, wrong, what, f"the {len(keys)} colours of {self.name}", _rgb)
-        return indices[place]
+        return indices[position]
 
     @cached_property
     def _sorted_colors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -153,8 +183,11 @@ class LabelSpace:
         return np.array(keys), np.array([self.classes.index(name) for name in names], np.int16)
 
     def _of_palette(self, values: np.ndarray, palette: list[int], what: str) -> np.ndarray | None:
-        """int16 [256]: the class of each index by its colour, where the palette is the space's own
-        in another order; None where the indices are values. ValueError where it is neither."""
+        """Return the class of each index by its colour, int16 [256], None if indices are values.
+
+        Colours count if the palette is the space's own in another order. Raises ValueError for a
+        palette that fits neither way.
+        """
         entries = np.array(palette, np.int32).reshape(-1, 3)
         used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
         used = used[used < len(entries)]
@@ -170,32 +203,46 @@ class LabelSpace:
             return None
         if all(known):
             table = np.full(256, -1, np.int16)
-            table[used] = [self.classes.index(" or ".join(names)) for names in known]
+            table[used] = [self.classes.index(" or ".join(names or ())) for names in known]
             return table
         n = other.index(True)
         raise ValueError(
-            f"{what}: found the colour {_rgb(keys[n])} ({' or '.join(known[n])}) at index "
+            f"{what}: found the colour {_rgb(keys[n])} ({' or '.join(known[n] or ())}) at index "
             f"{used[n]} of the palette, which {self.name} calls "
             f"{self.values.get(int(used[n]), 'nothing')}: an editor has changed the palette"
         )
 
-    def _refuse(self, values, wrong: np.ndarray, what: str, expected: str, show) -> None:
-        found = ", ".join(show(value) for value in np.unique(values[wrong])[:5].tolist())
-        row, column = (int(where[0]) for where in np.nonzero(wrong))
+    def _refuse(
+        self,
+        values: np.ndarray,
+        wrong: np.ndarray,
+        what: str,
+        expected: str,
+        show: Callable[[int], str],
+    ) -> None:
+        examples = ", ".join(show(value) for value in np.unique(values[wrong])[:5].tolist())
+        row, column = (int(indices[0]) for indices in np.nonzero(wrong))
         raise ValueError(
-            f"{what}: {self.name}: found [{found}] (first at row {row}, column {column}; "
+            f"{what}: {self.name}: found [{examples}] (first at row {row}, column {column}; "
             f"{wrong.mean():.1%} of the pixels), expected {expected}"
         )
 
 
 def fitting(values: np.ndarray) -> list[str]:
-    """The spaces that have all of these pixel values."""
+    """Find the label spaces that have all values of a label map.
+
+    Args:
+        values: uint8 [H, W].
+
+    Returns:
+        Names of the spaces.
+    """
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
     return [space.name for space in SPACES.values() if (space.table[used] >= 0).all()]
 
 
 def _png_depth(png: File) -> int:
-    """Bits of a channel of a PNG that was opened before."""
+    """Return the bits per channel of a PNG that was opened before."""
     if isinstance(png, bytes):
         return png[24]
     with open(png, "rb") as file:
@@ -211,6 +258,7 @@ def _rgb(color: int) -> str:
 
 
 def split_names(text: str) -> tuple[str, ...]:
+    """Split a list of names at its commas."""
     return tuple(name.strip() for name in text.replace("\n", " ").split(","))
 
 
@@ -237,8 +285,8 @@ def _ours(layout: Layout) -> LabelSpace:
         red, green, blue = layout.colors[label].tolist()
         colors[red << 16 | green << 8 | blue] = (name,)
     about = f"0..{layout.edge_channel - 1} as they are numbered there, or 255 (void)"
-    own = {name: name for name in LABELS}
-    return LabelSpace(layout.name, about, names | {VOID: OTHER}, own, {0: (OTHER,)} | colors)
+    targets = {name: name for name in LABELS}
+    return LabelSpace(layout.name, about, names | {VOID: OTHER}, targets, {0: (OTHER,)} | colors)
 
 
 _ADE, _STUFF = split_names(tables.ADE20K_NAMES), split_names(tables.COCO_STUFF_NAMES)

@@ -2,7 +2,7 @@
 
     space_named("ade20k").read("ADE_val_00000001.png")       # Layers
 
-A file has a line NAME<TAB>VALUE for each pixel value: NAME is a class of ours ("sky", "dog",
+A file has a line NAME<TAB>VALUE for each pixel value. NAME is one of our classes ("sky", "dog",
 "left-arm"; see words.label_named), or "void".
 """
 
@@ -19,8 +19,17 @@ LONGEST = 2**20  # bytes of a file of classes
 
 
 def space_named(labels: str | os.PathLike | LabelSpace) -> LabelSpace:
-    """The label space of that name, or of that file. ValueError names those that there are, or the
-    line that is wrong."""
+    """Find a label space.
+
+    Args:
+        labels: its name, or its file. A label space is returned as it is.
+
+    Returns:
+        The label space.
+
+    Raises:
+        ValueError: names the spaces that exist, or the line of the file that is wrong.
+    """
     if isinstance(labels, LabelSpace):
         return labels
     name = os.fspath(labels)
@@ -54,10 +63,10 @@ def _read(file: Path) -> LabelSpace:
                 raise ValueError(f"found {line[:80]!r}, expected NAME<TAB>VALUE, VALUE 0..255")
             if int(value) in values:
                 raise ValueError(f"found the value {value} again, expected each once")
-            own = OTHER if name == "void" else MINI158.names[label_named(name)]
+            class_name = OTHER if name == "void" else MINI158.names[label_named(name)]
         except ValueError as error:
             raise ValueError(f"{file}: line {number}: {error}") from error
-        values[int(value)] = own
+        values[int(value)] = class_name
     if not values:
         raise ValueError(f"{file}: found no class, expected lines NAME<TAB>VALUE")
     about = f"the values of {file}: {', '.join(map(str, sorted(values)))}"

@@ -17,13 +17,23 @@ from mas_fast.scene.rules import find_edges
 from mas_fast.scene.scene import Scene
 from mas_fast.scene.semantic import ADE20K, COCO_STUFF
 
-ENDINGS = ("", "-merged", "-other-merged", "-other", "-stuff")  # of COCO's names: sky-other-merged
+ENDINGS = ("", "-merged", "-other-merged", "-other", "-stuff")  # in COCO's names: sky-other-merged
 Shape = Sequence[float] | Sequence[tuple[float, float]]
 
 
 def label_named(name: str, layout: Layout | str = MINI158) -> int:
-    """The label of a class: its name in the layout, or that without its ending, such as "sky" for
-    "sky-other-merged". ValueError names classes that are called alike."""
+    """Find the label of a class.
+
+    Args:
+        name: its name in the layout, with or without an ending: "sky" for "sky-other-merged".
+        layout: layout of the labels, or its name.
+
+    Returns:
+        The label.
+
+    Raises:
+        ValueError: if there is no such class; the message suggests similar names.
+    """
     layout = layout_named(layout)
     names = {layout.names[label]: int(label) for label in layout.label_channels}
     word = " ".join(name.lower().split()) if isinstance(name, str) else name
@@ -32,7 +42,7 @@ def label_named(name: str, layout: Layout | str = MINI158) -> int:
             return names[word + ending]
     short = {known.removesuffix(end): known for known in names for end in ENDINGS[:0:-1]}
     synonyms = [known.target(word) for known in (ADE20K, COCO_STUFF)]
-    alike = [found for found in synonyms if found]
+    alike = [target for target in synonyms if target]
     alike += difflib.get_close_matches(str(name), [*names, *short], n=5, cutoff=0.6)
     alike += [known for known in names if str(name) in known.split("-") + known.split()]
     close = list(dict.fromkeys(short.get(known, known) for known in alike))[:5]
@@ -50,12 +60,24 @@ def scene_from_regions(
     regions: Iterable[tuple[str, Shape]],
     layout: Layout | str = MINI158,
 ) -> Scene:
-    """The scene of (class, shape) pairs, later ones over earlier ones, void where there is none.
+    """Draw a scene out of regions, later ones over earlier ones, void elsewhere.
 
-    A class is a name that `label_named` knows. A shape is a box (left, top, right, bottom) or a
-    polygon [(x, y), (x, y), (x, y), ...], in pixels from the upper left corner; what lies outside
-    is cut off. A box holds the pixels whose centres it holds, a polygon those that Pillow fills.
-    Each region is an instance: there is an edge around it. ValueError names a region that is wrong.
+    Each region is an instance: there is an edge around it.
+
+    Args:
+        width: width of the scene in pixels.
+        height: height of the scene in pixels.
+        regions: class and shape of each region. A class is a name that `label_named` knows. A shape
+            is a box (left, top, right, bottom) or a polygon [(x, y), (x, y), (x, y), ...], in
+            pixels from the upper left corner, and is cut off at the border of the scene. A box
+            holds the pixels whose centres lie in it, a polygon those that Pillow fills.
+        layout: layout of the scene, or its name.
+
+    Returns:
+        The scene.
+
+    Raises:
+        ValueError: names a region that is wrong.
     """
     layout = layout_named(layout)
     if width < 1 or height < 1:
@@ -69,8 +91,8 @@ def scene_from_regions(
     return Scene(labels, find_edges(labels, instances), layout)
 
 
-def _mask(what: str, shape: Shape, width: int, height: int) -> np.ndarray:
-    """bool [H, W]: the pixels of a box or polygon. ValueError if it has none."""
+def _mask(name: str, shape: Shape, width: int, height: int) -> np.ndarray:
+    """Return the pixels of a box or polygon, bool [H, W]; ValueError if it has none."""
     try:
         values = np.asarray(shape, np.float64)
     except (TypeError, ValueError):
@@ -79,7 +101,7 @@ def _mask(what: str, shape: Shape, width: int, height: int) -> np.ndarray:
     polygon = values.ndim == 2 and values.shape[1] == 2 and len(values) >= 3
     if not (box or polygon) or not all(map(math.isfinite, values.flat)):
         raise ValueError(
-            f"{what}: found {shape!r}, expected a box (left, top, right, bottom) "
+            f"{name}: found {shape!r}, expected a box (left, top, right, bottom) "
             "or a polygon of at least three points (x, y)"
         )
     if box:
@@ -91,5 +113,5 @@ def _mask(what: str, shape: Shape, width: int, height: int) -> np.ndarray:
         ImageDraw.Draw(image).polygon([tuple(point) for point in values.tolist()], fill=1)
         mask = np.array(image)
     if not mask.any():
-        raise ValueError(f"{what}: found no pixel of it in a scene of {height} x {width}")
+        raise ValueError(f"{name}: found no pixel of it in a scene of {height} x {width}")
     return mask

@@ -5,23 +5,22 @@
     ids, truncated = BPE.load("tokenizer.json").encode(["a red house", "빨간 집 🏠"])
     bpe.decode(ids)  # ["a red house", "빨간 집 🏠"]
 
-A trained tokenizer works on bytes, so that every text comes back as its NFC in lower case (a
-capital sigma as σ wherever it stands). Text is read with one space before it, which decoding takes
-away: thus a word has the same token at the start of a caption as inside it. Every caption is read
-as text: a "[PAD]" in it is five characters and never the padding.
+A trained tokenizer works on bytes, so every text comes back as its NFC in lower case (a capital
+sigma as σ in any position). Text is encoded with one space before it, which decoding takes away, so
+a word has the same token at the start of a caption and inside it. Every caption is plain text: a
+"[PAD]" in it is five characters and never the padding.
 
 Training holds one chunk of a file and the counts of distinct words: its memory does not grow with
-the number of captions. The result depends only on
-the captions, not on their order or on the number of threads.
+the number of captions. The result depends on the captions alone, not on their order or on the
+number of threads.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mas_fast.streams import MOST_LENGTH, MOST_VOCAB
+from mas_fast.text.bpe_dropout import LONGEST, Merges
 from mas_fast.text.bpe_files import PAD, read_mindalle, read_tokenizer, unknown_id
 from mas_fast.text.captions import Rejects, captions, check_paths, check_text
 from mas_fast.utils.progress import progress_bar
@@ -38,30 +38,44 @@ from mas_fast.utils.validate import check_int
 
 TOKENIZER_FILE = "tokenizer.json"
 LENGTH = 64
-PADS = (PAD, "<pad>")  # looked for in a foreign file that does not say how it pads
-MIN_FREQUENCY = 2  # a pair that was seen once is no pattern
-# The longest word, in bytes, whose merges are learned in one: the work is its square. No language
-# without blanks comes near (170 Chinese characters between two marks), but pasted data do.
-LONGEST = 512
+PADS = (PAD, "<pad>")  # tried for a foreign file that does not name its padding
+MIN_FREQUENCY = 2  # a pair that occurs once is no pattern
 MAYBE_LONG = re.compile(rf"\S{{{LONGEST // 4}}}|\s{{{LONGEST // 4}}}")
 PROBE = "A photo of a house, 2 dogs."
 
 
 class Encoding(NamedTuple):
-    """ids: int32 [B, length], filled up with the pad id. truncated: bool [B], which captions had
-    more tokens than fit."""
+    """Encoded captions.
+
+    Attributes:
+        ids: int32 [B, length], filled up with the pad id.
+        truncated: bool [B], whether a caption had more tokens than fit.
+    """
 
     ids: np.ndarray
     truncated: np.ndarray
 
 
 class BPE:
-    """A tokenizer that gives each caption `length` ids in 0..vocab_size-1. Safe to share between
-    threads, and picklable.
+    """A tokenizer that gives each caption `length` ids in 0..vocab_size-1.
 
-    pad_id fills up short captions. unknown_id, in some foreign ones, stands for what has no entry;
-    the first text in which it does is told by a warning. The tokenizer given becomes this object's
-    own; `what` is how messages call it.
+    It can be shared between threads, and pickled.
+
+    Args:
+        tokenizer: the library's tokenizer; it becomes this object's own.
+        pad: the pad token.
+        length: ids per caption.
+        what: name of the tokenizer in messages.
+
+    Attributes:
+        length: ids per caption.
+        vocab_size: number of ids.
+        pad_id: the id that fills up short captions.
+        unknown_id: in some foreign tokenizers, the id that stands for text without an entry, else
+            None. A warning tells the first text in which it occurs.
+
+    Raises:
+        ValueError: if `length` is unfit, or if the tokenizer lacks the pad token.
     """
 
     def __init__(
@@ -88,22 +102,22 @@ class BPE:
         if isinstance(tokenizer.model, models.BPE):
             tokenizer.model.dropout = None
         self._tokenizer, self._what = tokenizer, what
-        self._merges: _Merges | None = None
-        self.unknown_id, self._told = self._unknown(), False
+        self._merges: Merges | None = None
+        self.unknown_id, self._warned = self._unknown(), False
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., BPE], tuple[str, str, int, str]]:
         return _unpickle, (self._tokenizer.to_str(), self._pad, self.length, self._what)
 
     def _unknown(self) -> int | None:
-        """None too where every text has it, as where one token is unknown, padding and end."""
-        found = unknown_id(self._tokenizer)
+        """Return the unknown id, None if every text has it: it may be padding and end as well."""
+        number = unknown_id(self._tokenizer)
         with self._library():
             usual = self._tokenizer.encode("").ids
-        return None if found in usual else found
+        return None if number in usual else number
 
     @contextmanager
     def _library(self) -> Iterator[None]:
-        """Makes whatever the library raises a ValueError."""
+        """Turn every error of the library into a ValueError."""
         try:
             with no_panics():
                 yield
@@ -121,13 +135,23 @@ class BPE:
         length: int = LENGTH,
         progress: bool = True,
     ) -> BPE:
-        """Learn `vocab_size` entries from the captions of `files` (see captions): [PAD] is 0, the
-        bytes are 1..256, merges follow.
+        """Learn a vocabulary from captions: [PAD] is 0, the bytes are 1..256, merges follow.
 
-        Rows that hold no caption are left out, and words of more than LONGEST bytes are learned
-        from in parts; both are told by a warning, with their numbers. ValueError where a file
-        cannot be read, there are no captions, or they have too few pairs that occur twice: a
-        smaller vocabulary than asked for would not fit the GPT's config.
+        Rows without a caption are left out, and words of more than LONGEST bytes are learned from
+        in parts. A warning tells how many.
+
+        Args:
+            files: caption files (see `captions`).
+            vocab_size: number of entries.
+            length: ids per caption.
+            progress: whether to show a progress bar.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            ValueError: if a file cannot be read, if there are no captions, or if they have too few
+                pairs that occur twice: a smaller vocabulary would not fit the GPT's config.
         """
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         check_int("vocab_size", vocab_size, 1 + len(alphabet), MOST_VOCAB)
@@ -151,49 +175,59 @@ class BPE:
             initial_alphabet=alphabet,
             show_progress=False,  # it cannot know how much there is to read
         )
-        size, count, long = sum(path.stat().st_size for path in paths), 0, 0
+        size, count, long_words = sum(path.stat().st_size for path in paths), 0, 0
         rejects = Rejects()
         with progress_bar(total=size, unit="B", unit_scale=True, show=progress) as bar:
 
             def stream() -> Iterator[str]:
-                nonlocal count, long
+                nonlocal count, long_words
                 bar.set_description("reading captions")
                 for caption in captions(paths, bar.update, rejects):
                     count += 1
                     if MAYBE_LONG.search(caption):
                         pieces = words.pre_tokenize_str(normal.normalize_str(caption))
-                        long += sum(len(piece) > LONGEST for piece, _ in pieces)
+                        long_words += sum(len(piece) > LONGEST for piece, _ in pieces)
                     yield caption
                 bar.set_description("learning merges")
 
             with no_panics():
                 tokenizer.train_from_iterator(stream(), trainer)
         tokenizer.pre_tokenizer = words
-        where = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
+        source = ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
         if not count:
-            found = f"found no captions in {len(paths)} files" + (f": {rejects}" if rejects else "")
-            raise ValueError(f"{where}: {found}; expected some")
+            problem = f"found no captions in {len(paths)} files"
+            problem += f": {rejects}" if rejects else ""
+            raise ValueError(f"{source}: {problem}; expected some")
         if rejects:
             warnings.warn(f"{rejects}; learned from {count} captions", stacklevel=2)
-        if long:
-            cut = f"learned from in parts of that length: {long} words of more than {LONGEST} bytes"
-            warnings.warn(f"{where}: {cut}", stacklevel=2)
-        found = tokenizer.get_vocab_size()
-        if found < vocab_size:
+        if long_words:
+            summary = f"{long_words} words of more than {LONGEST} bytes"
+            message = f"{source}: learned from in parts of that length: {summary}"
+            warnings.warn(message, stacklevel=2)
+        entries = tokenizer.get_vocab_size()
+        if entries < vocab_size:
             raise ValueError(
-                f"{where}: found pairs for {found} entries in {count} captions, expected "
-                f"vocab_size={vocab_size}: train on more captions or with vocab_size <= {found} "
-                f"(--vocab-size {found})"
+                f"{source}: found pairs for {entries} entries in {count} captions, expected "
+                f"vocab_size={vocab_size}: train on more captions or with vocab_size <= {entries} "
+                f"(--vocab-size {entries})"
             )
         return cls(tokenizer, length=length)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, length: int | None = None) -> BPE:
-        """Read the tokenizer.json at `path`, a file or a bundle's directory: ours, or any that has
-        a pad token (that of its padding, else [PAD] or <pad>).
+        """Read a tokenizer.json: ours, or any with a pad token.
 
-        length: by default that of the file, or 64 where it does not fix one. ValueError names the
-        file and what is wrong with it.
+        The pad token is that of the file's padding, else [PAD] or <pad>.
+
+        Args:
+            path: the file, or the directory of a bundle.
+            length: ids per caption; by default that of the file, or 64 if it has none.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            ValueError: names the file and what is wrong with it.
         """
         file = _file(path)
         if not file.is_file():
@@ -205,12 +239,12 @@ class BPE:
         if pad is None:
             raise ValueError(f"{file}: found no pad token, expected one of {list(pads)}")
         if padding and padding["pad_id"] != tokenizer.token_to_id(pad):
-            found = f"found id {padding['pad_id']} for {pad!r} in its padding"
-            raise ValueError(f"{file}: {found}, expected {tokenizer.token_to_id(pad)}")
+            problem = f"found id {padding['pad_id']} for {pad!r} in its padding"
+            raise ValueError(f"{file}: {problem}, expected {tokenizer.token_to_id(pad)}")
         length = length or padding.get("length") or LENGTH
         try:
             bpe = cls(tokenizer, pad=pad, length=length, what=str(file))
-            bpe.decode(bpe._encode([PROBE]).ids)  # what a file says is not looked at before
+            bpe.decode(bpe._encode([PROBE]).ids)  # the library checks a file only when it is used
         except ValueError as error:
             raise ValueError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
         return bpe
@@ -223,15 +257,30 @@ class BPE:
         *,
         length: int = LENGTH,
     ) -> BPE:
-        """The tokenizer of minDALL-E, from its bpe-16k-vocab.json and bpe-16k-merges.txt: what the
-        library's CharBPETokenizer(unk_token="[UNK]", lowercase=True) computes. ValueError names
-        the file, the line and what is wrong with it."""
+        """Read the tokenizer of minDALL-E.
+
+        It computes the same as the library's CharBPETokenizer(unk_token="[UNK]", lowercase=True).
+
+        Args:
+            vocab_json: its bpe-16k-vocab.json.
+            merges_txt: its bpe-16k-merges.txt.
+            length: ids per caption.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            ValueError: names the file, the line and what is wrong with it.
+        """
         tokenizer = read_mindalle(Path(vocab_json), Path(merges_txt))
         return cls(tokenizer, length=length, what=str(vocab_json))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write tokenizer.json: the file `path`, or in the directory `path`. Not in one step: for a
-        bundle that is in use, call bundle.save_bpe."""
+        """Write tokenizer.json, but not in one step: for a bundle in use, call `bundle.save_bpe`.
+
+        Args:
+            path: the file, or a directory.
+        """
         _file(path).write_bytes(self._tokenizer.to_str(pretty=True).encode())
 
     def encode(
@@ -241,11 +290,20 @@ class BPE:
         dropout: float = 0.0,
         generator: np.random.Generator | None = None,
     ) -> Encoding:
-        """The ids of each text, cut to `length` and filled up with pad_id.
+        """Encode texts, cut to `length` and filled up with `pad_id`.
 
-        dropout: the chance that a merge is left out, each time that it could be made (BPE-dropout,
-        https://arxiv.org/abs/1910.13267); for training. It is drawn from `generator`. ValueError or
-        TypeError names the text that cannot be encoded, and what dropout lacks.
+        Args:
+            texts: B texts.
+            dropout: for training, the chance that a merge is left out each time that it is possible
+                (BPE-dropout, https://arxiv.org/abs/1910.13267).
+            generator: draws the dropout; needed if `dropout` is not 0.
+
+        Returns:
+            The ids, and whether each text was cut.
+
+        Raises:
+            TypeError: if a text is no str, or if `dropout` or `generator` has another type.
+            ValueError: names the text that cannot be encoded, or an unfit dropout.
         """
         if isinstance(texts, str):
             raise TypeError("texts: found a str, expected an iterable of them")
@@ -258,21 +316,21 @@ class BPE:
             raise ValueError(f"dropout: found {dropout}, expected 0 to 1")
         if dropout:
             if not isinstance(generator, np.random.Generator):
-                found = type(generator).__name__
-                raise TypeError(f"generator: found {found}, expected a numpy.random.Generator")
+                kind = type(generator).__name__
+                raise TypeError(f"generator: found {kind}, expected a numpy.random.Generator")
             if self._merges is None:
-                self._merges = _Merges(self._tokenizer)
+                self._merges = Merges(self._tokenizer)
             with self._library():
-                most = self.length + 1  # what lies behind is cut off
+                most = self.length + 1  # ids behind these are cut off
                 rows = [self._merges.ids(text, dropout, generator, most) for text in texts]
             ids = np.full((len(rows), self.length), self.pad_id, np.int32)
-            for row, found in zip(ids, rows, strict=True):
-                row[: len(found)] = found[: self.length]
+            for target, row in zip(ids, rows, strict=True):
+                target[: len(row)] = row[: self.length]
             return Encoding(ids, np.array([len(row) > self.length for row in rows], bool))
-        found = self._encode(texts)
-        if self._told or self.unknown_id is None:
-            return found
-        unknown = (found.ids == self.unknown_id).any(1)
+        encoding = self._encode(texts)
+        if self._warned or self.unknown_id is None:
+            return encoding
+        unknown = (encoding.ids == self.unknown_id).any(1)
         if unknown.any():
             example = texts[int(np.argmax(unknown))]
             token = self._tokenizer.id_to_token(self.unknown_id)
@@ -281,8 +339,8 @@ class BPE:
                 f"is read as {token!r}, as in {example[:80]!r}; not told again",
                 stacklevel=2,
             )
-            self._told = True
-        return found
+            self._warned = True
+        return encoding
 
     def _encode(self, texts: list[str]) -> Encoding:
         with self._library():
@@ -290,20 +348,28 @@ class BPE:
             ids = np.array([row.ids for row in rows], np.int64).reshape(-1, self.length)
             truncated = np.array([bool(row.overflowing) for row in rows], bool)
         if ids.size and ids.max() >= self.vocab_size:
-            found = f"found the id {ids.max()} in an encoded text"
-            raise ValueError(f"{self._what}: {found}, expected 0 to {self.vocab_size - 1}")
+            problem = f"found the id {ids.max()} in an encoded text"
+            raise ValueError(f"{self._what}: {problem}, expected 0 to {self.vocab_size - 1}")
         return Encoding(ids.astype(np.int32), truncated)
 
-    def decode(self, ids) -> list[str]:
-        """The texts of ids [B, n], a tensor, an array or a list of lists; padding and special
-        tokens are left out. Bytes that are not UTF-8, as of a character cut in two, come as U+FFFD.
-        ValueError for ids out of range."""
+    def decode(self, ids: Iterable) -> list[str]:
+        """Decode ids. Padding and special tokens are left out.
+
+        Args:
+            ids: integers [B, n], a tensor, an array or a list of lists.
+
+        Returns:
+            The texts. Bytes that are not UTF-8, such as half of a character, become U+FFFD.
+
+        Raises:
+            ValueError: for ids out of range.
+        """
         rows = []
-        for b, row in enumerate(ids.cpu() if hasattr(ids, "cpu") else ids):
-            row = np.asarray(row)
+        for b, values in enumerate(ids.cpu() if hasattr(ids, "cpu") else ids):
+            row = np.asarray(values)
             if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
-                found = f"found shape {list(row.shape)} and dtype {row.dtype}"
-                raise ValueError(f"ids[{b}]: {found}, expected a row of integers")
+                problem = f"found shape {list(row.shape)} and dtype {row.dtype}"
+                raise ValueError(f"ids[{b}]: {problem}, expected a row of integers")
             bad = row[(row < 0) | (row >= self.vocab_size)]
             if bad.size:
                 allowed = f"0 to {self.vocab_size - 1}"
@@ -311,59 +377,6 @@ class BPE:
             rows.append(row[row != self.pad_id].tolist())
         with self._library():
             return self._tokenizer.decode_batch(rows, skip_special_tokens=True)
-
-
-class _Merges:
-    """BPE-dropout, whose own form in the library draws from a generator that cannot be seeded."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        values = json.loads(tokenizer.to_str())
-        model = values["model"]
-        if model["type"] != "BPE" or tokenizer.num_special_tokens_to_add(False):
-            found = f"a {model['type']} model"
-            raise ValueError(f"dropout: found {found}, expected plain BPE, or a dropout of 0")
-        self.normalizer, self.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
-        self.vocab: dict[str, int] = model["vocab"]
-        self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
-        self.suffix, self.unknown = model["end_of_word_suffix"] or "", model["unk_token"]
-
-    def ids(
-        self, text: str, dropout: float, generator: np.random.Generator, most: int
-    ) -> list[int]:
-        """Of a text, or of its beginning: at least `most` where it has them. Words of more than
-        LONGEST characters are merged in parts."""
-        if self.normalizer is not None:
-            text = self.normalizer.normalize_str(text)
-        words = [(text, None)]
-        if self.pre_tokenizer is not None:
-            words = self.pre_tokenizer.pre_tokenize_str(text)
-        ids: list[int] = []
-        for word, _ in words:
-            for start in range(0, len(word), LONGEST):
-                part = word[start : start + LONGEST]
-                suffix = self.suffix if start + LONGEST >= len(word) else ""
-                ids += self._word(part, suffix, dropout, generator)
-                if len(ids) >= most:
-                    return ids
-        return ids
-
-    def _word(
-        self, word: str, suffix: str, dropout: float, generator: np.random.Generator
-    ) -> Iterator[int]:
-        """The best of the merges that are not left out, again and again, until none is."""
-        parts = [*word[:-1], word[-1:] + suffix]
-        parts = [part if part in self.vocab else self.unknown for part in parts]
-        parts = [part for part in parts if part is not None]
-        while len(parts) > 1:
-            pairs = zip(parts[:-1], parts[1:], strict=True)
-            found = [(self.ranks[pair], i) for i, pair in enumerate(pairs) if pair in self.ranks]
-            kept = generator.random(len(found)) >= dropout
-            merges = [merge for merge, keep in zip(found, kept, strict=True) if keep]
-            if not merges:
-                break
-            _, i = min(merges)
-            parts[i : i + 2] = [parts[i] + parts[i + 1]]
-        return (self.vocab[part] for part in parts)
 
 
 def _unpickle(text: str, pad: str, length: int, what: str) -> BPE:

@@ -1,12 +1,12 @@
-"""Reading the files of captions' tokenizers: any tokenizer.json, and minDALL-E's two. No torch.
+"""Readers of caption tokenizers: any tokenizer.json, and the two files of minDALL-E. No torch.
 
     tokenizer = read_tokenizer(Path("tokenizer.json"))
     tokenizer = read_mindalle(Path("bpe-16k-vocab.json"), Path("bpe-16k-merges.txt"))
 
-The library takes what a tokenizer.json says: numbers for which it asks the system for terabytes, a
-text that grows a thousandfold at each of ten steps, a vocabulary that has no entry for some bytes,
-which then vanish from every text. So a file is looked through before it gets there, and what the
-library makes of it afterwards.
+The library trusts a tokenizer.json: numbers for which it asks the system for terabytes, a text that
+grows a thousandfold at each of ten steps, a vocabulary without an entry for some bytes, which then
+vanish from every text. So a file is checked before the library gets it, and the tokenizer that the
+library makes is checked afterwards.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
@@ -23,14 +24,24 @@ from mas_fast.text.captions import read_lines
 from mas_fast.utils.rust import no_panics
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
-MOST_BYTES = 1 << 28  # of a file; the largest that are published have 40 MB
-MOST_PARTS, MOST_GROWTH, MOST_TEXT = 64, 1000, 1 << 12  # of normalizers and the like
+MOST_BYTES = 1 << 28  # of a file; the largest published ones have 40 MB
+MOST_PARTS, MOST_GROWTH, MOST_TEXT = 64, 1000, 1 << 12  # for normalizers and the like
 IN_UTF8 = [byte for byte in range(256) if byte < 0xC0 or 0xC2 <= byte < 0xF5]
 
 
 def read_tokenizer(file: Path) -> Tokenizer:
-    """The tokenizer of a tokenizer.json. ValueError, naming the file, for what is none, whose
-    numbers are out of bounds, or by which parts of a text would be lost without a trace."""
+    """Read a tokenizer.json.
+
+    Args:
+        file: the file.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: names the file, if it is no tokenizer.json, if its numbers are out of bounds, or
+            if parts of a text would be lost without a trace.
+    """
     try:
         if (size := file.stat().st_size) > MOST_BYTES:
             raise ValueError(f"found {size} bytes, expected at most {MOST_BYTES}")
@@ -46,11 +57,11 @@ def read_tokenizer(file: Path) -> Tokenizer:
             raise
         raise ValueError(f"{file}: not a {file.name}: {error!s:.500}") from error
     for added in values.get("added_tokens") or ():
-        found = tokenizer.token_to_id(added["content"])
-        if found != added["id"]:
+        number = tokenizer.token_to_id(added["content"])
+        if number != added["id"]:
             raise ValueError(
                 f"{file}: added token {added['content'][:80]!r}: found the id {added['id']}, "
-                f"expected {found}, as the vocabulary has it"
+                f"expected {number}, as the vocabulary has it"
             )
     try:
         with no_panics():
@@ -61,8 +72,15 @@ def read_tokenizer(file: Path) -> Tokenizer:
 
 
 def unknown_id(tokenizer: Tokenizer) -> int | None:
-    """The id by which the tokenizer reads what it has no entry for; None where there is none, or
-    where that id also stands for something else, as the end of a text."""
+    """Find the id that stands for text without an entry.
+
+    Args:
+        tokenizer: the tokenizer.
+
+    Returns:
+        The id of its unknown token, None without one. It may also stand for something else, as for
+        the end of a text.
+    """
     model = json.loads(tokenizer.to_str())["model"]
     if model["type"] == "Unigram":
         return model.get("unk_id")
@@ -70,13 +88,13 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
     return None if token is None else model["vocab"].get(token)
 
 
-# ---------------------------------------------------------------------- what a file may say
+# ---------------------------------------------------------------------- checks of a file
 
 
 def _check_ids(values: dict) -> None:
-    """The ids of the vocabulary and of added tokens: none twice, all below MOST_VOCAB."""
+    """Check the ids of the vocabulary and of added tokens: none twice, all below MOST_VOCAB."""
     model = values.get("model")
-    vocab = model.get("vocab") if isinstance(model, dict) else None
+    vocab = entries = model.get("vocab") if isinstance(model, dict) else None
     if isinstance(vocab, list):  # Unigram's, in the order of the ids
         vocab = {number: number for number in range(len(vocab))}
     if not isinstance(vocab, dict):
@@ -88,7 +106,7 @@ def _check_ids(values: dict) -> None:
     for token in added:
         if not isinstance(token.get("content"), str) or not token["content"]:
             raise ValueError(f"added_tokens: found {str(token)[:80]}, expected some content")
-        if isinstance(model["vocab"], dict):
+        if isinstance(entries, dict):
             tokens.setdefault(token["content"], token.get("id"))
         elif type(token.get("id")) is not int or not 0 <= token["id"] < MOST_VOCAB:
             raise ValueError(f"added_tokens: found the id {token.get('id')!r:.40}")
@@ -104,19 +122,19 @@ def _check_ids(values: dict) -> None:
 
 
 def _check_parts(values: dict) -> None:
-    """How much normalizers, pre-tokenizers and decoders can make of a text."""
+    """Check how much longer normalizers, pre-tokenizers and decoders can make a text."""
     parts = [values.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
-    found = [part for top in parts for part in _parts(top)]
-    if len(found) > MOST_PARTS:
-        raise ValueError(f"found {len(found)} normalizers and the like, expected {MOST_PARTS}")
+    members = [part for top in parts for part in _parts(top)]
+    if len(members) > MOST_PARTS:
+        raise ValueError(f"found {len(members)} normalizers and the like, expected {MOST_PARTS}")
     growth = 1.0
-    for part in found:
+    for part in members:
         kind = part.get("type")
         for name in ("prepend", "content", "replacement", "suffix", "prefix"):
             text = part.get(name)
             if isinstance(text, str) and len(text) > MOST_TEXT:
-                long = f"found {len(text)} characters, expected at most {MOST_TEXT}"
-                raise ValueError(f"{kind}: {name}: {long}")
+                problem = f"found {len(text)} characters, expected at most {MOST_TEXT}"
+                raise ValueError(f"{kind}: {name}: {problem}")
         if kind == "Replace" and isinstance(part.get("content"), str):
             pattern = part.get("pattern")
             text = pattern.get("String") if isinstance(pattern, dict) else None
@@ -132,32 +150,34 @@ def _check_parts(values: dict) -> None:
 
 
 def _parts(part: object) -> Iterator[dict]:
-    """Those that are no sequences, at any depth."""
+    """Yield the parts that are objects, at any depth."""
     if isinstance(part, list):
-        for inner in part:
-            yield from _parts(inner)
+        for member in part:
+            yield from _parts(member)
     elif isinstance(part, dict):
-        inner = [part.get(name) for name in ("normalizers", "pretokenizers", "decoders")]
-        yield from _parts([one for one in inner if one is not None])
+        members = [part.get(name) for name in ("normalizers", "pretokenizers", "decoders")]
+        yield from _parts([member for member in members if member is not None])
         yield part
 
 
 def _check_precompiled(text: object) -> None:
-    """SentencePiece's table of characters: the size of its first part comes first."""
+    """Check SentencePiece's table of characters: the size of its first part comes first."""
     try:
-        data = base64.b64decode(text or "", validate=True)
+        data = base64.b64decode(cast(str, text or ""), validate=True)  # TypeError for others
     except (ValueError, TypeError) as error:
         raise ValueError(f"precompiled_charsmap: found no base64 ({error})") from error
     if len(data) < 4 or not 0 < int.from_bytes(data[:4], "little") <= len(data) - 4:
         raise ValueError(f"precompiled_charsmap: found {len(data)} bytes that are no such table")
 
 
-# ---------------------------------------------------------------------- what would be lost
+# ---------------------------------------------------------------------- checks for lost text
 
 
 def _check_lossless(tokenizer: Tokenizer) -> None:
-    """ValueError where the model has no entry for some bytes or characters and no unknown token
-    either: the library leaves them out of a text without a word."""
+    """Raise ValueError if some bytes or characters have no entry, and there is no unknown token.
+
+    The library would leave them out of a text without a word.
+    """
     values = json.loads(tokenizer.to_str())
     model = values["model"]
     if model["type"] != "BPE" or model["unk_token"] in model["vocab"]:
@@ -169,7 +189,9 @@ def _check_lossless(tokenizer: Tokenizer) -> None:
         names = byte_names()
         prefix, suffix = model["continuing_subword_prefix"] or "", model["end_of_word_suffix"] or ""
         forms = {byte: {names[byte], prefix + names[byte]} for byte in needed}
-        forms = {b: found | {one + suffix for one in found} for b, found in forms.items()}
+        forms = {
+            b: spellings | {form + suffix for form in spellings} for b, spellings in forms.items()
+        }
     elif model["byte_fallback"]:
         forms = {byte: {f"<0x{byte:02X}>"} for byte in needed}
     else:
@@ -182,30 +204,33 @@ def _check_lossless(tokenizer: Tokenizer) -> None:
         seen = sorted(chr(byte) for byte in missing if 32 <= byte < 127)
         shown = [repr(c) for c in sorted(seen, key=lambda c: (not c.islower(), not c.isalnum()))]
         shown += [f"0x{byte:02x}" for byte in missing if not 32 <= byte < 127]
-        few = ", ".join(shown[:40]) + (" ..." if len(shown) > 40 else "")
+        listed = ", ".join(shown[:40]) + (" ..." if len(shown) > 40 else "")
         raise ValueError(
-            f"vocab: found no entries for {len(missing)} bytes ({few}) and no unknown token, so "
+            f"vocab: found no entries for {len(missing)} bytes ({listed}) and no unknown token, so "
             "that they would vanish from every text; expected all bytes: train it with "
             "initial_alphabet=ByteLevel.alphabet(), or give it an unk_token"
         )
 
 
 def _needed(tokenizer: Tokenizer) -> list[int]:
-    """The bytes of UTF-8 that the normalizer leaves: one that lowers case leaves no capitals."""
-    found = {byte for byte in IN_UTF8 if byte > 127}
+    """Return the bytes of UTF-8 that the normalizer leaves; lower case leaves no capitals."""
+    needed = {byte for byte in IN_UTF8 if byte > 127}
     hidden = {name: byte for byte, name in enumerate(byte_names()) if ord(name) > 255}
     for byte in range(128):
         text = chr(byte)
         if tokenizer.normalizer is not None:
             text = tokenizer.normalizer.normalize_str(text)
-        found |= {ord(c) for c in text if ord(c) < 128}
-        found |= {hidden[c] for c in text if c in hidden}
-    return sorted(found)
+        needed |= {ord(c) for c in text if ord(c) < 128}
+        needed |= {hidden[c] for c in text if c in hidden}
+    return sorted(needed)
 
 
 def byte_names() -> list[str]:
-    """The character by which ByteLevel writes each byte: itself where it can be seen, else one from
-    256 upwards."""
+    """Return the character that ByteLevel writes for each of the 256 bytes.
+
+    Returns:
+        The byte's own character if it is visible, else one from 256 upwards.
+    """
     seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in seen]
     names = {byte: chr(byte) for byte in seen}
@@ -217,8 +242,19 @@ def byte_names() -> list[str]:
 
 
 def read_mindalle(vocab_json: Path, merges_txt: Path) -> Tokenizer:
-    """What the library's CharBPETokenizer(unk_token="[UNK]", lowercase=True) computes. ValueError
-    names the file, the line and what is wrong with it."""
+    """Read the two files of minDALL-E's tokenizer.
+
+    Args:
+        vocab_json: bpe-16k-vocab.json.
+        merges_txt: bpe-16k-merges.txt.
+
+    Returns:
+        A tokenizer that computes the same as the library's CharBPETokenizer(unk_token="[UNK]",
+        lowercase=True).
+
+    Raises:
+        ValueError: names the file, the line and what is wrong with it.
+    """
     vocab = _read_vocab(vocab_json)
     merges = _read_merges(merges_txt, vocab)
     suffix = "</w>"
@@ -249,14 +285,16 @@ def _read_vocab(file: Path) -> dict[str, int]:
 
 
 def _read_merges(file: Path, vocab: dict[str, int]) -> list[tuple[str, str]]:
-    merges = []
+    merges: list[tuple[str, str]] = []
     for number, line in read_lines(file):
         if line.startswith("#version"):
             continue
-        pair = tuple(line.split(" "))
+        pair = line.split(" ")
         unknown = [token for token in (*pair, "".join(pair)) if token not in vocab]
         if len(pair) != 2 or unknown:
-            found = f"found {line[:80]!r}, expected two entries of the vocabulary that join to one"
-            raise ValueError(f"{file}: line {number}: {found}")
-        merges.append(pair)
+            problem = (
+                f"found {line[:80]!r}, expected two entries of the vocabulary that join to one"
+            )
+            raise ValueError(f"{file}: line {number}: {problem}")
+        merges.append((pair[0], pair[1]))
     return merges

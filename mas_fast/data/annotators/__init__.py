@@ -1,14 +1,15 @@
-"""Annotators: pictures in, layers out, one file for each.
+"""Annotators: pictures in, layers out; one file for each annotator.
 
     panoptic = make("detectron2", config="panoptic_fpn_R_101_3x.yaml", weights="model_final.pkl")
     human = make("schp", weights="exp-schp-201908261155-lip.pth", device="cuda")
     layers = human(images, panoptic(images, [None] * len(images)))
 
-A name is that of a file here; its class says what it adds and what it needs.
+The name of an annotator is the name of its file. Its class tells what it adds and what it needs.
 """
 
 import importlib
 import inspect
+from typing import Any
 
 _CLASSES = {
     "detectron2": "Detectron2",
@@ -20,9 +21,20 @@ _CLASSES = {
 NAMES = tuple(_CLASSES)
 
 
-def make(name: str, **options):
-    """The annotator called `name`, an Annotator, of its class's `load(**options)`. ValueError for
-    another name or option, and as `load` says: for a library or for weights that are missing."""
+def make(name: str, **options: Any) -> Any:  # an Annotator, whose module a lazy package cannot name
+    """Make an annotator by the `load(**options)` of its class.
+
+    Args:
+        name: one of NAMES.
+        options: keyword arguments of `load`.
+
+    Returns:
+        The annotator, an `Annotator`.
+
+    Raises:
+        ValueError: for another name or option, and as `load` says: if a library or weights are
+            missing.
+    """
     if name not in _CLASSES:
         raise ValueError(f"annotator: found {name!r}, expected one of {', '.join(NAMES)}")
     load = getattr(importlib.import_module(f"{__name__}.{name}"), _CLASSES[name]).load

@@ -1,4 +1,4 @@
-"""What every annotator is: RGB pictures and what is known of them in, more layers out."""
+"""The interface of every annotator: RGB pictures and their known layers in, more layers out."""
 
 from __future__ import annotations
 
@@ -7,42 +7,67 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mas_fast.scene import VOID, Layers
 from mas_fast.scene.labels import COCO_THINGS
 
-# A picture of this colour shows in which order red, green and blue reach a network.
+if TYPE_CHECKING:
+    from torch import nn
+
+# A picture of this colour shows the order in which red, green and blue reach a network.
 PROBE_COLOR = (230, 128, 26)
 PROBE_SIDE = 64
 
 
 class Annotator(ABC):
-    """Adds layers to those that are known of some pictures.
+    """Adds layers to the known ones of some pictures.
 
     A panoptic annotator comes first, since the others may look where it found people. An annotator
-    is made once in each process; a picture's result does not depend on the pictures beside it
-    (a network's last bits may: other batch sizes round otherwise).
+    is made once in each process. The result for a picture does not depend on the pictures beside it
+    (except for the last bits of a network: other batch sizes round differently).
+
+    Attributes:
+        adds: fields of `Layers` that it fills.
     """
 
-    adds: ClassVar[tuple[str, ...]]  # fields of Layers that it fills
+    adds: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def __call__(
         self, images: Sequence[np.ndarray], layers: Sequence[Layers | None]
     ) -> list[Layers]:
-        """images: uint8 [H, W, 3], RGB, each of its own size. layers: what is known of each, None
-        before any panoptic annotator. ValueError for an image of another dtype or shape, and for
-        missing layers that it needs."""
+        """Annotate pictures.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, each of its own size.
+            layers: known layers of each picture; None before any panoptic annotator.
+
+        Returns:
+            The layers of each picture.
+
+        Raises:
+            ValueError: for an image of another dtype or shape, and for missing layers that it
+                needs.
+        """
 
 
 def check_pictures(
     images: Sequence[np.ndarray], layers: Sequence[Layers | None], needs_layers: bool
 ) -> None:
-    """ValueError unless the images are pictures, each with layers of its size or, if they are not
-    needed, None."""
+    """Check the arguments of an annotator.
+
+    Args:
+        images: uint8 [H, W, 3] RGB, each of its own size.
+        layers: known layers of each picture, or None.
+        needs_layers: whether None is an error.
+
+    Raises:
+        ValueError: unless the images are pictures, each with layers of its size, or None if they
+            are not needed.
+    """
     if len(images) != len(layers):
         raise ValueError(f"layers: found {len(layers)}, expected one for each of {len(images)}")
     for n, (image, known) in enumerate(zip(images, layers, strict=True)):
@@ -59,10 +84,17 @@ def check_pictures(
 
 
 def batches(keys: Sequence[Hashable], size: int) -> Iterator[list[int]]:
-    """The indices of `keys`, at most `size` at a time, those of equal keys together.
+    """Group items with equal keys into batches.
 
-    Only pictures of one size share a batch: padding, which networks see, would make a result
-    depend on the pictures beside it.
+    Only pictures of one size share a batch: networks see padding, so a result would depend on the
+    pictures beside it.
+
+    Args:
+        keys: key of each item, such as the shape of a picture.
+        size: items per batch, at most.
+
+    Yields:
+        Indices of the items of a batch.
     """
     groups: dict[Hashable, list[int]] = {}
     for index, key in enumerate(keys):
@@ -73,8 +105,15 @@ def batches(keys: Sequence[Hashable], size: int) -> Iterator[list[int]]:
 
 
 def segment_layers(ids: np.ndarray, labels: Mapping[int, int]) -> Layers:
-    """The panoptic layers of a map of segments: whole numbers [H, W], and the label of each number,
-    which is at least 0; what has none is void. Segments of one stuff class are one, as in COCO."""
+    """Make panoptic layers of a map of segments. Segments of one stuff class are one, as in COCO.
+
+    Args:
+        ids: integers [H, W], the segment of each pixel.
+        labels: label of each segment; its number is at least 0. Other segments are void.
+
+    Returns:
+        Layers with panoptic labels and instances.
+    """
     outside = 1 + max(labels, default=-1)
     panoptic = np.full(outside + 1, VOID, np.uint8)
     instances = np.zeros(outside + 1, np.int32)
@@ -86,16 +125,35 @@ def segment_layers(ids: np.ndarray, labels: Mapping[int, int]) -> Layers:
     return Layers(panoptic[ids], instances[ids])
 
 
-def with_panoptic(known: Layers | None, found: Layers) -> Layers:
-    """What is known, with the panoptic layers found."""
+def with_panoptic(known: Layers | None, panoptic: Layers) -> Layers:
+    """Replace the panoptic labels and instances of known layers.
+
+    Args:
+        known: known layers of a picture, or None.
+        panoptic: layers with new panoptic labels and instances.
+
+    Returns:
+        The known layers with the new ones.
+    """
     if known is None:
-        return found
-    return replace(known, panoptic=found.panoptic, instances=found.instances)
+        return panoptic
+    return replace(known, panoptic=panoptic.panoptic, instances=panoptic.instances)
 
 
 def library(name: str, command: str, *needed: str) -> ModuleType:
-    """The module `name`, which has what is needed of it. ValueError with the command that installs
-    it where it does not import."""
+    """Import an optional library.
+
+    Args:
+        name: name of the module.
+        command: how to install it.
+        needed: attributes that it has to have.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: if it does not import; the message has the command.
+    """
     try:
         module = importlib.import_module(name)
         for attribute in needed:  # some load their parts on first use
@@ -109,12 +167,12 @@ def library(name: str, command: str, *needed: str) -> ModuleType:
 
 
 class _Arrived(BaseException):
-    """Carries a network's input out of the library that calls it."""
+    """Carries the input of a network out of the library that calls it."""
 
 
 def check_channels(
     who: str,
-    network,
+    network: nn.Module,
     call: Callable[[np.ndarray], object],
     *,
     order: str,
@@ -123,15 +181,22 @@ def check_channels(
 ) -> None:
     """Prove that RGB in reaches a network in the order that its weights expect.
 
-    call: takes a picture of one colour the whole way to `network`, a torch module, which does not
-    run. order: RGB or BGR; mean and std: three each, in that order, of values 0..255. ValueError
-    unless the middle of the picture in the first input (or in pixel_values), which may be padded,
-    is (colour - mean) / std to half a grey level.
+    Args:
+        who: name of the annotator in errors.
+        network: the network, which does not run.
+        call: takes a picture, uint8 [H, W, 3] of one colour, the whole way to the network.
+        order: "RGB" or "BGR".
+        mean: mean of each channel, in that order, of values 0..255.
+        std: standard deviation of each channel, in that order, of values 0..255.
+
+    Raises:
+        ValueError: unless the middle of the picture in the first input (or in pixel_values), which
+            may be padded, is (colour - mean) / std to half a grey level.
     """
     picture = np.empty((PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
     picture[:] = PROBE_COLOR
 
-    def stop(_, args, kwargs) -> None:
+    def stop(_: nn.Module, args: tuple, kwargs: dict) -> None:
         raise _Arrived(args[0] if args else kwargs["pixel_values"])
 
     hook = network.register_forward_pre_hook(stop, with_kwargs=True)
@@ -145,31 +210,41 @@ def check_channels(
         hook.remove()
     middle = _middle(values[0].float().cpu().numpy())
     color = np.array(PROBE_COLOR if order == "RGB" else PROBE_COLOR[::-1])
-    found = middle * np.array(std) + np.array(mean) if middle.shape == (3,) else middle
-    if found.shape != (3,) or not np.abs(found - color).max() <= 0.5:
+    input_color = middle * np.array(std) + np.array(mean) if middle.shape == (3,) else middle
+    if input_color.shape != (3,) or not np.abs(input_color - color).max() <= 0.5:
         raise ValueError(
             f"{who}: of the colour {PROBE_COLOR} (red, green, blue) the network gets "
-            f"{np.round(found, 1).tolist()}, expected {color.tolist()}: {order}, "
+            f"{np.round(input_color, 1).tolist()}, expected {color.tolist()}: {order}, "
             f"normalised by mean {list(mean)} and deviation {list(std)}"
         )
 
 
 def _middle(values: np.ndarray) -> np.ndarray:
-    """Of the picture in [C, H, W]: padding, wherever it is, has the value of the last corner, as
-    the picture has where there is none."""
+    """Return the middle pixel of the picture in [C, H, W], whose padding may be on any side.
+
+    Padding has the value of the last corner. Without padding, the picture has it there.
+    """
     picture = (values != values[:, -1:, -1:]).any(0)
     sizes = values.shape[1:]
-    places = [np.flatnonzero(picture.any(1 - axis)) for axis in (0, 1)]
+    extents = [np.flatnonzero(picture.any(1 - axis)) for axis in (0, 1)]
     row, column = (
-        int(found[0] + found[-1]) // 2 if len(found) else size // 2
-        for found, size in zip(places, sizes, strict=True)
+        int(extent[0] + extent[-1]) // 2 if len(extent) else size // 2
+        for extent, size in zip(extents, sizes, strict=True)
     )
     return values[:, row, column]
 
 
 def check_order(who: str, order: str, mean: Sequence[float]) -> None:
-    """ValueError if the order that a configuration names contradicts its mean: ImageNet's is
-    largest in red."""
+    """Check the channel order of a configuration by its mean: ImageNet's is largest in red.
+
+    Args:
+        who: name of the annotator in errors.
+        order: the order that the configuration names.
+        mean: mean of each channel, in that order.
+
+    Raises:
+        ValueError: if the order is not "RGB" or "BGR", or contradicts the mean.
+    """
     if order not in ("RGB", "BGR"):
         raise ValueError(f"{who}: found the channel order {order!r}, expected RGB or BGR")
     red, blue = (mean[0], mean[-1]) if order == "RGB" else (mean[-1], mean[0])

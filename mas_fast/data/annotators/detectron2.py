@@ -1,10 +1,11 @@
-"""Panoptic segmentation by Detectron2's models for COCO: Panoptic-FPN, Panoptic-DeepLab and those
-of their output formats.
+"""Panoptic segmentation by Detectron2's models for COCO.
+
+These are Panoptic-FPN, Panoptic-DeepLab and other models with the same output formats.
 
     panoptic = Detectron2.load("panoptic_fpn_R_101_3x.yaml", "model_final_cafdb1.pkl", "cuda")
 
-Detectron2 is not on PyPI; INSTALL below is the command. The model itself is called, with all the
-pictures of one size at once: DefaultPredictor takes one, and always BGR.
+Detectron2 is not on PyPI; INSTALL below is the command. The model itself is called, with all
+pictures of one size at once: DefaultPredictor takes a single picture, and always in BGR.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -47,18 +49,26 @@ MODELS = (
 STUFF_OFFSETS = {"standard": 0, "separated": 79}  # from a stuff category to its label
 BANNER = 92  # the first stuff class, as COCO numbers it
 
-# Buffers that older versions saved and newer ones compute.
+# Buffers that older versions save and newer ones compute.
 _COMPUTED = re.compile(r"(pixel_mean|pixel_std|num_batches_tracked|cell_anchors\.\d+)$")
 
 
 class Detectron2(Annotator):
-    """model: a Detectron2 meta-architecture, which has `backbone`, `pixel_mean` and `pixel_std`
-    and maps [{image, height, width}] to [{panoptic_seg}]. channel_order: cfg.INPUT.FORMAT, RGB or
-    BGR. min_side and max_side: cfg.INPUT.MIN_SIZE_TEST (0: no resizing) and MAX_SIZE_TEST.
-    metadata: how it numbers categories, "standard" (0..132) or "separated" (things 0..79, stuff
-    1..53). label_divisor: of outputs without segments_info.
+    """Panoptic segmentation by a model of Detectron2.
 
-    ValueError if red, green and blue do not arrive as channel_order says.
+    Args:
+        model: a Detectron2 meta-architecture, which has `backbone`, `pixel_mean` and `pixel_std`
+            and maps [{image, height, width}] to [{panoptic_seg}].
+        channel_order: cfg.INPUT.FORMAT, "RGB" or "BGR".
+        min_side: cfg.INPUT.MIN_SIZE_TEST, in pixels; 0: no resizing.
+        max_side: cfg.INPUT.MAX_SIZE_TEST, in pixels.
+        metadata: numbering of the categories, "standard" (0..132) or "separated" (things 0..79,
+            stuff 1..53).
+        label_divisor: a segment without segments_info is category * label_divisor + instance.
+        batch_size: pictures per batch, at most.
+
+    Raises:
+        ValueError: if red, green and blue do not arrive in the channel order.
     """
 
     adds = ("panoptic", "instances")
@@ -79,11 +89,12 @@ class Detectron2(Annotator):
         self.channel_order = channel_order
         self.min_side, self.max_side = min_side, max_side
         self.metadata, self.label_divisor, self.batch_size = metadata, label_divisor, batch_size
-        mean, std = (values.flatten().tolist() for values in (model.pixel_mean, model.pixel_std))
+        buffers = (cast(torch.Tensor, model.pixel_mean), cast(torch.Tensor, model.pixel_std))
+        mean, std = (values.flatten().tolist() for values in buffers)
         check_order("detectron2", channel_order, mean)
         check_channels(
             "detectron2",
-            model.backbone,
+            cast(nn.Module, model.backbone),
             lambda picture: self([picture], [None]),
             order=channel_order,
             mean=mean,
@@ -98,9 +109,20 @@ class Detectron2(Annotator):
         device: str = "cpu",
         batch_size: int = 8,
     ) -> Detectron2:
-        """config: a YAML file of Detectron2, or the name of one in its model zoo. weights: the
-        .pkl or .pth of that model. Neither is trusted: no code in them runs. ValueError where
-        Detectron2 or a file is missing, and for a model that is not of COCO's 133 classes."""
+        """Load a model. Neither file is trusted: no code in them runs.
+
+        Args:
+            config: a YAML file of Detectron2, or the name of one in its model zoo.
+            weights: the .pkl or .pth of that model.
+            device: device of the model.
+            batch_size: pictures per batch, at most.
+
+        Returns:
+            The annotator.
+
+        Raises:
+            ValueError: if Detectron2 or a file is missing, and for other classes than COCO's 133.
+        """
         library("detectron2", INSTALL)
         from detectron2.config import get_cfg
         from detectron2.data import MetadataCatalog
@@ -137,21 +159,21 @@ class Detectron2(Annotator):
         self, images: Sequence[np.ndarray], layers: Sequence[Layers | None]
     ) -> list[Layers]:
         check_pictures(images, layers, needs_layers=False)
-        results: list[Layers | None] = list(layers)
+        results: dict[int, Layers] = {}
         for batch in batches([image.shape for image in images], self.batch_size):
             with torch.no_grad():
                 outputs = self.model([self._input(images[i]) for i in batch])
             for i, output in zip(batch, outputs, strict=True):
-                found = panoptic_layers(
+                panoptic = panoptic_layers(
                     *output["panoptic_seg"],
                     metadata=self.metadata,
                     label_divisor=self.label_divisor,
                 )
-                results[i] = with_panoptic(layers[i], found)
-        return results
+                results[i] = with_panoptic(layers[i], panoptic)
+        return [results[i] for i in range(len(images))]
 
     def _input(self, image: np.ndarray) -> dict:
-        """What the model takes: image float32 [3, h, w], 0..255, and the size of its answer."""
+        """Return an input of the model: image float32 [3, h, w], 0..255, and the output size."""
         height, width = image.shape[:2]
         ordered = image if self.channel_order == "RGB" else image[:, :, ::-1]
         size = resized(height, width, self.min_side, self.max_side)
@@ -162,9 +184,17 @@ class Detectron2(Annotator):
 
 
 def resized(height: int, width: int, min_side: int, max_side: int) -> tuple[int, int]:
-    """(height, width) after Detectron2's ResizeShortestEdge: the shorter side becomes min_side
-    unless the longer would exceed max_side, which it then becomes; halves round up. min_side 0:
-    no resizing."""
+    """Compute the size after Detectron2's ResizeShortestEdge, in pixels; halves round up.
+
+    Args:
+        height: height of the picture.
+        width: width of the picture.
+        min_side: new length of the shorter side; 0: no resizing.
+        max_side: limit of the longer side, which becomes its length if it would be exceeded.
+
+    Returns:
+        The new height and width.
+    """
     if min_side == 0:
         return height, width
     scale = min_side / min(height, width)
@@ -182,9 +212,21 @@ def panoptic_layers(
     metadata: str,
     label_divisor: int = 1000,
 ) -> Layers:
-    """The layers of a `panoptic_seg`: integers [H, W] with the segments that they number, 0 and
-    what is not in the list being void; or, without a list, category * label_divisor + instance and
-    -1 void. ValueError for a category that is none of COCO's 133."""
+    """Make layers of a `panoptic_seg`.
+
+    Args:
+        segments: integers [H, W]: ids of segments, void for 0 and for ids that are not in the list;
+            or, without a list, category * label_divisor + instance, and -1 for void.
+        segments_info: the list of segments, or None.
+        metadata: numbering of the categories, as for `Detectron2`.
+        label_divisor: as for `Detectron2`.
+
+    Returns:
+        The layers.
+
+    Raises:
+        ValueError: for a category that is not one of COCO's 133.
+    """
     ids = segments.cpu().numpy()
     things: dict[int, int] = {}
     stuff: dict[int, int] = {}
@@ -214,8 +256,19 @@ def panoptic_layers(
     return segment_layers(ids, things | stuff)
 
 
-def metadata_form(name: str, metadata) -> str:
-    """Which of STUFF_OFFSETS the metadata of a data set has. ValueError if none."""
+def metadata_form(name: str, metadata: object) -> str:
+    """Find the numbering of categories in the metadata of a data set.
+
+    Args:
+        name: name of the data set in errors.
+        metadata: Detectron2's metadata.
+
+    Returns:
+        A key of STUFF_OFFSETS.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
     things = getattr(metadata, "thing_dataset_id_to_contiguous_id", {})
     stuff = getattr(metadata, "stuff_dataset_id_to_contiguous_id", {})
     for form, offset in STUFF_OFFSETS.items():
@@ -233,9 +286,20 @@ MOST_BASES = 16  # files, each the _BASE_ of the one before
 
 
 def read_config(path: str | os.PathLike, above: tuple[Path, ...] = ()) -> dict:
-    """The values of a YAML file of Detectron2 over those of its _BASE_; a name that is no file is
-    looked up in the model zoo. Python expressions, which some training options are, are left
-    out and never evaluated. ValueError for a file that is missing or broken."""
+    """Read a YAML file of Detectron2, over the values of its _BASE_.
+
+    Python expressions, in some training options, are left out and never evaluated.
+
+    Args:
+        path: the file, or the name of one in the model zoo.
+        above: files whose _BASE_ led here.
+
+    Returns:
+        The values.
+
+    Raises:
+        ValueError: if a file is missing or broken.
+    """
     from mas_fast.utils.yaml_documents import PlainLoader, read_yaml
 
     class Loader(PlainLoader):
@@ -260,8 +324,8 @@ def read_config(path: str | os.PathLike, above: tuple[Path, ...] = ()) -> dict:
     if base is None:
         return _over({}, values)
     if not isinstance(base, str) or len(above) == MOST_BASES:
-        found = f"found {short(base)} below {len(above)} others"
-        raise ValueError(f"{path}: _BASE_: {found}, expected a file, at most {MOST_BASES} deep")
+        problem = f"found {short(base)} below {len(above)} others"
+        raise ValueError(f"{path}: _BASE_: {problem}, expected a file, at most {MOST_BASES} deep")
     return _over(read_config(path.parent / base, (*above, path)), values)
 
 
@@ -277,8 +341,17 @@ def _over(base: dict, values: dict) -> dict:
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint of Detectron2: a .pkl of numpy arrays or a .pth, whose "model"
-    they are. ValueError, and nothing run, for another file."""
+    """Read a checkpoint of Detectron2. Nothing in it is run.
+
+    Args:
+        path: a .pkl of numpy arrays, or a .pth; its "model" has the tensors.
+
+    Returns:
+        The tensors by name.
+
+    Raises:
+        ValueError: for another file.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: found no such weights. Those of COCO are listed in {MODELS}")
@@ -309,13 +382,18 @@ def _tensor(name: str, value: object) -> torch.Tensor:
 
 def _fill(model: nn.Module, state: dict[str, torch.Tensor], path: str | os.PathLike) -> None:
     try:
-        left = model.load_state_dict(state, strict=False)
+        mismatch = model.load_state_dict(state, strict=False)
     except RuntimeError as error:  # shapes
         raise ValueError(f"{path}: found weights of another model: {error}") from error
     wrong = {
-        what: [name for name in names if not _COMPUTED.search(name)]
-        for what, names in (("lacks", left.missing_keys), ("has also", left.unexpected_keys))
+        relation: [name for name in names if not _COMPUTED.search(name)]
+        for relation, names in (
+            ("lacks", mismatch.missing_keys),
+            ("has also", mismatch.unexpected_keys),
+        )
     }
     if any(wrong.values()):
-        few = "; ".join(f"{what} {names[:3]}" for what, names in wrong.items() if names)
-        raise ValueError(f"{path}: found weights of another model than the config's: {few}")
+        examples = "; ".join(
+            f"{relation} {names[:3]}" for relation, names in wrong.items() if names
+        )
+        raise ValueError(f"{path}: found weights of another model than the config's: {examples}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -30,8 +31,8 @@ from mas_fast.scene import PERSON, Layers
 INSTALL = "pip install 'face-alignment>=1.5'"
 POINTS = 68
 BROWS, EYES, NOSE, OUTER_MOUTH, INNER_MOUTH = range(1, 6)  # as scene.labels.FACE_NAMES
-# (part, its points): filled polygons, later ones over earlier ones. That of the nose is its tip
-# and nostrils; a polygon with the bridge too would be closed by a chord from nostril to brow.
+# (part, its points): filled polygons, later ones over earlier ones. The polygon of the nose is its
+# tip and nostrils; with the bridge, a chord from nostril to brow would close it.
 POLYGONS = (
     (BROWS, range(17, 22)),
     (BROWS, range(22, 27)),
@@ -48,23 +49,39 @@ SFD_MEAN_BGR = (104.0, 117.0, 123.0)  # of the detector's input
 
 
 class Face(Annotator):
-    """aligner: a FaceAlignment of the library, 2D, with its `sfd` detector: what matters are
-    get_landmarks_from_batch, get_landmarks_from_image, face_alignment_net and
-    face_detector.face_detector. Pictures without people have no faces.
+    """Face parts by the library face-alignment. Pictures without people have no faces.
 
-    ValueError if red, green and blue do not arrive at the two networks as they should.
+    Args:
+        aligner: a FaceAlignment of the library, 2D, with its `sfd` detector. Its
+            get_landmarks_from_batch, get_landmarks_from_image, face_alignment_net and
+            face_detector.face_detector are used.
+        batch_size: pictures per batch, at most.
+
+    Raises:
+        ValueError: if red, green and blue do not arrive at the two networks as they should.
     """
 
     adds = ("face",)
 
-    def __init__(self, aligner, batch_size: int = 8) -> None:
+    def __init__(self, aligner: Any, batch_size: int = 8) -> None:
         self.aligner, self.batch_size = aligner, batch_size
         self._check_channels()
 
     @classmethod
     def load(cls, device: str = "cpu", batch_size: int = 8) -> Face:
-        """The library downloads its weights on first use and keeps them where torch.hub does.
-        ValueError where it is missing, or the weights are and cannot be downloaded."""
+        """Load the library, which downloads its weights on first use and keeps them in torch.hub.
+
+        Args:
+            device: device of the networks.
+            batch_size: pictures per batch, at most.
+
+        Returns:
+            The annotator.
+
+        Raises:
+            ValueError: if the library is missing, or if the weights are missing and cannot be
+                downloaded.
+        """
         face_alignment = library("face_alignment", INSTALL)
         try:
             aligner = face_alignment.FaceAlignment(
@@ -90,6 +107,7 @@ class Face(Annotator):
         self, images: Sequence[np.ndarray], layers: Sequence[Layers | None]
     ) -> list[Layers]:
         check_pictures(images, layers, needs_layers=True)
+        layers = cast(Sequence[Layers], layers)  # none is None: they were checked
         faces = [np.zeros(image.shape[:2], np.uint8) for image in images]
         peopled = [i for i, known in enumerate(layers) if (known.panoptic == PERSON).any()]
         for group in batches([images[i].shape for i in peopled], self.batch_size):
@@ -101,16 +119,19 @@ class Face(Annotator):
         return [replace(known, face=face) for known, face in zip(layers, faces, strict=True)]
 
     def _landmarks(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """[n, 68, 2] for each of some pictures of one size. The library takes RGB, 0..255, and
-        gives a picture's faces as one array [68 n, 2], or an empty list."""
+        """Return the landmarks [n, 68, 2] of each of some pictures of one size.
+
+        The library takes RGB, 0..255, and returns the faces of a picture as one array [68 n, 2], or
+        an empty list.
+        """
         import torch
 
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="No faces were detected")
-            found = self.aligner.get_landmarks_from_batch(batch)
-        found = [()] * len(images) if found is None else found
-        return [np.reshape(np.asarray(one, np.float64), (-1, POINTS, 2)) for one in found]
+            faces = self.aligner.get_landmarks_from_batch(batch)
+        faces = [()] * len(images) if faces is None else faces
+        return [np.reshape(np.asarray(points, np.float64), (-1, POINTS, 2)) for points in faces]
 
     def _check_channels(self) -> None:
         everyone = Layers(np.full((PROBE_SIDE, PROBE_SIDE), PERSON, np.uint8))
@@ -134,12 +155,22 @@ class Face(Annotator):
 
 
 def face_parts(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W]: 0 none, 1 brows, 2 eyes, 3 nose, 4 outer mouth, 5 inner mouth, of the faces
-    [n, 68, 2] (x, y; a whole number is the middle of a pixel), later ones over earlier ones.
+    """Draw the parts of faces, later faces over earlier ones.
 
-    Filled polygons, and the bridge of the nose as an open line; the jaw is not drawn. Points are
-    rounded before, so that the drawing is the same everywhere; they may lie outside. ValueError
-    for landmarks of another shape, that are no numbers, or are absurdly far away.
+    Parts are filled polygons; the bridge of the nose is an open line, and the jaw is not drawn.
+    Points are rounded first, so that the drawing is the same on every machine.
+
+    Args:
+        landmarks: faces [n, 68, 2], (x, y) in pixels; a whole number is the middle of a pixel.
+            Points may lie outside the picture.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
+
+    Returns:
+        uint8 [H, W]: 0 none, 1 brows, 2 eyes, 3 nose, 4 outer mouth, 5 inner mouth.
+
+    Raises:
+        ValueError: for landmarks of another shape, that are no numbers, or are absurdly far away.
     """
     landmarks = np.asarray(landmarks, np.float64)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (POINTS, 2):

@@ -1,4 +1,4 @@
-"""Which annotator, with which options, as text: it is made from that in each worker.
+"""An annotator and its options as text, from which each worker makes it.
 
 Recipe.parse("schp weights=exp-schp-lip.pth device=cuda").make()
 Recipe.parse("my_package.mine:MyAnnotator threshold=0.5 crops=true").make()
@@ -17,16 +17,30 @@ from mas_fast.utils.documents import parse_json
 
 @dataclass(frozen=True)
 class Recipe:
-    """name: one of annotators.NAMES, or MODULE:CLASS, an Annotator. options: its keyword arguments;
-    `device` says, for those on a GPU, that they need one."""
+    """An annotator and its options.
+
+    Attributes:
+        name: one of `annotators.NAMES`, or MODULE:CLASS, an `Annotator`.
+        options: its keyword arguments. `device` tells whether it needs a GPU.
+    """
 
     name: str
     options: tuple[tuple[str, object], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Recipe:
-        """NAME KEY=VALUE ..., split as a shell does; a value that is JSON is that, else a string.
-        ValueError for an unknown name, or for what is no such text."""
+        """Parse a recipe.
+
+        Args:
+            text: NAME KEY=VALUE ..., split as in a shell. A value in JSON is parsed; any other is a
+                string.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            ValueError: for an unknown name or another form of text.
+        """
         try:
             name, *words = shlex.split(text) or [""]
         except ValueError as error:
@@ -34,7 +48,7 @@ class Recipe:
         if name not in annotators.NAMES and ":" not in name:
             expected = f"expected {', '.join(annotators.NAMES)} or MODULE:CLASS"
             raise ValueError(f"annotator: found {name!r}, {expected}")
-        options = {}
+        options: dict[str, object] = {}
         for word in words:
             key, equals, value = word.partition("=")
             if not (equals and key.isidentifier()) or key in options:
@@ -43,17 +57,24 @@ class Recipe:
         return cls(name, tuple(options.items()))
 
     def describe(self) -> dict:
-        """For the manifest: all that its result depends on."""
+        """Return, for the manifest, everything that its result depends on."""
         return {"name": self.name, "options": dict(self.options)}
 
     @property
     def device(self) -> str:
-        """ "cuda" or "cpu"."""
+        """The device of the annotator: "cuda" or "cpu"."""
         return str(dict(self.options).get("device", "cpu")).partition(":")[0]
 
     def make(self) -> Annotator:
-        """The annotator. ValueError for a class that is not there or is no Annotator, for options
-        that it does not take, and as the annotator says."""
+        """Make the annotator.
+
+        Returns:
+            The annotator.
+
+        Raises:
+            ValueError: if the class is missing or no `Annotator`, if it does not take the options,
+                and as its constructor says.
+        """
         options = dict(self.options)
         if ":" not in self.name:
             return annotators.make(self.name, **options)

@@ -2,9 +2,8 @@
 
     human = Schp.load("exp-schp-201908261155-lip.pth", device="cuda")
 
-The network parses one person that fills the picture. On a whole scene it squeezes everyone into 473
-pixels, and where there is nobody it finds parts all the same, so pictures without people are left
-out.
+The network parses one person who fills the picture. On a whole scene it squeezes everyone into 473
+pixels. If there is nobody, it finds parts all the same, so pictures without people are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from mas_fast.utils.validate import check_choice
 
 SIDE = 473
 MEAN, STD = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)  # blue, green, red, of values 0..1
-MARGIN = 0.1  # of a box, on each side: what a panoptic segment cuts off
+MARGIN = 0.1  # of a box, on each side, since panoptic segments cut something off
 MIN_SIDE = 16  # pixels; parts of people who are smaller would be guesses
 CROPS = ("people", "image")
 SOURCE = (
@@ -39,8 +39,16 @@ SOURCE = (
 
 @dataclass(frozen=True)
 class Job:
-    """One crop. left, top, right, bottom: the middles of its outermost pixels, which may lie
-    outside the picture. person: of its instances, or None for all."""
+    """One crop.
+
+    Attributes:
+        picture: index of the picture.
+        left: middle of the leftmost pixels, which may lie outside the picture.
+        top: middle of the topmost pixels, likewise.
+        right: middle of the rightmost pixels, likewise.
+        bottom: middle of the lowest pixels, likewise.
+        person: an instance of the picture, or None for all.
+    """
 
     picture: int
     left: float
@@ -51,21 +59,29 @@ class Job:
 
     @property
     def center(self) -> tuple[float, float]:
-        """x, y"""
+        """Its centre, (x, y) in pixels."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
     @property
     def side(self) -> float:
+        """Its longer side in pixels, at least 1."""
         return max(self.right - self.left, self.bottom - self.top, 1.0)
 
 
 class Schp(Annotator):
-    """network: [N, 3, 473, 473], BGR, normalised -> logits [N, 20, h, w]. crops: "people", one
-    crop for each person instance of at least MIN_SIDE pixels, or "image", the whole picture at
-    once (also where a picture's instances are not known). batch_size: crops at once.
+    """Human parts by SCHP.
 
-    A person's parts go anywhere in its box except onto another person; of two, those of the
-    smaller stay. ValueError if red, green and blue do not arrive as BGR.
+    The parts of a person go anywhere in its box except onto another person. If two people overlap,
+    the parts of the smaller one stay.
+
+    Args:
+        network: maps [N, 3, 473, 473], BGR, normalised, to logits [N, 20, h, w].
+        crops: "people", one crop for each person instance of at least MIN_SIDE pixels, or "image",
+            the whole picture at once. Pictures without known instances are always taken whole.
+        batch_size: crops per batch, at most.
+
+    Raises:
+        ValueError: if red, green and blue do not arrive as BGR.
     """
 
     adds = ("human",)
@@ -91,13 +107,27 @@ class Schp(Annotator):
         crops: str = "people",
         batch_size: int = 8,
     ) -> Schp:
-        """weights: the published checkpoint for LIP. ValueError if it is missing or other."""
+        """Load the network.
+
+        Args:
+            weights: the published checkpoint for LIP.
+            device: device of the network.
+            crops: as for `Schp`.
+            batch_size: as for `Schp`.
+
+        Returns:
+            The annotator.
+
+        Raises:
+            ValueError: if the checkpoint is missing or another one.
+        """
         return cls(load_network(weights).to(device), crops, batch_size)
 
     def __call__(
         self, images: Sequence[np.ndarray], layers: Sequence[Layers | None]
     ) -> list[Layers]:
         check_pictures(images, layers, needs_layers=True)
+        layers = cast(Sequence[Layers], layers)  # none is None: they were checked
         human = [np.zeros(image.shape[:2], np.uint8) for image in images]
         jobs = [job for i, known in enumerate(layers) for job in self._jobs(i, known)]
         for start in range(0, len(jobs), self.batch_size):
@@ -105,15 +135,15 @@ class Schp(Annotator):
             with torch.no_grad():
                 crops = torch.cat([warp(self._tensor(images[job.picture]), job) for job in batch])
                 logits = self.network(normalise(crops))
-                for job, one in zip(batch, logits, strict=True):
-                    paste(human[job.picture], one[None], job, layers[job.picture])
+                for job, crop_logits in zip(batch, logits, strict=True):
+                    paste(human[job.picture], crop_logits[None], job, layers[job.picture])
         return [replace(known, human=h) for known, h in zip(layers, human, strict=True)]
 
     def _tensor(self, image: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)[None]
 
     def _jobs(self, picture: int, known: Layers) -> Iterator[Job]:
-        """Largest first, so that who is smaller is pasted later."""
+        """Yield the crops of a picture, largest first, so that smaller people are pasted later."""
         people = known.panoptic == PERSON
         if not people.any():
             return
@@ -129,12 +159,19 @@ class Schp(Annotator):
                 continue
             top, bottom = rows[0] - MARGIN * high, rows[-1] + MARGIN * high
             left, right = columns[0] - MARGIN * wide, columns[-1] + MARGIN * wide
-            yield Job(picture, *map(float, (left, top, right, bottom)), number)
+            yield Job(picture, float(left), float(top), float(right), float(bottom), number)
 
 
 def warp(image: Tensor, job: Job) -> Tensor:
-    """fp32 [1, 3, 473, 473], whole numbers: the box, its longer side filling the square, the other
-    in the middle; bilinear, black outside the picture. image: uint8 [1, 3, H, W]."""
+    """Cut out a crop and resize it; bilinear, black outside the picture.
+
+    Args:
+        image: uint8 [1, 3, H, W].
+        job: the crop. Its longer side fills the square, the other is centred.
+
+    Returns:
+        fp32 [1, 3, 473, 473], whole numbers.
+    """
     height, width = image.shape[2:]
     steps = torch.linspace(-job.side / 2, job.side / 2, SIDE, device=image.device)
     x, y = ((c + steps) for c in job.center)
@@ -144,16 +181,29 @@ def warp(image: Tensor, job: Job) -> Tensor:
 
 
 def normalise(crops: Tensor) -> Tensor:
-    """What the network takes, of RGB 0..255 [N, 3, h, w]."""
+    """Convert crops to the input of the network.
+
+    Args:
+        crops: RGB 0..255 [N, 3, h, w].
+
+    Returns:
+        BGR, normalised, of the same shape.
+    """
     mean, std = (torch.tensor(v, device=crops.device).view(1, 3, 1, 1) for v in (MEAN, STD))
     return (crops.flip(1) / 255 - mean) / std
 
 
 def paste(human: np.ndarray, logits: Tensor, job: Job, known: Layers) -> None:
-    """Write the parts of one crop, logits [1, 20, h, w], into human uint8 [H, W].
+    """Write the parts of one crop into a map.
 
-    The published code enlarges the logits to 473 and warps those to the picture; sampling
-    once, at the picture's pixels, is the same but for the second interpolation.
+    The published code enlarges the logits to 473 and warps them to the picture. Sampling once, at
+    the pixels of the picture, is the same except for the second interpolation.
+
+    Args:
+        human: the map, uint8 [H, W].
+        logits: logits of the crop, [1, 20, h, w].
+        job: the crop.
+        known: layers of the picture.
     """
     height, width = human.shape
     top, left = max(0, int(np.ceil(job.top))), max(0, int(np.ceil(job.left)))
@@ -164,15 +214,25 @@ def paste(human: np.ndarray, logits: Tensor, job: Job, known: Layers) -> None:
     sampled = F.grid_sample(logits, grid, "bilinear", "border", align_corners=True)
     parts = sampled.argmax(1)[0].to(torch.uint8).cpu().numpy()
     box = np.s_[top : bottom + 1, left : right + 1]
-    where = parts > 0
+    mask = parts > 0
     if job.person is not None:
-        where &= (known.panoptic[box] != PERSON) | (known.instances[box] == job.person)
-    human[box][where] = parts[where]
+        instances = cast(np.ndarray, known.instances)  # the person is one of them
+        mask &= (known.panoptic[box] != PERSON) | (instances[box] == job.person)
+    human[box][mask] = parts[mask]
 
 
 def load_network(weights: str | os.PathLike) -> SCHP:
-    """The network with the tensors of a published checkpoint, {"state_dict": {"module.*"}}; no
-    code in it runs. ValueError if the file is missing, no checkpoint, or of another network."""
+    """Load the network from a published checkpoint. No code in it runs.
+
+    Args:
+        weights: the checkpoint, {"state_dict": {"module.*"}}.
+
+    Returns:
+        The network, in fp32, for inference.
+
+    Raises:
+        ValueError: if the file is missing, is no checkpoint, or belongs to another network.
+    """
     path = Path(weights)
     if not path.is_file():
         raise ValueError(f"{path}: found no such weights of SCHP. They are at {SOURCE}")

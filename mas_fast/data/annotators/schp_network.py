@@ -1,9 +1,9 @@
 """SCHP's network (Li et al., Self-Correction for Human Parsing, arXiv 1910.09777), for inference.
 
 ResNet-101 with a dilated last stage, pyramid pooling (PSP), an edge branch, a decoder, and the
-fusion of both, whose logits are the answer. Modules are named as in the published checkpoints.
-The layers of those that only training reads (decoder.conv4, edge.conv4 and edge.conv5) are here
-too, so that a checkpoint is checked whole, but do not run.
+fusion of both, whose logits are the result. Modules are named as in the published checkpoints. The
+layers that only training uses (decoder.conv4, edge.conv4 and edge.conv5) are here too, so that a
+checkpoint is checked in full, but they do not run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,18 @@ SLOPE = 0.01  # of the leaky ReLU
 
 
 class ABN(nn.Module):
-    """In-place ABN's normalisation at inference: (x - mean) / sqrt(var + eps) * (|w| + eps) + b,
-    then leaky ReLU, or slope 1 for none. The scale is |w| + eps: read as a plain batch norm, a
-    checkpoint with negative weights gives wrong parts without a word."""
+    """In-place ABN at inference: (x - mean) / sqrt(var + eps) * (|w| + eps) + b, then leaky ReLU.
+
+    The scale is |w| + eps. Read as a plain batch norm, a checkpoint with negative weights gives
+    wrong parts without an error.
+
+    Args:
+        width: number of channels.
+        slope: slope of the leaky ReLU; 1 for none.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, width: int, slope: float = SLOPE) -> None:
         super().__init__()
@@ -35,20 +44,27 @@ class ABN(nn.Module):
         return x if self.slope == 1 else F.leaky_relu(x, self.slope, inplace=True)
 
 
-def conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1):
+def conv(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """Make a convolution without bias that keeps height and width, except for the stride."""
     padding = dilation * (kernel // 2)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
 
 
 def conv_abn(inputs: int, outputs: int, kernel: int = 1) -> nn.Sequential:
+    """Make a convolution followed by ABN."""
     return nn.Sequential(conv(inputs, outputs, kernel), ABN(outputs))
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
+    """Resize a tensor [N, C, H, W] to the height and width of another."""
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
 
 
 class Bottleneck(nn.Module):
+    """A block of ResNet-101: three convolutions beside a shortcut."""
+
     def __init__(self, inputs: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
         outputs = 4 * width
@@ -82,6 +98,8 @@ class PSP(nn.Module):
 
 
 class Edge(nn.Module):
+    """The edge branch: features of three stages, [N, 768, h, w]."""
+
     def __init__(self) -> None:
         super().__init__()
         self.conv1, self.conv2, self.conv3 = (conv_abn(n, 256) for n in (256, 512, 1024))
@@ -93,6 +111,8 @@ class Edge(nn.Module):
 
 
 class Decoder(nn.Module):
+    """The decoder: context and features of the first stage, [N, 256, h, w]."""
+
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = conv_abn(512, 256), conv_abn(256, 48)
@@ -104,8 +124,20 @@ class Decoder(nn.Module):
 
 
 class SCHP(nn.Module):
-    """[N, 3, H, W], BGR, normalised (see schp.MEAN) -> logits [N, classes, h, w], h = ceil(ceil(H
-    / 2) / 2): 119 for 473. Weights are random until loaded."""
+    """The network. Weights are random until they are loaded.
+
+    It maps [N, 3, H, W], BGR, normalised (see `schp.MEAN`), to logits [N, classes, h, w] with
+    h = ceil(ceil(H / 2) / 2): 119 for 473.
+
+    Args:
+        classes: number of parts.
+        blocks: number of blocks of each stage.
+    """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self, classes: int = 20, blocks: tuple[int, ...] = (3, 4, 23, 3)) -> None:
         super().__init__()

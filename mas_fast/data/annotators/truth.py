@@ -1,4 +1,4 @@
-"""What people have annotated: no network, nothing to download.
+"""Annotations that people made: no network, nothing to download.
 
 Truth()(images, layers)                        # the layers that the source came with
 with_landmarks(layers, faces["name.jpg"])      # faces = read_dlib("faces.xml")
@@ -16,17 +16,19 @@ import numpy as np
 
 from mas_fast.data.annotators.base import Annotator, check_pictures
 from mas_fast.data.annotators.face import POINTS, face_parts
-from mas_fast.data.sources.base import check_name, parse_json
-from mas_fast.scene import Layers
+from mas_fast.data.sources.base import parse_json
+from mas_fast.data.sources.names import check_name
+from mas_fast.scene import LIP_NAMES, PERSON, VOID, Layers
 
 
 class Truth(Annotator):
-    """Hands on the layers that the source came with. ValueError for a picture without."""
+    """Returns the layers that the source came with; ValueError for a picture without layers."""
 
     adds = ()
 
     @classmethod
     def load(cls) -> Truth:
+        """Make the annotator."""
         return cls()
 
     def __call__(
@@ -39,18 +41,61 @@ class Truth(Annotator):
                 f"image {without[0]}: found no annotations in its source ({len(without)} of "
                 f"{len(layers)} have none), expected some for the annotator truth"
             )
-        return list(layers)
+        return [known for known in layers if known is not None]
+
+
+def layers_of_parts(human: np.ndarray) -> Layers:
+    """Make layers of human parts alone.
+
+    Pixels of a part are pixels of a person; nothing is known about the others.
+
+    Args:
+        human: uint8 [H, W], LIP 0..19, or 255 (void).
+
+    Returns:
+        The layers.
+
+    Raises:
+        ValueError: for other values.
+    """
+    known = (human < len(LIP_NAMES)) | (human == VOID)
+    if human.dtype != np.uint8 or human.ndim != 2 or not known.all():
+        raise ValueError(
+            f"human: found {human.dtype} {list(human.shape)} up to {human.max(initial=0)}, "
+            f"expected uint8 [H, W], 0..{len(LIP_NAMES) - 1} or {VOID} (void)"
+        )
+    human = np.where(human == VOID, np.uint8(0), human)
+    return Layers(np.where(human > 0, np.uint8(PERSON), np.uint8(VOID)), human=human)
 
 
 def with_landmarks(layers: Layers, landmarks: np.ndarray) -> Layers:
-    """The layers with the face parts of the faces [n, 68, 2]. ValueError as for face_parts."""
+    """Add face parts to layers.
+
+    Args:
+        layers: the layers.
+        landmarks: faces [n, 68, 2], in pixels.
+
+    Returns:
+        The layers with face parts.
+
+    Raises:
+        ValueError: as for `face_parts`.
+    """
     return replace(layers, face=face_parts(landmarks, layers.height, layers.width))
 
 
 def read_dlib(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """float64 [n, 68, 2] by the name of the picture, of an XML file as dlib's imglab writes it:
-    images with boxes with parts 00..67. An image that comes again adds its faces. ValueError for a
-    file that is not, or a face that has not each part once."""
+    """Read an XML file of dlib's imglab: images with boxes with parts 00..67.
+
+    Args:
+        path: the file. If an image comes again, its faces are added.
+
+    Returns:
+        float64 [n, 68, 2], in pixels, by the name of the picture.
+
+    Raises:
+        ValueError: if it is no such file, or if a face does not have each part once.
+    """
     content = Path(path).read_bytes()
     if b"<!DOCTYPE" in content:  # entities, which imglab has not, can blow a parser up
         raise ValueError(f"{path}: found a DOCTYPE, expected the XML of dlib's imglab")
@@ -59,21 +104,29 @@ def read_dlib(path: str | os.PathLike) -> dict[str, np.ndarray]:
         for image in ElementTree.fromstring(content).iter("image"):
             name = image.attrib["file"]
             check_name(name)
-            found = faces.setdefault(name, [])
+            boxes = faces.setdefault(name, [])
             for box in image.iter("box"):
                 parts = list(map(_part, box.iter("part")))
                 if len(dict(parts)) < len(parts):
                     raise ValueError(f"{name}: found a part twice, expected 0..{POINTS - 1}")
-                found.append(dict(parts))
-        return {name: _stack(found, name) for name, found in faces.items()}
+                boxes.append(dict(parts))
+        return {name: _stack(boxes, name) for name, boxes in faces.items()}
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # of an encoding, too
         raise ValueError(f"{path}: not read as the XML of dlib's imglab: {error!r}") from error
 
 
 def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """float64 [n, 68, 2] by the name of the picture, of COCO-WholeBody's JSON: the faces of those
-    people whose face_valid is true. A picture without any has [0, 68, 2]. ValueError for a file
-    that is not, and where an id is not one picture's."""
+    """Read COCO-WholeBody's JSON: the faces of the people whose face_valid is true.
+
+    Args:
+        path: the file.
+
+    Returns:
+        float64 [n, 68, 2], in pixels, by the name of the picture; [0, 68, 2] without faces.
+
+    Raises:
+        ValueError: if it is no such file, or if an id belongs to several pictures.
+    """
     values = parse_json(Path(path).read_bytes(), str(path), dict)
     try:
         pairs = {(image["id"], image["file_name"]) for image in values["images"]}

@@ -1,7 +1,7 @@
-"""What the header of a JPEG says besides its size, and which of libjpeg's warnings cost no pixel.
+"""The header of a JPEG beyond its size, and the warnings of libjpeg that cost no pixel.
 
-A segment is 0xff, a marker, a length (two bytes, with themselves) and data. What stands between
-segments is skipped, as libjpeg does.
+A segment is 0xff, a marker, a length (two bytes, which count themselves) and data. Bytes between
+segments are skipped, as libjpeg does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 APP0, EXIF, APP2, ADOBE, SOS = 0xE0, 0xE1, 0xE2, 0xEE, 0xDA
 END = 0xD9  # of the picture
-FRAMES = (0xC0, 0xC1, 0xC2)  # what all readers decode
+FRAMES = (0xC0, 0xC1, 0xC2)  # frames that all readers decode
 NO_SEGMENT = {0, 0xFF, 0x01, *range(0xD0, END + 1)}  # no marker, or one without a length
 EXIF_HEAD, ICC_HEAD = b"Exif\0\0", b"ICC_PROFILE\0"
 
@@ -23,7 +23,14 @@ JUNK_AT_END = re.compile(rf"extraneous bytes before marker 0x{END:02x}$")
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, stop) of each segment's data up to that of the first scan, included."""
+    """Walk over the segments of a JPEG, up to the first scan.
+
+    Args:
+        content: the file.
+
+    Yields:
+        Marker, and start and stop of the data, of each segment; the first scan is the last one.
+    """
     at, end = 2, len(content) - 3
     while at < end:
         marker = content[at + 1]
@@ -42,9 +49,13 @@ def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 class Header(NamedTuple):
-    """What stands before the frame. orientation: EXIF's, 1 where there is none, None where it
-    cannot be read. profile: of the colours, empty where there is none, or not all of it. others:
-    whether the file says that it holds more pictures than one (MPO)."""
+    """The segments before the frame.
+
+    Attributes:
+        orientation: EXIF orientation; 1 without EXIF, None if it cannot be read.
+        profile: colour profile; empty if there is none, or not all of it.
+        others: whether the file says that it holds more than one picture (MPO).
+    """
 
     orientation: int | None = 1
     profile: bytes = b""
@@ -52,6 +63,7 @@ class Header(NamedTuple):
 
     @classmethod
     def read(cls, content: bytes) -> Header:
+        """Read the header of a JPEG from its content."""
         exif, others, parts = None, False, []
         for marker, start, stop in segments(content):
             if marker < APP0:
@@ -71,26 +83,35 @@ def _orientation(data: bytes) -> int | None:
     exif = Image.Exif()
     try:
         exif.load(data)
-        found = exif.get(ExifTags.Base.Orientation, 1)
+        value = exif.get(ExifTags.Base.Orientation, 1)
     except MemoryError:
         raise
     except Exception:  # EXIF is input too
         return None
-    return found if isinstance(found, int) else None
+    return value if isinstance(value, int) else None
 
 
 def _joined(parts: list[bytes]) -> bytes:
-    """A profile of parts in any order: each is its number, their count, and data."""
+    """Join a profile from parts in any order: each is its number, their count, and data."""
     numbered = {part[0]: part[2:] for part in parts if len(part) > 2}
-    whole = numbered and len(parts[0]) > 2 and sorted(numbered) == [*range(1, parts[0][1] + 1)]
-    return b"".join(numbered[number] for number in sorted(numbered)) if whole else b""
+    complete = numbered and len(parts[0]) > 2 and sorted(numbered) == [*range(1, parts[0][1] + 1)]
+    return b"".join(numbered[number] for number in sorted(numbered)) if complete else b""
 
 
 def mended(content: bytes) -> bytes:
-    """The same without what libjpeg warns of in a header and then does right: bytes between
-    segments, another JFIF revision, unknown codes for colours, a broken colour profile, and the
-    parameters of a scan that are not those of a baseline picture. Pixels are not touched."""
-    whole, rest, baseline = [b"\xff\xd8"], len(content), False
+    """Take away header data that libjpeg warns of and then handles right.
+
+    That is: bytes between segments, another JFIF revision, unknown codes for colours, a broken
+    colour profile, and parameters of a scan that are not those of a baseline picture. Pixels are
+    not touched.
+
+    Args:
+        content: the file.
+
+    Returns:
+        The file without them.
+    """
+    pieces, tail, baseline = [b"\xff\xd8"], len(content), False
     bad_profile = not Header.read(content).profile
     for marker, start, stop in segments(content):
         data = bytearray(content[start:stop])
@@ -104,6 +125,6 @@ def mended(content: bytes) -> bytes:
             baseline = True
         elif marker == SOS and baseline and len(data) > 3:
             data[-3:] = b"\0\x3f\0"
-        whole.append(bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data)
-        rest = stop
-    return b"".join(whole) + content[rest:]
+        pieces.append(bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data)
+        tail = stop
+    return b"".join(pieces) + content[tail:]

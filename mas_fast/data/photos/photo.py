@@ -1,10 +1,10 @@
-"""Photos of any kind to upright RGB, whole, or cut and resized in one go.
+"""Photos of any kind to upright RGB: whole, or cut and resized in one go.
 
-JPEGs are decoded by libjpeg-turbo (simplejpeg), and at a half, a quarter or an eighth of their size
-where no more is needed; everything else by Pillow. The resize is csrc/core/resize.h's. Pixels are
-uint8 [H, W, 3], RGB, in sRGB: colour profiles are honoured (see profiles).
+JPEGs are decoded by libjpeg-turbo (simplejpeg), at a half, a quarter or an eighth of their size if
+that is enough. Everything else is decoded by Pillow. csrc/core/resize.h resizes. Pixels are uint8
+[H, W, 3] RGB, in sRGB: colour profiles are honoured (see profiles).
 
-Metadata that cannot be read is no reason to lose a picture: it counts as upright, and as sRGB.
+Unreadable metadata is no reason to lose a picture: it counts as upright and as sRGB.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -24,13 +25,13 @@ from mas_fast.scene.png import MAX_PIXELS, open_image
 from mas_fast.scene.scene import TEXT_KEY
 from mas_fast.utils import native
 
-DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey of 16 bits
-MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}  # of a JPEG's colours, where not RGB
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey with 16 bits
+MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}  # by the colours of a JPEG; all others: RGB
 MOST_SHRINK, LEAST_SIDE = 8, 16  # of a JPEG that is decoded smaller
 KEPT = 2**24  # bytes of the largest decoded picture whose memory a thread uses again
 
-# How the stored picture becomes upright, by EXIF orientation: rows and columns exchanged first,
-# then the rows, then the columns reversed.
+# How the stored picture becomes upright, by EXIF orientation: whether rows and columns are
+# exchanged, then whether the rows, then whether the columns are reversed.
 TURNS = {
     1: (False, False, False),
     2: (False, False, True),
@@ -46,11 +47,19 @@ UPRIGHT = TURNS[1]
 
 @dataclass(frozen=True, eq=False)
 class Jpeg:
-    """A JPEG of which only the header was read. height, width: upright. mode: of its pixels, L, RGB
-    or CMYK. profile: of its colours, or empty. what: how errors call it.
+    """A JPEG whose header was read, and nothing else.
 
-    A JPEG of which libjpeg cannot decode all pixels (cut off, or with damaged data) is an error
-    when it is decoded.
+    If libjpeg cannot decode all pixels (the file is cut off, or its data is damaged), decoding is
+    an error.
+
+    Attributes:
+        content: the encoded picture.
+        height: height of the upright picture, in pixels.
+        width: width of the upright picture, in pixels.
+        turn: how it becomes upright, see `TURNS`.
+        mode: mode of its pixels: "L", "RGB" or "CMYK".
+        profile: its colour profile, or empty.
+        what: name of the picture in errors.
     """
 
     content: bytes
@@ -62,13 +71,20 @@ class Jpeg:
     what: str = "image"
 
     def decode(self) -> np.ndarray:
-        """All pixels. ValueError if it is damaged."""
+        """Decode the whole picture.
+
+        Returns:
+            uint8 [H, W, 3].
+
+        Raises:
+            ValueError: if the data is damaged.
+        """
         return _turned(self._colors(self._decode(1)), self.turn)
 
     def cut(
         self, top: int, left: int, height: int, width: int, to_height: int, to_width: int
     ) -> np.ndarray:
-        """See `cut`. Decoded no larger than needed; ValueError if it is damaged."""
+        """Cut out a part and resize it, decoded no larger than needed; see the function `cut`."""
         shrink = 1
         while (
             2 * shrink * to_height <= height
@@ -82,15 +98,15 @@ class Jpeg:
             top = self.height - top - height
         if reverse_columns:
             left = self.width - left - width
-        box, size = (top, left, height, width), (to_height, to_width)
+        part, size = (top, left, height, width), (to_height, to_width)
         if swap:
-            box, size = (left, top, width, height), (to_width, to_height)
+            part, size = (left, top, width, height), (to_width, to_height)
         # Fresh memory for each picture costs a tenth of the time, and more beside other processes.
         if not hasattr(_kept, "buffer"):
             _kept.buffer = np.empty(KEPT, np.uint8)
         small = 4 * self.height * self.width <= KEPT * shrink * shrink // 2
         pixels = self._decode(shrink, _kept.buffer if small else None)
-        box = tuple(value / shrink for value in box)
+        box = tuple(value / shrink for value in part)
         if self.mode == "CMYK":
             pixels = native.engine().resize(self._colors(pixels), *size, box)
         else:  # fewer pixels to convert
@@ -98,19 +114,24 @@ class Jpeg:
         return _turned(pixels, self.turn)
 
     def _decode(self, shrink: int, buffer: np.ndarray | None = None) -> np.ndarray:
-        """As it is stored, [H, W, 3] or, of CMYK, [H, W, 4]; a part of the buffer, if there is
-        one."""
+        """Decode the picture as it is stored: [H, W, 3], or [H, W, 4] for CMYK.
+
+        The result lies in the buffer, if there is one.
+        """
         swap = self.turn[0]
         height, width = (self.width, self.height) if swap else (self.height, self.width)
-        options = {"colorspace": "CMYK" if self.mode == "CMYK" else "RGB", "buffer": buffer}
+        options: dict[str, Any] = {
+            "colorspace": "CMYK" if self.mode == "CMYK" else "RGB",
+            "buffer": buffer,
+        }
         if shrink > 1:
             options |= {"min_height": -(-height // shrink), "min_width": -(-width // shrink)}
         try:
             return simplejpeg.decode_jpeg(self.content, **options)
         except ValueError as error:
             problem = error
-        # libjpeg tells the first of its warnings only. What it warns of in the header, and then
-        # does right, is taken away, to see whether there are others.
+        # libjpeg reports only the first of its warnings. Header data that it warns of and then
+        # handles right is taken away, to see whether there are other warnings.
         try:
             content = jpeg.mended(self.content)
             if not jpeg.JUNK_AT_END.search(str(problem)):
@@ -118,20 +139,20 @@ class Jpeg:
         except ValueError as error:
             problem = error
         if not jpeg.JUNK_AT_END.search(str(problem)):
-            found = f"found a truncated or damaged JPEG ({problem})"
-            raise ValueError(f"{self.what}: {found}") from problem
+            message = f"found a truncated or damaged JPEG ({problem})"
+            raise ValueError(f"{self.what}: {message}") from problem
         return simplejpeg.decode_jpeg(content, strict=False, **options)
 
     def _colors(self, pixels: np.ndarray) -> np.ndarray:
-        """sRGB, [H, W, 3], of decoded pixels."""
+        """Convert decoded pixels to sRGB, [H, W, 3]."""
         conversion = to_srgb(self.profile, self.mode)
-        if self.mode == "CMYK":  # Adobe's, 255 no ink, as all are that are found
+        if self.mode == "CMYK":  # Adobe's, where 255 is no ink, as in all files that exist
             image = Image.fromarray(255 - pixels, "CMYK")
             return np.asarray(conversion.apply(image) if conversion else image.convert("RGB"))
         if conversion is None:
             return pixels
-        one = pixels[..., 0] if self.mode == "L" else pixels
-        return np.asarray(conversion.apply(Image.fromarray(np.ascontiguousarray(one))))
+        channels = pixels[..., 0] if self.mode == "L" else pixels
+        return np.asarray(conversion.apply(Image.fromarray(np.ascontiguousarray(channels))))
 
 
 Photo = Jpeg | np.ndarray
@@ -139,11 +160,21 @@ _kept = threading.local()
 
 
 def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
-    """The photo in a path or an encoded image, upright as its EXIF orientation says and in sRGB as
-    its colour profile says: a Jpeg that is not decoded yet, or the pixels.
+    """Open a photo: upright, by its EXIF orientation, and in sRGB, by its colour profile.
 
-    CMYK, grey and palettes are converted, 16 bits lose the lower 8, and what is transparent becomes
-    white. ValueError as for scene.png.open_image, for floating-point pixels, and for our scenes.
+    CMYK, grey and palettes are converted, 16 bits lose the lower 8, and transparent pixels become
+    white.
+
+    Args:
+        file: path of an image, or its content.
+        what: name of the content in errors.
+
+    Returns:
+        A `Jpeg` that is not decoded yet, or pixels, uint8 [H, W, 3].
+
+    Raises:
+        ValueError: as for `scene.png.open_image`, for floating-point pixels, and for scenes that
+            mas_fast saved.
     """
     what = what if isinstance(file, bytes) else str(file)
     if not isinstance(file, bytes):
@@ -154,8 +185,8 @@ def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
         return _open_jpeg(file, what)
     image = open_image(file, what)
     if TEXT_KEY in image.info:
-        found = "found a scene that mas_fast saved"
-        raise ValueError(f"{what}: {found}, expected a picture")
+        problem = "found a scene that mas_fast saved"
+        raise ValueError(f"{what}: {problem}, expected a picture")
     try:
         return _turned(np.asarray(_rgb(image)), TURNS.get(_orientation(image), UPRIGHT))
     except MemoryError:
@@ -165,8 +196,17 @@ def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
 
 
 def is_plain_jpeg(content: bytes, height: int, width: int) -> bool:
-    """Whether a file that open_photo reads is one JPEG of that size that any reader takes for the
-    same picture: grey or RGB, nothing to turn, no profile but one of sRGB."""
+    """Tell whether any reader takes a file for the same picture.
+
+    Args:
+        content: content of a file that `open_photo` reads.
+        height: height in pixels.
+        width: width in pixels.
+
+    Returns:
+        True for one JPEG of that size, grey or RGB, without a turn and without another profile than
+        sRGB.
+    """
     if not content.startswith(b"\xff\xd8\xff"):
         return False
     photo, header = _open_jpeg(content, "image"), jpeg.Header.read(content)
@@ -182,8 +222,23 @@ def is_plain_jpeg(content: bytes, height: int, width: int) -> bool:
 def cut(
     photo: Photo, top: int, left: int, height: int, width: int, to_height: int, to_width: int
 ) -> np.ndarray:
-    """A part of a photo, resized to to_height x to_width; the filter sees what lies around the
-    part. ValueError unless it lies within the photo, and for a damaged JPEG."""
+    """Cut out a part of a photo and resize it. The filter sees the pixels around the part.
+
+    Args:
+        photo: the photo.
+        top: first row.
+        left: first column.
+        height: number of rows.
+        width: number of columns.
+        to_height: new height in pixels.
+        to_width: new width in pixels.
+
+    Returns:
+        uint8 [to_height, to_width, 3].
+
+    Raises:
+        ValueError: unless the part lies within the photo, and for a damaged JPEG.
+    """
     if isinstance(photo, Jpeg):
         return photo.cut(top, left, height, width, to_height, to_width)
     return native.engine().resize(photo, to_height, to_width, (top, left, height, width))
@@ -202,24 +257,24 @@ def _open_jpeg(content: bytes, what: str) -> Jpeg:
             f"{what}: found {width} x {height} pixels, expected at most {MAX_PIXELS} in all"
         )
     header = jpeg.Header.read(content)
-    turn = TURNS.get(header.orientation, UPRIGHT)
+    turn = UPRIGHT if header.orientation is None else TURNS.get(header.orientation, UPRIGHT)
     size = (width, height) if turn[0] else (height, width)
     return Jpeg(content, *size, turn, MODES.get(colors, "RGB"), header.profile, what)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's of an image that Pillow reads; 1 where there is none that can be read."""
+    """Return the EXIF orientation of an image that Pillow reads, 1 without a readable one."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except MemoryError:
         raise
     except Exception:  # EXIF is input too
         return 1
-    return found if isinstance(found, int) else 1
+    return value if isinstance(value, int) else 1
 
 
 def _turned(pixels: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
-    """Upright."""
+    """Turn pixels upright."""
     swap, reverse_rows, reverse_columns = turn
     if swap:
         pixels = pixels.swapaxes(0, 1)
@@ -228,7 +283,7 @@ def _turned(pixels: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """In sRGB."""
+    """Convert an image of any mode to RGB, in sRGB."""
     if image.mode == "F":
         raise ValueError("found floating-point pixels, expected integers")
     profile = image.info.get("icc_profile") or b""
@@ -248,7 +303,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Of an image without transparency."""
+    """Convert an image without transparency to RGB, in sRGB."""
     if image.mode not in ("L", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     conversion = to_srgb(profile, image.mode)

@@ -1,48 +1,50 @@
-"""One sample: picture, captions, annotation; one reject: why there is none; and a list of both.
+"""Samples (picture, captions, annotation), rejects (why there is no sample), and lists of both.
 
-The files of a sample share a key and differ in their suffix: an image (names.IMAGES, or another
-suffix or none and the first bytes of one; of an animation or several pages the first);
-`txt`, one caption a line; `json`, whose "captions" or else "caption", unless it is empty, take the
-place of the txt, and whose "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the
-upright picture; and the annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs), raw
-layers are COCO's panoptic PNG as `seg.png`, with "segments_info" in the json. A json of img2dataset
-whose "status" is not "success" makes a reject.
+The files of a sample share a key and differ in their suffix:
+
+* An image: a suffix in names.IMAGES, or another or no suffix and the first bytes of an image. Of an
+  animation or of several pages it is the first one.
+* `txt`: one caption per line.
+* `json`: its "captions", or else its "caption", replace the txt unless they are empty. Its
+  "object_boxes" and "face_boxes" list [x0, y0, x1, y1] in pixels of the upright picture. A json of
+  img2dataset whose "status" is not "success" makes a reject.
+* The annotation: a clean scene is `seg.png` with `edge.png` (Scene.to_pngs); raw layers are COCO's
+  panoptic PNG as `seg.png`, with "segments_info" in the json.
 """
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 from PIL import Image
 
 from mas_fast.data.boxes import Boxes
-from mas_fast.data.photos.photo import Jpeg, Photo, cut, open_photo
+from mas_fast.data.photos.photo import Jpeg, Photo, cut
 from mas_fast.data.sources.names import (
-    HEAD,
-    IMAGES,
-    SUFFIXES,
-    UNREAD,
-    check_name,
     encodable,
-    is_picture,
-    kind_of,
     printable,
-    read_head,
 )
-from mas_fast.scene import Layers, Scene, read_coco_panoptic
+from mas_fast.scene import Layers, Scene
 from mas_fast.utils import documents
 from mas_fast.utils.validate import check_int
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A sample that could not be read. key: which, or the file and row; reason: for people."""
+    """A sample that could not be read.
+
+    Attributes:
+        key: key of the sample, or the file and row.
+        reason: why, for people.
+    """
 
     key: str
     reason: str
@@ -50,15 +52,25 @@ class Reject:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """photo: a JPEG that is not decoded yet, or pixels, or an RGB picture, which becomes pixels:
-    uint8 [H, W, 3], RGB. captions: perhaps none. annotation: of the same size: raw layers, or a
-    scene that was cleaned before, or None. info: what the source says about it. boxes: of objects
-    and faces, where the source gives some. file: the encoded image, as long as the pixels are all
-    its own. ValueError for other pixels, and for an annotation of another size.
+    """A picture with its captions and its annotation.
 
-    crop, resize, flip and square act on photo, annotation and boxes together. Layers become a scene
-    only when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when its
-    pixels are asked for, no larger than needed; ValueError if it is damaged.
+    `crop`, `resize`, `flip` and `square` act on photo, annotation and boxes together. Layers become
+    a scene only when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when
+    its pixels are asked for, no larger than needed; ValueError if it is damaged.
+
+    Attributes:
+        key: name of the sample in its source.
+        photo: uint8 [H, W, 3] RGB pixels, or a JPEG that is not decoded yet. An RGB picture becomes
+            pixels.
+        captions: any number of captions.
+        annotation: raw layers, or a scene that was cleaned before, of the size of the photo; or
+            None.
+        info: the source's own information about the sample.
+        boxes: boxes of objects and faces, if the source has some.
+        file: the encoded image, as long as it holds the same pixels.
+
+    Raises:
+        ValueError: for pixels of another dtype or shape, and for an annotation of another size.
     """
 
     key: str
@@ -76,44 +88,64 @@ class Sample:
             shape, dtype = self.photo.shape, self.photo.dtype
             if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
                 raise ValueError(f"photo: found {dtype} {list(shape)}, expected uint8 [H, W, 3]")
-        found = self.annotation
-        if found is not None and (found.height, found.width) != (self.height, self.width):
+        annotation = self.annotation
+        if annotation is not None and (annotation.height, annotation.width) != (
+            self.height,
+            self.width,
+        ):
             raise ValueError(
                 f"found an image of {self.height} x {self.width} "
-                f"and a scene of {found.height} x {found.width}, expected the same"
+                f"and a scene of {annotation.height} x {annotation.width}, expected the same"
             )
 
     @property
     def height(self) -> int:
-        return self.photo.height if isinstance(self.photo, Jpeg) else self.photo.shape[0]
+        """Height of the photo in pixels."""
+        return self._photo.height if isinstance(self._photo, Jpeg) else self._photo.shape[0]
 
     @property
     def width(self) -> int:
-        return self.photo.width if isinstance(self.photo, Jpeg) else self.photo.shape[1]
+        """Width of the photo in pixels."""
+        return self._photo.width if isinstance(self._photo, Jpeg) else self._photo.shape[1]
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """The photo, decoded: uint8 [H, W, 3]."""
-        return self.photo.decode() if isinstance(self.photo, Jpeg) else self.photo
+        """The decoded photo, uint8 [H, W, 3]."""
+        return self._photo.decode() if isinstance(self._photo, Jpeg) else self._photo
 
     @property
     def image(self) -> Image.Image:
-        """The same as a picture."""
+        """The decoded photo as a picture."""
         return Image.fromarray(self.pixels)
 
     @property
     def layers(self) -> Layers | None:
-        """What annotators said, where the rules have not been applied yet."""
+        """The layers of the annotators, as long as the rules have not been applied; else None."""
         return self.annotation if isinstance(self.annotation, Layers) else None
 
     @cached_property
     def scene(self) -> Scene | None:
-        """The clean scene at the size that the sample has now. Layers are cleaned with the rules'
-        defaults: `layers.clean(...)` takes others."""
+        """The clean scene at the current size of the sample, None without an annotation.
+
+        Layers are cleaned with the defaults of the rules; `layers.clean(...)` takes others.
+        """
         return self.annotation.clean() if isinstance(self.annotation, Layers) else self.annotation
 
     def crop(self, top: int, left: int, height: int, width: int) -> Sample:
-        """That part of it. ValueError unless it lies within the image."""
+        """Cut out a part.
+
+        Args:
+            top: first row.
+            left: first column.
+            height: number of rows.
+            width: number of columns.
+
+        Returns:
+            The part.
+
+        Raises:
+            ValueError: unless it lies within the image.
+        """
         if not (0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width):
             raise ValueError(
                 f"crop: found rows {top}..{top + height}, columns {left}..{left + width}, "
@@ -125,21 +157,36 @@ class Sample:
         return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def resize(self, height: int, width: int) -> Sample:
-        """Cubic for the photo, with antialiasing; the annotation as its own `resize`."""
+        """Resize the photo (cubic, with antialiasing) and the annotation (by its own `resize`).
+
+        Args:
+            height: new height in pixels.
+            width: new width in pixels.
+
+        Returns:
+            The resized sample.
+        """
         check_int("height", height, 1)
         check_int("width", width, 1)
         return self._cut(0, 0, self.height, self.width, height, width)
 
     def flip(self) -> Sample:
-        """Left and right exchanged."""
+        """Exchange left and right."""
         pixels = np.ascontiguousarray(self.pixels[:, ::-1])
         annotation = self.annotation and self.annotation.flip()
         boxes = self.boxes.flip(self.width)
         return replace(self, photo=pixels, annotation=annotation, boxes=boxes, file=None)
 
     def square(self, size: int, generator: np.random.Generator | None = None) -> Sample:
-        """The largest square, resized to size x size: the middle one, or with a generator one
-        anywhere and flipped half the time."""
+        """Cut out the largest square and resize it.
+
+        Args:
+            size: new height and width in pixels.
+            generator: draws a square anywhere, flipped half the time; None takes the middle.
+
+        Returns:
+            The square.
+        """
         check_int("size", size, 1)
         height, width = self.height, self.width
         side = min(height, width)
@@ -152,14 +199,26 @@ class Sample:
         return sample.flip() if flip else sample
 
     def decoded(self) -> Sample:
-        """The same with its pixels at hand. ValueError if the photo is damaged."""
+        """Decode the photo.
+
+        Returns:
+            The same sample with pixels as its photo.
+
+        Raises:
+            ValueError: if the photo is damaged.
+        """
         return replace(self, photo=self.pixels)
+
+    @property
+    def _photo(self) -> Photo:
+        """The photo as __post_init__ leaves it."""
+        return cast(Photo, self.photo)
 
     def _cut(
         self, top: int, left: int, height: int, width: int, to_height: int, to_width: int
     ) -> Sample:
-        """A part, resized."""
-        photo = cut(self.photo, top, left, height, width, to_height, to_width)
+        """Cut out a part and resize it."""
+        photo = cut(self._photo, top, left, height, width, to_height, to_width)
         part = self.annotation and self.annotation.crop(top, left, height, width)
         annotation = part and part.resize(to_height, to_width)
         boxes = self.boxes.crop(top, left, height, width)
@@ -168,11 +227,11 @@ class Sample:
 
 
 class Source(ABC):
-    """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`; and
-    `source.changed(n, change)`, which decodes a JPEG no larger than the change needs.
+    """A list of samples and rejects: `source[n]`, `len(source)`, `for item in source`.
 
-    Reading an item never raises for what is in the data: a broken sample is a Reject. Nothing is
-    kept open, so that a source may be used by several threads and in forked or spawned workers.
+    `source.changed(n, change)` decodes a JPEG no larger than the change needs. Reading an item
+    never raises because of the data: a broken sample is a Reject. Nothing is kept open, so several
+    threads, and forked or spawned workers, may use a source.
     """
 
     @abstractmethod
@@ -180,20 +239,42 @@ class Source(ABC):
 
     @abstractmethod
     def key(self, index: int) -> str:
-        """How a reject calls item `index`."""
+        """Return the name of item `index` in a reject."""
 
     @abstractmethod
     def read(self, index: int) -> Sample | Reject:
-        """Item `index`, perhaps not decoded; ValueError or OSError says why there is none."""
+        """Read an item.
+
+        Args:
+            index: which item.
+
+        Returns:
+            The item; a photo may not be decoded yet.
+
+        Raises:
+            ValueError: says why there is none.
+            OSError: says why there is none.
+        """
 
     def __getitem__(self, index: int) -> Sample | Reject:
         return self.changed(index, lambda sample: sample)
 
     def changed(self, index: int, change: Callable[[Sample], Sample]) -> Sample | Reject:
-        """What `change` makes of item `index`, decoded; a reject where that raises ValueError."""
+        """Read an item, change it and decode it.
+
+        Args:
+            index: which item.
+            change: what to do to a sample. A ValueError makes it a reject.
+
+        Returns:
+            The changed sample, decoded, or a reject.
+
+        Raises:
+            IndexError: if there is no such item.
+        """
         if not 0 <= index < len(self):
             raise IndexError(f"source: found index {index}, expected 0..{len(self) - 1}")
-        item = None
+        item: Sample | Reject | None = None
         try:
             item = self.read(index)
             return change(item).decoded() if isinstance(item, Sample) else item
@@ -206,20 +287,29 @@ class Source(ABC):
             yield self[index]
 
     def shard(self, index: int, count: int) -> Source:
-        """Part `index` of `count`: the items index, index + count, ... The parts hold every item
-        once, and their sizes differ by one at most."""
+        """Return one of several parts, which together hold every item once.
+
+        Args:
+            index: which part, 0..count - 1.
+            count: number of parts; their sizes differ by one at most.
+
+        Returns:
+            The items index, index + count, ...
+        """
         check_int("count", count, 1)
         check_int("index", index, 0, count - 1)
         return _Part(self, range(index, len(self), count))
 
     def head(self, count: int) -> Source:
-        """The first `count` items, or all where there are no more."""
+        """Return the first `count` items, or all if there are no more."""
         check_int("count", count, 1)
         return _Part(self, range(min(count, len(self))))
 
 
 @dataclass(frozen=True)
 class _Part(Source):
+    """Some items of a source."""
+
     source: Source
     indices: range
 
@@ -233,86 +323,18 @@ class _Part(Source):
         return self.source.read(self.indices[index])
 
 
-def assemble(
-    key: str, files: Iterable[tuple[str, Path | bytes]], captions: Iterable[str] = ()
-) -> Sample:
-    """The sample of (suffix, path or content) pairs. Of other suffixes, and of none, it takes a
-    picture where there is no other, and nothing else. captions: taken if there are any, before
-    those of the files. ValueError says what is wrong with them."""
-    parts: dict[str, Path | bytes] = {}
-    for suffix, content in files:
-        if suffix in parts:
-            raise ValueError(f"found two files with the suffix {suffix}")
-        parts[suffix] = content
-    check_name(key)
-    info = parse_json(_content(parts["json"]), "json", dict) if "json" in parts else {}
-    if isinstance(info.get("status"), str) and info["status"] != "success":  # img2dataset's
-        reason = f" ({info['error_message']})" if info.get("error_message") else ""
-        raise ValueError(f"json: found status {info['status']!r}{reason}, expected 'success'")
-    suffix = _image(parts)
-    file = parts[suffix]
-    try:
-        photo = open_photo(file, suffix)
-    except ValueError as error:
-        kind = None if isinstance(file, Path) and not file.is_file() else kind_of(_head(file))
-        if kind not in UNREAD:
-            raise
-        found = f"found a {kind} picture, which is not read"
-        raise ValueError(f"{found}; convert it to JPEG or PNG") from error
-    found = captions or _captions(parts, info)
-    annotation = _annotation(parts, info)
-    boxes = Boxes.of(info)
-    return Sample(key, photo, clean_captions(found), annotation, info, boxes, file)
-
-
-def _image(parts: Mapping[str, Path | bytes]) -> str:
-    """The suffix of the one picture."""
-    images = [suffix for suffix in IMAGES if suffix in parts]
-    others = {suffix: file for suffix, file in parts.items() if suffix not in SUFFIXES}
-    if not images:
-        images = [suffix for suffix, file in others.items() if is_picture(suffix, _head(file))]
-    if len(images) == 1:
-        return images[0]
-    if images:
-        found = " and ".join(suffix or "one without a suffix" for suffix in images)
-        raise ValueError(f"found {found}, expected one image")
-    beside = f" but {', '.join(parts)}" if others else ""
-    raise ValueError(f"found no image{beside}, expected one of {', '.join(IMAGES)}")
-
-
-def _head(file: Path | bytes) -> bytes:
-    return file[:HEAD] if isinstance(file, bytes) else read_head(file)
-
-
-def _captions(parts: Mapping[str, Path | bytes], info: dict) -> list[str]:
-    one = info.get("caption")
-    for found in (info.get("captions"), None if one is None else [one]):
-        if found is not None and (captions := clean_captions(found)):
-            return captions
-    if "txt" not in parts:
-        return []
-    try:
-        text = _content(parts["txt"]).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"txt: found bytes that are not UTF-8 ({error})") from error
-    return list(io.StringIO(text, newline=None))  # Unicode has more separators; captions hold some
-
-
-def _annotation(parts: Mapping[str, Path | bytes], info: dict) -> Scene | Layers | None:
-    if "edge.png" in parts and "seg.png" in parts:
-        return Scene.from_pngs(parts["seg.png"], parts["edge.png"])
-    if "edge.png" in parts:
-        raise ValueError("found edge.png without seg.png, expected both")
-    if "seg.png" not in parts:
-        return None
-    if "segments_info" not in info:
-        raise ValueError("found seg.png, expected edge.png or segments_info in the json beside it")
-    return Layers(*read_coco_panoptic(parts["seg.png"], info["segments_info"]))
-
-
 def clean_captions(captions: object) -> list[str]:
-    """The captions without white space around them and without empty ones. ValueError unless they
-    are a list of valid strings."""
+    """Strip captions and leave out empty ones.
+
+    Args:
+        captions: a list of texts, or whatever a file holds instead.
+
+    Returns:
+        The captions that are not empty, without white space around them.
+
+    Raises:
+        ValueError: unless they are a list of valid strings.
+    """
     if not isinstance(captions, list | tuple):
         raise ValueError(f"captions: found {type(captions).__name__}, expected a list of strings")
     for caption in captions:
@@ -323,10 +345,18 @@ def clean_captions(captions: object) -> list[str]:
     return [stripped for caption in captions if (stripped := caption.strip())]
 
 
-def parse_json(content: bytes | str, what: str, kind: type) -> object:
-    """The value of a JSON text of others'. ValueError if it is broken or not of that kind."""
-    return documents.parse_json(content, what, kind, strict=False)
+def parse_json(content: bytes | str, what: str, kind: type[T]) -> T:
+    """Parse a JSON text that somebody else wrote.
 
+    Args:
+        content: the text.
+        what: name of the text in errors.
+        kind: type of the value.
 
-def _content(file: Path | bytes) -> bytes:
-    return file if isinstance(file, bytes) else file.read_bytes()
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: if the text is broken, or if its value is not of that kind.
+    """
+    return cast(T, documents.parse_json(content, what, kind, strict=False))  # it checks the kind

@@ -1,4 +1,4 @@
-"""Folders of images, with what lies beside them: captions, scenes."""
+"""Folders of images with the captions and scenes beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from mas_fast.data.sources.base import Reject, Sample, Source, assemble
+from mas_fast.data.sources.assemble import assemble
+from mas_fast.data.sources.base import Reject, Sample, Source
 from mas_fast.data.sources.names import (
     BESIDE,
     IMAGES,
@@ -25,25 +26,41 @@ UNASKED = re.compile(r"(?:.*/)?captions_[^/]*\.json(?:\.gz)?")  # COCO's, of any
 
 
 def unasked(name: str) -> Reject:
-    """Of COCO's captions that lie in a folder."""
+    """Return the reject for COCO's captions that lie in a folder.
+
+    Args:
+        name: name of the file below the folder.
+
+    Returns:
+        A reject that says how to use them.
+    """
     reason = f"found captions that are not read: --captions {name} takes them"
     return Reject(printable(name), printable(reason))
 
 
 class FolderSource(Source):
-    """The pictures of a folder and of all below it, each with the files of its own name beside it
-    (see samples). Links are followed. Hidden files and folders, and those of names.left_out, are
-    left out, and so are folders of mas_fast's own shards.
+    """The pictures in a folder and below it, each with the files of the same name beside it.
 
-    captions: a table (see tables). Without it, each folder may have one: captions.* or metadata.*,
-    as Hugging Face has it, with names that are relative to it. Where none of its names is one of a
-    file, they are looked for further down, and found where but one ends so. Captions of tables take
-    the place of those in other files. ValueError for a folder without pictures, for two tables in
-    one folder or below one another, and for a table of which no row finds its file.
+    `base` says which files make a sample. Links are followed. Hidden files and folders, those of
+    `names.left_out`, and folders of mas_fast's own shards are left out.
 
-    What is in the folder and neither a picture nor read beside one is counted in a reject for each
-    suffix, rows of files that are not there in one for each table. without: files that are none
-    of a sample's. found: what is in the folder, if that is known.
+    Without `captions`, each folder may have a table, captions.* or metadata.* as on Hugging Face,
+    with names relative to the folder. If none of these names is the name of a file, files further
+    down are tried: a name stands for the one file whose path ends with it. Captions of a table
+    replace those of other files.
+
+    Files that are neither pictures nor read beside one are counted in one reject for each suffix,
+    rows about missing files in one for each table.
+
+    Args:
+        path: the folder.
+        captions: a table (see `tables`).
+        without: files that belong to no sample.
+        listing: content of the folder, if it is known.
+
+    Raises:
+        ValueError: if the folder has no pictures, if it has two tables in one folder or below one
+            another, or if no row of a table finds its file.
     """
 
     def __init__(
@@ -51,19 +68,19 @@ class FolderSource(Source):
         path: str | os.PathLike,
         captions: str | os.PathLike | None = None,
         without: frozenset[Path] = frozenset(),
-        found: Walk | None = None,
+        listing: Walk | None = None,
     ) -> None:
         self.path = Path(path)
-        found = found or walk(self.path)
-        self.rejects: list[Reject] = list(found.rejects)
-        tables = [name for name in found.files if is_table(name)] if captions is None else []
+        listing = listing or walk(self.path)
+        self.rejects: list[Reject] = list(listing.rejects)
+        tables = [name for name in listing.files if is_table(name)] if captions is None else []
         _check_tables(self.path, tables)
-        given = captions and _inside(self.path.resolve(), Path(captions).resolve())
+        given = _inside(self.path.resolve(), Path(captions).resolve()) if captions else None
         skipped = {*tables, given, *(_inside(self.path, file) for file in without)}
         self.files: dict[str, list[str]] = {}  # names on the disk by key
         others: dict[str, list[str]] = {}
         pictures = False
-        for name in found.files:
+        for name in listing.files:
             if name in skipped:
                 continue
             if UNASKED.fullmatch(name):
@@ -76,7 +93,7 @@ class FolderSource(Source):
             pictures |= suffix not in BESIDE
             self.files.setdefault(normal(key), []).append(name)
         if not pictures:
-            raise ValueError(_nothing(self.path, found, others))
+            raise ValueError(_nothing(self.path, listing, others))
         for suffix, names in others.items():
             reason = f"found {len(names)} files that are no pictures, such as {names[0]!r}"
             self.rejects.append(Reject(f"*.{suffix}" if suffix else "*", printable(reason)))
@@ -106,7 +123,7 @@ class FolderSource(Source):
         return assemble(key, files, self.captions.get(key, ()))
 
     def _split(self, name: str) -> tuple[str | None, str]:
-        """(key, suffix) of a file; no key for one that is none of a sample's."""
+        """Return the key and the suffix of a file; the key is None if it belongs to no sample."""
         key, suffix = split(name)
         if suffix:
             return key, suffix
@@ -120,56 +137,55 @@ class FolderSource(Source):
 
     def _read_table(self, table: Path, finder: _Finder, folders: tuple[str, ...]) -> None:
         met, lost, waiting, rejects = 0, [], [], []
-        for n, (where, row) in enumerate(read_table(table)):
+        for n, (location, row) in enumerate(read_table(table)):
             try:
                 if isinstance(row, ValueError):
                     raise row
                 name, captions = row
                 check_name(name)
                 if (key := finder.find(name, folders)) is None:
-                    waiting.append((n, where, row))
+                    waiting.append((n, location, row))
                 else:
                     self.captions.setdefault(key, []).extend(captions)
                     met += 1
             except ValueError as error:
-                rejects.append((n, where, str(error)))
+                rejects.append((n, location, str(error)))
         deeper = not met
-        for n, where, (name, captions) in waiting:
+        for n, location, (name, captions) in waiting:
             try:
                 if (key := finder.find_like(name, folders, deeper)) is None:
-                    lost.append((n, where, name))
+                    lost.append((n, location, name))
                 else:
                     self.captions.setdefault(key, []).extend(captions)
                     met += 1
             except ValueError as error:
-                rejects.append((n, where, str(error)))
-        told = ""
+                rejects.append((n, location, str(error)))
+        summary = ""
         if lost:
-            told = f"found {len(lost)} rows of files that are not there, such as {lost[0][2]!r}"
-            rejects.append((*lost[0][:2], f"{told}, expected a file in {self.path}"))
+            summary = f"found {len(lost)} rows of files that are not there, such as {lost[0][2]!r}"
+            rejects.append((*lost[0][:2], f"{summary}, expected a file in {self.path}"))
         if not met:
-            found = f"{told}, and" if told else "found"
-            found = f"{table}: {found} none of a file in {self.path}"
-            for _, where, reason in sorted(rejects)[:1] if not lost else ():
-                found += f"; {table.name}:{where}: {reason}"
-            raise ValueError(printable(found))
-        for _, where, reason in sorted(rejects):
-            self.rejects.append(Reject(f"{table.name}:{where}", printable(reason)))
+            problem = f"{summary}, and" if summary else "found"
+            problem = f"{table}: {problem} none of a file in {self.path}"
+            for _, location, reason in sorted(rejects)[:1] if not lost else ():
+                problem += f"; {table.name}:{location}: {reason}"
+            raise ValueError(printable(problem))
+        for _, location, reason in sorted(rejects):
+            self.rejects.append(Reject(f"{table.name}:{location}", printable(reason)))
 
 
 class _Finder:
-    """Finds the sample of the file that a row names. folders: what its name is relative to."""
+    """Finds the sample of the file that a row names, relative to one of some folders."""
 
     def __init__(self, root: Path, files: dict[str, list[str]]) -> None:
         self.root, self.files = root.resolve().parts[1:], files
         self._by_base: dict[str, list[tuple[str, str]]] | None = None
 
     def find(self, name: str, folders: tuple[str, ...]) -> str | None:
-        """Its key, where the file is called so, or so with the last folders above the root in
-        front of it."""
+        """Return the key of the file with that name, which may begin above the root."""
         name = normal(name)
-        for whole in _joined(folders, name):
-            if (key := self._exact(whole)) is not None:
+        for path in _joined(folders, name):
+            if (key := self._exact(path)) is not None:
                 return key
         parts = name.split("/")
         for n in range(1, len(parts)):
@@ -178,12 +194,14 @@ class _Finder:
         return None
 
     def find_like(self, name: str, folders: tuple[str, ...], deeper: bool) -> str | None:
-        """Its key, whatever the case; deeper: also of a file below one of the folders whose name
-        ends so. ValueError where several may be meant."""
+        """Return the key of the file with that name in any case; ValueError for several.
+
+        `deeper` also takes a file below one of the folders whose path ends with the name.
+        """
         name = normal(name)
-        for folder, whole in zip(folders, _joined(folders, name), strict=True):
-            if found := self._like(whole, name, normal(folder), deeper):
-                return found
+        for folder, path in zip(folders, _joined(folders, name), strict=True):
+            if key := self._like(path, name, normal(folder), deeper):
+                return key
         return None
 
     def _exact(self, name: str) -> str | None:
@@ -192,23 +210,23 @@ class _Finder:
         written = (_suffix(file) for file in self.files.get(key, ()))
         return key if suffix.lower() in written else None
 
-    def _like(self, whole: str, name: str, folder: str, deeper: bool) -> str | None:
+    def _like(self, path: str, name: str, folder: str, deeper: bool) -> str | None:
         if self._by_base is None:
             self._by_base = {}
             for key, files in self.files.items():
                 for file in map(normal, files):
                     base = file.rpartition("/")[2].casefold()
                     self._by_base.setdefault(base, []).append((file.casefold(), key))
-        files = self._by_base.get(name.rpartition("/")[2].casefold(), ())
-        found = {key for file, key in files if file == whole.casefold()}
-        if deeper and not found:
+        entries = self._by_base.get(name.rpartition("/")[2].casefold(), [])
+        keys = {key for file, key in entries if file == path.casefold()}
+        if deeper and not keys:
             below = f"{folder}/".casefold() if folder else ""
             tail = f"/{name}".casefold()
-            found = {key for file, key in files if file.startswith(below) and file.endswith(tail)}
-        if len(found) > 1:
-            some = ", ".join(sorted(found)[:3])
-            raise ValueError(f"found {len(found)} files {name!r} ({some}), expected one")
-        return next(iter(found), None)
+            keys = {key for file, key in entries if file.startswith(below) and file.endswith(tail)}
+        if len(keys) > 1:
+            examples = ", ".join(sorted(keys)[:3])
+            raise ValueError(f"found {len(keys)} files {name!r} ({examples}), expected one")
+        return next(iter(keys), None)
 
 
 def _joined(folders: tuple[str, ...], name: str) -> list[str]:
@@ -220,12 +238,12 @@ def _suffix(name: str) -> str:
 
 
 def _inside(root: Path, file: Path) -> str | None:
-    """The name of a file relative to root; None for one elsewhere."""
+    """Return the name of a file relative to `root`, None for a file elsewhere."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
 def _check_tables(root: Path, tables: list[str]) -> None:
-    """ValueError unless each file can have but one of them."""
+    """Raise ValueError unless each file can have only one of the tables."""
     for n, table in enumerate(tables):
         folder = table.rpartition("/")[0]
         for other in tables[n + 1 :]:
@@ -236,11 +254,11 @@ def _check_tables(root: Path, tables: list[str]) -> None:
                 )
 
 
-def _nothing(path: Path, found: Walk, others: dict[str, list[str]]) -> str:
-    """Why there is nothing to read, with what there is instead."""
-    beside = [f"{len(names)} *.{suffix}" for suffix, names in others.items()][:8]
-    beside += [f"{name}: shards of mas_fast" for name in found.shards][:8]
-    beside = f" ({', '.join(beside)})" if beside else ""
+def _nothing(path: Path, listing: Walk, others: dict[str, list[str]]) -> str:
+    """Say why there is nothing to read, and what there is instead."""
+    entries = [f"{len(names)} *.{suffix}" for suffix, names in others.items()][:8]
+    entries += [f"{name}: shards of mas_fast" for name in listing.shards][:8]
+    beside = f" ({', '.join(entries)})" if entries else ""
     return printable(
         f"{path}: found no images, tars or panoptic JSON{beside}, expected some: files that end in "
         f"{', '.join(IMAGES)}, *.tar or panoptic_*.json"

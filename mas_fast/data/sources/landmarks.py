@@ -1,10 +1,10 @@
-"""Faces that people have annotated, as face parts of a source's pictures.
+"""Faces that people have annotated, as face parts for the pictures of a source.
 
     faces = Landmarks.read("faces.xml")              # or a folder of .pts, WFLW's list, a .json
     source = LandmarkSource(open_source("photos"), faces)
 
-Each face is 68 points in the order of annotators/face.py, in pixels of the upright picture, a whole
-number being the middle of a pixel. The content of a file says which format it is.
+Each face is 68 points in the order of annotators/face.py, in pixels of the upright picture; a whole
+number is the middle of a pixel. The content of a file tells its format.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FORMATS = (
     "expected the XML of dlib's imglab, COCO-WholeBody's JSON, WFLW's list, or a folder of .pts"
 )
 WFLW_POINTS, WFLW_FIELDS = 98, 98 * 2 + 4 + 6 + 1  # points, box, attributes, name
-# The points of WFLW's 98 that are the 68.
+# Which of WFLW's 98 points are the 68.
 WFLW_ORDER = (
     *range(0, 33, 2),
     *range(33, 38),
@@ -45,15 +45,29 @@ MOST_BYTES = 2**30  # of a file
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """path: where they are from. faces: float64 [n, 68, 2] by the name of the picture, without its
-    suffix."""
+    """Annotated faces of pictures.
+
+    Attributes:
+        path: their file or folder.
+        faces: float64 [n, 68, 2], in pixels, by the name of the picture without its suffix.
+    """
 
     path: Path
     faces: Mapping[str, np.ndarray]
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Landmarks:
-        """Of a file or a folder. ValueError for what is none, or for a face without all points."""
+        """Read a file or a folder of landmarks.
+
+        Args:
+            path: the XML of dlib's imglab, COCO-WholeBody's JSON, WFLW's list, or a folder of .pts.
+
+        Returns:
+            The faces.
+
+        Raises:
+            ValueError: if it is none of these, or if a face lacks points.
+        """
         path = Path(path)
         if path.is_dir():
             return cls(path, read_pts(path))
@@ -65,21 +79,35 @@ class Landmarks:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
         read = {b"<": read_dlib, b"{": read_wholebody}.get(start[:1], read_wflw)
         faces: dict[str, np.ndarray] = {}
-        for name, found in read(path).items():
+        for name, points in read(path).items():
             key = name.rpartition(".")[0] or name
             if key in faces:
                 raise ValueError(f"{path}: found two pictures {key!r}, expected other names")
-            faces[key] = found
+            faces[key] = points
         return cls(path, faces)
 
     def of(self, key: str) -> np.ndarray | None:
-        """The faces of the picture with that key: of its name, or of the only one that ends, or
-        that it ends, alike. None for a picture that nobody annotated."""
+        """Find the faces of a picture.
+
+        Args:
+            key: key of the picture. Faces of the same name belong to it, or else faces of the only
+                name that ends with the key or that the key ends with.
+
+        Returns:
+            float64 [n, 68, 2], in pixels; None for a picture that nobody annotated.
+        """
         names = self.names(key)
         return self.faces[names[0]] if len(names) == 1 else None
 
     def names(self, key: str) -> list[str]:
-        """Those of faces that may be the picture's: the one that is the same, or all alike."""
+        """Find the names of faces that a picture may have.
+
+        Args:
+            key: key of the picture.
+
+        Returns:
+            The one equal name, or else all names that end alike.
+        """
         key = normal(key)
         alike = []
         for name in self._by_base.get(key.rpartition("/")[2], ()):
@@ -90,7 +118,7 @@ class Landmarks:
         return alike
 
     def describe(self) -> str:
-        """For the manifest: a digest of all faces."""
+        """Return, for the manifest, a digest of all faces."""
         digest = hashlib.sha256()
         for name in sorted(self.faces):
             digest.update(name.encode("utf-8", "backslashreplace") + b"\0")
@@ -107,8 +135,15 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False)
 class LandmarkSource(Source):
-    """A source whose samples have the parts of their annotated faces. Where there is no other
-    annotation, a person is where a part is. rejects: come after the source's."""
+    """A source whose samples have the parts of their annotated faces.
+
+    Without another annotation, a pixel of a part is a pixel of a person.
+
+    Attributes:
+        source: the source without faces.
+        landmarks: the faces.
+        rejects: further rejects, after those of the source.
+    """
 
     source: Source
     landmarks: Landmarks
@@ -116,8 +151,19 @@ class LandmarkSource(Source):
 
     @classmethod
     def matched(cls, source: Source, landmarks: Landmarks) -> LandmarkSource:
-        """With a reject that counts the annotated pictures that are not there. ValueError unless
-        some are, and where faces may be those of two pictures, or two faces those of one."""
+        """Match faces with pictures, and count annotated pictures that are not there in a reject.
+
+        Args:
+            source: the pictures.
+            landmarks: the faces.
+
+        Returns:
+            The source with faces.
+
+        Raises:
+            ValueError: if no picture has faces, if faces may belong to two pictures, or if a
+                picture may have faces of two names.
+        """
         pictures: dict[str, str] = {}  # by the name of their faces
         keys = [source.key(index) for index in range(len(source))]
         for key in keys:
@@ -125,10 +171,10 @@ class LandmarkSource(Source):
             pairs = [(name, key) for name in names]
             pairs += [(name, pictures[name]) for name in names if name in pictures]
             if len(pairs) > 1:
-                said = " or ".join(f"{name!r} for {picture!r}" for name, picture in pairs[:3])
+                examples = " or ".join(f"{name!r} for {picture!r}" for name, picture in pairs[:3])
                 raise ValueError(
-                    f"{landmarks.path}: found names that fit in two ways ({said}), expected the "
-                    "names of the pictures with their folders"
+                    f"{landmarks.path}: found names that fit in two ways ({examples}), expected "
+                    "the names of the pictures with their folders"
                 )
             pictures.update(pairs)
         lost = [name for name, f in landmarks.faces.items() if len(f) and name not in pictures]
@@ -139,8 +185,8 @@ class LandmarkSource(Source):
             )
         if not lost:
             return cls(source, landmarks)
-        found = f"found faces of {len(lost)} pictures that are not there, such as {lost[0]!r}"
-        return cls(source, landmarks, (Reject(printable(landmarks.path.name), printable(found)),))
+        problem = f"found faces of {len(lost)} pictures that are not there, such as {lost[0]!r}"
+        return cls(source, landmarks, (Reject(printable(landmarks.path.name), printable(problem)),))
 
     def __len__(self) -> int:
         return len(self.source) + len(self.rejects)
@@ -154,7 +200,9 @@ class LandmarkSource(Source):
         if index >= len(self.source):
             return self.rejects[index - len(self.source)]
         sample = self.source.read(index)
-        faces = None if isinstance(sample, Reject) else self.landmarks.of(sample.key)
+        if isinstance(sample, Reject):
+            return sample
+        faces = self.landmarks.of(sample.key)
         if faces is None or not len(faces):
             return sample
         if isinstance(sample.annotation, Scene):
@@ -174,9 +222,17 @@ class LandmarkSource(Source):
 
 
 def read_pts(folder: Path) -> dict[str, np.ndarray]:
-    """float64 [1, 68, 2] by the name of the .pts in the folder, without its suffix, as 300-W has
-    them: "n_points: 68" and the points in braces, counted from 1. ValueError names a file that is
-    not so."""
+    """Read a folder of .pts as in 300-W: "n_points: 68" and the points in braces, counted from 1.
+
+    Args:
+        folder: the folder; subfolders are read too.
+
+    Returns:
+        float64 [1, 68, 2], in pixels from 0, by the name of the .pts without its suffix.
+
+    Raises:
+        ValueError: names a file that has another form.
+    """
     faces = {}
     names = sorted(name for name in walk(folder).files if name.lower().endswith(".pts"))
     for file in (folder / name for name in names):
@@ -196,8 +252,17 @@ def read_pts(folder: Path) -> dict[str, np.ndarray]:
 
 
 def read_wflw(path: Path) -> dict[str, np.ndarray]:
-    """float64 [n, 68, 2] by the name of the picture, of a list of WFLW: a line for each face, 98
-    points, a box, six attributes and the name. ValueError names the line that is not so."""
+    """Read a list of WFLW: per line a face with 98 points, a box, six attributes and the name.
+
+    Args:
+        path: the list.
+
+    Returns:
+        float64 [n, 68, 2], in pixels, by the name of the picture.
+
+    Raises:
+        ValueError: names a line that has another form.
+    """
     faces: dict[str, list[np.ndarray]] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         words = line.split(maxsplit=WFLW_FIELDS - 1)
@@ -213,11 +278,11 @@ def read_wflw(path: Path) -> dict[str, np.ndarray]:
         faces.setdefault(words[-1].strip(), []).append(points[list(WFLW_ORDER)])
     if not faces:
         raise ValueError(f"{path}: found no faces, {FORMATS}")
-    return {name: np.stack(found) for name, found in faces.items()}
+    return {name: np.stack(rows) for name, rows in faces.items()}
 
 
 def _numbers(words: list[str], count: int) -> np.ndarray:
-    """float64 [count / 2, 2]."""
+    """Parse numbers; float64 [count / 2, 2]."""
     values = [float(word) for word in words]
     if len(values) != count or not all(map(math.isfinite, values)):
         raise ValueError(f"found {len(values)} numbers, expected {count} finite ones")

@@ -1,7 +1,7 @@
-"""Names of files: which sample a file belongs to, what it holds, and what is left out.
+"""Names of files: which sample a file belongs to, what it holds, and which files are left out.
 
-A key is the name without what says the kind of the file. Kinds go by suffix, and where the suffix
-says nothing, by the first bytes. Names are compared in NFC, since a Mac writes them decomposed.
+A key is the name without the part that tells the kind of the file. The suffix tells the kind; if
+it does not, the first bytes do. Names are compared in NFC, since a Mac writes them decomposed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 IMAGES = (
     *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff"),
     *("avif", "jp2", "j2k", "jpx", "ppm", "pgm", "pbm", "pnm", "tga", "qoi", "ico"),
-    *("heic", "heif", "jxl"),  # a picture, and a reject
+    *("heic", "heif", "jxl"),  # pictures, which become rejects
 )
-BESIDE = ("seg.png", "edge.png", "txt", "json")  # what a picture may have
+BESIDE = ("seg.png", "edge.png", "txt", "json")  # files that may lie beside a picture
 SUFFIXES = (*BESIDE, *IMAGES)
 _BY_END = {end: [s for s in SUFFIXES if s[-3:] == end] for end in {s[-3:] for s in SUFFIXES}}
-HEAD = 32  # bytes that show what a file is
+HEAD = 32  # bytes that tell the kind of a file
 SIGNATURES = (
     ("JPEG", re.compile(rb"\xff\xd8\xff")),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
@@ -35,7 +35,7 @@ SIGNATURES = (
     ("QOI", re.compile(rb"qoif")),
     ("PSD", re.compile(rb"8BPS\x00\x01")),
 )
-# Of cameras, whose files begin as TIFF does and hold a small preview.
+# Files of cameras, which begin as TIFF does and hold a small preview.
 RAW = (
     *("3fr", "arw", "cr2", "cr3", "dng", "erf", "iiq"),
     *("nef", "nrw", "orf", "pef", "raf", "rw2", "srw"),
@@ -45,7 +45,7 @@ UNREAD = ("HEIC", "JPEG XL")  # Pillow alone does not decode them
 SYSTEM = re.compile(
     r"\._.*|\.ds_store|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|@eadir|__macosx|lost\+found"
 )
-PAPERS = re.compile(  # of files alone: pictures of licences may lie in a folder of that name
+PAPERS = re.compile(  # for files alone: pictures of licences may lie in a folder of that name
     r"(?:readme|licen[sc]e|copying|notice|changelog|citation)(?:\.(?:md|rst|txt|html|pdf|cff))?"
     r"|(?:md5|sha1|sha256|sha512)(?:sums?)?(?:\.txt)?|checksums?(?:\.txt)?"
     r"|.*\.(?:md5|sha1|sha256|sha512)"
@@ -53,8 +53,14 @@ PAPERS = re.compile(  # of files alone: pictures of licences may lie in a folder
 
 
 def split(name: str) -> tuple[str, str]:
-    """(key, suffix) where names may have dots: the suffix, in lower case, is one of SUFFIXES, or
-    empty."""
+    """Split a name that may have dots.
+
+    Args:
+        name: name of a file.
+
+    Returns:
+        The key, and the suffix in lower case: one of SUFFIXES, or empty.
+    """
     lower = name.lower()
     for suffix in _BY_END.get(lower[-3:], ()):
         if lower.endswith(f".{suffix}") and len(name) > len(suffix) + 1:
@@ -63,21 +69,34 @@ def split(name: str) -> tuple[str, str]:
 
 
 def split_unknown(name: str) -> tuple[str, str]:
-    """(key, suffix) of the name of a picture whose suffix says nothing: what stands after the last
-    dot, where it looks like a suffix."""
-    found = re.fullmatch(r"(.*[^/])\.([A-Za-z]\w{0,15})", name, re.DOTALL)
-    return found.groups() if found else (name, "")
+    """Split the name of a picture whose suffix is not one of SUFFIXES.
+
+    Args:
+        name: name of a file.
+
+    Returns:
+        The key, and the part after the last dot if it looks like a suffix, else an empty one.
+    """
+    match = re.fullmatch(r"(.*[^/])\.([A-Za-z]\w{0,15})", name, re.DOTALL)
+    return (match[1], match[2]) if match else (name, "")
 
 
 def split_first(name: str) -> tuple[str, str]:
-    """(key, suffix) as webdataset has it: parted at the first dot of the last part."""
+    """Split a name as webdataset does, at the first dot of its last part.
+
+    Args:
+        name: name of a file.
+
+    Returns:
+        The key and the suffix.
+    """
     folder, slash, base = name.rpartition("/")
     stem, _, suffix = base.partition(".")
     return folder + slash + stem, suffix
 
 
 def normal(name: str) -> str:
-    """The form in which names are compared: NFC, and no `./` or `//` in it."""
+    """Return the form in which names are compared: NFC, without `./` and `//`."""
     if "./" in name or "//" in name:
         parts = [part for part in name.split("/") if part != "."]
         name = "/".join(part for n, part in enumerate(parts) if part or n in (0, len(parts) - 1))
@@ -85,14 +104,22 @@ def normal(name: str) -> str:
 
 
 def left_out(name: str, folder: bool = False) -> bool:
-    """Whether the name of a file or folder, without what is above it, is one that goes with any
-    data set: a system's own, or of a file a README, a licence, a checksum."""
+    """Tell whether a file or folder is no part of a data set.
+
+    Args:
+        name: its name, without the folders above it.
+        folder: whether it is a folder.
+
+    Returns:
+        True for the operating system's own files and folders, and for a file that is a README, a
+        licence or a checksum.
+    """
     name = name.lower()
     return bool(SYSTEM.fullmatch(name) or (not folder and PAPERS.fullmatch(name)))
 
 
 def kind_of(head: bytes) -> str | None:
-    """The format of a picture by its first HEAD bytes; None: none that is known."""
+    """Return the format of a picture by its first HEAD bytes, None for an unknown one."""
     for kind, signature in SIGNATURES:
         if signature.match(head):
             return kind
@@ -100,17 +127,34 @@ def kind_of(head: bytes) -> str | None:
 
 
 def is_picture(name: str, head: bytes) -> bool:
-    """Whether a file whose suffix is none of SUFFIXES is a picture."""
+    """Tell whether a file whose suffix is none of SUFFIXES is a picture.
+
+    Args:
+        name: name of the file.
+        head: its first HEAD bytes.
+
+    Returns:
+        Whether its first bytes are those of a picture, and its suffix is not that of a camera.
+    """
     return kind_of(head) is not None and name.lower().rpartition(".")[2] not in RAW
 
 
 def read_head(file: str | os.PathLike) -> bytes:
+    """Return the first HEAD bytes of a file."""
     with open(file, "rb") as stream:
         return stream.read(HEAD)
 
 
 def on_disk(folder: Path, name: str) -> Path:
-    """Where the file is: as the name is written, or else in NFC or in NFD."""
+    """Find a file whose name may be composed differently on the disk.
+
+    Args:
+        folder: folder of the file.
+        name: its name.
+
+    Returns:
+        Its path, with the name as it is written, or else in NFC or NFD.
+    """
     path = folder / name
     if not name.isascii() and not path.exists():
         for form in ("NFC", "NFD"):
@@ -120,7 +164,7 @@ def on_disk(folder: Path, name: str) -> Path:
 
 
 def check_name(name: str) -> None:
-    """ValueError unless the name of a file is relative and stays below its folder."""
+    """Raise ValueError unless the name of a file is relative and stays below its folder."""
     path = PurePosixPath(name)
     odd = "\\" in name or "\0" in name or name.endswith("/") or not path.name
     if odd or path.is_absolute() or ".." in path.parts:
@@ -130,8 +174,14 @@ def check_name(name: str) -> None:
 
 
 def printable(name: str) -> str:
-    """The name as it can be written to a report, and shown: half surrogates and what would steer a
-    terminal are escaped."""
+    """Make a name fit for a report and a terminal.
+
+    Args:
+        name: any text.
+
+    Returns:
+        The text with half surrogates and control characters escaped.
+    """
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() or c.isspace() else _escaped(c) for c in name)
@@ -142,6 +192,7 @@ def _escaped(character: str) -> str:
 
 
 def encodable(text: str) -> bool:
+    """Tell whether UTF-8 can hold a text: half of a surrogate pair is not allowed."""
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair

@@ -1,20 +1,20 @@
-"""Tables of captions: which row tells of which file.
+"""Tables of captions: which row belongs to which file.
 
-    for where, row in read_table("metadata.csv"):      # where: line 3
+    for location, row in read_table("metadata.csv"):   # location: line 3
         row                                            # ("sub/a.jpg", ["A red house."]), or a
                                                        # ValueError that says what is wrong with it
 
-By suffix, each also with .gz but Parquet:
+The suffix tells the format. All but Parquet may have .gz too:
 
-    .csv .tsv .txt    with a header          .jsonl    an object a line          .parquet
+    .csv .tsv .txt    with a header          .jsonl    an object per line        .parquet
     .json             COCO's captions, {"images": [{"id", "file_name"}],
                       "annotations": [{"image_id", "caption"}]}; Karpathy's splits, {"images":
                       [{"filename", "sentences": [{"raw"}]}]}; a list of rows; {file name: caption
                       or captions}; rows as lines
 
-A row has a file name in one of FILES, or in the one column that ends in _file_name, and captions in
-the first of CAPTIONS that is not empty: a text, or a list of texts. Names are relative to the
-folder of the table.
+A row has a file name in one of FILES, or in the one column whose name ends in _file_name. Its
+captions are in the first of CAPTIONS that is not empty: a text, or a list of texts. File names are
+relative to the folder of the table.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from mas_fast.data.sources.base import clean_captions, parse_json
 from mas_fast.utils import documents
@@ -33,20 +34,38 @@ from mas_fast.utils import documents
 FILES = ("file_name", "filename", "image", "image_path", "path")
 CAPTIONS = ("captions", "caption", "text", "prompt", "description", "sentences")
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
-FOUND = ("captions", "metadata")  # names of tables that are looked for
+FOUND = ("captions", "metadata")  # stems of tables that a folder may have
 Row = tuple[str, list[str]]
 Where = str
 
 
 def is_table(name: str) -> bool:
-    """Whether a file of this name is taken for a table of captions: captions.* or metadata.*."""
+    """Tell whether a file is taken for a table of captions: captions.* or metadata.*.
+
+    Args:
+        name: name of the file.
+
+    Returns:
+        Whether it is.
+    """
     path = PurePosixPath(name.lower())
     table = path.suffix in SUFFIXES and path.suffix not in (".txt", ".json")
     return (table and path.stem in FOUND) or path.name in ("captions.json", "captions.txt")
 
 
 def read_table(file: Path) -> Iterator[tuple[Where, Row | ValueError]]:
-    """Its rows, and where each stands. ValueError for a file that is no such table."""
+    """Read a table of captions.
+
+    Args:
+        file: the table.
+
+    Yields:
+        The location of a row, and its file name and captions, or a ValueError that says what is
+        wrong with it.
+
+    Raises:
+        ValueError: if the file is no such table.
+    """
     suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".parquet":
         rows = _parquet_rows(file)
@@ -58,18 +77,18 @@ def read_table(file: Path) -> Iterator[tuple[Where, Row | ValueError]]:
         rows = _csv_rows(file, "\t" if suffix == ".tsv" else ",")
     else:
         raise ValueError(f"{file}: found the suffix {suffix!r}, expected {', '.join(SUFFIXES)}")
-    for where, row in rows:
+    for location, row in rows:
         try:
-            yield where, row if isinstance(row, ValueError | tuple) else _row(row)
+            yield location, row if isinstance(row, ValueError | tuple) else _row(cast(Mapping, row))
         except ValueError as error:
-            yield where, error
+            yield location, error
 
 
 # ---------------------------------------------------------------------------- rows
 
 
 def _row(row: Mapping) -> Row:
-    """(file name, captions) of a row with columns."""
+    """Return the file name and the captions of a row with columns."""
     column = _file_column(row)
     name = row.get(column)
     if not isinstance(name, str):
@@ -84,19 +103,19 @@ def _row(row: Mapping) -> Row:
 
 
 def _file_column(columns: Iterable[str]) -> str:
-    """The one that has the names of files. ValueError where there are several."""
+    """Return the column with the names of files; ValueError for several."""
     columns = [column for column in columns if isinstance(column, str)]
     for name in FILES:
         if name in columns:
             return name
-    found = [column for column in columns if column.endswith("_file_name")]
-    if len(found) > 1:
-        raise ValueError(f"found {', '.join(found)}, expected one column of file names")
-    return found[0] if found else FILES[0]
+    candidates = [column for column in columns if column.endswith("_file_name")]
+    if len(candidates) > 1:
+        raise ValueError(f"found {', '.join(candidates)}, expected one column of file names")
+    return candidates[0] if candidates else FILES[0]
 
 
-def _texts(value: object) -> list[str]:
-    """A caption or several: also as JSON in a cell of a CSV, or as Karpathy's sentences."""
+def _texts(value: object) -> list[object]:
+    """Return one or several captions: also of JSON in a cell of a CSV, or Karpathy's sentences."""
     if isinstance(value, str) and value.lstrip().startswith('["'):
         value = parse_json(value, "captions", list)
     if isinstance(value, str) and value.lstrip().startswith("['"):
@@ -108,7 +127,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
-    """ValueError unless some have names and captions."""
+    """Raise ValueError unless there are columns of file names and captions."""
     try:
         named = _file_column(columns) in columns
     except ValueError as error:
@@ -163,7 +182,7 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[Where, object]]:
     # surrogateescape: bytes that are no UTF-8 spoil their own row only
     content = io.BytesIO(_whole(file)) if file.suffix == ".gz" else open(file, "rb")
     with io.TextIOWrapper(content, "utf-8-sig", "surrogateescape", newline="") as text:
-        # strict: a quote that nobody closes would make one caption of all rows behind it
+        # strict: without it, an unclosed quote would make one caption of all rows behind it
         rows = csv.DictReader(text, delimiter=delimiter, strict=True)
         try:
             columns = [name.strip() for name in rows.fieldnames or ()]
@@ -178,12 +197,12 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[Where, object]]:
             except StopIteration:
                 return
             except csv.Error as error:
-                found = f"found a broken row of {rows.reader.line_num - before} lines ({error})"
-                yield f"{before + 1}", ValueError(found)
+                problem = f"found a broken row of {rows.reader.line_num - before} lines ({error})"
+                yield f"{before + 1}", ValueError(problem)
                 continue
             if None in row:
-                found = f"found {len(row[None])} fields too many"
-                yield f"{rows.line_num}", ValueError(found)
+                problem = f"found {len(row[None])} fields too many"
+                yield f"{rows.line_num}", ValueError(problem)
             else:
                 yield f"{rows.line_num}", row
 
@@ -207,12 +226,14 @@ def _json_rows(file: Path) -> Iterator[tuple[Where, object]]:
         _check_columns(file, list(first))
         return ((f"row {n}", _object(value)) for n, value in enumerate(values, 1))
     if isinstance(values, dict) and values and all(map(_is_captions, values.values())):
-        values = documents.parse_json(content, str(file))  # no name twice
-        return ((f"row {n}", _pair(*pair)) for n, pair in enumerate(values.items(), 1))
-    found = f"an object with {_short(list(values), 200)}" if isinstance(values, dict) else "a value"
+        unique = cast(dict, documents.parse_json(content, str(file)))  # strict: no name twice
+        return ((f"row {n}", _pair(*pair)) for n, pair in enumerate(unique.items(), 1))
+    description = (
+        f"an object with {_short(list(values), 200)}" if isinstance(values, dict) else "a value"
+    )
     raise ValueError(
-        f"{file}: found {found}, expected COCO's captions, a list of rows with a file name and a "
-        "caption, or an object {file name: caption}"
+        f"{file}: found {description}, expected COCO's captions, a list of rows with a file name "
+        "and a caption, or an object {file name: caption}"
     )
 
 
@@ -230,7 +251,7 @@ def _pair(name: str, value: str | list[str]) -> Row | ValueError:
 
 
 def _object(value: object) -> object:
-    """A row of a list. Karpathy's COCO keeps the folder of a file in `filepath`."""
+    """Return a row of a list. Karpathy's COCO keeps the folder of a file in `filepath`."""
     if not isinstance(value, dict):
         return ValueError(f"row: found {type(value).__name__}, expected dict")
     if isinstance(value.get("filename"), str) and isinstance(value.get("filepath"), str):
@@ -239,7 +260,7 @@ def _object(value: object) -> object:
 
 
 def _coco_rows(file: Path, values: dict) -> Iterator[tuple[Where, object]]:
-    """COCO's captions, by the names of the images. An id that two names share has none."""
+    """Yield COCO's captions by the names of the images. An id that two names share has none."""
     if not isinstance(values.get("images"), list):
         raise ValueError(
             f"{file}: found annotations without 'images', expected COCO's captions with the names "
@@ -252,24 +273,30 @@ def _coco_rows(file: Path, values: dict) -> Iterator[tuple[Where, object]]:
     captioned = [row for row in values["annotations"] if isinstance(row, dict) and "caption" in row]
     if values["annotations"] and not captioned:
         first = values["annotations"][0]
-        found = _short(list(first) if isinstance(first, dict) else first, 200)
-        raise ValueError(f"{file}: found annotations with {found}, expected 'caption' in them")
+        keys = _short(list(first) if isinstance(first, dict) else first, 200)
+        raise ValueError(f"{file}: found annotations with {keys}, expected 'caption' in them")
     for n, row in enumerate(values["annotations"]):
-        where = f"annotation {n}"
+        location = f"annotation {n}"
         if not isinstance(row, dict):
-            yield where, ValueError(f"row: found {type(row).__name__}, expected dict")
+            yield location, ValueError(f"row: found {type(row).__name__}, expected dict")
             continue
-        found = names.get(coco_id(row.get("image_id")), set())
-        if len(found) == 1:
-            yield where, {"file_name": next(iter(found)), "caption": row.get("caption")}
+        images = names.get(coco_id(row.get("image_id")), set())
+        if len(images) == 1:
+            yield location, {"file_name": next(iter(images)), "caption": row.get("caption")}
         else:
-            what = f"{len(found)} images of it" if found else "no image of it"
-            yield where, ValueError(f"image id {_short(row.get('image_id'))}: found {what}")
+            count = f"{len(images)} images of it" if images else "no image of it"
+            yield location, ValueError(f"image id {_short(row.get('image_id'))}: found {count}")
 
 
 def coco_id(value: object) -> int | str | None:
-    """An id of COCO's JSON: an integer, also as a text of digits; other texts are ids too. None
-    for anything else."""
+    """Read an id in one of COCO's JSON files.
+
+    Args:
+        value: the value in the file.
+
+    Returns:
+        An integer, also for a text of digits; another text as it is; None for anything else.
+    """
     if isinstance(value, str):
         digits = value.isascii() and value.isdigit() and len(value) < 1000
         return int(value) if digits else value

@@ -1,4 +1,4 @@
-"""Webdataset tars: an index of where each sample's files lie, in whatever order; never unpacked."""
+"""Webdataset tars: an index of where the files of each sample lie, in any order; never unpacked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import io
 import os
 import tarfile
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 
-from mas_fast.data.sources.base import Reject, Sample, Source, assemble
+from mas_fast.data.sources.assemble import assemble
+from mas_fast.data.sources.base import Reject, Sample, Source
 from mas_fast.data.sources.names import (
     BESIDE,
     HEAD,
@@ -24,35 +27,42 @@ from mas_fast.data.sources.names import (
     split_unknown,
 )
 
-MAX_SAMPLE = 2**28  # bytes of all files of a sample in a tar
+MAX_SAMPLE = 2**28  # bytes of all files of a sample together
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 PICTURE, WITH_IT, OTHER = 0, 1, 2  # what a member may be to a sample
-FIRST, LAST, AGAIN = 0, 1, 2  # how names are parted: at the first dot, at the suffix; a repetition
+FIRST, LAST, AGAIN = 0, 1, 2  # how names are split: at the first dot, at the suffix; a repetition
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class TarSource(Source):
-    """Webdataset tars, as img2dataset, tar or others write them. The files of a sample share a key,
-    wherever in the tar they are. The key is all of the name before the first dot of its last part;
-    but where no file of a key has a plain suffix, or a picture with a dotted name has files of its
-    own beside it, names are parted as in folders: img.1.0.jpg and img.1.0.txt are img.1.0.
+    """Webdataset tars, as img2dataset, tar or other programs write them.
+
+    The files of a sample share a key, wherever in the tar they are. The key is the part of the name
+    before the first dot of its last component. But if no file of a key has a plain suffix, or if a
+    picture with a dotted name has files of its own beside it, names are split as in folders:
+    img.1.0.jpg and img.1.0.txt belong to img.1.0.
 
     `./` in front of names, their Unicode form, and files like ._a.jpg, README and .DS_Store do not
-    count. Hard links are followed inside the tar; other links are rejects. A file that comes again
-    is a reject, the first one counts. The same key in two tars is two samples.
+    count. Hard links are followed inside the tar; other links are rejects. If a file comes again,
+    the first one counts and the others are rejects. The same key in two tars makes two samples.
 
-    A tar is indexed by its headers alone. While that is done it takes 150 bytes a file at most, in
-    arrays; afterwards 16 bytes for each run of files that follow one another, and 9 a sample.
-    ValueError only if there are none.
+    A tar is indexed by its headers alone. Indexing takes 150 bytes per file at most, in arrays. The
+    index has 16 bytes for each run of files that follow one another, and 9 bytes per sample.
+
+    Args:
+        paths: the tars.
+
+    Raises:
+        ValueError: only if there are none.
     """
 
-    def __init__(self, paths: list[str | os.PathLike]) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike]) -> None:
         self.paths = [Path(path) for path in paths]
         if not self.paths:
             raise ValueError("tars: found none, expected at least one")
         self.rejects: list[Reject] = []
         parts = [_Index(path, self.rejects).grouped() for path in self.paths]
-        # Numbers of the first sample of each tar, and of the first run of each sample.
+        # The number of the first sample of each tar, and of the first run of each sample.
         self.first = np.cumsum([0, *(len(counts) for counts, _, _ in parts)])
         self.starts = np.cumsum([0, *np.concatenate([counts for counts, _, _ in parts])])
         self.spans = np.concatenate([spans for _, spans, _ in parts])  # [runs, 2]: bytes
@@ -90,11 +100,11 @@ class TarSource(Source):
 
 
 class _Index:
-    """Where the members of a tar are, and to which sample each belongs."""
+    """The index of a tar: where its members are, and which sample each belongs to."""
 
     def __init__(self, path: Path, rejects: list[Reject]) -> None:
         self.path, self.rejects = path, rejects
-        # For each member: hashes of its keys by either way and of its name, bytes, and its role.
+        # For each member: hashes of its key split either way and of its name, bytes, and its role.
         self.keys, self.longs, self.names, self.starts, self.stops = (array("q") for _ in range(5))
         self.roles = array("b")
         self.links: dict[int, int] = {}  # members that are hard links: the hash of the other name
@@ -104,43 +114,47 @@ class _Index:
     def _scan(self) -> None:
         name = None
         try:
-            with tarfile.open(self.path, "r:") as tar:
+            with open(self.path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
-                    tar.members.clear()  # it would keep all
+                    tar.members.clear()  # type: ignore[attr-defined]  # else it would keep all
                     if not member.isdir():
                         name = member.name
-                        self._add(member, tar)
-                self._check_end(tar.fileobj, tar.offset)
-        except Exception as error:  # on a broken header, tarfile raises about everything there is
+                        self._add(member, file.fileno(), tar.offset)
+                self._check_end(file, tar.offset)
+        except Exception as error:  # on a broken header, tarfile raises almost anything
             self.broken = True
-            where = "at its beginning" if name is None else f"in or after {name!r}"
-            self._reject(f"broken {where}: {self._compressed() or error}")
+            location = "at its beginning" if name is None else f"in or after {name!r}"
+            self._reject(f"broken {location}: {self._compressed() or error}")
 
-    def _add(self, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
+    def _add(self, member: tarfile.TarInfo, descriptor: int, stop: int) -> None:
+        """Take in a member of the open tar that ends at byte `stop`."""
         name = _name(member.name)
         *folders, base = name.split("/")
         if left_out(base) or any(left_out(folder, True) for folder in folders):
             return
-        key, rest = split_first(name)
+        key, _ = split_first(name)
         long_key, suffix = split(name)
         role = OTHER if not suffix else WITH_IT if suffix in BESIDE else PICTURE
         if not suffix:
             long_key = split_unknown(name)[0]
             if member.isreg():
-                head = os.pread(tar.fileobj.fileno(), min(HEAD, member.size), member.offset_data)
+                head = os.pread(descriptor, min(HEAD, member.size), member.offset_data)
                 role = PICTURE if is_picture(name, head) else OTHER
         self.keys.append(hash(key))
         self.longs.append(hash(long_key))
         self.names.append(hash(name))
         self.starts.append(member.offset)
-        self.stops.append(tar.offset)  # where the member ends
+        self.stops.append(stop)
         self.roles.append(role)
         if member.islnk():
             self.links[len(self.keys) - 1] = hash(_name(member.linkname))
 
-    def _check_end(self, file: io.BufferedIOBase, end: int) -> None:
-        """tarfile ends quietly at a bad header, where a tar was cut off between two members, and at
-        the end of the first of several tars."""
+    def _check_end(self, file: BinaryIO, end: int) -> None:
+        """Raise ValueError for a tar that was cut off, and reject data after its end.
+
+        tarfile ends quietly at a bad header, at a cut between two members, and at the end of the
+        first of several tars.
+        """
         file.seek(end)
         block = file.read(tarfile.BLOCKSIZE)
         if not block:
@@ -156,8 +170,12 @@ class _Index:
                 break
 
     def grouped(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each sample, by its first file: how many runs of bytes it has, int64; the runs, int64
-        [runs, 2]; and how its names are parted, int8."""
+        """Return the samples, in the order of their first files.
+
+        Returns:
+            Number of runs of bytes of each sample, int64; the runs, int64 [runs, 2]; and how the
+            names of each sample are split, int8.
+        """
         keys, longs, names, starts, stops = (
             np.frombuffer(values, np.int64) if len(values) else np.empty(0, np.int64)
             for values in (self.keys, self.longs, self.names, self.starts, self.stops)
@@ -183,38 +201,42 @@ class _Index:
         begins[1:] = (samples[1:] != samples[:-1]) | (starts[1:] != stops[:-1])
         ends = np.append(begins[1:], True)[: len(order)]
         runs = np.stack([starts[begins], stops[ends]], axis=1)
-        kept, counts = np.unique(samples[begins], return_counts=True)
-        return counts, runs, ways[firsts[kept]]
+        numbers, counts = np.unique(samples[begins], return_counts=True)
+        return counts, runs, ways[firsts[numbers]]
 
     def _part_dotted(self, keys: np.ndarray, longs: np.ndarray, ways: np.ndarray) -> None:
-        """Give files with dotted names the key before their suffix, where that makes a sample."""
+        """Give files with dotted names the key before their suffix, if that makes a sample."""
         dotted = keys != longs
         if not dotted.any():
             return
         roles = np.frombuffer(self.roles, np.int8)
-        _, key = np.unique(keys, return_inverse=True)
-        _, long = np.unique(longs, return_inverse=True)
+        _, key_group = np.unique(keys, return_inverse=True)
+        _, long_group = np.unique(longs, return_inverse=True)
 
         def has(group: np.ndarray, members: np.ndarray) -> np.ndarray:
-            """Whether the group of each member has one of these."""
+            """Tell for each member whether its group has one of these."""
             return np.bincount(group, members)[group] > 0
 
-        plain = has(key, ~dotted & (roles != OTHER))
-        pictured = dotted & has(long, dotted & (roles == PICTURE))
-        own = pictured & (has(long, dotted & (roles == WITH_IT)) | ~plain)
-        unread = dotted & ~own & (roles == PICTURE) & has(key, ~dotted & (roles == PICTURE))
-        keys[own], ways[own] = longs[own], LAST
+        plain = has(key_group, ~dotted & (roles != OTHER))
+        pictured = dotted & has(long_group, dotted & (roles == PICTURE))
+        regrouped = pictured & (has(long_group, dotted & (roles == WITH_IT)) | ~plain)
+        unread = (
+            dotted & ~regrouped & (roles == PICTURE) & has(key_group, ~dotted & (roles == PICTURE))
+        )
+        keys[regrouped], ways[regrouped] = longs[regrouped], LAST
         if unread.any():
             at = int(unread.argmax())
             with open(self.path, "rb") as file:
                 content = _read(file, self.starts[at], self.stops[at])
             with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-                name = tar.next().name
-            found = f"found {unread.sum()} pictures such as {name!r} beside the one of their sample"
-            self._reject(f"{found}, which alone is read")
+                name = cast(tarfile.TarInfo, tar.next()).name  # there is one: it was scanned
+            problem = (
+                f"found {unread.sum()} pictures such as {name!r} beside the one of their sample"
+            )
+            self._reject(f"{problem}, which alone is read")
 
     def _targets(self, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(hard links, the members whose content they are), of those that are there."""
+        """Return the hard links to members of the tar, and these members."""
         order = np.argsort(names, kind="stable")
         linked = np.array(list(self.links), np.int64)
         wanted = np.array(list(self.links.values()), np.int64)
@@ -224,13 +246,15 @@ class _Index:
         return linked[there], targets[there]
 
     def _sure(self, samples: np.ndarray, count: int) -> np.ndarray:
-        """Of a broken tar, without those that may have lost a file: the last one, or all where the
-        files of a sample do not follow one another."""
+        """Drop the samples of a broken tar that may have lost a file.
+
+        That is the last one, or all if the files of a sample do not follow one another.
+        """
         if not len(samples):
             return samples
         if np.count_nonzero(np.diff(samples)) + 1 > count:
-            found = f"found {count} samples whose files do not follow one another in a broken tar"
-            self._reject(f"{found}: none of them is sure to be whole")
+            problem = f"found {count} samples whose files do not follow one another in a broken tar"
+            self._reject(f"{problem}: none of them is sure to be whole")
             return np.full_like(samples, -1)
         return np.where(samples == samples[-1], -1, samples)
 
@@ -247,7 +271,7 @@ class _Index:
 
 
 def _repeated(names: np.ndarray) -> np.ndarray:
-    """Whether the same name came before."""
+    """Tell for each name whether it came before."""
     order = np.argsort(names, kind="stable")
     again = np.zeros(len(names), bool)
     again[order[1:]] = names[order[1:]] == names[order[:-1]]
@@ -255,8 +279,10 @@ def _repeated(names: np.ndarray) -> np.ndarray:
 
 
 def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(the number of the sample of each member, the first member of each sample): in the order in
-    which they begin."""
+    """Return the sample of each member and the first member of each sample.
+
+    Samples are numbered in the order in which they begin.
+    """
     _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(firsts)
     rank = np.empty_like(order)
@@ -264,7 +290,7 @@ def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rank[inverse], firsts[order]
 
 
-def _read(file: io.BufferedIOBase, start: int, stop: int) -> bytes:
+def _read(file: BinaryIO, start: int, stop: int) -> bytes:
     file.seek(start)
     content = file.read(stop - start)
     if len(content) < stop - start:
@@ -273,7 +299,7 @@ def _read(file: io.BufferedIOBase, start: int, stop: int) -> bytes:
 
 
 def _members(content: bytes, way: int) -> tuple[str, list[tuple[str, bytes]]]:
-    """The key of one sample's parts of a tar, and the suffix and content of each file."""
+    """Return the key of one sample's part of a tar, and the suffix and content of each file."""
     files, keys = [], []
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
@@ -281,17 +307,18 @@ def _members(content: bytes, way: int) -> tuple[str, list[tuple[str, bytes]]]:
                 name = _name(member.name)
                 if way != AGAIN:
                     check_name(name)
-                file = member
-                if member.islnk():  # what it is a link to comes next, see _Index
+                file: tarfile.TarInfo | None = member
+                if member.islnk():  # its target comes next, see _Index
                     file = tar.next()
                     if file is None or _name(file.name) != _name(member.linkname):
-                        found = f"found {name!r}, a link to {member.linkname!r}"
-                        raise ValueError(f"{found}, which is no file of the tar")
-                if not file.isreg() or file.issparse():
+                        problem = f"found {name!r}, a link to {member.linkname!r}"
+                        raise ValueError(f"{problem}, which is no file of the tar")
+                if file is None or not file.isreg() or file.issparse():
                     raise ValueError(f"found {name!r}, expected a plain file")
                 key, suffix = split_first(name) if way == FIRST else _split(name)
                 keys.append(key)
-                files.append((suffix.lower(), tar.extractfile(file).read()))
+                data = cast(IO[bytes], tar.extractfile(file))  # a plain file has content
+                files.append((suffix.lower(), data.read()))
     except (tarfile.TarError, OverflowError, EOFError) as error:
         raise ValueError(f"found a broken tar header ({error})") from error
     if way != AGAIN and len(set(keys)) != 1:

@@ -29,8 +29,10 @@ def _legs(
     canvas: Canvas, generator: np.random.Generator, color: Color, back: float, front: float,
     top: float, width: float, *, foot: Color | None = None,
 ) -> skia.Path:  # fmt: skip
-    """Four legs in mid-stride, the far ones darker; returns the near ones. foot: the colour of
-    hooves or paws."""
+    """Draw four legs in mid-stride, the far ones darker, and return the near ones.
+
+    `foot` is the colour of hooves or paws.
+    """
     gap, step = width * 0.95, float(generator.uniform(0.01, 0.06))
     pairs = []
     for shift, lean in ((gap, -step), (0.0, step)):
@@ -45,13 +47,13 @@ def _legs(
 
 
 def dog(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A floppy or pointed ear, a collar, a tail that wags."""
+    """Draw a dog: a floppy or pointed ear, a collar, a tail that wags."""
     dark, wag = accent(color, 0.35), float(generator.uniform(-0.12, 0.08))
-    long = float(generator.uniform(-0.05, 0.05))
+    stretch = float(generator.uniform(-0.05, 0.05))
     canvas.shadow(1.2)
-    canvas.fill(limb([(-0.42 - long, -0.48), (-0.6, -0.62), (-0.58 + wag, -0.88)], 0.11), color)
-    _legs(canvas, generator, color, -0.4 - long, 0.14, -0.38, 0.14)
-    body = limb([(-0.34 - long, -0.44), (0.2, -0.46)], 0.34)
+    canvas.fill(limb([(-0.42 - stretch, -0.48), (-0.6, -0.62), (-0.58 + wag, -0.88)], 0.11), color)
+    _legs(canvas, generator, color, -0.4 - stretch, 0.14, -0.38, 0.14)
+    body = limb([(-0.34 - stretch, -0.44), (0.2, -0.46)], 0.34)
     canvas.fill(body, color)
     if chance(generator, 0.5):
         with canvas.inside(body):
@@ -74,7 +76,7 @@ COLLARS: tuple[Color, ...] = ((0.8, 0.15, 0.15), (0.2, 0.4, 0.8), (0.95, 0.75, 0
 
 
 def cat(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """It sits: triangular ears, a face, a tail that curls up beside it."""
+    """Draw a sitting cat: triangular ears, a face, a tail that curls up beside it."""
     dark, curl = accent(color), float(generator.uniform(-0.06, 0.06))
     canvas.shadow(0.8)
     tail = [(-0.2, -0.08), (-0.44, -0.12), (-0.44 + curl, -0.38), (-0.52 - curl, -0.58)]
@@ -107,7 +109,7 @@ def cat(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 def _equine(
     canvas: Canvas, generator: np.random.Generator, color: Color, hoof: Color
 ) -> tuple[skia.Path, skia.Path]:
-    """The coat of a horse without mane and tail: (all but the head, the head)."""
+    """Return the shapes of a horse without mane and tail: (all but the head, the head)."""
     nod = float(generator.uniform(-0.03, 0.05))
     legs = _legs(canvas, generator, color, -0.4, 0.14, -0.44, 0.1, foot=hoof)
     body = limb([(-0.3, -0.5), (0.14, -0.51)], 0.3)
@@ -120,7 +122,7 @@ def _equine(
 
 
 def horse(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A flowing mane and tail of another colour."""
+    """Draw a horse with a flowing mane and tail of another colour."""
     options = ((0.2, 0.14, 0.12), (0.93, 0.85, 0.68), (0.45, 0.27, 0.16))
     hairs = [c for c in options if sum(abs(a - b) for a, b in zip(c, color, strict=True)) > 0.45]
     hair, flow = pick(generator, hairs), float(generator.uniform(-0.05, 0.05))
@@ -137,7 +139,7 @@ def horse(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def zebra(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A horse with stripes, a brush for a mane and a tuft at its tail."""
+    """Draw a zebra: a horse with stripes, a brush for a mane and a tuft at its tail."""
     canvas.shadow(1.1)
     canvas.fill(limb([(0.38, -0.96), (0.25, -0.84), (0.13, -0.64)], 0.12), INK)
     canvas.fill(limb([(-0.42, -0.56), (-0.53, -0.46), (-0.54, -0.34)], 0.05), color)
@@ -157,7 +159,7 @@ def zebra(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def sheep(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A cloud of wool with a dark face; a black one's is light."""
+    """Draw a sheep: a cloud of wool with a dark face; a black sheep has a light one."""
     skin = (0.24, 0.21, 0.22) if sum(color) > 1.2 else (0.72, 0.6, 0.5)
     canvas.shadow(1.15)
     _legs(canvas, generator, skin, -0.34, 0.16, -0.3, 0.11)
@@ -178,7 +180,7 @@ def sheep(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def cow(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """Patches, horns, a pink muzzle and an udder."""
+    """Draw a cow: patches, horns, a pink muzzle and an udder."""
     patch = INK if sum(color) > 1.5 else CREAM
     swing = float(generator.uniform(-0.05, 0.05))
     canvas.shadow(1.4)
@@ -204,7 +206,7 @@ def cow(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def elephant(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """Big ears, a tusk, a trunk that hangs or is raised."""
+    """Draw an elephant: big ears, a tusk, a trunk that hangs or is raised."""
     dark = accent(color, 0.18)
     canvas.shadow(1.1)
     canvas.fill(limb([(-0.5, -0.6), (-0.59, -0.5), (-0.58, -0.34)], 0.045), dark)
@@ -228,7 +230,7 @@ def elephant(canvas: Canvas, color: Color, generator: np.random.Generator) -> No
 
 
 def bear(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """Heavy and round, on four thick legs, with round ears and a light snout."""
+    """Draw a bear: heavy and round, on four thick legs, with round ears and a light snout."""
     dark, low = accent(color, 0.2), float(generator.uniform(-0.03, 0.05))
     canvas.shadow(1.3)
     _legs(canvas, generator, color, -0.44, 0.1, -0.34, 0.2)
@@ -246,7 +248,7 @@ def bear(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def giraffe(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A long neck and brown patches."""
+    """Draw a giraffe: a long neck and brown patches."""
     brown, bow = (0.55, 0.32, 0.14), float(generator.uniform(-0.03, 0.03))
     canvas.shadow(0.7, 0.05)
     canvas.fill(limb([(-0.26, -0.44), (-0.33, -0.36), (-0.32, -0.24)], 0.03), brown)
@@ -274,7 +276,7 @@ def giraffe(canvas: Canvas, color: Color, generator: np.random.Generator) -> Non
 
 
 def bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """In flight: both wings up or the near one down."""
+    """Draw a bird in flight: both wings up or the near one down."""
     dark, beat = accent(color), float(generator.uniform(-0.08, 0.08))
     up = chance(generator, 0.6)
     canvas.fill(polygon([(-0.3, -0.5), (-0.76, -0.6), (-0.72, -0.38), (-0.3, -0.32)]), dark)
@@ -291,7 +293,7 @@ def bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def perched_bird(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """On its feet, its wing folded."""
+    """Draw a bird on its feet, its wing folded."""
     tilt = float(generator.uniform(-6, 6))
     canvas.fill(together(box(x, -0.2, x + 0.05, 0) for x in (-0.05, 0.1)), (0.8, 0.5, 0.15))
     with canvas.at(0, 0, 1, turn=tilt):

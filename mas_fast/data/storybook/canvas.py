@@ -6,8 +6,8 @@
     canvas.pixels(), canvas.layers()
 
 The picture is the unit square, x to the right and y down. Within `at`, a figure's feet are at
-(0, 0), and y = -1 is its full height; facing -1 mirrors it. The picture is anti-aliased; labels
-are those of the pixel's centre. Skia draws both (pip install -e ".[storybook]").
+(0, 0), and y = -1 is its full height; facing -1 mirrors it. The picture is anti-aliased; the label
+of a pixel is that of its centre. Skia draws both (pip install -e ".[storybook]").
 """
 
 from __future__ import annotations
@@ -31,38 +31,46 @@ MOST_SEGMENTS = 255  # a byte
 
 
 def rgb(code: str) -> Color:
-    """The colour of six hexadecimal digits."""
-    return tuple(int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    """Return the colour of six hexadecimal digits."""
+    red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    return red, green, blue
 
 
 def mix(a: Color, b: Color, share: float) -> Color:
-    """`share` of b and the rest of a."""
-    return tuple(x + (y - x) * share for x, y in zip(a, b, strict=True))
+    """Mix colours: `share` of b, the remaining share of a."""
+    red, green, blue = (x + (y - x) * share for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 def shade(color: Color, amount: float) -> Color:
-    """Lighter (amount 0..1, 1 is white) or darker (-1..0, -1 is black)."""
+    """Make a colour lighter (amount 0..1, 1 is white) or darker (-1..0, -1 is black)."""
     return mix(color, (1, 1, 1) if amount > 0 else (0, 0, 0), abs(amount))
 
 
 @dataclass(frozen=True)
 class Light:
-    """What colours become: color * tint, then `haze` of it becomes the colour `fog`."""
+    """A change of every colour: color * tint, mixed with fog.
+
+    Attributes:
+        tint: factor of red, green and blue.
+        fog: colour of the fog.
+        haze: share of the fog, 0..1.
+    """
 
     tint: Color = (1, 1, 1)
     fog: Color = (1, 1, 1)
     haze: float = 0.0
 
     def __call__(self, color: Color) -> Color:
-        lit = tuple(c * t for c, t in zip(color, self.tint, strict=True))
-        return mix(lit, self.fog, self.haze)
+        red, green, blue = (c * t for c, t in zip(color, self.tint, strict=True))
+        return mix((red, green, blue), self.fog, self.haze)
 
 
 # ------------------------------------------------------------------ shapes
 
 
 def polygon(points: Sequence[Point]) -> skia.Path:
-    """Straight lines from point to point, closed."""
+    """Return straight lines from point to point, closed."""
     path = skia.Path()
     path.moveTo(*points[0])
     for point in points[1:]:
@@ -72,14 +80,14 @@ def polygon(points: Sequence[Point]) -> skia.Path:
 
 
 def box(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> skia.Path:
-    """A rectangle, its corners rounded."""
+    """Return a rectangle, its corners rounded by `radius`."""
     path = skia.Path()
     path.addRoundRect(skia.Rect(left, top, right, bottom), radius, radius)
     return path
 
 
 def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> skia.Path:
-    """Around (x, y); a circle without ry."""
+    """Return an ellipse around (x, y) with half axes rx and ry; a circle without ry."""
     ry = rx if ry is None else ry
     path = skia.Path()
     path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
@@ -87,7 +95,7 @@ def ellipse(x: float, y: float, rx: float, ry: float | None = None) -> skia.Path
 
 
 def together(paths: Iterable[skia.Path]) -> skia.Path:
-    """All of them as one shape, which is drawn at once: a crown of leaves, a field of stars."""
+    """Join paths to one shape, which is drawn at once: a crown of leaves, a field of stars."""
     union = skia.Path()
     for path in paths:
         union.addPath(path)
@@ -95,7 +103,7 @@ def together(paths: Iterable[skia.Path]) -> skia.Path:
 
 
 def blob(points: Sequence[Point], closed: bool = True) -> skia.Path:
-    """A smooth curve through the points (Catmull-Rom), closed or open at its ends."""
+    """Return a smooth curve through the points (Catmull-Rom), closed or open at its ends."""
     count = len(points)
     at: Callable[[int], Point] = (
         (lambda i: points[i % count]) if closed else (lambda i: points[min(max(i, 0), count - 1)])
@@ -115,7 +123,7 @@ def blob(points: Sequence[Point], closed: bool = True) -> skia.Path:
 
 
 def limb(points: Sequence[Point], width: float, smooth: bool = True) -> skia.Path:
-    """A line of that width with round ends: legs, arms, tails, trunks."""
+    """Return a line of that width with round ends: legs, arms, tails, trunks."""
     if smooth and len(points) > 2:
         line = blob(points, closed=False)
     else:
@@ -136,7 +144,7 @@ def limb(points: Sequence[Point], width: float, smooth: bool = True) -> skia.Pat
 
 
 def ground(heights: Sequence[float], bottom: float = 1.0) -> skia.Path:
-    """All below a curve through `heights`, evenly spread from x = 0 to 1: hills, shores."""
+    """Return the area below a curve through `heights`, evenly spread from x = 0 to 1."""
     last = len(heights) - 1
     path = blob([(-0.02 + 1.04 * i / last, y) for i, y in enumerate(heights)], closed=False)
     path.lineTo(1.02, bottom + 0.02)
@@ -149,8 +157,13 @@ def ground(heights: Sequence[float], bottom: float = 1.0) -> skia.Path:
 
 
 class Canvas:
-    """A square of `size` pixels. light: what every colour goes through, except where `lit` is
-    False (lamps, windows at night, the sky)."""
+    """A square picture and its annotation.
+
+    Args:
+        size: height and width in pixels.
+        light: change of every colour, except for shapes with `lit` False (lamps, windows at night,
+            the sky).
+    """
 
     def __init__(self, size: int, light: Light = Light()) -> None:  # noqa: B008
         self.size, self.light = size, light
@@ -165,15 +178,23 @@ class Canvas:
         self._current = 0  # the segment that is drawn; 0: none
         self._flipped = False
 
-    # -------------------------------------------------------------- where
+    # -------------------------------------------------------------- frames
 
     @contextmanager
     def at(
         self, x: float, y: float, height: float, width: float | None = None, *,
         facing: int = 1, turn: float = 0.0,
     ) -> Iterator[None]:  # fmt: skip
-        """Draw a figure with its feet at (x, y), `height` high. width: stretches it, by default
-        as the height. turn: degrees, clockwise."""
+        """Draw a figure in its own frame.
+
+        Args:
+            x: position of its feet, 0..1.
+            y: position of its feet, 0..1, downwards.
+            height: its height.
+            width: scale of its width; by default `height`.
+            facing: 1 to the right, -1 to the left.
+            turn: degrees, clockwise.
+        """
         was = self._flipped
         self._flipped ^= facing < 0
         for target in (self._pen, self._stamp):
@@ -200,12 +221,18 @@ class Canvas:
             for target in (self._pen, self._stamp):
                 target.restore()
 
-    # -------------------------------------------------------------- what
+    # -------------------------------------------------------------- shapes
 
     @contextmanager
     def segment(self, name: str) -> Iterator[None]:
-        """Shapes belong to a new instance of the class `name` of COCO's 133 (things), or to all of
-        that class (stuff). ValueError for an unknown name."""
+        """Draw shapes of a new instance (things), or of all that there is of a class (stuff).
+
+        Args:
+            name: one of COCO's 133 classes.
+
+        Raises:
+            ValueError: for an unknown name, and for too many segments.
+        """
         if name not in COCO_NAMES:
             raise ValueError(f"segment: found {name!r}, expected one of COCO's panoptic classes")
         label = COCO_NAMES.index(name)
@@ -224,8 +251,16 @@ class Canvas:
         self, path: skia.Path, color: Color, *, to: Color | None = None, part: str | None = None,
         lit: bool = True, alpha: float = 1.0,
     ) -> None:  # fmt: skip
-        """Fill the path. to: the colour at its lower end, for a gradient. part: the LIP part, or
-        the face part, that it is; "left-" and "right-" are those of a figure that is not mirrored.
+        """Fill a path in the picture and in the annotation.
+
+        Args:
+            path: the shape.
+            color: its colour.
+            to: colour at its lower end, for a gradient.
+            part: the LIP part or the face part that it shows; "left-" and "right-" are those of a
+                figure that is not mirrored.
+            lit: whether the light changes its colour.
+            alpha: opacity, 0..1.
         """
         self.mark(path, color, to=to, lit=lit, alpha=alpha)
         human, face = self._part(part)
@@ -236,7 +271,15 @@ class Canvas:
         self, path: skia.Path, color: Color, *, to: Color | None = None,
         lit: bool = True, alpha: float = 1.0,
     ) -> None:  # fmt: skip
-        """Fill the path in the picture alone: shadows, patterns, rain."""
+        """Fill a path in the picture alone: shadows, patterns, rain.
+
+        Args:
+            path: the shape.
+            color: its colour.
+            to: colour at its lower end, for a gradient.
+            lit: whether the light changes its colour.
+            alpha: opacity, 0..1.
+        """
         paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
         if to is not None:
             bounds = path.getBounds()
@@ -246,7 +289,7 @@ class Canvas:
         self._pen.drawPath(path, paint)
 
     def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
-        """An ellipse on the ground under the feet of the figure."""
+        """Draw an ellipse on the ground under the feet of the figure."""
         self.mark(ellipse(0, 0, width / 2, height / 2), (0.0, 0.0, 0.05), lit=False, alpha=alpha)
 
     def _color(self, color: Color, lit: bool, alpha: float) -> skia.Color4f:
@@ -256,22 +299,22 @@ class Canvas:
         if name is None:
             return 0, 0
         if self._flipped and name.startswith(("left-", "right-")):
-            side, rest = name.split("-")
-            name = f"{'left' if side == 'right' else 'right'}-{rest}"
+            side, limb_name = name.split("-")
+            name = f"{'left' if side == 'right' else 'right'}-{limb_name}"
         if name in LIP_NAMES:
             return LIP_NAMES.index(name), 0
         if name in FACE_NAMES:  # on the face
             return LIP_NAMES.index("face"), 1 + FACE_NAMES.index(name)
         raise ValueError(f"part: found {name!r}, expected one of LIP's or of the face's")
 
-    # -------------------------------------------------------------- what came of it
+    # -------------------------------------------------------------- results
 
     def pixels(self) -> np.ndarray:
-        """The picture, uint8 [size, size, 3]."""
+        """Return the picture, uint8 [size, size, 3]."""
         return np.ascontiguousarray(self._picture[..., :3])
 
     def layers(self) -> Layers:
-        """What is where: panoptic labels, instances, human and face parts."""
+        """Return the annotation: panoptic labels, instances, human and face parts."""
         segments, human, face = (np.ascontiguousarray(self._marks[..., i]) for i in range(3))
         panoptic = np.full(MOST_SEGMENTS + 1, VOID, np.uint8)
         panoptic[list(self._labels)] = list(self._labels.values())

@@ -1,9 +1,11 @@
-"""From a story to captions, and from a caption back to what it claims."""
+"""From a story to captions, and from a caption back to its claims."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,24 +22,32 @@ from mas_fast.data.storybook.words import (
     WEATHERS,
 )
 
+T = TypeVar("T")
 CAPTIONS = 4  # of each story; the first says everything
 OPENINGS = ("a picture of", "an illustration of", "a drawing of")
-# How often a caption says what it might leave out.
+# How often a caption mentions an optional fact.
 SAYS = {"color": 0.8, "place": 0.9, "hour": 0.75, "weather": 0.6, "season": 0.6, "relation": 0.85}
 
 
 def captions(story: Story) -> list[str]:
-    """CAPTIONS different wordings; the first leaves nothing out."""
+    """Write the captions of a story.
+
+    Args:
+        story: the story.
+
+    Returns:
+        CAPTIONS different wordings; the first leaves nothing out.
+    """
     generator = story.generator(0)
-    return [_caption(story, generator, whole=n == 0) for n in range(CAPTIONS)]
+    return [_caption(story, generator, complete=n == 0) for n in range(CAPTIONS)]
 
 
-def _caption(story: Story, generator: np.random.Generator, whole: bool) -> str:
-    def says(what: str) -> bool:
-        return bool(generator.random() < SAYS[what]) or whole
+def _caption(story: Story, generator: np.random.Generator, complete: bool) -> str:
+    def says(aspect: str) -> bool:
+        return bool(generator.random() < SAYS[aspect]) or complete
 
-    def choose(values):
-        return values[generator.integers(len(values))]
+    def choose(values: Sequence[T]) -> T:
+        return values[int(generator.integers(len(values)))]
 
     things = [_things(group, says("color"), choose) for group in story.groups]
     relation = story.relation if says("relation") else None
@@ -49,10 +59,10 @@ def _caption(story: Story, generator: np.random.Generator, whole: bool) -> str:
         scene = f"{things[0]} {choose(RELATIONS[relation])} {things[1]}"
     about = [choose(PLACES[story.place].phrases)] if says("place") else []
     circumstances = []
-    for what, table in (("hour", HOURS), ("weather", WEATHERS), ("season", SEASONS)):
-        value = getattr(story, what)
+    for aspect, table in (("hour", HOURS), ("weather", WEATHERS), ("season", SEASONS)):
+        value = getattr(story, aspect)
         usual = value == next(iter(table))
-        if says(what) and (not usual or generator.random() < 0.15):
+        if says(aspect) and (not usual or generator.random() < 0.15):
             circumstances.append(choose(table[value]))
     generator.shuffle(circumstances)
     if circumstances and generator.random() < 0.25:
@@ -62,8 +72,8 @@ def _caption(story: Story, generator: np.random.Generator, whole: bool) -> str:
     return " ".join([scene, *about, *circumstances])
 
 
-def _things(group: Group, says_color: bool, choose) -> str:
-    """ "a red house", "two men in blue shirts"."""
+def _things(group: Group, says_color: bool, choose: Callable) -> str:
+    """Name the things of a group: "a red house", "two men in blue shirts"."""
     kind, many = KINDS[group.kind], group.count > 1
     noun = choose(kind.names)[many]
     color = group.color if says_color else None
@@ -86,9 +96,15 @@ def _article(words: str) -> str:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a caption says: groups, None for a colour that it does not say; the relation of the
-    first two; the place, None where it says none; hour and weather, the usual ones where it says
-    none."""
+    """The claims of a caption.
+
+    Attributes:
+        groups: its things; a colour is None if the caption names none.
+        relation: relation of the first two groups, or None.
+        place: the place, None if the caption names none.
+        hour: the hour, the usual one if the caption names none.
+        weather: the weather, the usual one if the caption names none.
+    """
 
     groups: tuple[Group, ...]
     relation: str | None
@@ -109,7 +125,7 @@ _HOUR_WORDS, _WEATHER_WORDS = (
 )
 
 
-def _any(words) -> str:
+def _any(words: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
@@ -121,24 +137,31 @@ _GROUP = re.compile(
 
 
 def read_caption(caption: str) -> Claims:
-    """What `caption` claims; nothing where it does not speak of the storybook's things."""
+    """Read the claims of a caption.
+
+    Args:
+        caption: any text.
+
+    Returns:
+        Its claims about things of the storybook; none if it has no such things.
+    """
     text = " ".join(caption.lower().split())
-    found = list(_GROUP.finditer(text))
+    matches = list(_GROUP.finditer(text))
     groups = []
-    for match in found:
+    for match in matches:
         kind, _ = _NOUNS[match["noun"]]
         word = match["worn"] or match["color"]
         count = _NUMBERS[match["count"]]
         groups.append(Group(kind, word and _COLOR_WORDS[word], count))
     relation = None
-    if len(found) == 2:
-        relation = _RELATION_WORDS.get(text[found[0].end() : found[1].start()].strip())
+    if len(matches) == 2:
+        relation = _RELATION_WORDS.get(text[matches[0].end() : matches[1].start()].strip())
     hour = _said(_HOUR_WORDS, text) or next(iter(HOURS))
     weather = _said(_WEATHER_WORDS, text) or next(iter(WEATHERS))
     return Claims(tuple(groups), relation, _said(_PLACE_WORDS, text), hour, weather)
 
 
 def _said(phrases: dict[str, str], text: str) -> str | None:
-    """What the first of the phrases in the text stands for, the longest where several begin."""
+    """Return the meaning of the first phrase in a text; the longest wins if several begin there."""
     match = re.search(rf"\b(?:{_any(phrases)})\b", text)
     return match and phrases[match[0]]

@@ -1,4 +1,4 @@
-"""Who draws each kind of thing, how wide it is, and what colours it has by nature."""
+"""How each kind of thing is drawn, how wide it is, and which colours it has by nature."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ Draw = Callable[..., None]  # (canvas, color, generator), and night= where it ha
 
 @dataclass(frozen=True)
 class Figure:
-    """draw: draws it in its own frame. width: of its footprint, of its height. natural: colours,
-    names or its own, of one whose colour nobody named. lamps: whether draw takes `night`.
-    seated: draws it on a bench, if that differs."""
+    """How a kind of thing is drawn.
+
+    Attributes:
+        draw: draws it in its own frame.
+        width: width of its footprint, in units of its height.
+        natural: colours, names or its own, for a thing whose colour nobody named.
+        lamps: whether `draw` takes `night`.
+        seated: draws it on a bench, if that looks different.
+    """
 
     draw: Draw
     width: float
@@ -62,10 +68,20 @@ def draw_figure(
     canvas: Canvas, kind: str, color: str | None, x: float, y: float, height: float, facing: int,
     generator: np.random.Generator, *, night: bool = False, seated: bool = False,
 ) -> None:  # fmt: skip
-    """Draw a thing of that kind, a segment of its own, with its feet at (x, y).
+    """Draw a thing as a segment of its own.
 
-    color: a name among COLORS, or None for one that it has by nature. facing: 1 to the right, -1
-    to the left. night: its lamps and windows are lit. seated: it sits on a bench."""
+    Args:
+        canvas: where to draw.
+        kind: the kind of thing.
+        color: a name among COLORS, or None for a natural one.
+        x: position of its feet, 0..1.
+        y: position of its feet, 0..1, downwards.
+        height: its height, in parts of the picture.
+        facing: 1 to the right, -1 to the left.
+        generator: draws its details.
+        night: whether its lamps and windows are lit.
+        seated: whether it sits on a bench.
+    """
     figure = FIGURES[kind]
     code = color or pick(generator, figure.natural)
     tone = rgb(COLORS[code]) if isinstance(code, str) else code

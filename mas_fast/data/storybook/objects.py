@@ -26,7 +26,7 @@ RIBBONS: tuple[Color, ...] = ((0.85, 0.2, 0.2), (0.95, 0.8, 0.2), (0.2, 0.45, 0.
 
 
 def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A diamond of two tones with a tail of bows, on a string."""
+    """Draw a kite: a diamond of two tones with a tail of bows, on a string."""
     wave, wide = float(generator.uniform(-0.08, 0.08)), float(generator.uniform(0.38, 0.44))
     canvas.mark(limb([(0.0, -0.6), (-0.2, -0.3), (-0.5, 0.0)], 0.02), CREAM, alpha=0.8)
     tail = [(0.0, -0.26), (0.12 + wave, -0.16), (-0.04 - wave, -0.05)]
@@ -44,7 +44,7 @@ def kite(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def umbrella(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """An open parasol on its pole, upright or leaning a little; plain or with pale panels."""
+    """Draw an open parasol, upright or leaning a little; plain or with pale panels."""
     canvas.shadow(0.8)
     with canvas.at(0, 0, 1, turn=float(generator.uniform(-8, 8))):
         canvas.fill(box(-0.028, -0.95, 0.028, 0.0, 0.02), WOOD)
@@ -66,7 +66,7 @@ def umbrella(canvas: Canvas, color: Color, generator: np.random.Generator) -> No
 
 
 def bench(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """Slats on two iron legs, seen from the front."""
+    """Draw a bench: slats on two iron legs, seen from the front."""
     iron, wide = (0.25, 0.26, 0.28), float(generator.uniform(0.9, 1.0))
     canvas.shadow(2 * wide, 0.12)
     sides = (-wide + 0.16, wide - 0.16)
@@ -84,7 +84,7 @@ def bench(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """Round, with two pale panels, a band or dots."""
+    """Draw a round ball with two pale panels, a band or dots."""
     canvas.shadow(0.9, 0.14)
     other = CREAM if sum(color) < 2.5 else pick(generator, RIBBONS)
     disc, pattern = ellipse(0, -0.5, 0.5), int(generator.integers(3))
@@ -104,7 +104,7 @@ def ball(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 def house(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
-    """Its gable or its long side in front; at night its windows are lit."""
+    """Draw a house, its gable or its long side in front; at night its windows are lit."""
     roof = pick(generator, [c for c in ROOFS if _apart(c, color) > 0.35])
     door = pick(generator, [c for c in DOORS if _apart(c, color) > 0.35])
     side = 1 if chance(generator, 0.5) else -1

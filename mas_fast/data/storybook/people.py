@@ -51,8 +51,13 @@ SIDES = ((1, "left"), (-1, "right"))
 
 @dataclass(frozen=True)
 class Build:
-    """A person's measures, of the height. head: radius. hip: where the legs begin. chest: half
-    the width of the shoulders."""
+    """Measures of a person, in units of the height.
+
+    Attributes:
+        head: radius of the head.
+        hip: y where the legs begin.
+        chest: half the width of the shoulders.
+    """
 
     head: float
     hip: float
@@ -60,11 +65,12 @@ class Build:
 
     @property
     def face(self) -> float:
-        """y of the middle of the face."""
+        """The y of the middle of the face."""
         return -1 + 1.12 * self.head
 
     @property
     def shoulder(self) -> float:
+        """The y of the shoulders."""
         return self.face + 1.14 * self.head
 
 
@@ -74,7 +80,7 @@ CHILD = Build(head=0.165, hip=-0.33, chest=0.135)
 
 @dataclass(frozen=True)
 class Look:
-    """What differs from one person to the next."""
+    """Details that differ from one person to the next."""
 
     skin: Color
     hair: Color
@@ -95,7 +101,7 @@ def _look(generator: np.random.Generator, gray: bool = False) -> Look:
 
 
 def _arms(canvas: Canvas, build: Build, look: Look, color: Color, garment: str) -> None:
-    """Both arms, with short sleeves of that colour."""
+    """Draw both arms, with short sleeves of that colour."""
     x, y, thick, sleeves = build.chest, build.shoulder + 0.045, 0.075, []
     for side, name in SIDES:
         if side in look.raised:
@@ -111,7 +117,7 @@ def _arms(canvas: Canvas, build: Build, look: Look, color: Color, garment: str) 
 
 
 def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> None:
-    """Bare legs and shoes."""
+    """Draw bare legs and shoes."""
     for side, name in SIDES:
         foot = side * look.stride
         canvas.fill(limb([(side * 0.06, top), (foot, -0.05)], thick), look.skin, part=f"{name}-leg")
@@ -121,7 +127,7 @@ def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> 
 
 
 def _trousers(canvas: Canvas, build: Build, look: Look, color: Color, bottom: float) -> None:
-    """Down to `bottom`, along the legs."""
+    """Draw trousers down to `bottom`, along the legs."""
     top, wide, legs = build.hip - 0.02, build.chest - 0.015, []
     x = 0.06 + (look.stride - 0.06) * (bottom - build.hip) / -build.hip  # of a leg's end
     for side in (1, -1):
@@ -175,7 +181,7 @@ def _dress(
 
 
 def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None:
-    """Neck, ears and face, with nothing on it but a beard."""
+    """Draw neck, ears and a face with nothing on it but a beard."""
     r, y, skin = build.head, build.face, look.skin
     dark = shade(skin, -0.25)
     canvas.fill(box(-0.045, y + 0.7 * r, 0.045, build.shoulder + 0.03, 0.02), dark, part="face")
@@ -189,7 +195,7 @@ def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None
 
 
 def _features(canvas: Canvas, build: Build, look: Look) -> None:
-    """Cheeks, brows, eyes, nose and a smile; over the hair, so that they are always there."""
+    """Draw cheeks, brows, eyes, nose and a smile; over the hair, so that they are always seen."""
     r, y, pair = build.head, build.face + 0.04 * build.head, (-1, 1)
     cheeks = [ellipse(s * 0.6 * r, y + 0.36 * r, 0.19 * r, 0.14 * r) for s in pair]
     canvas.mark(together(cheeks), (0.95, 0.42, 0.38), alpha=0.35)
@@ -210,8 +216,11 @@ def _features(canvas: Canvas, build: Build, look: Look) -> None:
 
 
 def _fringe(build: Build, sides: float, brow: float, part: float) -> skia.Path:
-    """Hair above the forehead. sides: how far it reaches down beside the face; brow: down the
-    forehead; part: where it parts, -1..1. In radii of the head, from the middle of the face."""
+    """Return hair above the forehead, which parts at `part`, -1..1.
+
+    It reaches down to `sides` beside the face and to `brow` on the forehead, in radii of the head
+    from the middle of the face.
+    """
     r, y = build.head, build.face
     points = [(-1.02, sides), (-1.06, -0.3), (-0.72, -0.92), (0, -1.12), (0.72, -0.92)]
     points += [(1.06, -0.3), (1.02, sides), (0.78, -0.36), (part, brow), (-0.78, -0.36)]
@@ -226,11 +235,11 @@ def _hat(canvas: Canvas, build: Build, color: Color, band: Color, wide: float) -
     canvas.fill(ellipse(0, y - 0.64 * r, wide * r, 0.16 * r), color, part="hat")
 
 
-# ------------------------------------------------------------------ who
+# ------------------------------------------------------------------ figures
 
 
 def man(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A shirt of that colour, long trousers; with or without a beard, a hat."""
+    """Draw a man: a shirt of that colour, long trousers; with or without a beard, a hat."""
     look, build = _look(generator, gray=True), ADULT
     beard, style = chance(generator, 0.3), int(generator.integers(4))
     canvas.shadow(0.5, 0.04)
@@ -245,7 +254,7 @@ def man(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A shirt of that colour and shorts; tousled hair or a cap."""
+    """Draw a boy: a shirt of that colour and shorts; tousled hair or a cap."""
     look, build = _look(generator), CHILD
     canvas.shadow(0.5, 0.05)
     _legs(canvas, look, -0.25, 0.085, pick(generator, SHOES))
@@ -267,16 +276,16 @@ def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A dress of that colour down to the calves; long hair, a bun, a bob or a straw hat."""
+    """Draw a woman: a calf-length dress of that colour; long hair, a bun, a bob or a straw hat."""
     look, build = _look(generator, gray=True), ADULT
     style, r, y = int(generator.integers(4)), ADULT.head, ADULT.face
     canvas.shadow(0.5, 0.04)
-    long = 1.75 if style in (0, 3) else 0.95
+    length = 1.75 if style in (0, 3) else 0.95
     if style == 1:
         canvas.fill(ellipse(0, y - 1.02 * r, 0.42 * r, 0.34 * r), look.hair, part="hair")
     else:
-        back = [(-1.0, -0.5), (0, -1.0), (1.0, -0.5), (1.16, long - 0.2), (0.9, long)]
-        back += [(-0.9, long), (-1.16, long - 0.2)]
+        back = [(-1.0, -0.5), (0, -1.0), (1.0, -0.5), (1.16, length - 0.2), (0.9, length)]
+        back += [(-0.9, length), (-1.16, length - 0.2)]
         canvas.fill(blob([(a * r, y + b * r) for a, b in back]), look.hair, part="hair")
     _legs(canvas, look, -0.3, 0.075, pick(generator, SHOES))
     _dress(canvas, build, look, color, generator, -0.19)
@@ -288,7 +297,7 @@ def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
-    """A short dress of that colour; bunches, plaits or loose hair with a bow."""
+    """Draw a girl: a short dress of that colour; bunches, plaits or loose hair with a bow."""
     look, build = _look(generator), CHILD
     style, r, y = int(generator.integers(3)), CHILD.head, CHILD.face
     ribbon = pick(generator, ((0.9, 0.25, 0.3), (0.3, 0.5, 0.85), (0.95, 0.8, 0.25)))
@@ -314,6 +323,6 @@ def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
 
 
 def _unlike(generator: np.random.Generator, color: Color) -> Color:
-    """Trousers that do not look like that colour."""
+    """Return a colour for trousers that does not look like that colour."""
     far = [c for c in TROUSERS if sum(abs(a - b) for a, b in zip(c, color, strict=True)) > 0.6]
     return pick(generator, far)

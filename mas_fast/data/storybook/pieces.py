@@ -1,4 +1,4 @@
-"""What figures of several kinds share: choices, colours, eyes."""
+"""Pieces that figures of several kinds share: choices, colours, eyes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ GLASS: Color = (0.72, 0.86, 0.94)
 
 
 def pick(generator: np.random.Generator, options: Sequence[T]) -> T:
-    """One of the options, each as likely."""
+    """Return one of the options, each with the same chance."""
     return options[int(generator.integers(len(options)))]
 
 
 def chance(generator: np.random.Generator, share: float) -> bool:
-    """True in `share` of the cases."""
+    """Return True in `share` of the cases."""
     return bool(generator.random() < share)
 
 
 def accent(color: Color, amount: float = 0.22) -> Color:
-    """The colour's own darker tone; a lighter one where it is nearly black."""
+    """Return a darker tone of a colour, or a lighter one if it is nearly black."""
     return shade(color, amount if sum(color) < 0.75 else -amount)
 
 
 def eye(canvas: Canvas, at: Point, radius: float) -> None:
-    """An animal's eye: seen on a light coat as on a dark one."""
+    """Draw an animal's eye, which is visible on a light and on a dark coat."""
     x, y = at
     canvas.mark(ellipse(x, y, radius), CREAM)
     canvas.mark(ellipse(x + radius * 0.2, y, radius * 0.72), INK)

@@ -1,6 +1,7 @@
-"""The places of the storybook: the ground that figures stand on, and what lies behind them.
+"""The places of the storybook: the ground that figures stand on, and the landscape behind them.
 
-Each fits `words.PLACES`: whoever has the feet at a y named there stands on the class of that part.
+Each fits `words.PLACES`: a figure whose feet are at a y named there stands on the class of that
+part.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ LAKE, RIVER = rgb("62b4cc"), rgb("6cbfe0")
 
 
 def draw_place(canvas: Canvas, place: str, season: str, generator: Generator) -> None:
-    """All that is behind the figures but the sky."""
+    """Draw everything behind the figures except the sky."""
     _PLACES[place](canvas, season, generator)
 
 
 def draw_foreground(canvas: Canvas, place: str, season: str, generator: Generator) -> None:
-    """What grows at the lower border, before the figures."""
+    """Draw the plants at the lower border, in front of the figures."""
     if place in ("sea", "street", "bridge", "desert", "snow"):
         return
     if place == "beach":

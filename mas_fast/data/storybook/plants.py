@@ -32,28 +32,30 @@ LEAVES = {
 BLOSSOM = ("f6bcd2", "fbe3ea", "f19fc0")
 BARK, TWIGS, FIR, SNOW = rgb("7b5638"), rgb("8f7d72"), rgb("2f6f50"), rgb("f3f7fc")
 PETALS = ("e8423f", "f6d13c", "f4f2ec", "d86bd0", "f08a2e")
-AIR = rgb("cfe0ea")  # what far things fade into
+AIR = rgb("cfe0ea")  # the colour into which far things fade
 
 
 def far(color: Color, distance: float) -> Color:
-    """As it looks through the air. distance: 0 here, 1 out of sight."""
+    """Return a colour as it looks through the air; `distance` is 0 here and 1 out of sight."""
     return mix(color, AIR, distance)
 
 
 def _pick(generator: Generator, codes: Sequence[str]) -> Color:
-    return rgb(codes[generator.integers(len(codes))])
+    return rgb(codes[int(generator.integers(len(codes)))])
 
 
 def _tapered(start: Point, end: Point, width: float) -> skia.Path:
-    """A branch, pointed at its end."""
-    (x, y), half = start, width / 2
-    return polygon([(x - half, y), end, (x + half, y)])
+    """Return a branch, pointed at its end."""
+    (x, y), radius = start, width / 2
+    return polygon([(x - radius, y), end, (x + radius, y)])
 
 
 @dataclass(frozen=True)
 class _Tree:
-    """Its shapes, with feet at (0, 0) and the top near y = -1. patches: what is lighter in a crown
-    of leaves, darker in a fir."""
+    """The shapes of a tree, with feet at (0, 0) and the top near y = -1.
+
+    `patches` are the lighter parts of a crown of leaves, or the darker parts of a fir.
+    """
 
     wood: skia.Path
     leaves: skia.Path
@@ -65,8 +67,10 @@ def draw_tree(
     canvas: Canvas, kind: str, x: float, y: float, height: float, season: str,
     generator: Generator, distance: float = 0.0,
 ) -> None:  # fmt: skip
-    """kind: round, poplar, fir or palm. In winter leaves are gone and firs bear snow; in spring
-    most round trees blossom. distance: see `far`."""
+    """Draw a tree: round, poplar, fir or palm. `distance` is that of `far`.
+
+    In winter leaves are gone and firs bear snow; in spring most round trees blossom.
+    """
     blossom = kind == "round" and season == "spring" and generator.random() < 0.7
     fruit = kind == "round" and season == "summer" and generator.random() < 0.25
     color = _leaf_color(kind, season, blossom, generator)
@@ -85,14 +89,14 @@ def draw_wood(
     canvas: Canvas, kinds: Sequence[str], y: float, height: float, count: int, season: str,
     generator: Generator, distance: float = 0.3,
 ) -> None:  # fmt: skip
-    """Trees across the whole picture, with feet at y, crown beside crown above a thicket."""
+    """Draw trees across the whole picture, with feet at y, crown beside crown above a thicket."""
     groups: dict[str, list[tuple[_Tree, skia.Matrix]]] = {}
     for i in range(count):
-        kind = kinds[generator.integers(len(kinds))]
+        kind = kinds[int(generator.integers(len(kinds)))]
         size = height * generator.uniform(0.8, 1.12)
-        place = skia.Matrix.Translate((i + 0.5 + generator.uniform(-0.2, 0.2)) / count, y)
-        place.preScale(size * 1.15, size)
-        groups.setdefault(kind, []).append((_shapes(kind, season, generator), place))
+        matrix = skia.Matrix.Translate((i + 0.5 + generator.uniform(-0.2, 0.2)) / count, y)
+        matrix.preScale(size * 1.15, size)
+        groups.setdefault(kind, []).append((_shapes(kind, season, generator), matrix))
     tops = [y - height * generator.uniform(0.3, 0.42) for _ in range(7)]
     colors = {}
     for kind in kinds:
@@ -102,19 +106,19 @@ def draw_wood(
         canvas.fill(ground(tops, y), shade(colors[kinds[0]], -0.18))
         for kind, trees in groups.items():
             parts = (
-                _moved([(getattr(tree, part), place) for tree, place in trees])
+                _moved([(getattr(tree, part), matrix) for tree, matrix in trees])
                 for part in ("wood", "leaves", "patches", "snow")
             )
             _draw(canvas, _Tree(*parts), kind, season, colors[kind], distance)
 
 
 def _moved(shapes: Sequence[tuple[skia.Path | None, skia.Matrix]]) -> skia.Path | None:
-    """All of them as one shape, each in its place; None where there are none."""
+    """Join shapes to one, each moved by its matrix; None without shapes."""
     if any(shape is None for shape, _ in shapes):
         return None
     union = skia.Path()
-    for shape, place in shapes:
-        union.addPath(shape, place)
+    for shape, matrix in shapes:
+        union.addPath(shape, matrix)
     return union
 
 
@@ -163,7 +167,7 @@ def _round(generator: Generator) -> _Tree:
     heaps += [(-0.14, -0.77, 0.17, 0.17), (0.15, -0.77, 0.17, 0.17), (0, -0.5, 0.2, 0.14)]
     lights = [(-0.13, -0.8, 0.1, 0.08), (0.09, -0.68, 0.09, 0.06), (-0.22, -0.58, 0.08, 0.06)]
     leaves, patches = (
-        together(ellipse(x * wide, *rest) for x, *rest in part) for part in (heaps, lights)
+        together(ellipse(x * wide, *size) for x, *size in part) for part in (heaps, lights)
     )
     return _Tree(together((trunk, fork)), leaves, patches)
 
@@ -177,24 +181,24 @@ def _poplar(generator: Generator) -> _Tree:
 
 
 def _fir(season: str, generator: Generator) -> _Tree:
-    """Three tiers, each in the shadow of the one above."""
+    """Make a fir of three tiers, each in the shadow of the one above."""
     wide, tiers, shadows, snow = generator.uniform(0.27, 0.33), [], [], []
     for top, bottom, share in ((-0.58, -0.1, 1.0), (-0.78, -0.35, 0.8), (-1.0, -0.6, 0.58)):
-        half = wide * share
-        tiers.append(polygon([(0, top), (half, bottom), (0, bottom + 0.04), (-half, bottom)]))
+        spread = wide * share
+        tiers.append(polygon([(0, top), (spread, bottom), (0, bottom + 0.04), (-spread, bottom)]))
         if share < 1:
-            hem = [(half, bottom), (half * 0.3, bottom + 0.1), (-half * 0.5, bottom + 0.08)]
-            shadows.append(polygon([(-half, bottom), (0, bottom - 0.03), *hem]))
+            hem = [(spread, bottom), (spread * 0.3, bottom + 0.1), (-spread * 0.5, bottom + 0.08)]
+            shadows.append(polygon([(-spread, bottom), (0, bottom - 0.03), *hem]))
         deep = (bottom - top) * 0.62
-        low = [(half * 0.36, deep * 0.7), (0, deep * 0.95), (-half * 0.33, deep * 0.68)]
-        teeth = [(half * 0.62, deep), *low, (-half * 0.62, deep)]
+        low = [(spread * 0.36, deep * 0.7), (0, deep * 0.95), (-spread * 0.33, deep * 0.68)]
+        teeth = [(spread * 0.62, deep), *low, (-spread * 0.62, deep)]
         snow.append(polygon([(0, top), *[(x, top + down) for x, down in teeth]]))
     white = together(snow) if season == "winter" else None
     return _Tree(box(-0.04, -0.15, 0.04, 0.0), together(tiers), together(shadows), white)
 
 
 def _bare(wide: float, generator: Generator) -> _Tree:
-    """A fan of branches, with the haze of twigs that makes it one shape from afar."""
+    """Make a fan of branches, with a haze of twigs that makes it one shape from afar."""
     branches = [polygon([(-0.06, 0.0), (-0.025, -0.5), (0.0, -0.98), (0.025, -0.5), (0.06, 0.0)])]
     for start, reach, top in ((-0.3, 0.85, -0.62), (-0.42, 0.7, -0.82), (-0.58, 0.45, -0.94)):
         for side in (-1, 1):
@@ -221,7 +225,7 @@ def draw_bush(
     canvas: Canvas, x: float, y: float, height: float, season: str, generator: Generator,
     distance: float = 0.0,
 ) -> None:  # fmt: skip
-    """A low heap of leaves, twice as wide as it is high; snow lies on it in winter."""
+    """Draw a low heap of leaves, twice as wide as high; snow lies on it in winter."""
     winter = season == "winter"
     color = rgb("7d8f7e") if winter else _pick(generator, LEAVES[season])
     with canvas.segment("tree-merged"), canvas.at(x, y, height):
@@ -238,7 +242,7 @@ def draw_bush(
 def draw_flowers(
     canvas: Canvas, x: float, y: float, height: float, season: str, generator: Generator
 ) -> None:
-    """A bed of blossoms among leaves, three times as wide as it is high."""
+    """Draw a bed of blossoms among leaves, three times as wide as high."""
     first = generator.integers(len(PETALS))
     with canvas.segment("flower"), canvas.at(x, y, height):
         bed = together(ellipse(bx, -0.32, 0.62, 0.34) for bx in (-0.85, 0.0, 0.85))
@@ -253,6 +257,7 @@ def draw_flowers(
 
 
 def draw_cactus(canvas: Canvas, x: float, y: float, height: float) -> None:
+    """Draw a cactus with two arms, with its foot at (x, y)."""
     green = rgb("4f8f55")
     with canvas.segment("tree-merged"), canvas.at(x, y, height):
         canvas.shadow(0.5, 0.08)
@@ -263,7 +268,7 @@ def draw_cactus(canvas: Canvas, x: float, y: float, height: float) -> None:
 
 
 def grass_tufts(points: Sequence[Point], size: float) -> skia.Path:
-    """Three blades at each point."""
+    """Return tufts of grass with three blades at each point."""
     tufts = []
     for x, y in points:
         for lean in (-0.6, 0.0, 0.6):

@@ -1,4 +1,4 @@
-"""What the places of the storybook share: horizons, fields, hills, mountains, water, rocks."""
+"""Scenery that the storybook's places share: horizons, fields, hills, mountains, water, rocks."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ ROCK, SEA = rgb("9a9088"), rgb("3b9fc4")
 
 
 def choose_horizon(generator: Generator) -> float:
+    """Choose the y of the horizon."""
     return HORIZONS[generator.integers(len(HORIZONS))]
 
 
 def choose_side(generator: Generator) -> int:
-    """-1 left or 1 right: what else differs between two pictures of a place."""
+    """Choose a side, -1 (left) or 1 (right), so that two pictures of a place differ."""
     return 1 if generator.random() < 0.5 else -1
 
 
 def around(side: int, offset: float) -> float:
+    """Return an x at that distance from the middle, on the left (-1) or on the right (1)."""
     return 0.5 + side * offset
 
 
 def draw_field(
     canvas: Canvas, season: str, heights: Sequence[float], distance: float = 0.0
 ) -> None:
-    """Grass below the curve through `heights`; snow in winter."""
+    """Draw grass below the curve through `heights`; snow in winter."""
     if season == "winter":
         with canvas.segment("snow"):
             canvas.fill(ground(heights), far(SNOW, distance), to=rgb("cfdceb"))
@@ -53,7 +55,7 @@ def draw_field(
 def draw_tufts(
     canvas: Canvas, season: str, top: float, bottom: float, generator: Generator, count: int = 12
 ) -> None:
-    """A little texture, larger where it is nearer."""
+    """Draw a little texture, larger in the foreground."""
     color = rgb("b4c4d6") if season == "winter" else shade(rgb(GRASS[season]), -0.22)
     spots = [(x, top + (bottom - top) * y) for x, y in generator.random((count, 2))]
     middle = (top + bottom) / 2
@@ -62,14 +64,14 @@ def draw_tufts(
 
 
 def draw_hills(canvas: Canvas, season: str, y: float, generator: Generator) -> None:
-    """Two rows of them, up to the horizon at y."""
+    """Draw two rows of hills, up to the horizon at y."""
     for distance, rise in ((0.5, 0.06), (0.25, 0.03)):
         heights = [y - generator.uniform(0, rise * 1.6) for _ in range(4)]
         draw_field(canvas, season, heights, distance)
 
 
 def draw_mountains(canvas: Canvas, y: float, generator: Generator, tops: Sequence[float]) -> None:
-    """Peaks with feet at y, the highest in front."""
+    """Draw peaks with feet at y, the highest in front."""
     count = len(tops)
     shift = generator.uniform(-0.08, 0.08)
     peaks = [((i + 0.5) / count + shift, top + generator.uniform(-0.03, 0.03))
@@ -78,23 +80,23 @@ def draw_mountains(canvas: Canvas, y: float, generator: Generator, tops: Sequenc
         canvas.fill(ground([y - 0.06, y - 0.1, y - 0.05, y - 0.09], y), far(rgb("7e8fa8"), 0.4))
         for x, top in sorted(peaks, key=lambda peak: -peak[1]):
             rise = y + 0.03 - top
-            half, color = rise * 0.78, far(rgb("71819c"), 0.42 - 0.9 * (0.42 - top))
-            canvas.fill(polygon([(x - half, y + 0.03), (x, top), (x + half, y + 0.03)]),
+            spread, color = rise * 0.78, far(rgb("71819c"), 0.42 - 0.9 * (0.42 - top))
+            canvas.fill(polygon([(x - spread, y + 0.03), (x, top), (x + spread, y + 0.03)]),
                         color, to=shade(color, 0.12))  # fmt: skip
-            ridge = [(x, top), (x + half, y + 0.03), (x + half * 0.12, y + 0.03)]
-            bend = [(x + half * 0.2, top + rise * 0.7), (x - half * 0.02, top + rise * 0.4)]
+            ridge = [(x, top), (x + spread, y + 0.03), (x + spread * 0.12, y + 0.03)]
+            bend = [(x + spread * 0.2, top + rise * 0.7), (x - spread * 0.02, top + rise * 0.4)]
             canvas.mark(polygon([*ridge, *bend]), shade(color, -0.2), alpha=0.7)
             cap = [
                 (x, top),
-                (x + half * 0.34, top + rise * 0.34),
-                (x + half * 0.15, top + rise * 0.28),
+                (x + spread * 0.34, top + rise * 0.34),
+                (x + spread * 0.15, top + rise * 0.28),
             ]
-            cap += [(x, top + rise * 0.4), (x - half * 0.15, top + rise * 0.27)]
-            canvas.mark(polygon([*cap, (x - half * 0.34, top + rise * 0.34)]), SNOW)
+            cap += [(x, top + rise * 0.4), (x - spread * 0.15, top + rise * 0.27)]
+            canvas.mark(polygon([*cap, (x - spread * 0.34, top + rise * 0.34)]), SNOW)
 
 
 def draw_waves(canvas: Canvas, top: float, bottom: float, generator: Generator, count: int) -> None:
-    """Light crests, longer where they are nearer."""
+    """Draw light crests, longer in the foreground."""
     crests = []
     for x, share in generator.random((count, 2)):
         y, size = top + (bottom - top) * share, 0.03 + 0.05 * share
@@ -105,6 +107,7 @@ def draw_waves(canvas: Canvas, top: float, bottom: float, generator: Generator, 
 
 
 def draw_rocks(canvas: Canvas, x: float, y: float, size: float, color: Color = ROCK) -> None:
+    """Draw a large rock with a small one beside it, with feet at (x, y)."""
     with canvas.segment("rock-merged"), canvas.at(x, y, size):
         canvas.shadow(2.2, 0.2, 0.2)
         small = [(0.35, 0), (0.45, -0.42), (0.75, -0.5), (1.0, -0.2), (1.05, 0)]
@@ -115,6 +118,7 @@ def draw_rocks(canvas: Canvas, x: float, y: float, size: float, color: Color = R
 
 
 def draw_sea(canvas: Canvas, y: float, bottom: float, generator: Generator, waves: int) -> None:
+    """Draw the sea below y, with waves from there to `bottom`."""
     with canvas.segment("sea"):
         canvas.fill(box(0, y, 1, 1), shade(SEA, 0.3), to=shade(SEA, -0.28))
         draw_waves(canvas, y + 0.03, bottom - 0.03, generator, waves)

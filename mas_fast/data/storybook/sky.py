@@ -1,4 +1,4 @@
-"""What hour and weather do to a picture: its light, its sky, and what falls through the air.
+"""Hour and weather in a picture: its light, its sky, and rain, snow and fog.
 
 canvas = Canvas(128, light_of(hour, weather))
 draw_sky(canvas, hour, weather, generator)      # before all else
@@ -40,24 +40,25 @@ SKIES = {  # colours from the top of the picture down to the horizon
 OVERCAST = {"day": "c6d0d8", "dusk": "b8979a", "night": "3b4566"}
 COVER = {"clear": 0.0, "cloudy": 0.6, "rain": 0.85, "snowfall": 0.75, "fog": 0.95}
 CLOUDS = {"day": "ffffff", "dusk": "f7b9a4", "night": "55658f"}
-HORIZON = 0.6  # where a sky's gradient ends
+HORIZON = 0.6  # lower end of a sky's gradient
 
 
 def light_of(hour: str, weather: str) -> Light:
-    """What the hour and the weather make of every colour."""
-    tint = tuple(a * b for a, b in zip(TINTS[hour], FILTERS[weather], strict=True))
+    """Return the change of every colour by hour and weather."""
+    red, green, blue = (a * b for a, b in zip(TINTS[hour], FILTERS[weather], strict=True))
+    tint = (red, green, blue)
     if weather == "fog":
         return Light(tint, rgb(OVERCAST[hour]), 0.22)
     return Light(tint)
 
 
 def is_dark(light: Light) -> bool:
-    """Whether it is night: windows and lamps are lit."""
+    """Tell whether it is night: windows and lamps are lit."""
     return light.tint[0] < 0.75
 
 
 def draw_sky(canvas: Canvas, hour: str, weather: str, generator: Generator) -> None:
-    """The whole picture, as if nothing stood on the earth."""
+    """Draw the sky over the whole picture, before anything else."""
     cover, cloud = COVER[weather], rgb(OVERCAST[hour])
     stops = [mix(rgb(code), cloud, cover) for code in SKIES[hour]]
     if weather == "rain":
@@ -77,7 +78,7 @@ def draw_sky(canvas: Canvas, hour: str, weather: str, generator: Generator) -> N
 
 
 def _side(generator: Generator) -> float:
-    """Left or right of the middle, where the figures are."""
+    """Return an x on the left or on the right of the figures in the middle."""
     x = generator.uniform(0.1, 0.24)
     return x if generator.random() < 0.5 else 1 - x
 
@@ -96,9 +97,9 @@ def _sun(canvas: Canvas, hour: str, generator: Generator) -> None:
 def _moon(canvas: Canvas, dark: Color, generator: Generator) -> None:
     x, y, size, pale = _side(generator), generator.uniform(0.11, 0.17), 0.06, rgb("fbf3cf")
     canvas.mark(ellipse(x, y, size * 1.7), pale, lit=False, alpha=0.12)
-    whole = ellipse(x, y, size)
-    canvas.mark(whole, pale, lit=False)
-    with canvas.inside(whole):
+    disc = ellipse(x, y, size)
+    canvas.mark(disc, pale, lit=False)
+    with canvas.inside(disc):
         if generator.random() < 0.5:  # a crescent
             canvas.mark(ellipse(x + size * 0.5, y - size * 0.2, size * 0.9), dark, lit=False)
         else:
@@ -119,11 +120,11 @@ def _stars(canvas: Canvas, count: int, generator: Generator) -> None:
 
 
 def _cloud(x: float, y: float, width: float, generator: Generator) -> skia.Path:
-    """Flat below, three or four heaps above."""
+    """Return a cloud, flat below, with three heaps above."""
     bumps = [box(x - width / 2, y - width * 0.16, x + width / 2, y, width * 0.08)]
-    for place, size in ((-0.26, 0.15), (0.0, 0.21), (0.24, 0.16)):
+    for offset, size in ((-0.26, 0.15), (0.0, 0.21), (0.24, 0.16)):
         r = width * size * generator.uniform(0.85, 1.15)
-        bumps.append(ellipse(x + width * place, y - width * 0.14, r, r * 0.85))
+        bumps.append(ellipse(x + width * offset, y - width * 0.14, r, r * 0.85))
     return together(bumps)
 
 
@@ -152,7 +153,7 @@ def _clouds(canvas: Canvas, hour: str, weather: str, generator: Generator) -> No
 
 
 def draw_weather(canvas: Canvas, weather: str, generator: Generator) -> None:
-    """Rain, falling snow or fog before all that is drawn, in the picture alone."""
+    """Draw rain, falling snow or fog in front of everything, in the picture alone."""
     if weather == "rain":
         drops = []
         for x, y, size in generator.random((44, 3)):

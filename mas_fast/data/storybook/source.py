@@ -1,4 +1,4 @@
-"""The storybook as a source of samples: a file says which stories, and they are painted when read.
+"""The storybook as a source of samples: a file names the stories, which are painted when read.
 
 write_storybook("book", scenes=60000, size=128)          # `mas-fast data storybook`
 prepare("book", "scenes")                                # as any other source
@@ -21,8 +21,18 @@ FORMAT = 1
 
 
 class StorySource(Source):
-    """The stories 0..scenes - 1 of a split, at size x size pixels. ImportError where skia is not
-    installed; ValueError for other values than those that `write_storybook` allows."""
+    """The stories of a split, painted when they are read.
+
+    Args:
+        scenes: number of stories.
+        size: height and width in pixels.
+        split: one of `story.SPLITS`.
+        seed: seed of the stories.
+
+    Raises:
+        ImportError: if skia is not installed.
+        ValueError: for values that `write_storybook` does not allow.
+    """
 
     def __init__(self, scenes: int, size: int = 256, split: str = "train", seed: int = 0) -> None:
         _check(scenes, size, split, seed)
@@ -33,7 +43,17 @@ class StorySource(Source):
 
     @classmethod
     def open(cls, folder: str | os.PathLike) -> StorySource:
-        """As the folder's file says. ValueError where it is none of `write_storybook`."""
+        """Open a folder of `write_storybook`.
+
+        Args:
+            folder: the folder.
+
+        Returns:
+            The source.
+
+        Raises:
+            ValueError: if it is no such folder.
+        """
         file = Path(folder) / FILE
         values = parse_json(file.read_bytes(), str(file), dict)
         exact_keys(str(file), values, ["format", "scenes", "size", "split", "seed"])
@@ -48,16 +68,26 @@ class StorySource(Source):
         return f"{self.split}-{index:08}"
 
     def read(self, index: int) -> Sample:
-        told = story(self.split, index, self.seed)
-        pixels, layers = self._paint(told, self.size)
-        return Sample(self.key(index), pixels, captions(told), layers)
+        tale = story(self.split, index, self.seed)
+        pixels, layers = self._paint(tale, self.size)
+        return Sample(self.key(index), pixels, captions(tale), layers)
 
 
 def write_storybook(
     folder: str | os.PathLike, scenes: int, size: int = 256, split: str = "train", seed: int = 0
 ) -> None:
-    """Make `folder` a source of that many stories. ValueError for an unknown split, a size outside
-    32..4096, or negative numbers."""
+    """Make a folder a source of stories.
+
+    Args:
+        folder: the folder.
+        scenes: number of stories.
+        size: height and width in pixels, 32..4096.
+        split: one of `story.SPLITS`.
+        seed: seed of the stories.
+
+    Raises:
+        ValueError: for an unknown split, another size, or negative numbers.
+    """
     _check(scenes, size, split, seed)
     Path(folder).mkdir(parents=True, exist_ok=True)
     values = {"format": FORMAT, "scenes": scenes, "size": size, "split": split, "seed": seed}

@@ -1,7 +1,7 @@
-"""Where the things of a story stand: a pure function of the story.
+"""The positions of the things in a story: a pure function of the story.
 
-x and the height of feet are multiples of GRID, and things of one part of a place do not overlap but
-for a relation that asks for it: a scene has to be told by 64 codes, and counted in.
+x and the height of feet are multiples of GRID, and things in one part of a place do not overlap
+unless a relation asks for it: 64 codes have to describe a scene in which things can be counted.
 """
 
 from __future__ import annotations
@@ -23,8 +23,17 @@ SHRINK = {1: 1.0, 2: 0.85, 3: 0.72}  # of each thing, by how many there are
 
 @dataclass(frozen=True)
 class Placed:
-    """A figure with its feet at (x, y), in parts of the picture. facing: 1 right, -1 left. seated:
-    on another one."""
+    """A figure in the picture.
+
+    Attributes:
+        kind: the kind of thing.
+        color: its colour, or None for a natural one.
+        x: position of its feet, in parts of the picture.
+        y: position of its feet, in parts of the picture, downwards.
+        height: its height, in parts of the picture.
+        facing: 1 right, -1 left.
+        seated: whether it sits on another figure.
+    """
 
     kind: str
     color: str | None
@@ -36,16 +45,24 @@ class Placed:
 
     @property
     def width(self) -> float:
+        """Width of its footprint, in parts of the picture."""
         return FIGURES[self.kind].width * self.height
 
 
 def place_all(story: Story) -> list[Placed]:
-    """The figures, the farthest first."""
+    """Place the figures of a story.
+
+    Args:
+        story: the story.
+
+    Returns:
+        The figures, the farthest first.
+    """
     generator = story.generator(1)
-    first, *rest = story.groups
-    if not rest:
+    first, *others = story.groups
+    if not others:
         return _row(story, [_members(first)], generator)
-    second = rest[0]
+    second = others[0]
     if story.relation == "on":
         seat = _row(story, [_members(second)], generator)[0]
         sitter = _fitted(first, story, 0.8)
@@ -67,7 +84,7 @@ def _members(group: Group) -> list[Group]:
 
 
 def _row(story: Story, order: list[list[Group]], generator: np.random.Generator) -> list[Placed]:
-    """Side by side, from left to right, in the part of the place that the first belongs to."""
+    """Place groups from left to right, in the part of the place that the first belongs to."""
     members = [member for group in order for member in group]
     shrink = SHRINK[len(members)]
     placed = [_fitted(member, story, shrink) for member in members]
@@ -77,14 +94,14 @@ def _row(story: Story, order: list[list[Group]], generator: np.random.Generator)
         placed = [replace(p, height=p.height * room / total) for p in placed]
         total = room
     cuts = np.sort(generator.random(len(placed))) * (room - total)
-    left, found = MARGIN, []
+    left, figures = MARGIN, []
     facing = 1 if generator.random() < 0.5 else -1
     y = _line(story, placed[0].kind, generator)
     for p, cut, start in zip(placed, cuts, _starts(placed), strict=True):
         x = _snap(left + cut + start + p.width / 2)
         facing = -facing if generator.random() < 0.2 else facing
-        found.append(replace(p, x=x, y=y, facing=facing))
-    return found
+        figures.append(replace(p, x=x, y=y, facing=facing))
+    return figures
 
 
 def _starts(placed: list[Placed]) -> list[float]:
@@ -93,7 +110,7 @@ def _starts(placed: list[Placed]) -> list[float]:
 
 
 def _before(story: Story, near: Group, far: Group, generator: np.random.Generator) -> list[Placed]:
-    """`near` in front of `far`, of which at least half stays in sight."""
+    """Place `near` in front of `far`; at least half of `far` stays in sight."""
     back, front = PLACES[story.place].parts[KINDS[far.kind].where]
     behind = [replace(p, y=_snap(back)) for p in _row(story, [_members(far)], generator)]
     before = _row(story, [_members(near)], generator)
@@ -114,7 +131,7 @@ def _fitted(group: Group, story: Story, shrink: float) -> Placed:
 
 
 def _line(story: Story, kind: str, generator: np.random.Generator) -> float:
-    """The y of feet, one of DEPTHS lines."""
+    """Draw the y of feet, one of DEPTHS lines."""
     far, near = PLACES[story.place].parts[KINDS[kind].where]
     return _snap(far + (near - far) * generator.integers(DEPTHS) / (DEPTHS - 1))
 

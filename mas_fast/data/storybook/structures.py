@@ -1,4 +1,4 @@
-"""What people have built in a place: fences, barns, the houses of a street, bridges, tracks."""
+"""Buildings of a place: fences, barns, the houses of a street, bridges, tracks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAMPLIGHT, GLASS, STONE = rgb("ffd873"), rgb("7f9fb4"), rgb("b3a892")
 
 
 def draw_fence(canvas: Canvas, y: float, height: float, color: Color) -> None:
-    """Posts and two rails across the whole picture, with feet at y."""
+    """Draw posts and two rails across the whole picture, with feet at y."""
     top = y - height
     posts = [box(x / 8 - 0.012, top, x / 8 + 0.012, y, 0.006) for x in range(9)]
     rails = [box(-0.01, top + height * k, 1.01, top + height * (k + 0.22)) for k in (0.18, 0.58)]
@@ -37,7 +37,7 @@ def draw_fence(canvas: Canvas, y: float, height: float, color: Color) -> None:
 
 
 def draw_barn(canvas: Canvas, x: float, y: float, height: float, winter: bool) -> None:
-    """Dark red, with a gambrel roof and a silo."""
+    """Draw a dark red barn with a gambrel roof and a silo."""
     red, white = far(rgb("9c3b34"), 0.15), far(rgb("f4ead8"), 0.1)
     with canvas.segment("building-other-merged"), canvas.at(x, y, height):
         canvas.fill(box(0.5, -0.85, 0.78, 0.0), far(rgb("b9b4aa"), 0.15))
@@ -53,7 +53,7 @@ def draw_barn(canvas: Canvas, x: float, y: float, height: float, winter: bool) -
 
 
 def draw_houses(canvas: Canvas, y: float, generator: Generator) -> None:
-    """A row of them across the whole picture, with feet at y. Windows are lit at night."""
+    """Draw a row of houses across the whole picture, with feet at y. Windows are lit at night."""
     x, first = -generator.uniform(0.02, 0.14), int(generator.integers(len(FACADES)))
     with canvas.segment("building-other-merged"):
         for i in range(9):
@@ -86,9 +86,10 @@ def _house(
     canvas.fill(box(left, top, right, y), color, to=shade(color, -0.1))
     if shape == 0:
         canvas.fill(ellipse(middle, top - width * 0.13, width * 0.09), shade(color, -0.3))
-    floors, across = (2, 3) if height > 0.39 else (1, 2), 2 if width < 0.24 else 3
-    floors = len(floors)
-    lights, panes, sills = [], [], []
+    floors, across = 2, 2 if width < 0.24 else 3
+    lights: list[skia.Path] = []
+    panes: list[skia.Path] = []
+    sills: list[skia.Path] = []
     for floor in range(floors):
         for column in range(across):
             x = left + width * (column + 1) / (across + 1)
@@ -115,8 +116,10 @@ def _house(
 
 
 def draw_bridge(canvas: Canvas, deck: float, generator: Generator) -> None:
-    """Across the picture: vehicles stand at y = deck. Of stone with arches below, or of iron with
-    an arch above."""
+    """Draw a bridge across the picture, of stone with arches below, or of iron with an arch above.
+
+    Vehicles stand at y = deck.
+    """
     with canvas.segment("bridge"):
         if generator.random() < 0.6:
             _stone_bridge(canvas, deck, int(generator.integers(2, 4)))
@@ -125,7 +128,7 @@ def draw_bridge(canvas: Canvas, deck: float, generator: Generator) -> None:
 
 
 def _arches(deck: float, water: float, count: int, rise: float) -> skia.Path:
-    """The body from the deck to the water, with openings."""
+    """Return the body of a bridge from the deck to the water, with openings."""
     path = skia.Path()
     path.moveTo(1.02, deck)
     path.lineTo(-0.02, deck)
@@ -175,7 +178,7 @@ def _iron_bridge(canvas: Canvas, deck: float) -> None:
 
 
 def draw_track(canvas: Canvas, y: float) -> None:
-    """A track across the picture; wheels stand at y."""
+    """Draw a track across the picture; wheels stand at y."""
     bed, wood, steel = rgb("a89b8c"), rgb("6f4e37"), rgb("c9ced4")
     with canvas.segment("railroad"):
         canvas.fill(box(-0.02, y - 0.07, 1.02, y + 0.08), bed, to=shade(bed, -0.18))
@@ -193,7 +196,7 @@ def draw_track(canvas: Canvas, y: float) -> None:
 
 
 def draw_roadway(canvas: Canvas, top: float, bottom: float, color: Color) -> None:
-    """Across the picture, with a broken line in its middle."""
+    """Draw a road across the picture, with a broken line in its middle."""
     canvas.fill(box(-0.02, top, 1.02, bottom), shade(color, 0.12), to=shade(color, -0.12))
     edges = [
         box(-0.02, top + 0.01, 1.02, top + 0.018),

@@ -1,4 +1,4 @@
-"""Vehicles from the side, driving to the right; with lamps that are lit where `night` is true.
+"""Vehicles from the side, driving to the right; their lamps are lit if `night` is true.
 
 Each draws within its own frame: wheels or hull down to y = 0, top at about -1 (see canvas.py).
 """
@@ -36,7 +36,7 @@ def _windows(canvas: Canvas, path: skia.Path, night: bool) -> None:
 
 
 def _lamps(canvas: Canvas, x: float, y: float, tail: float, size: float, night: bool) -> None:
-    """A headlamp at (x, y), at night with its beam, and a red lamp at (tail, y)."""
+    """Draw a headlamp at (x, y), at night with its beam, and a red lamp at (tail, y)."""
     if night:
         beam = polygon([(x, y - size), (x + 0.7, y - 0.12), (x + 0.7, -0.02), (x, y + size)])
         canvas.mark(beam, LAMP, lit=False, alpha=0.3)
@@ -45,7 +45,7 @@ def _lamps(canvas: Canvas, x: float, y: float, tail: float, size: float, night: 
 
 
 def car(canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False) -> None:
-    """A saloon, a hatchback or a small round one."""
+    """Draw a saloon, a hatchback or a small round car."""
     roof, glass = pick(
         generator,
         [
@@ -74,7 +74,7 @@ def car(canvas: Canvas, color: Color, generator: np.random.Generator, night: boo
 
 
 def bus(canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False) -> None:
-    """A row of windows, a door, a stripe."""
+    """Draw a bus: a row of windows, a door, a stripe."""
     canvas.shadow(1.95, 0.1)
     canvas.fill(box(-0.94, -1.0, 0.94, -0.13, 0.1), color)
     panes = [box(x, -0.86, x + 0.26, -0.58, 0.03) for x in (-0.84, -0.52, -0.2, 0.12)]
@@ -91,7 +91,7 @@ def bus(canvas: Canvas, color: Color, generator: np.random.Generator, night: boo
 def truck(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
-    """A closed box behind a cab; it carries a disc, a band or nothing."""
+    """Draw a truck: a cab and a closed box with a disc, a band or nothing on it."""
     canvas.shadow(2.1, 0.1)
     canvas.fill(box(-0.98, -0.26, 0.98, -0.14), INK)
     canvas.fill(box(-1.0, -1.0, 0.34, -0.22, 0.03), color)
@@ -113,7 +113,7 @@ def truck(
 def bicycle(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
-    """Two big wheels, with or without a basket."""
+    """Draw a bicycle: two big wheels, with or without a basket."""
     radius = 0.36
     back, front = (-0.44, -radius), (0.44, -radius)
     canvas.shadow(1.5, 0.08)
@@ -142,7 +142,7 @@ def bicycle(
 def train(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
-    """A steam locomotive that pulls one wagon or two."""
+    """Draw a steam locomotive that pulls one wagon or two."""
     dark = accent(color, 0.4)
     canvas.shadow(3.5, 0.1)
     canvas.fill(box(-1.7, -0.2, 1.6, -0.12), INK)
@@ -179,7 +179,7 @@ def train(
 
 
 def boat(canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False) -> None:
-    """A sailing boat, or a boat with a cabin and a funnel; its wake."""
+    """Draw a sailing boat, or a boat with a cabin and a funnel, and its wake."""
     trim = CREAM if sum(color) < 2.5 else (0.2, 0.4, 0.7)
     band = color if sum(color) < 2.5 else (0.2, 0.4, 0.7)
     canvas.mark(ellipse(0.0, 0.0, 0.62, 0.05), CREAM, alpha=0.5)
@@ -213,7 +213,7 @@ def boat(canvas: Canvas, color: Color, generator: np.random.Generator, night: bo
 def airplane(
     canvas: Canvas, color: Color, generator: np.random.Generator, night: bool = False
 ) -> None:
-    """In flight: a round body, windows, wings swept back, a fin."""
+    """Draw an airplane in flight: a round body, windows, swept-back wings, a fin."""
     dark, sweep = accent(color, 0.24), float(generator.uniform(-0.08, 0.08))
     fin = [(-1.16, -1.0), (-0.9, -1.0), (-0.5, -0.54), (-1.0, -0.5)]
     canvas.fill(

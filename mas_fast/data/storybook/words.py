@@ -1,6 +1,6 @@
-"""What the storybook's captions can speak of: kinds of things, colours, places, hours, weathers.
+"""The vocabulary of the storybook: kinds of things, colours, places, hours, weathers.
 
-Tables alone. Drawing, captions and the reading of captions all go by them.
+There are only tables here. Drawing, captions and the reading of captions all use them.
 """
 
 from __future__ import annotations
@@ -32,10 +32,19 @@ LAND, ROAD, RAILS, WATER, AIR = "land", "road", "rails", "water", "air"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of thing. label: its class among COCO's 133. height: of the picture, for one alone.
-    names: what captions call it, (one, many). colors: those that a caption may name; without, it
-    has its own. garment: the colour is that of what it wears. where: the part of a place that it
-    is in; places: only there."""
+    """A kind of thing.
+
+    Attributes:
+        name: name of the kind.
+        label: its class among COCO's 133.
+        height: height of a single one, in parts of the picture.
+        names: names in captions, (singular, plural).
+        colors: colours that a caption may name; without any, it has its own.
+        garment: the piece of clothing that has the colour, if any.
+        where: the part of a place that it is in.
+        places: the only places where it occurs; None for all.
+        most: the largest number of it that a caption speaks of.
+    """
 
     name: str
     label: str
@@ -45,13 +54,19 @@ class Kind:
     garment: str | None = None
     where: str = LAND
     places: tuple[str, ...] | None = None
-    most: int = 3  # how many of it a caption speaks of
+    most: int = 3
 
 
 @dataclass(frozen=True)
 class Place:
-    """phrases: as captions say it. parts: y of the feet of what is in each part, behind and in
-    front."""
+    """A place.
+
+    Attributes:
+        name: name of the place.
+        phrases: names of the place in captions.
+        parts: for each part, the y of the feet of the farthest and of the nearest things.
+        seasons: whether the seasons look different.
+    """
 
     name: str
     phrases: tuple[str, ...]

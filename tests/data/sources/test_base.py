@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from mas_fast.data.photos.photo import open_photo
-from mas_fast.data.sources.base import Reject, Sample, Source, assemble
+from mas_fast.data.sources.assemble import assemble
+from mas_fast.data.sources.base import Reject, Sample, Source
 from mas_fast.scene import COCO_NAMES, Layers, Scene, find_edges
 
 

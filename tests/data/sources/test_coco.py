@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mas_fast.data.rejects import kind_of
 from mas_fast.data.sources.base import Reject, Sample
 from mas_fast.data.sources.coco import CocoSource
 from mas_fast.data.sources.open import open_source
@@ -19,13 +20,21 @@ CATEGORIES = [{"id": 1, "name": "person"}, {"id": 17, "name": "cat"}]
 
 
 def write(root: Path, images: list, annotations: list, captions: list | None = None) -> Path:
-    """COCO's official folders with the photos 1..3, whose left half is category 17."""
+    """COCO's official folders with the listed ones of the photos 1..3, or 1 if none is listed.
+
+    Their left half is category 17.
+    """
     (root / "annotations" / "panoptic_val2017").mkdir(parents=True, exist_ok=True)
     (root / "val2017").mkdir(exist_ok=True)
     ids = np.zeros((4, 6, 3), np.uint8)
     ids[:, :3, 0] = 5
+    names = [image.get("file_name") for image in images if isinstance(image, dict)]
+    listed = [n for n in (1, 2, 3) if f"{n}.jpg" in names] or [1]
     for n in (1, 2, 3):
-        Image.new("RGB", (6, 4)).save(root / "val2017" / f"{n}.jpg")
+        photo = root / "val2017" / f"{n}.jpg"
+        photo.unlink(missing_ok=True)  # of another set in the same folder
+        if n in listed:
+            Image.new("RGB", (6, 4)).save(photo)
         Image.fromarray(ids).save(root / "annotations" / "panoptic_val2017" / f"{n}.png")
     file = root / "annotations" / "panoptic_val2017.json"
     values = {"images": images, "annotations": annotations, "categories": CATEGORIES}
@@ -193,6 +202,25 @@ def test_names_meet_in_one_form(tmp_path):
     (pngs / "1.png").rename(pngs / f"{decomposed}.png")
     (sample,) = open_source(file)
     assert isinstance(sample, Sample)
+
+
+def test_photos_that_are_not_listed_are_counted(tmp_path):
+    file = write(tmp_path, [image(1), image(2)], [annotation(1), annotation(2)])
+    for name in ("a.jpg", "b.png", ".hidden.jpg", "notes.txt"):
+        Image.new("RGB", (6, 4)).save(tmp_path / "val2017" / name, "PNG")
+    *samples, reject = open_source(file)
+    assert [sample.key for sample in samples] == ["1", "2"]
+    assert reject.key == "val2017"
+    assert reject.reason == "found 2 photos that no panoptic JSON lists, such as 'a.jpg'"
+    assert kind_of(reject.reason) == ("photos that are not listed", 2)
+    other = file.with_name("panoptic_train2017.json")
+    values = json.loads(file.read_text()) | {"images": [image(3, file_name="a.jpg")]}
+    other.write_text(json.dumps(values | {"annotations": [annotation(3, file_name="1.png")]}))
+    (tmp_path / "val2017").rename(tmp_path / "images")
+    (file.parent / "panoptic_val2017").rename(file.parent / "panoptic")
+    assert [r.reason for r in open_source(tmp_path) if r.key == "images"] == [
+        "found 1 photos that no panoptic JSON lists, such as 'b.png'"
+    ]
 
 
 def test_images_without_annotation_are_rejects(tmp_path):
