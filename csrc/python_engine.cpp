@@ -218,13 +218,19 @@ py::dict logits(Engine& engine, const py::object& object) {
 void bind_engine(py::module_& module) {
   py::class_<Engine, std::shared_ptr<Engine>>(module, "Engine", R"(A GPT over packed weights.
 
-config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name, length, vocab and, where
-it has one, grid (height, width); and attention (the mask of each layer; without it all are causal) and conv_kernel.
-weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
-dtype: 'fp32', 'bf16' or 'int8' for the weights; kv_dtype: the same for keys and values; threads: 0 for
-available_threads(), which is also the most that are started; while other processes keep them waiting, one does it all;
-isa: '' for MAS_FAST_ISA or the best of this processor.
-Raises ValueError for a bad config, and for weights that are unknown, missing, misshapen or not finite.)")
+Args:
+    config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name,
+        length, vocab and, where a stream has one, grid (height, width); and attention (the mask of
+        each layer; all are causal without it) and conv_kernel.
+    weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
+    dtype: of the weights, 'fp32', 'bf16' or 'int8'.
+    kv_dtype: of the KV cache, likewise.
+    threads: of the thread pool. 0 is available_threads(), which is also the most that are started.
+        While other processes keep the pool waiting, one thread does all the work.
+    isa: '' for MAS_FAST_ISA or the best that this processor has.
+
+Raises:
+    ValueError: the config is bad, or a weight is unknown, missing, misshapen or not finite.)")
       .def(py::init(&make_engine), py::arg("config"), py::arg("weights"), py::kw_only(),
            py::arg("dtype") = "int8", py::arg("kv_dtype") = "bf16", py::arg("threads") = 0,
            py::arg("isa") = "")
@@ -254,17 +260,29 @@ Raises ValueError for a bad config, and for weights that are unknown, missing, m
            py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
            py::arg("stop") = py::none(), R"(Begins a generation.
 
-forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it; position 0 must be fixed.
-null: int32 [n], the null caption, which replaces the first n tokens in the unconditional rows.
-samples: sequences of each prompt, numbered from first_sample. guidance, temperature, top_k, top_p: lists, an entry a stream.
-stop: positions to produce. Raises ValueError naming the value found and those allowed.)");
+Args:
+    forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it. Position 0 must be fixed.
+    null: int32 [n], the null caption of classifier-free guidance (CFG), which replaces the first n
+        tokens in the unconditional rows.
+    samples: sequences of each prompt, numbered from first_sample.
+    guidance, temperature, top_k, top_p: lists with one entry per stream.
+    stop: the number of positions to produce.
+
+Raises:
+    ValueError: names the value found and those allowed.)");
 
   py::class_<Run>(module, "Run", "A generation in progress; made by Engine.start().")
       .def("advance", &advance, py::arg("count") = 0, py::arg("progress") = py::none(),
-           R"(Makes `count` more positions known (0: all that are left) and returns how many are.
+           R"(Makes `count` more positions known (0: all that are left), and returns how many are.
 
-progress(position, stop) is called after each. The GIL is released meanwhile; Ctrl-C stops at the next position.
-Raises ValueError when a logit is NaN.)")
+The GIL is released meanwhile; Ctrl-C stops at the next position.
+
+Args:
+    count: how many more positions.
+    progress: progress(position, stop) is called after each.
+
+Raises:
+    ValueError: a logit is NaN.)")
       .def_property_readonly("position", &Run::position)
       .def_property_readonly("stop", &Run::stop)
       .def_property_readonly("tokens", &tokens_of,
