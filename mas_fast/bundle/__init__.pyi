@@ -7,6 +7,7 @@ from mas_fast.bundle.config import SHIPPED as SHIPPED
 from mas_fast.bundle.config import VQ_INPUTS as VQ_INPUTS
 from mas_fast.bundle.config import VQ_NAMES as VQ_NAMES
 from mas_fast.bundle.config import WORDS_FILE as WORDS_FILE
+from mas_fast.bundle.config import Bundle as Bundle
 from mas_fast.bundle.config import bundle_files as bundle_files
 from mas_fast.bundle.config import models_of as models_of
 from mas_fast.bundle.config import read_config as read_config

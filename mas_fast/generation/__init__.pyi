@@ -4,5 +4,8 @@ from mas_fast.generation.eager import EagerEngine as EagerEngine
 from mas_fast.generation.engine import Engine as Engine
 from mas_fast.generation.engine import Progress as Progress
 from mas_fast.generation.engine import Run as Run
+from mas_fast.generation.engines import ENGINES as ENGINES
+from mas_fast.generation.engines import EngineSpec as EngineSpec
+from mas_fast.generation.engines import make_engine as make_engine
 from mas_fast.generation.tokens import generate_tokens as generate_tokens
 from mas_fast.generation.tokens import stream_tokens as stream_tokens
