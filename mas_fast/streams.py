@@ -8,6 +8,7 @@ position of one stream predicts the first token of the next, over that one's voc
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -112,19 +113,19 @@ class Streams:
         """The position of the stream's first token."""
         return sum(stream.length for stream in self.items[: self.index(name)])
 
-    def slice(self, name: str) -> slice:
+    def slice(self, name: str) -> builtins.slice:
         """The positions that hold the stream's tokens."""
         start = self.offset(name)
-        return slice(start, start + self[name].length)
+        return builtins.slice(start, start + self[name].length)
 
-    def predicting(self, name: str, count: int | None = None) -> slice:
+    def predicting(self, name: str, count: int | None = None) -> builtins.slice:
         """The positions, out of the first `count` (default: all), whose logits are over this
         stream's vocabulary: one to the left of `slice`, so one fewer for the first stream. May be
         empty, never out of range."""
         tokens = self.slice(name)
         limit = self.length - 1 if count is None else min(count, self.length - 1)
         start = max(tokens.start - 1, 0)
-        return slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
+        return builtins.slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
 
     def at(self, position: int) -> Stream:
         """The stream of the token at `position`. ValueError unless 0 <= position < length."""

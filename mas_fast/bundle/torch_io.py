@@ -49,7 +49,11 @@ def save_vq(path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | N
     _save(path, name, model, model.weights(), stored)
 
 
-def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
+def load_gpt(
+    path: str | os.PathLike,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> GPT:
     """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
     read_weights."""
     from mas_fast.models.gpt import GPT
@@ -62,7 +66,10 @@ def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = 
 
 
 def load_vq(
-    path: str | os.PathLike, name: str, device="cpu", dtype: torch.dtype | None = None
+    path: str | os.PathLike,
+    name: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> VQVAE:
     """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
     as load_gpt."""

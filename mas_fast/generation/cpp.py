@@ -9,7 +9,7 @@ run.tokens                                                # int64 [B * samples, 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class CppEngine:
 class CppRun:
     """A generation under way, its tokens in an array."""
 
-    def __init__(self, run) -> None:
+    def __init__(self, run: Any) -> None:
         self.run, self.stop = run, run.stop
 
     @property

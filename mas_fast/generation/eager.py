@@ -41,7 +41,7 @@ class _EagerRun:
         self.tokens[:, : self.position] = self.forced[:, : self.position]
         if self.position == self.stop:
             return
-        if self.guided:
+        if what.null is not None:
             unconditional = prefix.clone()
             unconditional[:, : len(what.null)] = torch.from_numpy(what.null)
             prefix = torch.cat([prefix, unconditional])

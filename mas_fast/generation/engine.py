@@ -21,9 +21,14 @@ class Run(Protocol):
     tokens: int64 [B * samples, S], row b * samples + n; -1 where not yet drawn.
     """
 
-    position: int
-    stop: int
-    tokens: Tensor | np.ndarray
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def stop(self) -> int: ...
+
+    @property
+    def tokens(self) -> Tensor | np.ndarray: ...
 
     def advance(self, count: int = 0, progress: Progress | None = None) -> int:
         """Go on by `count` positions (0: to the end), calling progress(position, stop) after each.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +34,11 @@ class Request:
 
 def request(
     streams: Streams,
-    prompt,
+    prompt: object,
     *,
     num_samples: int = 1,
-    forced=None,
-    null=None,
+    forced: object = None,
+    null: object = None,
     guidance: float | Mapping[str, float] = 1.0,
     temperature: float | Mapping[str, float] = 1.0,
     top_k: int | None | Mapping[str, int | None] = None,
@@ -75,13 +76,14 @@ def request(
     guided = any(how.guidance != 1 for how in sampling)
     if null is None and guided and first.pad is None:
         raise ValueError(f"null: found None, expected ids: {first.name!r} has no pad id")
+    unconditional = None
     if null is not None or guided:
-        null = _captions("null", [first.pad] if null is None else null, first)
-        if len(null) != 1:
-            raise ValueError(f"null: found {len(null)} captions, expected one")
+        unconditional = _captions("null", [first.pad] if null is None else null, first)
+        if len(unconditional) != 1:
+            raise ValueError(f"null: found {len(unconditional)} captions, expected one")
     return Request(
         forced=_forced(forced, _captions("prompt", prompt, first), streams),
-        null=null[0] if guided else None,
+        null=unconditional[0] if guided and unconditional is not None else None,
         sampling=tuple(sampling),
         samples=num_samples,
         first_sample=first_sample,
@@ -90,8 +92,8 @@ def request(
     )
 
 
-def _sampling(streams: Streams, stream: Stream, options: dict[str, object]) -> Sampling:
-    chosen = {}
+def _sampling(streams: Streams, stream: Stream, options: Mapping[str, object]) -> Sampling:
+    chosen: dict[str, Any] = {}  # which Sampling checks
     for name, value in options.items():
         if not isinstance(value, Mapping):
             chosen[name] = value
@@ -104,7 +106,7 @@ def _sampling(streams: Streams, stream: Stream, options: dict[str, object]) -> S
     return Sampling(**chosen)
 
 
-def _captions(what: str, value, stream: Stream) -> np.ndarray:
+def _captions(what: str, value: Any, stream: Stream) -> np.ndarray:
     """int32 [B, length]: the ids, filled up with the stream's pad id."""
     ragged = isinstance(value, list | tuple) and value and hasattr(value[0], "__len__")
     rows = [row for block in (value if ragged else [value]) for row in _ids(what, block)]
@@ -119,7 +121,7 @@ def _captions(what: str, value, stream: Stream) -> np.ndarray:
     return captions
 
 
-def _forced(value, captions: np.ndarray, streams: Streams) -> np.ndarray:
+def _forced(value: object, captions: np.ndarray, streams: Streams) -> np.ndarray:
     """int32 [B, S]: the captions, then what is forced of the rest."""
     first, shape = streams[0], (len(captions), streams.length)
     forced = np.full(shape, -1, np.int32)
@@ -139,7 +141,7 @@ def _forced(value, captions: np.ndarray, streams: Streams) -> np.ndarray:
     return forced
 
 
-def _ids(what: str, value) -> np.ndarray:
+def _ids(what: str, value: Any) -> np.ndarray:
     """The integers [B, P] of a tensor, an array or a list of one or two dimensions."""
     try:
         ids = np.asarray(value.cpu() if hasattr(value, "cpu") else value)  # torch, on any device

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,13 +32,13 @@ from mas_fast.utils.validate import check_int
 
 def generate_tokens(
     model: GPT | str | os.PathLike | Engine,
-    prompt,
+    prompt: object,
     *,
     engine: str | None = None,
     dtype: str | None = None,
     kv_dtype: str | None = None,
     progress: bool | Progress | None = None,
-    **options,
+    **options: Any,
 ) -> Tensor:
     """Draw every token that is not given -> int64 [B * num_samples, S], on the engine's device; row
     b * num_samples + n is sample n of prompt b; -1 from position `stop` on.
@@ -60,13 +61,13 @@ def generate_tokens(
 
 def stream_tokens(
     model: GPT | str | os.PathLike | Engine,
-    prompt,
+    prompt: object,
     *,
     every: int = 1,
     engine: str | None = None,
     dtype: str | None = None,
     kv_dtype: str | None = None,
-    **options,
+    **options: Any,
 ) -> Iterator[Tensor]:
     """As generate_tokens, in steps: the tokens so far, after each `every` positions and at the
     end."""

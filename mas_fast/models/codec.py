@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene import Scene
 from mas_fast.streams import Stream
 
-Item = np.ndarray | Scene
+Item: TypeAlias = np.ndarray | Scene
 
 
 class Codec(ABC):

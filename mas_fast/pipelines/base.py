@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ from mas_fast.bundle import (
     read_sampling,
     read_words,
 )
+from mas_fast.generation.engine import Progress
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.output import Generation
@@ -26,12 +28,13 @@ from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
+C = TypeVar("C", bound=Codec)
 KINDS = (("text", "seg", "img"), ("text", "img"))
 # Pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights.
 ROWS = 16
 
 
-class Painter(ABC):
+class Painter(ABC, Generic[C]):
     """A bundle made ready. A runtime says how tokens are drawn (`_tokens`) and what the tokenizers
     are (`_codec`).
 
@@ -48,16 +51,19 @@ class Painter(ABC):
             raise ValueError(f"{bundle}: {found}, expected {expected}")
         self.bpe = load_bpe(bundle)
         text = self.streams["text"]
-        found = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
-        if found != (text.length, text.vocab, text.pad):
+        shape = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
+        if shape != (text.length, text.vocab, text.pad):
             raise ValueError(
-                f"{bundle}: found captions of (length, vocabulary, pad id) {found}, "
+                f"{bundle}: found captions of (length, vocabulary, pad id) {shape}, "
                 f"expected {(text.length, text.vocab, text.pad)}, as the GPT has"
             )
-        self.seg, self.img = (self._fitting(name) for name in ("seg", "img"))
+        self.seg = self._fitting("seg") if "seg" in self.streams.names else None
+        self.img = self._fitting("img")
         self.words = read_words(bundle)
         given, drawn = read_sampling(bundle), self.streams.names[1:]
-        self.sampling = {name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()}
+        self.sampling: dict[str, Any] = {
+            name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()
+        }
         try:
             self.sampling = self._options(given)
             request(self.streams, [0], **self.sampling)
@@ -65,11 +71,11 @@ class Painter(ABC):
             raise ValueError(f"{self.path / SAMPLING_FILE}: {error}") from error
 
     @abstractmethod
-    def _codec(self, name: str) -> Codec:
+    def _codec(self, name: str) -> C:
         """The tokenizer `name`, vq_seg or vq_img, of the bundle. ValueError where it is unfit."""
 
     @abstractmethod
-    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
+    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
         """int64 [B * num_samples, S]: what request.request of these options asks for; progress is
         called with (position, stop)."""
 
@@ -166,15 +172,13 @@ class Painter(ABC):
                 out.images += map(Image.fromarray, self.img.decode(self._grid(row, "img")))
                 yield out
 
-    def _fitting(self, name: str) -> Codec | None:
-        """The tokenizer of a stream; None where the GPT has no such stream."""
-        if name not in self.streams.names:
-            return None
+    def _fitting(self, name: str) -> C:
+        """The tokenizer of a stream."""
         codec = self._codec(f"vq_{name}")
         codec.fit(self.streams[name])
         return codec
 
-    def _options(self, given: Mapping[str, object]) -> dict[str, dict]:
+    def _options(self, given: Mapping[str, object]) -> dict[str, Any]:
         """`sampling`, for each stream that is drawn, with what is given for all or some of them."""
         options = {}
         for name, own in self.sampling.items():
@@ -185,7 +189,7 @@ class Painter(ABC):
                 options[name] = own if value is None else dict.fromkeys(own, value)
         return options
 
-    def _codes(self, scene, labels: str | os.PathLike | None, count: int) -> np.ndarray:
+    def _codes(self, scene: Any, labels: str | os.PathLike | None, count: int) -> np.ndarray:
         """int64 [1 or count, length of seg]: the seg tokens of one scene or of one a caption."""
         if self.seg is None:
             raise ValueError(
@@ -207,7 +211,7 @@ class Painter(ABC):
         return self.seg.encode(scenes).reshape(len(scenes), -1)
 
     def _draw(
-        self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options
+        self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options: Any
     ) -> Iterator[np.ndarray]:
         """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
         some = max(1, ROWS // count)

@@ -17,12 +17,14 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mas_fast.bundle import Bundle, shipped
 from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.engine import Progress
 from mas_fast.generation.engines import check_engine
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec, Item
@@ -37,7 +39,7 @@ from mas_fast.version import __version__
 ENGINE = "cpp"  # which of generation.ENGINES runs here
 
 
-class Pipeline(Painter):
+class Pipeline(Painter[OnnxCodec]):
     """The bundle `path` made ready; None: the one that comes with mas_fast.
 
     Decoders are opened at once, encoders when they are first needed.
@@ -69,7 +71,11 @@ class Pipeline(Painter):
         check_engine(ENGINE, dtype=dtype)
         check_choice("onnx_dtype", onnx_dtype, DTYPES)
         check_int("threads", threads, 0)
-        self._graphs = {"providers": providers, "dtype": onnx_dtype, "threads": threads}
+        self._graphs: dict[str, Any] = {
+            "providers": providers,
+            "dtype": onnx_dtype,
+            "threads": threads,
+        }
         super().__init__(bundle)
         self.onnx_dtype = onnx_dtype
         self.engine = CppEngine(bundle, dtype=dtype, threads=threads)
@@ -125,7 +131,7 @@ class Pipeline(Painter):
         codec.open("decoder")
         return codec
 
-    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
+    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
         run = self.engine.start(request(self.streams, text, **options))
         run.advance(progress=progress)
         return run.tokens

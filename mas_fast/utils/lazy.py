@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 
 def names_of(
     package: str, homes: Mapping[str, Iterable[str]], modules: Mapping[str, str] | None = None
-) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """__getattr__, __dir__ and __all__ of `package` (PEP 562). homes: module -> the names that it
     has; modules: name -> the module that is meant. All modules are relative to the package."""
-    places = {name: (home, name) for home, names in homes.items() for name in names}
+    places: dict[str, tuple[str, str | None]] = {
+        name: (home, name) for home, names in homes.items() for name in names
+    }
     places |= {name: (home, None) for name, home in (modules or {}).items()}
 
-    def get(name: str) -> object:
+    def get(name: str) -> Any:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home, attribute = places[name]
