@@ -25,9 +25,16 @@ MOST_STREAMS, MOST_LENGTH, MOST_VOCAB = 64, 1 << 20, 1 << 22
 class Stream:
     """`length` tokens with ids 0..vocab-1.
 
-    grid: (height, width) of a stream in raster order, else None. loss_weight: its share in the
-    weighted mean over streams. pad: the id that fills up a short sequence (attended, but no
-    target), else None. ValueError if one is unfit.
+    Attributes:
+        name: an identifier.
+        length: tokens.
+        vocab: how many ids there are.
+        grid: (height, width) of a stream in raster order, else None.
+        loss_weight: its share in the weighted mean over streams.
+        pad: the id that fills up a short sequence (attended, but no target), else None.
+
+    Raises:
+        ValueError: if one is unfit.
     """
 
     name: str
@@ -66,8 +73,13 @@ class Stream:
 class Streams:
     """An ordered list of streams with distinct names: iterable, indexed by number or by name.
 
-    length is that of the whole sequence, 2 to 2^20. ValueError if there are none or more than 64, a
-    name comes twice, or no stream has a loss weight.
+    Attributes:
+        items: the streams, at most 64.
+        length: of the whole sequence, 2 to 2^20 tokens.
+
+    Raises:
+        ValueError: if there are none or too many, a name comes twice, or no stream has a loss
+            weight.
     """
 
     items: tuple[Stream, ...]

@@ -34,10 +34,18 @@ Stored = Literal["fp32", "bf16"]
 
 
 def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) -> None:
-    """Write the model into the directory `path`, made if need be, beside the models that are there.
-    Each file is replaced in one step once its new content is on the disk. stored: the weights
-    rounded to that, else as they are. ValueError for a model that is on the meta device or neither
-    fp32 nor bf16."""
+    """Write the model into a bundle, beside the models that are there.
+
+    Each file is replaced in one step once its new content is on the disk.
+
+    Args:
+        path: the folder, made if need be.
+        model: the GPT.
+        stored: the dtype that the weights are rounded to; None: the model's own.
+
+    Raises:
+        ValueError: for a model that is on the meta device or neither fp32 nor bf16.
+    """
     _save(path, "gpt", model, model.state_dict(), stored)
 
 
@@ -54,8 +62,16 @@ def load_gpt(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> GPT:
-    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
-    read_weights."""
+    """The GPT of a bundle.
+
+    Args:
+        path: the bundle.
+        device: where it goes.
+        dtype: None: as stored.
+
+    Raises:
+        ValueError: as for read_weights.
+    """
     from mas_fast.models.gpt import GPT
 
     config = read_config(path)

@@ -18,9 +18,17 @@ from mas_fast.utils.validate import check_int
 class Request:
     """A checked generation; `request` makes it.
 
-    forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
-    null: int32 [length of the first stream], the caption of the unconditional rows; None without
-    guidance. sampling: one per stream. Sequence b * samples + n draws as sample first_sample + n.
+    Sequence b * samples + n draws as sample first_sample + n.
+
+    Attributes:
+        forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
+        null: int32 [length of the first stream], the caption of the unconditional rows; None
+            without guidance.
+        sampling: one per stream.
+        samples: of each prompt.
+        first_sample: the number of the first one.
+        seed: of all draws.
+        stop: positions that are filled.
     """
 
     forced: np.ndarray
@@ -49,20 +57,29 @@ def request(
 ) -> Request:
     """Check the arguments of a generation and bring them to one form.
 
-    prompt: ids [B, P] or [P] of the first stream, P <= its length; its pad id fills up the rest. A
-        list may hold captions of different lengths.
-    num_samples, first_sample: each prompt gets the samples first_sample .. + num_samples - 1.
-    forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture. In
-    the
-        first stream -1 or what the prompt says.
-    null: ids [P] of the unconditional caption that guidance needs; by default all padding.
-    guidance, temperature, top_k, top_p: see Sampling. One value, or a mapping from names of
-    streams,
-        where a stream that is left out has the default. Nothing of the first stream is drawn.
-    seed: 0 .. 2^64 - 1.  stop: how many positions to fill, by default all S.
+    Ids are tensors, arrays or lists of any integer dtype. Each of guidance, temperature, top_k and
+    top_p (see Sampling) is one value, or a mapping from names of streams in which a stream that is
+    missing has the default. Nothing of the first stream is drawn.
 
-    Ids are tensors, arrays or lists of any integer dtype. ValueError or TypeError names what was
-    found and what is allowed.
+    Args:
+        streams: of the GPT.
+        prompt: ids [B, P] or [P] of the first stream, P <= its length; its pad id fills up the
+            others. A list may hold captions of different lengths.
+        num_samples: samples of each prompt.
+        forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture.
+            In the first stream -1 or the prompt's own ids.
+        null: ids [P] of the unconditional caption that guidance needs; by default all padding.
+        guidance: 1: none.
+        temperature: 0: the best token.
+        top_k: None: all tokens.
+        top_p: None: all tokens.
+        seed: 0 .. 2^64 - 1.
+        first_sample: the number of the first sample of each prompt.
+        stop: how many positions to fill, by default all S.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+        TypeError: the same, for a wrong type.
     """
     first = streams[0]
     check_int("num_samples", num_samples, 1, 2**31 - 1)

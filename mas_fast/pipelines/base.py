@@ -35,11 +35,19 @@ ROWS = 16
 
 
 class Painter(ABC, Generic[C]):
-    """A bundle made ready. A runtime says how tokens are drawn (`_tokens`) and what the tokenizers
-    are (`_codec`).
+    """A bundle made ready.
 
-    sampling: what `generate` takes where it is not told otherwise. Its parts may be used alone:
-    bpe, seg and img (Codecs; seg is None where the GPT has no scenes).
+    A runtime says how tokens are drawn (`_tokens`) and which tokenizers it has (`_codec`). The
+    parts may be used alone.
+
+    Attributes:
+        bundle: the bundle, and `path` its folder.
+        streams: of the GPT.
+        bpe: the tokenizer of captions.
+        seg: the Codec of scenes; None where the GPT has no scenes.
+        img: the Codec of pictures.
+        words: those of the captions that the GPT learned from; None where the bundle has no list.
+        sampling: what `generate` takes where it is not told otherwise.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -76,8 +84,16 @@ class Painter(ABC, Generic[C]):
 
     @abstractmethod
     def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
-        """int64 [B * num_samples, S]: what request.request of these options asks for; progress is
-        called with (position, stop)."""
+        """Draw what request.request of these options asks for.
+
+        Args:
+            text: int64 [B, length of the text].
+            progress: is called with (position, stop).
+            options: those of request.request.
+
+        Returns:
+            int64 [B * num_samples, S].
+        """
 
     @property
     def size(self) -> int:
@@ -100,16 +116,31 @@ class Painter(ABC, Generic[C]):
     ) -> Generation:
         """Draw `num_images` pictures, each with its scene, for each caption.
 
-        scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
-        each. Its middle square is brought to the model's size; VQ-SEG's codes of it are the seg
-        tokens, and image tokens alone are drawn. The result's scenes are what VQ-SEG makes of them.
-        scene_labels: the label space of files that do not say theirs, as open_scene's labels.
-        guidance, temperature, top_k, top_p: see sampling_params. None: the model's own `sampling`,
-        which the bundle may set (else 3.0, 1.0, 256, none). {"seg": ..., "img": ...} sets streams
-        apart; one that is left out keeps the model's own, and None in it turns top_k or top_p off.
-        progress: a bar on stderr.
+        Each of guidance, temperature, top_k and top_p is one value for all streams, or a mapping
+        such as {"seg": ..., "img": ...}, in which a stream that is missing keeps the model's own
+        and None turns top_k or top_p off. None is the model's own `sampling`, which the bundle may
+        set.
 
-        ValueError names what was found and what is allowed.
+        Args:
+            captions: one, or a list of them.
+            num_images: pictures of each caption.
+            scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
+                each. Its middle square is brought to the model's size, VQ-SEG's codes of it become
+                the seg tokens, and image tokens alone are drawn.
+            scene_labels: the label space of files that do not say theirs, as open_scene's labels.
+            seed: 0 .. 2^64 - 1.
+            guidance: how closely the caption is followed; 3.0 where the bundle says nothing.
+            temperature: 1.0 where the bundle says nothing.
+            top_k: draw from so many of the likeliest tokens; 256 where the bundle says nothing.
+            top_p: draw from the likeliest tokens that sum to it; none where the bundle says
+                nothing.
+            progress: show a bar on stderr.
+
+        Returns:
+            The pictures, and the scenes as VQ-SEG decodes them, also those that were given.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
         """
         *_, out = self.paint(
             captions,
@@ -139,8 +170,8 @@ class Painter(ABC, Generic[C]):
         top_p: float | Mapping[str, float | None] | None = None,
         progress: bool = False,
     ) -> Iterator[Generation]:
-        """As `generate`, but the Generation is there after each picture, with those that are
-        finished; so they can be kept where the rest comes to nothing."""
+        """As `generate`, but yields the Generation after each picture, with those that are
+        finished, so that they can be kept where the others come to nothing."""
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
         check_int("num_images", num_images, 1)

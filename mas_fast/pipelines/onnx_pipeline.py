@@ -81,15 +81,34 @@ class Pipeline(Painter[OnnxCodec]):
         self.engine = CppEngine(bundle, dtype=dtype, threads=threads)
 
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
-        """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
-        ValueError for other sizes."""
+        """Turn pictures into VQ-IMG's codes, or scenes into VQ-SEG's.
+
+        Args:
+            items: pictures, uint8 [H, W, 3] or Pillow's, or Scenes; of the tokenizer's size.
+
+        Returns:
+            int64 [N, h, w].
+
+        Raises:
+            ValueError: for other sizes.
+        """
         one = isinstance(items, Scene | Image.Image)  # which the codec refuses
         first = items if one else next(iter(items), None)
         return self._named("seg" if isinstance(first, Scene) else "img").encode(items)
 
     def decode(self, stream: str, codes: np.ndarray) -> list[Item]:
-        """The scenes ("seg") or pictures ("img", uint8 [H, W, 3]) of codes, integers [N, h, w].
-        ValueError for another shape or dtype, and ids out of range."""
+        """Turn codes back into scenes or pictures.
+
+        Args:
+            stream: "seg" or "img".
+            codes: integers [N, h, w].
+
+        Returns:
+            Scenes, or pictures, uint8 [H, W, 3].
+
+        Raises:
+            ValueError: for another shape or dtype, and for ids out of range.
+        """
         return self._named(stream).decode(codes)
 
     def info(self) -> dict:

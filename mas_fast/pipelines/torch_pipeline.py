@@ -33,8 +33,11 @@ from mas_fast.utils.validate import check_int
 
 
 class Model(Painter[TorchCodec]):
-    """A Painter with PyTorch; `load` makes it. engine: what draws its tokens. Its tokenizers
-    compute in fp32."""
+    """A Painter with PyTorch; `load` makes it. Its tokenizers compute in fp32.
+
+    Attributes:
+        engine: draws its tokens.
+    """
 
     def __init__(self, bundle: Bundle, engine: Engine, device: torch.device) -> None:
         self.engine, self._device = engine, device
@@ -85,8 +88,13 @@ def generate(
     model: Model | str | os.PathLike | None = None,
     **options: Any,
 ) -> Generation:
-    """Model.generate with its options, by a model, the bundle at a path, or the one that comes with
-    mas_fast. The last bundle stays loaded."""
+    """Model.generate, by a model that is loaded on the way. The last bundle stays loaded.
+
+    Args:
+        captions: one, or a list of them.
+        model: a Model, or the path of a bundle; None: the one that comes with mas_fast.
+        options: those of Model.generate.
+    """
     if not isinstance(model, Model):
         model = _loaded(None if model is None else os.path.abspath(model))
     return model.generate(captions, **options)
