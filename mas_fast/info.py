@@ -7,6 +7,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from mas_fast.utils import cores, native
 from mas_fast.version import __version__
@@ -135,7 +136,7 @@ def _cpu_name() -> str:
 
 def _cpu(engine_problem: str | None) -> tuple[dict, list[dict]]:
     """The processor, and the instruction sets that are not in use."""
-    cpu = {
+    cpu: dict[str, Any] = {
         "name": _cpu_name(),
         "cores": os.cpu_count(),
         "available": cores.available(),
@@ -148,7 +149,8 @@ def _cpu(engine_problem: str | None) -> tuple[dict, list[dict]]:
         import torch
 
         cpu["torch_threads"] = torch.get_num_threads()
-        cpu["fp32"] = torch.backends.cudnn.conv.fp32_precision
+        cudnn: Any = torch.backends.cudnn  # whose `conv` is not in torch's annotations
+        cpu["fp32"] = cudnn.conv.fp32_precision
     if engine_problem is not None:
         return cpu, [{"path": "C++ engine", "why": engine_problem}]
     engine, off = native.engine(), []

@@ -11,8 +11,14 @@ from mas_fast.utils.validate import check_int, check_number
 class Sampling:
     """How one stream's tokens are drawn from logits.
 
-    guidance 1: none. temperature 0: the best token. top_k, top_p None: that step is left out.
-    ValueError names the value found and those allowed.
+    Attributes:
+        guidance: 1: none.
+        temperature: 0: the best token.
+        top_k: the likeliest tokens that are kept; None: all.
+        top_p: the likeliest tokens that sum to it are kept; None: all.
+
+    Raises:
+        ValueError: names the value found and those allowed.
     """
 
     guidance: float = 1.0

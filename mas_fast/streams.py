@@ -8,6 +8,7 @@ position of one stream predicts the first token of the next, over that one's voc
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -24,9 +25,16 @@ MOST_STREAMS, MOST_LENGTH, MOST_VOCAB = 64, 1 << 20, 1 << 22
 class Stream:
     """`length` tokens with ids 0..vocab-1.
 
-    grid: (height, width) of a stream in raster order, else None. loss_weight: its share in the
-    weighted mean over streams. pad: the id that fills up a short sequence (attended, but no
-    target), else None. ValueError if one is unfit.
+    Attributes:
+        name: an identifier.
+        length: tokens.
+        vocab: how many ids there are.
+        grid: (height, width) of a stream in raster order, else None.
+        loss_weight: its share in the weighted mean over streams.
+        pad: the id that fills up a short sequence (attended, but no target), else None.
+
+    Raises:
+        ValueError: if one is unfit.
     """
 
     name: str
@@ -65,8 +73,13 @@ class Stream:
 class Streams:
     """An ordered list of streams with distinct names: iterable, indexed by number or by name.
 
-    length is that of the whole sequence, 2 to 2^20. ValueError if there are none or more than 64, a
-    name comes twice, or no stream has a loss weight.
+    Attributes:
+        items: the streams, at most 64.
+        length: of the whole sequence, 2 to 2^20 tokens.
+
+    Raises:
+        ValueError: if there are none or too many, a name comes twice, or no stream has a loss
+            weight.
     """
 
     items: tuple[Stream, ...]
@@ -112,19 +125,19 @@ class Streams:
         """The position of the stream's first token."""
         return sum(stream.length for stream in self.items[: self.index(name)])
 
-    def slice(self, name: str) -> slice:
+    def slice(self, name: str) -> builtins.slice:
         """The positions that hold the stream's tokens."""
         start = self.offset(name)
-        return slice(start, start + self[name].length)
+        return builtins.slice(start, start + self[name].length)
 
-    def predicting(self, name: str, count: int | None = None) -> slice:
+    def predicting(self, name: str, count: int | None = None) -> builtins.slice:
         """The positions, out of the first `count` (default: all), whose logits are over this
         stream's vocabulary: one to the left of `slice`, so one fewer for the first stream. May be
         empty, never out of range."""
         tokens = self.slice(name)
         limit = self.length - 1 if count is None else min(count, self.length - 1)
         start = max(tokens.start - 1, 0)
-        return slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
+        return builtins.slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
 
     def at(self, position: int) -> Stream:
         """The stream of the token at `position`. ValueError unless 0 <= position < length."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.models.vqvae_config import VQConfig
@@ -16,7 +17,11 @@ KIND = "mas_fast bundle"
 CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
 WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
 SHIPPED = Path(__file__).parents[1] / "assets" / "storybook"
-CONFIGS = {"gpt": GPTConfig, "vq_seg": VQConfig, "vq_img": VQConfig}
+CONFIGS: dict[str, type[GPTConfig] | type[VQConfig]] = {
+    "gpt": GPTConfig,
+    "vq_seg": VQConfig,
+    "vq_img": VQConfig,
+}
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
 
@@ -56,13 +61,13 @@ def shipped() -> Path:
 
 def read_config(path: str | os.PathLike) -> GPTConfig:
     """The GPT's config. ValueError names the file, what it holds and what was expected."""
-    return read_configs(path, "gpt")["gpt"]
+    return cast(GPTConfig, read_configs(path, "gpt")["gpt"])
 
 
 def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
     """The config of the tokenizer `name`, vq_seg or vq_img. ValueError as for read_config."""
     check_name(name)
-    config = read_configs(path, name)[name]
+    config = cast(VQConfig, read_configs(path, name)[name])
     check_input(Path(path) / CONFIG_FILE, name, config)
     return config
 
@@ -88,8 +93,8 @@ def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig |
         return dict(path.configs)
     file = Path(path) / CONFIG_FILE
     if not file.is_file():
-        found = [other.name for other in bundle_files(path)]
-        found = f", only {found}" if found else ""
+        others = [other.name for other in bundle_files(path)]
+        found = f", only {others}" if others else ""
         raise ValueError(
             f"{path}: not a bundle: found no {CONFIG_FILE}{found}, expected a folder that has one: "
             + "; ".join(added_by(path, name) for name in needed or CONFIGS)

@@ -34,10 +34,18 @@ Stored = Literal["fp32", "bf16"]
 
 
 def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) -> None:
-    """Write the model into the directory `path`, made if need be, beside the models that are there.
-    Each file is replaced in one step once its new content is on the disk. stored: the weights
-    rounded to that, else as they are. ValueError for a model that is on the meta device or neither
-    fp32 nor bf16."""
+    """Write the model into a bundle, beside the models that are there.
+
+    Each file is replaced in one step once its new content is on the disk.
+
+    Args:
+        path: the folder, made if need be.
+        model: the GPT.
+        stored: the dtype that the weights are rounded to; None: the model's own.
+
+    Raises:
+        ValueError: for a model that is on the meta device or neither fp32 nor bf16.
+    """
     _save(path, "gpt", model, model.state_dict(), stored)
 
 
@@ -49,9 +57,21 @@ def save_vq(path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | N
     _save(path, name, model, model.weights(), stored)
 
 
-def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = None) -> GPT:
-    """The GPT of the bundle `path` on `device`, in `dtype` or else as stored. ValueError as for
-    read_weights."""
+def load_gpt(
+    path: str | os.PathLike,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> GPT:
+    """The GPT of a bundle.
+
+    Args:
+        path: the bundle.
+        device: where it goes.
+        dtype: None: as stored.
+
+    Raises:
+        ValueError: as for read_weights.
+    """
     from mas_fast.models.gpt import GPT
 
     config = read_config(path)
@@ -62,7 +82,10 @@ def load_gpt(path: str | os.PathLike, device="cpu", dtype: torch.dtype | None = 
 
 
 def load_vq(
-    path: str | os.PathLike, name: str, device="cpu", dtype: torch.dtype | None = None
+    path: str | os.PathLike,
+    name: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> VQVAE:
     """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
     as load_gpt."""

@@ -20,7 +20,10 @@ from mas_fast.utils.documents import parse_json, short
 from mas_fast.utils.validate import check_choice, check_int, exact_keys
 
 MOST_HEADER = 100_000_000  # as the safetensors library
-DTYPES = {"F32": np.dtype("<f4"), "BF16": np.dtype("<u2")}  # numpy has no bfloat16: its bits
+DTYPES: dict[str, np.dtype] = {
+    "F32": np.dtype("<f4"),
+    "BF16": np.dtype("<u2"),
+}  # numpy has no bfloat16: its bits
 
 
 def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:

@@ -18,7 +18,7 @@ from mas_fast.cli.train import commands as train_commands
 from mas_fast.version import __version__
 
 
-def _show(message: Warning | str, *_, **__) -> None:
+def _show(message: Warning | str, *_: object, **__: object) -> None:
     """A warning in one line, without the place in the code where it was given."""
     typer.echo(f"warning: {message}", err=True)
 

@@ -66,10 +66,10 @@ def export_onnx(
     ],
     part: Annotated[
         list[str], typer.Option(help="encoder or decoder; may be given twice. Both by default.")
-    ] = ("encoder", "decoder"),
+    ] = ["encoder", "decoder"],  # noqa: B006 (typer copies it)
     dtype: Annotated[
         list[str], typer.Option(help="fp32 or fp16; may be given twice. Both by default.")
-    ] = ("fp32", "fp16"),
+    ] = ["fp32", "fp16"],  # noqa: B006
 ) -> None:
     """Write the tokenizers as ONNX files, and say how near they are to PyTorch.
 

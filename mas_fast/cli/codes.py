@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from mas_fast.utils.cores import check_threads
 if TYPE_CHECKING:
     import numpy as np
 
-    from mas_fast.models.codec import Codec
+    from mas_fast.models.codec import Codec, Item
 
 Model = Annotated[
     Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
@@ -73,10 +74,14 @@ def encode(
     try:
         with progress_bar(files, unit="file") as bar:
             for file in bar:
+                item: Item
                 if scenes:
                     found = read_scene(file, labels=space, size=size)
                     bar.write(f"{file}: {found.describe()}", sys.stderr)
-                codes.append(codec.encode([found.scene if scenes else _picture(file, size)]))
+                    item = found.scene
+                else:
+                    item = _picture(file, size)
+                codes.append(codec.encode([item]))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{len(codes)} of {len(files)} files are encoded") from None
     finally:
@@ -131,10 +136,8 @@ def decode(
             if isinstance(item, Scene):
                 replace_file(output / f"{name}.png", item.save)
                 item = np.asarray(item.render())
-            look = Image.fromarray(item)
-            replace_file(
-                output / f"{name}{kinds[-1]}.png", lambda to, look=look: look.save(to, "PNG")
-            )
+            save = functools.partial(Image.fromarray(item).save, format="PNG")
+            replace_file(output / f"{name}{kinds[-1]}.png", save)
             finished += 1
     except KeyboardInterrupt:
         count = f"{finished} of {len(given.names)}"

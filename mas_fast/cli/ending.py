@@ -14,6 +14,7 @@ import re
 import select
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -30,7 +31,7 @@ class Interrupted(Exception):
 class Commands(TyperGroup):
     """The group of all commands."""
 
-    def invoke(self, context):
+    def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)
         except KeyboardInterrupt as stop:
@@ -41,7 +42,7 @@ class Commands(TyperGroup):
             raise ValueError(str(error)) from error
 
 
-def end(app: Callable[[], object], command=None) -> None:
+def end(app: Callable[[], object], command: Any = None) -> None:
     """Run the app and exit. command: what click makes of it, to call options by their names."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`
@@ -89,7 +90,7 @@ def _reader_left() -> bool:
     return left
 
 
-def as_typed(message: str, command, words: list[str]) -> str:
+def as_typed(message: str, command: Any, words: list[str]) -> str:
     """The message with options where it has names of Python: `vocab_size=9` becomes `--vocab-size
     9`, and `seed:` at its beginning `--seed:` where that was typed; a name in a file, as in
     `a.json: top_k: ...`, stays what it is. words: the command line."""

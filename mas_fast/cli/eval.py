@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mas_fast.cli.runtime import Threads
 from mas_fast.utils.cores import check_threads
+
+if TYPE_CHECKING:
+    from mas_fast.evaluation.reconstruction import Reconstruction
+    from mas_fast.evaluation.storybook import Quality
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -46,7 +50,12 @@ def eval_vq_seg(
 
     Example: mas-fast eval vq-seg my-bundle --data coco --sheet seg.png
     """
-    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    options: dict[str, Any] = {
+        "samples": samples,
+        "batch": batch,
+        "workers": workers,
+        "device": device,
+    }
     _check(bundle, "vq_seg", data, options, sheet, json)
     from mas_fast.evaluation.reconstruction import evaluate
 
@@ -82,7 +91,12 @@ def eval_vq_img(
 
     Example: mas-fast eval vq-img my-bundle --data photos --lpips weights --json img.json
     """
-    options = {"samples": samples, "batch": batch, "workers": workers, "device": device}
+    options: dict[str, Any] = {
+        "samples": samples,
+        "batch": batch,
+        "workers": workers,
+        "device": device,
+    }
     _check(bundle, "vq_img", data, options, sheet, json)
     from mas_fast.evaluation.reconstruction import evaluate
 
@@ -172,7 +186,7 @@ def _check(
     check_outputs({"--sheet": sheet, "--json": json}, [data, *bundle_files(bundle)])
 
 
-def _show(found, sheet: Path | None, json: Path | None) -> None:
+def _show(found: Reconstruction, sheet: Path | None, json: Path | None) -> None:
     """Print a Reconstruction, and write what was asked for."""
     from rich.console import Console
 
@@ -185,7 +199,7 @@ def _show(found, sheet: Path | None, json: Path | None) -> None:
     _write(found, sheet, json)
 
 
-def _write(found, sheet: Path | None, json: Path | None) -> None:
+def _write(found: Reconstruction | Quality, sheet: Path | None, json: Path | None) -> None:
     from json import dumps
 
     from mas_fast.utils.files import replace_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -125,7 +125,12 @@ def generate(
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1, MOST // len(captions))
     check_threads(threads, "--threads")
-    drawing = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    drawing: dict[str, Any] = {
+        "guidance": guidance,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+    }
     drawing = {name: value for name, value in drawing.items() if value is not None}
     Sampling(**drawing)
     if seg_guidance is not None:
@@ -139,8 +144,8 @@ def generate(
         raise ValueError(f"--scene-labels: found {scene_labels}, expected --scene with it")
     if scene is None and scene_json is not None:
         raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
-    torch_only = {"engine": engine, "device": device}
-    onnx_only = {"provider": provider or None, "onnx_dtype": onnx_dtype}
+    torch_only: dict[str, Any] = {"engine": engine, "device": device}
+    onnx_only: dict[str, Any] = {"provider": provider or None, "onnx_dtype": onnx_dtype}
     check_runtime(runtime, torch=torch_only, onnx=onnx_only)
     if engine is not None:
         check_engine(engine, dtype=dtype)
@@ -199,7 +204,7 @@ def _write(painting: Iterator[Generation], output: Path, count: int) -> Generati
     return out
 
 
-def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options) -> Painter:
+def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options: Any) -> Painter:
     if runtime == "onnx":
         from mas_fast.pipelines.onnx_pipeline import Pipeline
 
@@ -221,6 +226,7 @@ def _preview(out: Generation) -> None:
 
 def show(image: Image.Image, console: Console) -> None:
     """Draw a picture: each character is two pixels, the upper one in the colour of its ink."""
+    import numpy as np
     from PIL import Image
     from rich.color import Color
     from rich.segment import Segment, Segments
@@ -228,10 +234,10 @@ def show(image: Image.Image, console: Console) -> None:
 
     width = min(WIDTH, console.width, image.width)
     height = max(2, round(image.height * width / image.width / 2) * 2)
-    rows = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
+    rows = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BOX))
     for y in range(0, height, 2):
         line = []
         for x in range(width):
-            ink, paper = (Color.from_rgb(*rows.getpixel((x, y + i))) for i in (0, 1))
+            ink, paper = (Color.from_rgb(*rows[y + i, x].tolist()) for i in (0, 1))
             line.append(Segment("\u2580", Style(color=ink, bgcolor=paper)))
         console.print(Segments([*line, Segment.line()]), end="")

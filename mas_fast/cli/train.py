@@ -51,15 +51,16 @@ def _chosen(
 
     overrides = context.args
     if name is not None and name.startswith("--"):  # an override, where CONFIG is an option
-        name, overrides = None, [name, *overrides]
+        overrides, name = [name, *overrides], None
     if name is not None and option is not None:
         raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
-    if name is None and option is None:
+    chosen = name or option
+    if not chosen:
         known = list(configs(what))
         expected = f"expected a YAML file, or the name of one: {', '.join(known)}"
         command = f"mas-fast train {what} {min(known, key=len)}"  # small, tiny
         raise ValueError(f"train {what}: found no CONFIG, {expected}; for example `{command}`")
-    return find(what, name or option), overrides
+    return find(what, chosen), overrides
 
 
 def _finish(bundle: Path, folder: Path | None = None) -> None:

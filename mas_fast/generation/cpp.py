@@ -9,7 +9,7 @@ run.tokens                                                # int64 [B * samples, 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,19 +57,19 @@ class CppEngine:
             config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
         )
 
-    def start(self, what: Request) -> CppRun:
+    def start(self, request: Request) -> CppRun:
         names = ("guidance", "temperature", "top_k", "top_p")
-        lists = {name: [getattr(how, name) for how in what.sampling] for name in names}
+        lists = {name: [getattr(how, name) for how in request.sampling] for name in names}
         vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
         lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
         return CppRun(
             self.native.start(
-                what.forced,
-                what.null,
-                samples=what.samples,
-                first_sample=what.first_sample,
-                seed=what.seed,
-                stop=what.stop,
+                request.forced,
+                request.null,
+                samples=request.samples,
+                first_sample=request.first_sample,
+                seed=request.seed,
+                stop=request.stop,
                 **lists,
             )
         )
@@ -78,7 +78,7 @@ class CppEngine:
 class CppRun:
     """A generation under way, its tokens in an array."""
 
-    def __init__(self, run) -> None:
+    def __init__(self, run: Any) -> None:
         self.run, self.stop = run, run.stop
 
     @property

@@ -21,33 +21,33 @@ class EagerEngine:
         self.model = model
         self.streams = model.streams
 
-    def start(self, what: Request) -> _EagerRun:
-        return _EagerRun(self.model, what)
+    def start(self, request: Request) -> _EagerRun:
+        return _EagerRun(self.model, request)
 
 
 class _EagerRun:
-    def __init__(self, model: GPT, what: Request) -> None:
-        self.model, self.request, self.stop = model, what, what.stop
-        self.guided = what.null is not None
-        forced = torch.from_numpy(what.forced).long().to(model.device)
-        self.forced = forced.repeat_interleave(what.samples, 0)
+    def __init__(self, model: GPT, request: Request) -> None:
+        self.model, self.request, self.stop = model, request, request.stop
+        self.guided = request.null is not None
+        forced = torch.from_numpy(request.forced).long().to(model.device)
+        self.forced = forced.repeat_interleave(request.samples, 0)
         self.tokens = torch.full_like(self.forced, -1)
-        numbers = torch.arange(what.samples, device=model.device) + what.first_sample
+        numbers = torch.arange(request.samples, device=model.device) + request.first_sample
         self.sample = numbers.repeat(len(forced))
         # What every row forces is prefilled in one pass, and once for all samples of a prompt.
-        drawn = (what.forced[:, : self.stop] < 0).any(0)
+        drawn = (request.forced[:, : self.stop] < 0).any(0)
         self.position = int(drawn.argmax()) if drawn.any() else self.stop
         prefix = forced[:, : self.position]
         self.tokens[:, : self.position] = self.forced[:, : self.position]
         if self.position == self.stop:
             return
-        if self.guided:
+        if request.null is not None:
             unconditional = prefix.clone()
-            unconditional[:, : len(what.null)] = torch.from_numpy(what.null)
+            unconditional[:, : len(request.null)] = torch.from_numpy(request.null)
             prefix = torch.cat([prefix, unconditional])
         cache = model.new_cache(len(prefix), self.position)
-        self.logits = model.prefill(prefix, cache).repeat_interleave(what.samples, 0)
-        self.cache = cache.repeat(what.samples, self.stop - 1)
+        self.logits = model.prefill(prefix, cache).repeat_interleave(request.samples, 0)
+        self.cache = cache.repeat(request.samples, self.stop - 1)
 
     def advance(self, count: int = 0, progress: Progress | None = None) -> int:
         check_int("count", count, 0)
@@ -65,15 +65,20 @@ class _EagerRun:
 
     def _draw(self) -> Tensor:
         """The tokens [B * samples] at `position`, drawn or forced."""
-        streams, what = self.model.streams, self.request
-        how = asdict(what.sampling[streams.index(streams.at(self.position).name)])
+        streams, request = self.model.streams, self.request
+        how = asdict(request.sampling[streams.index(streams.at(self.position).name)])
         cond, uncond = self.logits.float(), None
         if self.guided:
             cond, uncond = cond.chunk(2)
             if how["guidance"] == 1:  # u + 1 * (c - u) is rounded, c is not
                 uncond = None
         drawn = ops.sample(
-            cond, uncond=uncond, seed=what.seed, sample=self.sample, position=self.position, **how
+            cond,
+            uncond=uncond,
+            seed=request.seed,
+            sample=self.sample,
+            position=self.position,
+            **how,
         )
         forced = self.forced[:, self.position]
         return torch.where(forced >= 0, forced, drawn)

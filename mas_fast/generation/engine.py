@@ -18,16 +18,31 @@ Progress = Callable[[int, int], object]
 class Run(Protocol):
     """A generation under way: all rows have reached `position`, and end at `stop`.
 
-    tokens: int64 [B * samples, S], row b * samples + n; -1 where not yet drawn.
+    Attributes:
+        position: that all rows have reached.
+        stop: the position at which they end.
+        tokens: int64 [B * samples, S], row b * samples + n; -1 where not yet drawn.
     """
 
-    position: int
-    stop: int
-    tokens: Tensor | np.ndarray
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def stop(self) -> int: ...
+
+    @property
+    def tokens(self) -> Tensor | np.ndarray: ...
 
     def advance(self, count: int = 0, progress: Progress | None = None) -> int:
-        """Go on by `count` positions (0: to the end), calling progress(position, stop) after each.
-        Returns the position reached."""
+        """Go on by some positions.
+
+        Args:
+            count: how many; 0: to the end.
+            progress: is called with (position, stop) after each.
+
+        Returns:
+            The position reached.
+        """
 
 
 @runtime_checkable
@@ -36,4 +51,4 @@ class Engine(Protocol):
 
     streams: Streams
 
-    def start(self, what: Request) -> Run: ...
+    def start(self, request: Request) -> Run: ...

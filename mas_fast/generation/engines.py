@@ -18,6 +18,8 @@ from mas_fast.utils import native
 from mas_fast.utils.validate import check_choice
 
 if TYPE_CHECKING:
+    import torch
+
     from mas_fast.generation.engine import Engine
     from mas_fast.models.gpt import GPT
 
@@ -45,7 +47,7 @@ class EngineSpec:
 def _cpp(
     model: GPT | str | os.PathLike,
     *,
-    device: object,
+    device: torch.device | str | None,
     dtype: str | None,
     kv_dtype: str | None,
     threads: int,
@@ -58,7 +60,7 @@ def _cpp(
 def _eager(
     model: GPT | str | os.PathLike,
     *,
-    device: object,
+    device: torch.device | str | None,
     dtype: str | None,
     kv_dtype: str | None,
     threads: int,
@@ -70,8 +72,8 @@ def _eager(
 
     if isinstance(model, str | os.PathLike):
         kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-        model = load_gpt(model, device or "cpu", kinds[dtype] if dtype else None)
-    elif dtype is not None:
+        return EagerEngine(load_gpt(model, device or "cpu", kinds[dtype] if dtype else None))
+    if dtype is not None:
         raise ValueError(f"dtype: found {dtype!r}, expected None: the engine takes the GPT's own")
     return EagerEngine(model)
 
@@ -131,7 +133,7 @@ def make_engine(
     name: str,
     model: GPT | str | os.PathLike,
     *,
-    device: object = None,
+    device: torch.device | str | None = None,
     dtype: str | None = None,
     kv_dtype: str | None = None,
     threads: int = 0,
@@ -150,7 +152,7 @@ def make_engine(
         ValueError: names what was found and what is allowed.
         ImportError: where the engine is not built; it names the command that builds it.
     """
-    kind = getattr(device, "type", device)
+    kind = device if device is None or isinstance(device, str) else device.type
     engine = check_engine(name, device=kind, dtype=dtype, kv_dtype=kv_dtype)
     return engine.make(model, device=device, dtype=dtype, kv_dtype=kv_dtype, threads=threads)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,17 @@ from mas_fast.utils.validate import check_int
 class Request:
     """A checked generation; `request` makes it.
 
-    forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
-    null: int32 [length of the first stream], the caption of the unconditional rows; None without
-    guidance. sampling: one per stream. Sequence b * samples + n draws as sample first_sample + n.
+    Sequence b * samples + n draws as sample first_sample + n.
+
+    Attributes:
+        forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
+        null: int32 [length of the first stream], the caption of the unconditional rows; None
+            without guidance.
+        sampling: one per stream.
+        samples: of each prompt.
+        first_sample: the number of the first one.
+        seed: of all draws.
+        stop: positions that are filled.
     """
 
     forced: np.ndarray
@@ -33,11 +42,11 @@ class Request:
 
 def request(
     streams: Streams,
-    prompt,
+    prompt: object,
     *,
     num_samples: int = 1,
-    forced=None,
-    null=None,
+    forced: object = None,
+    null: object = None,
     guidance: float | Mapping[str, float] = 1.0,
     temperature: float | Mapping[str, float] = 1.0,
     top_k: int | None | Mapping[str, int | None] = None,
@@ -48,20 +57,29 @@ def request(
 ) -> Request:
     """Check the arguments of a generation and bring them to one form.
 
-    prompt: ids [B, P] or [P] of the first stream, P <= its length; its pad id fills up the rest. A
-        list may hold captions of different lengths.
-    num_samples, first_sample: each prompt gets the samples first_sample .. + num_samples - 1.
-    forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture. In
-    the
-        first stream -1 or what the prompt says.
-    null: ids [P] of the unconditional caption that guidance needs; by default all padding.
-    guidance, temperature, top_k, top_p: see Sampling. One value, or a mapping from names of
-    streams,
-        where a stream that is left out has the default. Nothing of the first stream is drawn.
-    seed: 0 .. 2^64 - 1.  stop: how many positions to fill, by default all S.
+    Ids are tensors, arrays or lists of any integer dtype. Each of guidance, temperature, top_k and
+    top_p (see Sampling) is one value, or a mapping from names of streams in which a stream that is
+    missing has the default. Nothing of the first stream is drawn.
 
-    Ids are tensors, arrays or lists of any integer dtype. ValueError or TypeError names what was
-    found and what is allowed.
+    Args:
+        streams: of the GPT.
+        prompt: ids [B, P] or [P] of the first stream, P <= its length; its pad id fills up the
+            others. A list may hold captions of different lengths.
+        num_samples: samples of each prompt.
+        forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture.
+            In the first stream -1 or the prompt's own ids.
+        null: ids [P] of the unconditional caption that guidance needs; by default all padding.
+        guidance: 1: none.
+        temperature: 0: the best token.
+        top_k: None: all tokens.
+        top_p: None: all tokens.
+        seed: 0 .. 2^64 - 1.
+        first_sample: the number of the first sample of each prompt.
+        stop: how many positions to fill, by default all S.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+        TypeError: the same, for a wrong type.
     """
     first = streams[0]
     check_int("num_samples", num_samples, 1, 2**31 - 1)
@@ -75,13 +93,14 @@ def request(
     guided = any(how.guidance != 1 for how in sampling)
     if null is None and guided and first.pad is None:
         raise ValueError(f"null: found None, expected ids: {first.name!r} has no pad id")
+    unconditional = None
     if null is not None or guided:
-        null = _captions("null", [first.pad] if null is None else null, first)
-        if len(null) != 1:
-            raise ValueError(f"null: found {len(null)} captions, expected one")
+        unconditional = _captions("null", [first.pad] if null is None else null, first)
+        if len(unconditional) != 1:
+            raise ValueError(f"null: found {len(unconditional)} captions, expected one")
     return Request(
         forced=_forced(forced, _captions("prompt", prompt, first), streams),
-        null=null[0] if guided else None,
+        null=unconditional[0] if guided and unconditional is not None else None,
         sampling=tuple(sampling),
         samples=num_samples,
         first_sample=first_sample,
@@ -90,8 +109,8 @@ def request(
     )
 
 
-def _sampling(streams: Streams, stream: Stream, options: dict[str, object]) -> Sampling:
-    chosen = {}
+def _sampling(streams: Streams, stream: Stream, options: Mapping[str, object]) -> Sampling:
+    chosen: dict[str, Any] = {}  # which Sampling checks
     for name, value in options.items():
         if not isinstance(value, Mapping):
             chosen[name] = value
@@ -104,7 +123,7 @@ def _sampling(streams: Streams, stream: Stream, options: dict[str, object]) -> S
     return Sampling(**chosen)
 
 
-def _captions(what: str, value, stream: Stream) -> np.ndarray:
+def _captions(what: str, value: Any, stream: Stream) -> np.ndarray:
     """int32 [B, length]: the ids, filled up with the stream's pad id."""
     ragged = isinstance(value, list | tuple) and value and hasattr(value[0], "__len__")
     rows = [row for block in (value if ragged else [value]) for row in _ids(what, block)]
@@ -119,7 +138,7 @@ def _captions(what: str, value, stream: Stream) -> np.ndarray:
     return captions
 
 
-def _forced(value, captions: np.ndarray, streams: Streams) -> np.ndarray:
+def _forced(value: object, captions: np.ndarray, streams: Streams) -> np.ndarray:
     """int32 [B, S]: the captions, then what is forced of the rest."""
     first, shape = streams[0], (len(captions), streams.length)
     forced = np.full(shape, -1, np.int32)
@@ -139,7 +158,7 @@ def _forced(value, captions: np.ndarray, streams: Streams) -> np.ndarray:
     return forced
 
 
-def _ids(what: str, value) -> np.ndarray:
+def _ids(what: str, value: Any) -> np.ndarray:
     """The integers [B, P] of a tensor, an array or a list of one or two dimensions."""
     try:
         ids = np.asarray(value.cpu() if hasattr(value, "cpu") else value)  # torch, on any device

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,25 +32,33 @@ from mas_fast.utils.validate import check_int
 
 def generate_tokens(
     model: GPT | str | os.PathLike | Engine,
-    prompt,
+    prompt: object,
     *,
     engine: str | None = None,
     dtype: str | None = None,
     kv_dtype: str | None = None,
     progress: bool | Progress | None = None,
-    **options,
+    **options: Any,
 ) -> Tensor:
-    """Draw every token that is not given -> int64 [B * num_samples, S], on the engine's device; row
-    b * num_samples + n is sample n of prompt b; -1 from position `stop` on.
+    """Draw every token that is not given.
 
-    model: a GPT, the path of a bundle, or an engine, which serves many calls.
-    engine: one of engines.ENGINES, where model is not one already; None: "eager".
-    dtype, kv_dtype: as make_engine's.
-    progress: True for a bar, or a callable that gets (position, stop).
-    prompt, options: those of request.request: num_samples, forced, null, guidance, temperature,
-        top_k, top_p, seed, first_sample, stop.
+    Args:
+        model: a GPT, the path of a bundle, or an engine, which serves many calls.
+        prompt: as request.request's.
+        engine: one of engines.ENGINES, where model is not one already; None: "eager".
+        dtype: in which the GPT computes, as make_engine's.
+        kv_dtype: in which keys and values are kept, as make_engine's.
+        progress: True for a bar, or a callable that gets (position, stop).
+        options: those of request.request: num_samples, forced, null, guidance, temperature, top_k,
+            top_p, seed, first_sample, stop.
 
-    ValueError or TypeError names what was found and what is allowed.
+    Returns:
+        int64 [B * num_samples, S], on the engine's device. Row b * num_samples + n is sample n of
+        prompt b; -1 from position `stop` on.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+        TypeError: the same, for a wrong type.
     """
     runner = _as_engine(model, engine, dtype, kv_dtype)
     run = runner.start(request(runner.streams, prompt, **options))
@@ -60,16 +69,19 @@ def generate_tokens(
 
 def stream_tokens(
     model: GPT | str | os.PathLike | Engine,
-    prompt,
+    prompt: object,
     *,
     every: int = 1,
     engine: str | None = None,
     dtype: str | None = None,
     kv_dtype: str | None = None,
-    **options,
+    **options: Any,
 ) -> Iterator[Tensor]:
-    """As generate_tokens, in steps: the tokens so far, after each `every` positions and at the
-    end."""
+    """As generate_tokens, in steps.
+
+    Yields:
+        The tokens so far, after each `every` positions and at the end.
+    """
     check_int("every", every, 1)
     runner = _as_engine(model, engine, dtype, kv_dtype)
     run = runner.start(request(runner.streams, prompt, **options))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -20,7 +21,7 @@ from mas_fast.models.vqvae_config import VQConfig
 from mas_fast.scene.scene import Scene
 from mas_fast.streams import Stream
 
-Item = np.ndarray | Scene
+Item: TypeAlias = np.ndarray | Scene
 
 
 class Codec(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ from mas_fast.bundle import (
     read_sampling,
     read_words,
 )
+from mas_fast.generation.engine import Progress
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.output import Generation
@@ -26,17 +28,26 @@ from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
+C = TypeVar("C", bound=Codec)
 KINDS = (("text", "seg", "img"), ("text", "img"))
 # Pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights.
 ROWS = 16
 
 
-class Painter(ABC):
-    """A bundle made ready. A runtime says how tokens are drawn (`_tokens`) and what the tokenizers
-    are (`_codec`).
+class Painter(ABC, Generic[C]):
+    """A bundle made ready.
 
-    sampling: what `generate` takes where it is not told otherwise. Its parts may be used alone:
-    bpe, seg and img (Codecs; seg is None where the GPT has no scenes).
+    A runtime says how tokens are drawn (`_tokens`) and which tokenizers it has (`_codec`). The
+    parts may be used alone.
+
+    Attributes:
+        bundle: the bundle, and `path` its folder.
+        streams: of the GPT.
+        bpe: the tokenizer of captions.
+        seg: the Codec of scenes; None where the GPT has no scenes.
+        img: the Codec of pictures.
+        words: those of the captions that the GPT learned from; None where the bundle has no list.
+        sampling: what `generate` takes where it is not told otherwise.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -48,16 +59,19 @@ class Painter(ABC):
             raise ValueError(f"{bundle}: {found}, expected {expected}")
         self.bpe = load_bpe(bundle)
         text = self.streams["text"]
-        found = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
-        if found != (text.length, text.vocab, text.pad):
+        shape = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
+        if shape != (text.length, text.vocab, text.pad):
             raise ValueError(
-                f"{bundle}: found captions of (length, vocabulary, pad id) {found}, "
+                f"{bundle}: found captions of (length, vocabulary, pad id) {shape}, "
                 f"expected {(text.length, text.vocab, text.pad)}, as the GPT has"
             )
-        self.seg, self.img = (self._fitting(name) for name in ("seg", "img"))
+        self.seg = self._fitting("seg") if "seg" in self.streams.names else None
+        self.img = self._fitting("img")
         self.words = read_words(bundle)
         given, drawn = read_sampling(bundle), self.streams.names[1:]
-        self.sampling = {name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()}
+        self.sampling: dict[str, Any] = {
+            name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()
+        }
         try:
             self.sampling = self._options(given)
             request(self.streams, [0], **self.sampling)
@@ -65,13 +79,21 @@ class Painter(ABC):
             raise ValueError(f"{self.path / SAMPLING_FILE}: {error}") from error
 
     @abstractmethod
-    def _codec(self, name: str) -> Codec:
+    def _codec(self, name: str) -> C:
         """The tokenizer `name`, vq_seg or vq_img, of the bundle. ValueError where it is unfit."""
 
     @abstractmethod
-    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
-        """int64 [B * num_samples, S]: what request.request of these options asks for; progress is
-        called with (position, stop)."""
+    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
+        """Draw what request.request of these options asks for.
+
+        Args:
+            text: int64 [B, length of the text].
+            progress: is called with (position, stop).
+            options: those of request.request.
+
+        Returns:
+            int64 [B * num_samples, S].
+        """
 
     @property
     def size(self) -> int:
@@ -94,16 +116,31 @@ class Painter(ABC):
     ) -> Generation:
         """Draw `num_images` pictures, each with its scene, for each caption.
 
-        scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
-        each. Its middle square is brought to the model's size; VQ-SEG's codes of it are the seg
-        tokens, and image tokens alone are drawn. The result's scenes are what VQ-SEG makes of them.
-        scene_labels: the label space of files that do not say theirs, as open_scene's labels.
-        guidance, temperature, top_k, top_p: see sampling_params. None: the model's own `sampling`,
-        which the bundle may set (else 3.0, 1.0, 256, none). {"seg": ..., "img": ...} sets streams
-        apart; one that is left out keeps the model's own, and None in it turns top_k or top_p off.
-        progress: a bar on stderr.
+        Each of guidance, temperature, top_k and top_p is one value for all streams, or a mapping
+        such as {"seg": ..., "img": ...}, in which a stream that is missing keeps the model's own
+        and None turns top_k or top_p off. None is the model's own `sampling`, which the bundle may
+        set.
 
-        ValueError names what was found and what is allowed.
+        Args:
+            captions: one, or a list of them.
+            num_images: pictures of each caption.
+            scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
+                each. Its middle square is brought to the model's size, VQ-SEG's codes of it become
+                the seg tokens, and image tokens alone are drawn.
+            scene_labels: the label space of files that do not say theirs, as open_scene's labels.
+            seed: 0 .. 2^64 - 1.
+            guidance: how closely the caption is followed; 3.0 where the bundle says nothing.
+            temperature: 1.0 where the bundle says nothing.
+            top_k: draw from so many of the likeliest tokens; 256 where the bundle says nothing.
+            top_p: draw from the likeliest tokens that sum to it; none where the bundle says
+                nothing.
+            progress: show a bar on stderr.
+
+        Returns:
+            The pictures, and the scenes as VQ-SEG decodes them, also those that were given.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
         """
         *_, out = self.paint(
             captions,
@@ -133,8 +170,8 @@ class Painter(ABC):
         top_p: float | Mapping[str, float | None] | None = None,
         progress: bool = False,
     ) -> Iterator[Generation]:
-        """As `generate`, but the Generation is there after each picture, with those that are
-        finished; so they can be kept where the rest comes to nothing."""
+        """As `generate`, but yields the Generation after each picture, with those that are
+        finished, so that they can be kept where the others come to nothing."""
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
         check_int("num_images", num_images, 1)
@@ -166,15 +203,13 @@ class Painter(ABC):
                 out.images += map(Image.fromarray, self.img.decode(self._grid(row, "img")))
                 yield out
 
-    def _fitting(self, name: str) -> Codec | None:
-        """The tokenizer of a stream; None where the GPT has no such stream."""
-        if name not in self.streams.names:
-            return None
+    def _fitting(self, name: str) -> C:
+        """The tokenizer of a stream."""
         codec = self._codec(f"vq_{name}")
         codec.fit(self.streams[name])
         return codec
 
-    def _options(self, given: Mapping[str, object]) -> dict[str, dict]:
+    def _options(self, given: Mapping[str, object]) -> dict[str, Any]:
         """`sampling`, for each stream that is drawn, with what is given for all or some of them."""
         options = {}
         for name, own in self.sampling.items():
@@ -185,7 +220,7 @@ class Painter(ABC):
                 options[name] = own if value is None else dict.fromkeys(own, value)
         return options
 
-    def _codes(self, scene, labels: str | os.PathLike | None, count: int) -> np.ndarray:
+    def _codes(self, scene: Any, labels: str | os.PathLike | None, count: int) -> np.ndarray:
         """int64 [1 or count, length of seg]: the seg tokens of one scene or of one a caption."""
         if self.seg is None:
             raise ValueError(
@@ -207,7 +242,7 @@ class Painter(ABC):
         return self.seg.encode(scenes).reshape(len(scenes), -1)
 
     def _draw(
-        self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options
+        self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options: Any
     ) -> Iterator[np.ndarray]:
         """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
         some = max(1, ROWS // count)

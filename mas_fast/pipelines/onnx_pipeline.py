@@ -17,12 +17,14 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mas_fast.bundle import Bundle, shipped
 from mas_fast.generation.cpp import CppEngine
+from mas_fast.generation.engine import Progress
 from mas_fast.generation.engines import check_engine
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec, Item
@@ -37,7 +39,7 @@ from mas_fast.version import __version__
 ENGINE = "cpp"  # which of generation.ENGINES runs here
 
 
-class Pipeline(Painter):
+class Pipeline(Painter[OnnxCodec]):
     """The bundle `path` made ready; None: the one that comes with mas_fast.
 
     Decoders are opened at once, encoders when they are first needed.
@@ -69,21 +71,44 @@ class Pipeline(Painter):
         check_engine(ENGINE, dtype=dtype)
         check_choice("onnx_dtype", onnx_dtype, DTYPES)
         check_int("threads", threads, 0)
-        self._graphs = {"providers": providers, "dtype": onnx_dtype, "threads": threads}
+        self._graphs: dict[str, Any] = {
+            "providers": providers,
+            "dtype": onnx_dtype,
+            "threads": threads,
+        }
         super().__init__(bundle)
         self.onnx_dtype = onnx_dtype
         self.engine = CppEngine(bundle, dtype=dtype, threads=threads)
 
     def encode(self, items: Sequence[np.ndarray | Image.Image] | Sequence[Scene]) -> np.ndarray:
-        """int64 [N, h, w]: VQ-IMG's codes of pictures, or VQ-SEG's of scenes, of their size.
-        ValueError for other sizes."""
+        """Turn pictures into VQ-IMG's codes, or scenes into VQ-SEG's.
+
+        Args:
+            items: pictures, uint8 [H, W, 3] or Pillow's, or Scenes; of the tokenizer's size.
+
+        Returns:
+            int64 [N, h, w].
+
+        Raises:
+            ValueError: for other sizes.
+        """
         one = isinstance(items, Scene | Image.Image)  # which the codec refuses
         first = items if one else next(iter(items), None)
         return self._named("seg" if isinstance(first, Scene) else "img").encode(items)
 
     def decode(self, stream: str, codes: np.ndarray) -> list[Item]:
-        """The scenes ("seg") or pictures ("img", uint8 [H, W, 3]) of codes, integers [N, h, w].
-        ValueError for another shape or dtype, and ids out of range."""
+        """Turn codes back into scenes or pictures.
+
+        Args:
+            stream: "seg" or "img".
+            codes: integers [N, h, w].
+
+        Returns:
+            Scenes, or pictures, uint8 [H, W, 3].
+
+        Raises:
+            ValueError: for another shape or dtype, and for ids out of range.
+        """
         return self._named(stream).decode(codes)
 
     def info(self) -> dict:
@@ -125,7 +150,7 @@ class Pipeline(Painter):
         codec.open("decoder")
         return codec
 
-    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
+    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
         run = self.engine.start(request(self.streams, text, **options))
         run.advance(progress=progress)
         return run.tokens

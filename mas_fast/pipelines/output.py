@@ -21,10 +21,15 @@ class Generation:
     """N pictures: picture n of caption b is b * num_images + n. While they are painted (see
     Painter.paint), those that are finished, the first ones.
 
-    images: RGB. scenes: the decoded seg tokens, at their own size; none where the model has no
-    scenes. captions: that of each picture, also of those to come. tokens: int64 [N, S], all
-    streams. unknown_words: those of the captions that the model has not learned, each once, in
-    order. truncated: of each caption that was too long, what the model read of it.
+    Attributes:
+        images: RGB.
+        scenes: the decoded seg tokens, at their own size; none where the model has no scenes.
+        captions: that of each picture, also of those to come.
+        tokens: int64 [N, S], all streams.
+        seed: of the generation.
+        num_images: pictures of each caption.
+        unknown_words: those of the captions that the model has not learned, each once, in order.
+        truncated: of each caption that was too long, the part that the model read.
     """
 
     images: list[Image.Image]

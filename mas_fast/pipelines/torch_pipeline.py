@@ -16,12 +16,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from mas_fast.bundle import Bundle, load_vq, shipped
 from mas_fast.generation import Engine, generate_tokens
+from mas_fast.generation.engine import Progress
 from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.base import Painter
@@ -30,20 +32,23 @@ from mas_fast.utils.devices import find_device
 from mas_fast.utils.validate import check_int
 
 
-class Model(Painter):
-    """A Painter with PyTorch; `load` makes it. engine: what draws its tokens. Its tokenizers
-    compute in fp32."""
+class Model(Painter[TorchCodec]):
+    """A Painter with PyTorch; `load` makes it. Its tokenizers compute in fp32.
+
+    Attributes:
+        engine: draws its tokens.
+    """
 
     def __init__(self, bundle: Bundle, engine: Engine, device: torch.device) -> None:
         self.engine, self._device = engine, device
         super().__init__(bundle)
-        self.img.model.encoder = None  # nothing here needs it
+        del self.img.model.encoder  # nothing here needs it
 
     def _codec(self, name: str) -> TorchCodec:
         model = load_vq(self.bundle, name, self._device, torch.float32)
         return TorchCodec(f"{self.path}: {name}", model)
 
-    def _tokens(self, text: np.ndarray, progress, **options) -> np.ndarray:
+    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
         return generate_tokens(self.engine, text, progress=progress, **options).cpu().numpy()
 
 
@@ -81,10 +86,15 @@ def generate(
     captions: str | Sequence[str],
     *,
     model: Model | str | os.PathLike | None = None,
-    **options,
+    **options: Any,
 ) -> Generation:
-    """Model.generate with its options, by a model, the bundle at a path, or the one that comes with
-    mas_fast. The last bundle stays loaded."""
+    """Model.generate, by a model that is loaded on the way. The last bundle stays loaded.
+
+    Args:
+        captions: one, or a list of them.
+        model: a Model, or the path of a bundle; None: the one that comes with mas_fast.
+        options: those of Model.generate.
+    """
     if not isinstance(model, Model):
         model = _loaded(None if model is None else os.path.abspath(model))
     return model.generate(captions, **options)

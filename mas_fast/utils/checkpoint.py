@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -45,30 +46,30 @@ def state_dict(path: Path, stored: object) -> dict[str, Tensor]:
     """The state dict: the file's own, or what it has under one of STATES. A warning tells of
     averaged copies beside it. ValueError where there is none, and for tensors in it that cannot be
     read, such as quantized ones."""
-    stored = _mapping(stored)
+    state = _mapping(stored)
     for _ in STATES:  # one may be in another
-        keys = [key for key in STATES if isinstance(stored, Mapping) and key in stored]
-        inner = _mapping(stored[keys[0]]) if keys else None
+        keys = [key for key in STATES if isinstance(state, Mapping) and key in state]
+        inner = _mapping(state[keys[0]]) if keys else None
         if not isinstance(inner, Mapping):
             break
-        copies = [key for key in stored if isinstance(key, str) and is_average(key)]
-        if copies := [key for key in copies if isinstance(_mapping(stored[key]), Mapping)]:
+        copies = [key for key in state if isinstance(key, str) and is_average(key)]
+        if copies := [key for key in copies if isinstance(_mapping(state[key]), Mapping)]:
             warnings.warn(f"{path}: left out {copies}, averaged copies of weights", stacklevel=3)
-        stored = inner
-    if not isinstance(stored, Mapping):
-        what = str(stored.name) if isinstance(stored, Shell) else type(stored).__name__
+        state = inner
+    if not isinstance(state, Mapping):
+        what = str(state.name) if isinstance(state, Shell) else type(state).__name__
         raise ValueError(
             f"{path}: found {what[:80]}, expected a state dict, as of "
             "torch.save(model.state_dict(), path)"
         )
-    for name, weight in stored.items():
+    for name, weight in state.items():
         if isinstance(weight, Shell) and UNREAD.fullmatch(str(weight.name)):
             found = f"found a tensor of {weight.name}"
             raise ValueError(f"{path}: {str(name)[:80]}: {found}, expected a plain one")
-    return {n: w for n, w in stored.items() if isinstance(n, str) and isinstance(w, Tensor)}
+    return {n: w for n, w in state.items() if isinstance(n, str) and isinstance(w, Tensor)}
 
 
-def _mapping(stored: object) -> object:
+def _mapping(stored: object) -> Any:
     """The items of a mapping of a foreign class."""
     return stored.items if isinstance(stored, Shell) and stored.items else stored
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -29,7 +30,7 @@ def sheet(
     return canvas
 
 
-def _cut(text: str, width: int, font) -> str:
+def _cut(text: str, width: int, font: Any) -> str:
     """As much of one line of text as fits into `width` pixels."""
     text = " ".join(text[:1000].split())
     if font.getlength(text) <= width:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -29,7 +30,8 @@ def whole_fp32() -> Iterator[None]:
     if torch.compiler.is_compiling():
         yield
         return
-    parts = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    convolution: Any = torch.backends.cudnn  # whose `conv` is not in torch's annotations
+    parts = (convolution.conv, torch.backends.cuda.matmul)
     before = [part.fp32_precision for part in parts]
     try:
         for part in parts:

@@ -14,6 +14,7 @@ import os
 import re
 import reprlib
 from pathlib import Path
+from typing import Any
 
 DEPTH = 64  # no file of ours is nested deeper than 8, no others' was seen deeper than 12
 MOST_BYTES = 1 << 28  # of a file of ours
@@ -34,7 +35,7 @@ def short(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def read_json(file: str | os.PathLike, kind: type = dict, *, strict: bool = True) -> object:
+def read_json(file: str | os.PathLike, kind: type = dict, *, strict: bool = True) -> Any:
     """The value in a JSON file. ValueError, naming the file, if it is not there or is large, and
     as for parse_json."""
     file = Path(file)
@@ -47,9 +48,7 @@ def read_json(file: str | os.PathLike, kind: type = dict, *, strict: bool = True
     return parse_json(content, str(file), kind, strict=strict)
 
 
-def parse_json(
-    content: bytes | str, what: str, kind: type = dict, *, strict: bool = True
-) -> object:
+def parse_json(content: bytes | str, what: str, kind: type = dict, *, strict: bool = True) -> Any:
     """The value of a JSON text. strict: UTF-8, no key twice in one object, no NaN or Infinity, no
     half of a surrogate pair; else what Python's reader takes, since img2dataset, for one, writes
     NaN. ValueError, beginning with `what`, if it is broken, nested deeper than DEPTH, or not of
@@ -72,11 +71,12 @@ def parse_json(
 
 def check_depth(value: object, what: str, most: int = DEPTH) -> None:
     """ValueError for dicts and lists that are nested deeper than `most`; no recursion."""
-    level, depth = [value], 0
+    level: list[object] = [value]
+    depth = 0
     while level:
         if depth > most:
             raise ValueError(f"{what}: found values nested deeper than {most}, expected fewer")
-        below = []
+        below: list[object] = []
         for item in level:
             if type(item) is dict:
                 below += [v for v in item.values() if type(v) is dict or type(v) is list]

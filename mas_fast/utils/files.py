@@ -87,6 +87,8 @@ def _of_the_disk(error: Exception, temporary: Path) -> tuple[int, str] | None:
     there is none, or it is another file's."""
     if isinstance(error, OSError):
         ours = error.filename in (None, str(temporary))
-        return (error.errno, error.strerror) if ours and error.errno is not None else None
+        if not ours or error.errno is None:
+            return None
+        return error.errno, error.strerror or os.strerror(error.errno)
     found = SYSTEM_ERROR.search(str(error))
     return (int(found[1]), os.strerror(int(found[1]))) if found else None

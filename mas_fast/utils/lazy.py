@@ -12,7 +12,9 @@ def names_of(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """__getattr__, __dir__ and __all__ of `package` (PEP 562). homes: module -> the names that it
     has; modules: name -> the module that is meant. All modules are relative to the package."""
-    places = {name: (home, name) for home, names in homes.items() for name in names}
+    places: dict[str, tuple[str, str | None]] = {
+        name: (home, name) for home, names in homes.items() for name in names
+    }
     places |= {name: (home, None) for name, home in (modules or {}).items()}
 
     def get(name: str) -> Any:

@@ -16,11 +16,16 @@ def check_outputs(
     inputs: Iterable[str | os.PathLike | None] = (),
     folder: str | os.PathLike | None = None,
 ) -> None:
-    """ValueError for a file that cannot be written where it is to go, that would replace an input,
-    or that is the place of another output too.
+    """Check that outputs can be written, and that none replaces an input or another output.
 
-    outputs: the files that are written, by the option that names them, "" for none. inputs: files
-    that are read, and folders, of which no file may be replaced. None: one that is not asked for.
+    Args:
+        outputs: the files that are written, by the option that names them, "" for none; None: one
+            that is not asked for.
+        inputs: files that are read, and folders, of which no file may be replaced.
+        folder: the folder of the outputs, where the command makes it.
+
+    Raises:
+        ValueError: names the option, the file and what is wrong with it.
     """
     given = {Path(path).resolve() for path in inputs if path is not None}
     parents: dict[Path, Path] = {}

@@ -19,7 +19,7 @@ import builtins
 import pickletools
 import sys
 from collections.abc import Callable, Mapping
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -30,9 +30,11 @@ MOST_STEPS = 1 << 23  # instructions; a checkpoint of 1,000 tensors has some 50,
 MOST_COPIES, FREE_COPIES = 4, 1 << 16
 # Of the standard library, whose objects checkpoints do hold. To call any other name of it is what
 # files do that mean to run code; nothing would come of it, but who has such a file should know.
-HARMLESS = ("argparse", "array", "collections", "copyreg", "dataclasses", "datetime", "decimal")
-HARMLESS += ("enum", "fractions", "functools", "ipaddress", "itertools", "logging", "numbers")
-HARMLESS += ("pathlib", "random", "re", "types", "typing", "uuid", "zoneinfo")
+HARMLESS: frozenset[str] = frozenset(
+    ("argparse", "array", "collections", "copyreg", "dataclasses", "datetime", "decimal", "enum")
+    + ("fractions", "functools", "ipaddress", "itertools", "logging", "numbers", "pathlib")
+    + ("random", "re", "types", "typing", "uuid", "zoneinfo")
+)
 PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 MOST_INT_KEY = 1 << 60  # below, an int is its own hash
 SIZED = str | bytes | bytearray | tuple | list | dict
@@ -55,7 +57,7 @@ class Shell:
 
     def __init__(self, name: Name, args: tuple = ()) -> None:
         self.name, self.args = name, args
-        self.state: object = None
+        self.state: Any = None
         self.items: dict = {}
 
 
@@ -80,7 +82,7 @@ def read_pickle(
         for steps, (operation, argument, position) in enumerate(pickletools.genops(source)):
             if steps >= MOST_STEPS:
                 raise ValueError(f"found more than {MOST_STEPS} instructions")
-            machine.most = FREE_COPIES + MOST_COPIES * position
+            machine.most = FREE_COPIES + MOST_COPIES * (position or 0)
             machine.step(operation.name, argument)
         return machine.stack.pop()
     except ValueError:
@@ -90,7 +92,7 @@ def read_pickle(
         raise ValueError(f"found a damaged pickle ({error!r:.200})") from error
 
 
-def array(value: object) -> np.ndarray | None:
+def array(value: Any) -> np.ndarray | None:
     """The array, or the number as one of no dimensions, that numpy pickled; None for other values,
     and for arrays of objects. ValueError for one that is damaged."""
     if isinstance(value, bool | int | float):
@@ -98,11 +100,13 @@ def array(value: object) -> np.ndarray | None:
     if not isinstance(value, Shell) or value.name.module.partition(".")[0] != "numpy":
         return None
     try:
+        shape: Any = ()
+        order: Any = "C"
         if value.name.name == "_reconstruct":
             _, shape, kind, fortran, data = value.state
             order = "F" if fortran else "C"
         elif value.name.name == "scalar":
-            (kind, data), shape, order = value.args, (), "C"
+            kind, data = value.args
         elif value.name.name == "_frombuffer":
             data, kind, shape, order = value.args
         else:
@@ -116,24 +120,24 @@ def array(value: object) -> np.ndarray | None:
         raise ValueError(f"found a damaged array ({error!r:.200})") from error
 
 
-def _dtype(shell: Shell) -> np.dtype | None:
+def _dtype(shell: Any) -> np.dtype | None:
     """Of numbers; None for objects, strings and records."""
     code = shell.args[0]
     if not isinstance(code, str) or code[:1] not in "biufc" or not code[1:].isdigit():
         return None
     order = shell.state[1] if shell.state else "<"
-    return np.dtype(code).newbyteorder(order if order in ("<", ">") else "=")
+    return np.dtype(code).newbyteorder(">" if order == ">" else "<" if order == "<" else "=")
 
 
 # ---------------------------------------------------------------------- calls
 
 
-def _mapping(*args: object) -> dict:
+def _mapping(*args: Any) -> dict:
     """dict(), of a mapping or of pairs; a defaultdict's first argument is a name."""
-    args = [arg for arg in args if not isinstance(arg, Name | Shell | None)]
-    if not args:
+    values = [arg for arg in args if not isinstance(arg, Name | Shell | None)]
+    if not values:
         return {}
-    (given,) = args
+    (given,) = values
     pairs = given.items() if isinstance(given, dict) else given
     return {_key(key): value for key, value in pairs}
 
@@ -206,16 +210,16 @@ def _key(key: object) -> object:
         return Shell(Name("builtins", "int"))
     if isinstance(key, KEYS | Name | Shell):
         return key
-    short = isinstance(key, tuple) and len(key) <= MOST_PARTS
-    if short and all(isinstance(part, KEYS) for part in key):
-        return key
+    if isinstance(key, tuple) and len(key) <= MOST_PARTS:
+        if all(isinstance(part, KEYS) for part in key):
+            return key
     return Shell(Name("builtins", type(key).__name__))
 
 
 def _weight(args: object) -> int:
     """How many values and bytes a call can copy: its arguments, what these hold, and, where that is
     a shell, as of an array, what the shell holds."""
-    held = [args]
+    held: list[object] = [args]
     for arg in args if isinstance(args, tuple) else ():
         held += (arg.args, arg.state, *arg.args) if isinstance(arg, Shell) else (arg,)
         if isinstance(arg, Shell) and isinstance(arg.state, tuple):
@@ -238,7 +242,7 @@ class _Machine:
         self.memo: dict[int, object] = {}
         self.copied, self.most = 0, FREE_COPIES
 
-    def step(self, operation: str, argument: object) -> None:
+    def step(self, operation: str, argument: Any) -> None:
         if operation in CONSTANTS:
             self.stack.append(CONSTANTS[operation])
         elif operation in ARGUMENTS:
@@ -269,7 +273,7 @@ class _Machine:
                 raise ValueError(f"found {str(name)[:80]} in it, which may be code")
         return Shell(name, args)
 
-    def new(self, name: object, args: object) -> object:
+    def new(self, name: object, args: Any) -> object:
         """An object of a class, before it gets its state: a subclass of a container is that."""
         self.afford(args)
         if not isinstance(name, Name):

@@ -5,26 +5,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
 EVERY = 60.0  # seconds between two lines where nobody sees a bar move; shorter work writes none
 
 
-def progress_bar(items: Iterable | None = None, *, show: bool = True, **options) -> tqdm:
+def progress_bar(items: Iterable | None = None, *, show: bool = True, **options: Any) -> tqdm:
     """tqdm over `items`, or one that is moved by hand, with tqdm's options."""
     if not show or terminal():
         return tqdm(items, disable=not show, dynamic_ncols=True, **options)
-    plain = {"file": _Lines(), "ncols": 100, "ascii": True, "delay": EVERY, "mininterval": EVERY}
-    return _Rare(items, **plain, **options)
+    return _Rare(
+        items,
+        file=_Lines(),
+        ncols=100,
+        ascii=True,
+        delay=EVERY,
+        mininterval=EVERY,
+        **options,
+    )
 
 
 class _Rare(tqdm):
     """Draws when it is time, and not whenever a description changes."""
 
-    def refresh(self, *arguments, **options):
-        if self._time() - self.last_print_t >= self.mininterval:
-            return super().refresh(*arguments, **options)
+    def refresh(self, *arguments: Any, **options: Any) -> None:
+        now = self._time()  # type: ignore[attr-defined]  # tqdm's own clock, not in its annotations
+        if now - self.last_print_t >= self.mininterval:
+            super().refresh(*arguments, **options)
 
 
 def terminal() -> bool:

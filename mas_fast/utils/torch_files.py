@@ -16,7 +16,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -149,7 +149,8 @@ def _read_legacy(path: Path, file: IO[bytes]) -> object:
 
 
 def _fill(file: IO[bytes], data: bytearray | np.ndarray) -> None:
-    found = file.readinto(data)
+    reader: Any = file  # IO has no readinto, which those that open() gives have
+    found = reader.readinto(data)
     if found != len(data):
         raise ValueError(f"found {found} bytes, expected {len(data)}: truncated")
 
@@ -219,17 +220,26 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_: o
     return _view(storage.data.view(storage.dtype), offset, size, stride)
 
 
-def _tensor_of(storage, offset, size, stride, grad, hooks, dtype: object, *_: object) -> object:
+def _tensor_of(
+    storage: object,
+    offset: object,
+    size: object,
+    stride: object,
+    grad: object,
+    hooks: object,
+    dtype: object,
+    *_: object,
+) -> object:
     """A view into a storage that has no dtype of its own."""
     name = dtype.name if isinstance(dtype, Name) and dtype.module == "torch" else ""
     if not isinstance(storage, Storage) or name not in DTYPES or not hasattr(torch, name):
         raise ValueError(f"found a tensor of {str(dtype)[:40]}, expected one of {sorted(DTYPES)}")
-    flat, dtype = storage.data, getattr(torch, name)
-    flat = flat[: len(flat) // dtype.itemsize * dtype.itemsize]
-    return _view(flat.view(dtype), offset, size, stride)
+    flat, kind = storage.data, getattr(torch, name)
+    flat = flat[: len(flat) // kind.itemsize * kind.itemsize]
+    return _view(flat.view(kind), offset, size, stride)
 
 
-def _view(flat: Tensor, offset: object, size: object, stride: object) -> object:
+def _view(flat: Tensor, offset: Any, size: Any, stride: Any) -> Tensor | Shell:
     """Or a shell where there are fewer elements than the tensor claims, as expanded ones do: copies
     of it could fill any memory."""
     sizes = (*size, *stride) if isinstance(size, tuple) and isinstance(stride, tuple) else (None,)

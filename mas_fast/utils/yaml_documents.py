@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -56,17 +57,18 @@ def parse_yaml(text: str, what: str, loader: type[PlainLoader] | None = None) ->
 class PlainLoader(yaml.SafeLoader):
     """PyYAML's safe loader of plain values, with bounds."""
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: bytes | str) -> None:
         super().__init__(stream)
         self._depth, self._count = 0, 0
-        self._counts = {}  # of the nodes that are whole: how many values each stands for
+        # Of the nodes that are whole: how many values each stands for.
+        self._counts: dict[yaml.Node | None, int] = {}
 
-    def compose_node(self, parent, index):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event, before = self.peek_event(), self._count
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if node not in self._counts:
-                raise _error(f"found *{event.anchor[:80]} inside what it names", event)
+                raise _error(f"found *{str(event.anchor)[:80]} inside what it names", event)
             self._count += self._counts[node]
         else:
             self._count += 1 + len(getattr(event, "value", "")) // 32
@@ -80,7 +82,7 @@ class PlainLoader(yaml.SafeLoader):
             raise _error(f"found more than {MOST_VALUES} values", event)
         return node
 
-    def construct_scalar(self, node):
+    def construct_scalar(self, node: Any) -> str:
         text = super().construct_scalar(node)
         try:
             text.encode()
@@ -89,13 +91,13 @@ class PlainLoader(yaml.SafeLoader):
             raise _error(found, node) from error
         return text
 
-    def construct_yaml_int(self, node):
+    def construct_yaml_int(self, node: Any) -> int:
         value = super().construct_yaml_int(node)
         if abs(value) >= 1 << 64:
             raise _error("found an integer of more than 64 bits", node)
         return value
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         """Refuses a key that comes twice; not one beside the same of `<<`, which is for that."""
         seen = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -128,7 +130,8 @@ _plain(PlainLoader)
 
 
 def _error(problem: str, place: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(None, None, problem, place.start_mark)
+    mark: Any = place.start_mark  # that of the C parser too, which reads the same
+    return yaml.MarkedYAMLError(None, None, problem, mark)
 
 
 def _reason(error: yaml.YAMLError) -> str:

@@ -4,7 +4,7 @@ test_torch_pipeline.py and test_onnx_pipeline.py."""
 import numpy as np
 import pytest
 
-from mas_fast.bundle import read_config, read_vq_config
+from mas_fast.bundle import Bundle, read_vq_config
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.base import ROWS, Painter
 from mas_fast.scene import Scene
@@ -28,7 +28,7 @@ class Fake(Painter):
 
     def __init__(self, path) -> None:
         self.asked = []
-        super().__init__(path, read_config(path).streams)
+        super().__init__(Bundle(path, "gpt"))
 
     def _codec(self, name):
         return Flat(name, read_vq_config(self.path, name))
