@@ -216,7 +216,11 @@ def import_onnxruntime() -> ModuleType:
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raise a ValueError unless `value` is allowed."""
+    """Check that `value` is allowed.
+
+    Raises:
+        ValueError: It is not.
+    """
     if value not in allowed:
         raise ValueError(f"{name}: found {short(value)}, expected one of {list(allowed)}")
 
