@@ -201,8 +201,14 @@ class FeatureExtractor:
 
     It gets them as fp32 in 0 .. 255 and returns [N, D], or [N, D, 1, 1]; where its forward takes
     `return_features`, that is True. So StyleGAN's inception-2015-12-05.pt, the network of most
-    published FIDs, fits as it is. The file is a program: take it from whom you trust. ValueError
-    for a file that is no TorchScript.
+    published FIDs, fits as it is. The file is a program: take it from whom you trust.
+
+    Args:
+        file: The TorchScript file.
+        device: Where it runs.
+
+    Raises:
+        ValueError: The file is no TorchScript.
     """
 
     def __init__(self, file: str | os.PathLike, device: torch.device | str = "cpu") -> None:

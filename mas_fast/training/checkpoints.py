@@ -224,17 +224,17 @@ def _values(path: Path) -> dict:
     try:
         if len(content) > LARGEST:
             raise ValueError(f"found more than {LARGEST} bytes")
-        found = json.loads(content)
-        step = found.get("step") if isinstance(found, dict) else None
+        values = json.loads(content)
+        step = values.get("step") if isinstance(values, dict) else None
         if type(step) is not int or path.name != f"step-{step:08d}":
             raise ValueError(f"step: found {str(step)[:40]}, expected that of {path.name}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{VALUES}: {_last_line(error)}") from error
-    index = found.pop("index", None)  # of checkpoints of before there is none
+    index = values.pop("index", None)  # of checkpoints of before there is none
     with distcp.open_plain(path / distcp.INDEX) as file:
         if index not in (None, hashlib.sha256(file.read(distcp.LARGEST)).hexdigest()):
             raise ValueError(f"{distcp.INDEX}: found another checksum than {VALUES} has")
-    return found
+    return values
 
 
 def _write(folder: Path, tensors: dict[str, Tensor]) -> None:

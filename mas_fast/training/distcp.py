@@ -286,10 +286,10 @@ def check_pieces(folder: Path, share: slice = slice(None)) -> None:
     ]
     for info, chunk, tensor in pieces[share]:
         with open_plain(folder / info.relative_path) as file:
-            found = read_piece(file, info, tensor.properties.dtype)
-        if found.shape != chunk.sizes:
+            piece = read_piece(file, info, tensor.properties.dtype)
+        if piece.shape != chunk.sizes:
             expected = f"expected {list(chunk.sizes)}"
-            raise ValueError(f"{info.relative_path}: found {list(found.shape)}, {expected}")
+            raise ValueError(f"{info.relative_path}: found {list(piece.shape)}, {expected}")
 
 
 class Writer(dcp.FileSystemWriter):

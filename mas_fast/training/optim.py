@@ -78,10 +78,10 @@ class MuonAdamW(Optimizer):
         Raises:
             ValueError: It has other groups.
         """
-        found = [group.get("algorithm") for group in state_dict["param_groups"]]
-        expected = [group["algorithm"] for group in self.param_groups]
-        if len(found) == len(expected) and found != expected:
-            raise ValueError(f"param_groups: found {found}, expected {expected}")
+        theirs = [group.get("algorithm") for group in state_dict["param_groups"]]
+        ours = [group["algorithm"] for group in self.param_groups]
+        if len(theirs) == len(ours) and theirs != ours:
+            raise ValueError(f"param_groups: found {theirs}, expected {ours}")
         super().load_state_dict(state_dict)
 
     @torch.no_grad()

@@ -26,12 +26,12 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
     """
     without = [settings.folder, *filter(None, [getattr(settings, "output", None)])]
     known = (values or {}).get("made_from")
-    found = dict(known or {})
+    digests = dict(known or {})
     for name, path in settings.made_from().items():
         if path is None:
             continue
         if known is None:
-            found[name] = digest(path, without, settings.verify)
+            digests[name] = digest(path, without, settings.verify)
             _say_unknown(name, settings, values)
         elif name not in known:
             raise ValueError(
@@ -43,7 +43,7 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
                 f"{name}: {difference}, as the run in {settings.folder} began with: bring those "
                 "back, or begin anew in another folder (--folder)"
             )
-    return found
+    return digests
 
 
 def check_values(values: dict) -> None:

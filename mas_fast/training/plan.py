@@ -55,10 +55,10 @@ class Machine:
         Raises:
             ValueError: The GPU is unknown.
         """
-        found = re.fullmatch(r"(\d+)x(\w+)", text)
-        if not found or found[2] not in GPUS or int(found[1]) < 1:
+        match = re.fullmatch(r"(\d+)x(\w+)", text)
+        if not match or match[2] not in GPUS or int(match[1]) < 1:
             raise ValueError(f"machine: found {text!r}, expected COUNTxGPU, one of {list(GPUS)}")
-        return cls(found[2], int(found[1]))
+        return cls(match[2], int(match[1]))
 
     @property
     def bf16(self) -> float:

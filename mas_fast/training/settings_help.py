@@ -71,14 +71,14 @@ def markdown() -> str:
 
 
 def _row(kind: type, field: Field) -> Row:
-    found = help_of(kind, field.name)
-    if found is None:
+    text = help_of(kind, field.name)
+    if text is None:
         raise TypeError(f"{kind.__name__}.{field.name}: found no Help, expected one at the field")
     if field.default_factory is not MISSING:
         default = _yaml(field.default_factory())
     else:
         default = "required" if field.default is MISSING else _yaml(field.default)
-    return Row(field.name, default, found.unit, found.text)
+    return Row(field.name, default, text.unit, text.text)
 
 
 def help_of(kind: type, name: str) -> Help | None:

@@ -339,8 +339,7 @@ class Trainer:
 
     def _resume(self) -> None:
         """Continue from the newest checkpoint that is whole, where there is one."""
-        found = self.checkpoints.newest(check_values)
-        path, values = found or (None, None)
+        path, values = self.checkpoints.newest(check_values) or (None, None)
         if values is not None:
             self._check(values["settings"])
         self.made_from = first(lambda: origin(self.settings, values))

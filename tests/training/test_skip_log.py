@@ -54,7 +54,7 @@ def test_a_bad_step_ends_the_turns(tmp_path) -> None:
     trainer = toy(tmp_path, bad={4: float("nan")}, steps=30, max_skips=9)
     trainer.parts[0].model.eval()
     trainer.run()
-    steps = {int(line.split("\t")[0]) + 1 for line in trainer.left_out.lines}
+    steps = {int(line.split("\t")[0]) + 1 for line in trainer.skip_log.lines}
     assert trainer.skipped == len(steps) >= 4
     assert set(scalars(tmp_path, "critic/loss")) == set(range(6, 31)) - steps
 
