@@ -1,4 +1,4 @@
-"""training/segmenter.py: it learns, the same each time, and is kept."""
+"""segmenter.py: it learns, the same each time, and is kept."""
 
 from dataclasses import replace
 

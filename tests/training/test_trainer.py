@@ -69,20 +69,6 @@ def test_passes_sum_to_the_batch(tmp_path) -> None:
     torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
 
 
-def test_average_follows_the_formula(tmp_path) -> None:
-    trainer = toy(tmp_path, steps=5, average=0.3)
-    model, seen = trainer.parts[0].model, []
-    trainer.hooks = [(1, lambda step: seen.append(model.head.weight.detach().clone()))]
-    trainer.run()
-    expected = seen[0]
-    for n, weight in enumerate(seen[1:], 1):
-        decay = min(0.3, (1 + n) / (10 + n))
-        expected = decay * expected + (1 - decay) * weight
-    averaged = trainer.averaged("model")
-    torch.testing.assert_close(averaged.head.weight, expected)
-    assert torch.equal(averaged.net[1].running_mean, model.net[1].running_mean)
-
-
 def test_hooks_change_nothing(whole, tmp_path) -> None:
     toy(tmp_path, hooks=[(5, lambda step: {"drawn": torch.rand(())})]).run()
     assert list(scalars(tmp_path, "drawn")) == [5, 10, 12]
@@ -92,29 +78,6 @@ def test_hooks_change_nothing(whole, tmp_path) -> None:
 def test_bf16_learns(tmp_path) -> None:
     toy(tmp_path, precision="bf16", steps=3).run()
     assert state(tmp_path)["model/model/head.weight"].dtype == torch.float32
-
-
-# ------------------------------------------------------------------ torchrun
-
-
-def test_two_processes_continue_bit_for_bit(tmp_path) -> None:
-    for name, arguments in (("whole", []), ("killed", ["--kill", 7]), ("killed", [])):
-        done = script(tmp_path / name, *arguments, world=2)
-        assert bool(done.returncode) == bool(arguments), done.stderr
-    assert same(state(tmp_path / "whole"), state(tmp_path / "killed"))
-    assert scalars(tmp_path / "whole") == scalars(tmp_path / "killed")
-
-
-def test_two_processes_agree_with_one(tmp_path) -> None:
-    done = script(tmp_path / "two", "--still", world=2)
-    assert done.returncode == 0, done.stderr
-    done = script(tmp_path / "one", "--still")
-    assert done.returncode == 0, done.stderr
-    one, two = (state(tmp_path / name) for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    for name in one:
-        if name.startswith("model/model/"):
-            torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
 
 
 # ------------------------------------------------------------------ bad input

@@ -1,6 +1,6 @@
-"""The sampler: its definition (reference.py), the torch op, and the numpy binding of the C++ core.
+"""The sampler: its definition, reference/sampling.py, the torch op, the binding of the C++ core.
 
-The oracle here is written apart from reference.py: numpy's lexsort, numpy's own exp, integer sums.
+The oracle here is written apart from sampling.py: numpy's lexsort, numpy's own exp, integer sums.
 """
 
 import json
