@@ -17,7 +17,7 @@ from mas_fast.utils import native
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = """
 import numpy, mas_fast, mas_fast.kernels
-from mas_fast import native
+from mas_fast.utils import native
 assert "site-packages" in mas_fast.__file__, mas_fast.__file__
 token, kept = native.engine().sample(numpy.zeros((2, 5), numpy.float32), seed=1, top_k=2)
 assert kept.sum(1).tolist() == [2, 2] and set(token.tolist()) <= {0, 1}
