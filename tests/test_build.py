@@ -1,5 +1,6 @@
 """The build: its errors name the fix, and the packages it makes work in clean environments."""
 
+import ast
 import email
 import os
 import re
@@ -97,20 +98,46 @@ def test_kernels_is_not_a_top_level_package() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """sdist -> two wheels, from one unpacked tree, so that the second meets the first's leavings:
-    "1" built with torch, "0" without."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked."""
     pytest.importorskip("setuptools")
-    folder = tmp_path_factory.mktemp("packages")
+    folder = tmp_path_factory.mktemp("sdist")
     succeed(sys.executable, "setup.py", "-q", "egg_info", "-e", folder, "sdist", "-d", folder)
     (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(folder)
-    tree, wheels = folder / sdist.name.removesuffix(".tar.gz"), {}
-    for torch in ("1", "0"):
+    return folder / sdist.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def builder(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts of a clean environment with what the build with torch requires, asked for as pip
+    does. pip would make such an environment for the build alone, and a test installs into this one
+    too: torch takes a minute each time."""
+    scripts = clean(tmp_path_factory.mktemp("builder"))
+    pip = [scripts / "python", "-m", "pip", "install"]
+    written = re.search(r"^requires = (\[.*?\])", (tree / "pyproject.toml").read_text(), re.M)
+    succeed(*pip, *ast.literal_eval(written[1]), cwd=tree)
+    ask = "from setuptools import build_meta; print(build_meta.get_requires_for_build_wheel())"
+    answer = succeed(scripts / "python", "-c", ask, cwd=tree, MAS_FAST_TORCH="1")
+    succeed(*pip, *ast.literal_eval(answer.splitlines()[-1]), cwd=tree)
+    return scripts
+
+
+@pytest.fixture(scope="module")
+def wheels(tree: Path, builder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two wheels from one tree, so that the second meets the first's leavings: "1" built with
+    torch, in `builder`, "0" without, where pip itself makes the environment of the build."""
+    folder, wheels = tmp_path_factory.mktemp("packages"), {}
+    here = ["--no-build-isolation", "--check-build-dependencies"]
+    path = f"{builder}{os.pathsep}{os.environ['PATH']}"  # cmake and ninja, as pip sets it
+    for torch, python, more, env in (
+        ("1", builder / "python", here, {"PATH": path}),
+        ("0", sys.executable, [], {}),
+    ):
         target = folder / torch
-        pip_wheel = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", target, tree]
-        succeed(*pip_wheel, cwd=folder, MAS_FAST_TORCH=torch)
+        pip_wheel = [python, "-m", "pip", "wheel", "--no-deps", "-w", target, *more, tree]
+        succeed(*pip_wheel, cwd=folder, MAS_FAST_TORCH=torch, **env)
         (wheels[torch],) = target.glob("*.whl")
     return wheels
 
@@ -124,11 +151,15 @@ def requirements(wheel: Path) -> set[str]:
     return {line.split(">")[0].split("<")[0] for line in required if "extra ==" not in line}
 
 
-def install(wheel: Path, folder: Path) -> Path:
-    """The scripts of a clean environment that holds `wheel` and what it requires."""
+def clean(folder: Path) -> Path:
+    """The scripts of a new environment."""
     venv.create(folder, with_pip=True)
-    succeed(folder / "bin" / "python", "-m", "pip", "install", wheel, cwd=folder)
     return folder / "bin"
+
+
+def install(wheel: Path, scripts: Path) -> None:
+    """With what it requires."""
+    succeed(scripts / "python", "-m", "pip", "install", wheel, cwd=scripts)
 
 
 @pytest.mark.slow
@@ -152,16 +183,17 @@ def test_wheel_contents(wheels: dict[str, Path]) -> None:
 
 @pytest.mark.slow
 def test_package_without_torch(wheels: dict[str, Path], tmp_path: Path) -> None:
-    scripts = install(wheels["0"], tmp_path / "env")
+    scripts = clean(tmp_path / "env")
+    install(wheels["0"], scripts)
     succeed(scripts / "python", "-c", SMOKE + SMOKE_NO_TORCH, cwd=tmp_path)
     assert "not built" in succeed(scripts / "mas-fast", "info", cwd=tmp_path)
 
 
 @pytest.mark.slow
-def test_package_from_sdist(wheels: dict[str, Path], tmp_path: Path) -> None:
-    scripts = install(wheels["1"], tmp_path / "env")
-    succeed(scripts / "python", "-c", SMOKE + SMOKE_TORCH, cwd=tmp_path)
-    assert "sample on cpu  cpp" in succeed(scripts / "mas-fast", "info", cwd=tmp_path)
+def test_package_from_sdist(wheels: dict[str, Path], builder: Path, tmp_path: Path) -> None:
+    install(wheels["1"], builder)
+    succeed(builder / "python", "-c", SMOKE + SMOKE_TORCH, cwd=tmp_path)
+    assert "sample on cpu  cpp" in succeed(builder / "mas-fast", "info", cwd=tmp_path)
 
 
 def test_sources_use_no_macro_that_the_lowest_torch_lacks() -> None:
