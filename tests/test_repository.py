@@ -13,7 +13,7 @@ YAMLS = [*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml", ROOT 
 def test_a_formatter_has_one_version(program: str) -> None:
     found = {
         name: set(re.findall(rf"\b{program}==([\d.]+)", (ROOT / name).read_text()))
-        for name in (".ci/run", "pyproject.toml", ".pre-commit-config.yaml")
+        for name in ("pyproject.toml", ".pre-commit-config.yaml")
     }
     assert all(found.values()), found
     assert len(set.union(*found.values())) == 1, found

@@ -157,6 +157,7 @@ def generate(
     pictures = itertools.chain.from_iterable(files_of(output, n, count) for n in range(count))
     inputs = [scene, scene_json, *bundle_files(model)]
     check_outputs({"--output": [*sheets, *pictures]}, inputs)
+    given = None
     if scene is not None:
         if "seg" not in streams:
             raise ValueError(
@@ -165,14 +166,14 @@ def generate(
                 "take a model with scenes, such as the one that is used without --model"
             )
         size = read_vq_config(model, "vq_seg").resolution
-        found = read_scene(scene, scene_json, labels=scene_labels, size=size)
-        typer.echo(f"{scene}: {found.describe()}", err=True)
-        scene = found.scene
+        reading = read_scene(scene, scene_json, labels=scene_labels, size=size)
+        typer.echo(f"{scene}: {reading.describe()}", err=True)
+        given = reading.scene
 
     options = torch_only if runtime == "torch" else onnx_only
     painter = _load(runtime, model, dtype=dtype, threads=threads, **options)
     painting = painter.paint(
-        captions, num_images=num_images, scene=scene, seed=seed, progress=True, **drawing
+        captions, num_images=num_images, scene=given, seed=seed, progress=True, **drawing
     )
     out = _write(painting, output, count)
     for read in out.truncated:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -27,7 +26,7 @@ ConfigOption = Annotated[
 class TrainCommand(TyperCommand):
     """A command whose help ends with the settings that it takes."""
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # of click, or of typer's copy of it
         super().format_help(ctx, formatter)
         from rich.console import Console
         from rich.table import Table

@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
@@ -222,10 +222,10 @@ def evaluate_storybook(
     img = TorchCodec(f"{model.path}: vq_img", with_encoder)  # the model's own has no encoder
     through = Drawn(truth.captions, [], [])
     for scene, picture in zip(bar(truth.scenes, "tokenizers"), truth.pictures, strict=True):
-        codes = seg.encode([scene])  # type: ignore[list-item]  # the alias Item is lost to mypy
-        through.scenes += seg.decode(codes)
-        codes = img.encode([picture])  # type: ignore[list-item]  # as above
-        through.pictures += img.decode(codes)
+        codes = seg.encode([scene])
+        through.scenes += cast(list[Scene], seg.decode(codes))
+        codes = img.encode([picture])
+        through.pictures += cast(list[np.ndarray], img.decode(codes))
 
     def drawn(scene: list[Scene] | None) -> Drawn:
         out = model.generate(truth.captions, scene=scene, seed=seed, progress=progress)

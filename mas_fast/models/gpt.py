@@ -147,7 +147,7 @@ class GPT(nn.Module):
         predicting: list[slice] = [self.streams.predicting(s.name, count) for s in streams]
         loss, losses = ops.stream_cross_entropy(
             self._hidden(tokens[:, :-1], unseen=None if unseen is None else unseen[:, :-1]),
-            [self.head[s.name].weight for s in streams],
+            [self.head[s.name].get_parameter("weight") for s in streams],
             tokens[:, 1:],
             [positions.stop - positions.start for positions in predicting],
             weights=[s.loss_weight for s in streams] if weights is None else weights,

@@ -205,7 +205,11 @@ _TINY: dict[str, Any] = {
     "z_channels": 32,
     "embed_dim": 16,
 }
-_STORYBOOK = {"resolution": 64, "ch": 32, "ch_mult": (1, 1, 2, 4), "num_res_blocks": 1} | {
+_STORYBOOK: dict[str, Any] = {
+    "resolution": 64,
+    "ch": 32,
+    "ch_mult": (1, 1, 2, 4),
+    "num_res_blocks": 1,
     "attn_resolutions": (),
     "z_channels": 64,
     "embed_dim": 32,

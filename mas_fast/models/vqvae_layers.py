@@ -33,6 +33,7 @@ class LabelConv2d(nn.Conv2d):
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__(config.channels, config.ch, 3, padding=1)
+        self.bias: nn.Parameter  # there always is one
         self.labels = config.channels - config.has_edges
         self.has_edges = config.has_edges
 

@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.dtype = dtype
         self.encoder = _plain(model.encoder).to(dtype)
-        if model.config.input == "labels":
+        if isinstance(model.encoder.conv_in, LabelConv2d):
             self.encoder.conv_in = LabelRows(model.encoder.conv_in, dtype)
         self.quant_conv = _plain(model.quant_conv)
         quantize = model.quantize
@@ -83,7 +83,6 @@ class LabelRows(nn.Module):
     def __init__(self, conv: LabelConv2d, dtype: torch.dtype) -> None:
         super().__init__()
         self.labels, self.dtype = conv.labels, dtype
-        assert conv.bias is not None  # a LabelConv2d has one
         table = label_table(conv.weight.detach(), conv.bias.detach(), conv.has_edges)
         self.register_buffer("table", table)
 

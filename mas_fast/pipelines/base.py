@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -105,7 +105,7 @@ class Painter(ABC, Generic[C]):
         captions: str | Sequence[str],
         *,
         num_images: int = 1,
-        scene: Scene | str | os.PathLike | list[Scene | str | os.PathLike] | None = None,
+        scene: Scene | str | os.PathLike | Sequence[Scene | str | os.PathLike] | None = None,
         scene_labels: str | os.PathLike | None = None,
         seed: int = 0,
         guidance: float | Mapping[str, float] | None = None,
@@ -161,7 +161,7 @@ class Painter(ABC, Generic[C]):
         captions: str | Sequence[str],
         *,
         num_images: int = 1,
-        scene: Scene | str | os.PathLike | list[Scene | str | os.PathLike] | None = None,
+        scene: Scene | str | os.PathLike | Sequence[Scene | str | os.PathLike] | None = None,
         scene_labels: str | os.PathLike | None = None,
         seed: int = 0,
         guidance: float | Mapping[str, float] | None = None,
@@ -199,8 +199,9 @@ class Painter(ABC, Generic[C]):
             out.tokens = np.concatenate([out.tokens, tokens])
             for row in tokens:
                 if self.seg:
-                    out.scenes += self.seg.decode(self._grid(row, "seg"))
-                out.images += map(Image.fromarray, self.img.decode(self._grid(row, "img")))
+                    out.scenes += cast(list[Scene], self.seg.decode(self._grid(row, "seg")))
+                pictures = cast(list[np.ndarray], self.img.decode(self._grid(row, "img")))
+                out.images += map(Image.fromarray, pictures)
                 yield out
 
     def _fitting(self, name: str) -> C:
@@ -267,4 +268,6 @@ class Painter(ABC, Generic[C]):
 
     def _grid(self, row: np.ndarray, name: str) -> np.ndarray:
         """int64 [1, h, w]: a stream's part of the row."""
-        return row[self.streams.slice(name)].reshape(1, *self.streams[name].grid)
+        grid = self.streams[name].grid
+        assert grid is not None  # seg and img have one: Codec.fit compared it
+        return row[self.streams.slice(name)].reshape(1, *grid)

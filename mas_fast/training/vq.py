@@ -60,7 +60,7 @@ class _Loss(nn.Module):
             return self.reconstruction_loss(batch, reconstruction, step)
         if isinstance(quantize := self.model.quantize, Gumbel):
             temperature = LAST_TEMPERATURE ** (step / self.settings.steps)
-            cast(Tensor, quantize.temperature).fill_(temperature)
+            quantize.temperature.fill_(temperature)
         out = self.model(inputs(batch))
         loss, terms = self.reconstruction_loss(batch, out.reconstruction, step)
         terms["quantizer"] = out.quantizer_loss

@@ -29,9 +29,10 @@ def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias:
         TypeError: an argument has a wrong dtype.
         ValueError: an argument has a wrong shape or device.
     """
-    for name, tensor, dtype in (("labels", labels, torch.uint8), ("edges", edges, torch.bool)):
-        if (tensor is not None or name == "labels") and tensor.dtype != dtype:
-            raise TypeError(f"{name}: found {tensor.dtype}, expected a {dtype} tensor")
+    if labels.dtype != torch.uint8:
+        raise TypeError(f"labels: found {labels.dtype}, expected a torch.uint8 tensor")
+    if edges is not None and edges.dtype != torch.bool:
+        raise TypeError(f"edges: found {edges.dtype}, expected a torch.bool tensor")
     if labels.dim() != 3 or (edges is not None and edges.shape != labels.shape):
         found = "None" if edges is None else list(edges.shape)
         raise ValueError(
