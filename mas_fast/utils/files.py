@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -10,6 +11,7 @@ import stat
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 SCRAP = re.compile(r"\..+\.\d+(\.[0-9a-f]{8})?\.tmp")
 SYSTEM_ERROR = re.compile(r"os error (\d+)")  # how Rust's libraries tell a full disk
@@ -25,12 +27,13 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
     the name of `file`, for a disk that is full; nothing is then left behind.
     """
     _sweep_once(file.parent.absolute())
-    name = f".{file.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-    temporary = file.with_name(name)
+    owner = None
+    while owner is None:
+        name = f".{file.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        temporary = file.with_name(name)
+        owner = _made(file, temporary)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(temporary, flags, 0o666), "wb") as owner:
-            _try_lock(owner.fileno())  # until it has its name: see sweep
+        with owner:
             mode = os.fstat(owner.fileno()).st_mode
             write(temporary)
             os.chmod(temporary, stat.S_IMODE(mode))  # safetensors lets the owner alone read
@@ -48,6 +51,24 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _made(file: Path, temporary: Path) -> BinaryIO | None:
+    """The temporary file, new, open and locked until it is closed: see sweep. None where a sweep
+    came between the making and the lock, and took it away."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        owner = open(os.open(temporary, flags, 0o666), "wb")
+    except OSError as error:
+        if (reason := _of_the_disk(error, temporary)) is None:
+            raise
+        raise OSError(*reason, str(file)) from error
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(owner, fcntl.LOCK_EX)  # waits while a sweep looks at it
+    if temporary.exists():
+        return owner
+    owner.close()
+    return None
 
 
 def sweep(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """files.py: a file is replaced in one step or not at all."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -177,3 +178,20 @@ def test_the_first_file_of_a_process_sweeps_its_folder(tmp_path):
     replace_file(tmp_path / "other", lambda temporary: temporary.write_text("new"))
     assert os.listdir(tmp_path) == ["other"]
     sweep(tmp_path / "absent")
+
+
+def test_a_sweep_before_the_lock_costs_no_file(tmp_path, monkeypatch):
+    """Another process may look at the folder between the making of the file and its lock."""
+    lock, sweeps = fcntl.flock, []
+
+    def swept(file, operation):
+        if operation == fcntl.LOCK_EX and not sweeps:
+            sweeps.append(operation)
+            sweep(tmp_path)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swept)
+    replace_file(tmp_path / "a.txt", lambda temporary: temporary.write_text("whole"))
+    assert sweeps
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "whole"
