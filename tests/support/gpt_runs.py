@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="token shards need pyarrow")
 torch = pytest.importorskip("torch")
 
+import curves  # noqa: E402
 from mas_fast.data.shards import TOKENS, ShardFolder  # noqa: E402
 from mas_fast.data.token_shards import token_batch, write_tokens  # noqa: E402
 from mas_fast.streams import Stream, Streams  # noqa: E402
@@ -38,11 +39,7 @@ def settings(data, folder, **changes) -> GPTSettings:
 
 
 def scalars(folder, name: str = "gpt/loss") -> dict[int, float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return {event.step: event.value for event in events.Scalars(name)}
+    return curves.scalars(folder, name)
 
 
 def command(*arguments, processes: int = 0) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+import curves
 from mas_fast.training.checkpoints import Checkpoints
 from mas_fast.training.distcp import read_index
 from mas_fast.training.settings import build
@@ -114,12 +115,8 @@ def same(a, b) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-def scalars(folder, name="model/loss") -> dict[int, float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(Path(folder) / "tensorboard"))
-    events.Reload()
-    return {event.step: event.value for event in events.Scalars(name)}
+def scalars(folder, name: str = "model/loss") -> dict[int, float]:
+    return curves.scalars(folder, name)
 
 
 def script(*arguments, world=0, **changes) -> subprocess.CompletedProcess:

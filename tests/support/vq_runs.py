@@ -22,14 +22,6 @@ def settings(kind: str, data, folder, **changes) -> SegSettings | ImgSettings:
     return build(KINDS[kind], values | {"data": str(data), "folder": str(folder)}, "test")
 
 
-def scalars(folder, name: str) -> dict[int, float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return {event.step: event.value for event in events.Scalars(name)}
-
-
 def command(*arguments, processes: int = 0) -> list[str]:
     launch = []
     if processes:

@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="session")
+def event_files_in_order() -> None:
+    """Event files of one process and second are told apart by a counter, and read in the order of
+    their names as text, where 10 comes before 9."""
+    from tensorboard.summary.writer import event_file_writer
+
+    event_file_writer._global_uid = event_file_writer.AtomicCounter(100_000)
+
+
 @pytest.fixture(scope="module")
 def bpe(tmp_path_factory):
     from mas_fast.text.bpe import BPE

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from curves import scalars
 from killed import train_killed
 from mas_fast.bundle import load_vq
 from mas_fast.cli import app
@@ -21,7 +22,7 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.training.settings import read
 from mas_fast.training.trainer import Trainer
 from mas_fast.training.vq import parts, train
-from vq_runs import KINDS, config, run, scalars, settings
+from vq_runs import KINDS, config, run, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,10 +10,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from typer.testing import CliRunner
 
+from curves import scalars
 from mas_fast.cli import app
 from mas_fast.evaluation.reconstruction import evaluate
 from mas_fast.training.vq import train
-from vq_runs import config, scalars, settings, stopped
+from vq_runs import config, settings, stopped
 
 
 @pytest.mark.parametrize("kind", ["seg", "img"])
