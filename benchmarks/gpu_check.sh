@@ -107,7 +107,7 @@ if ! step build 240 bash -c build_pip; then
   mkdir "$site/mas_fast"
   tar -c -C mas_fast --exclude='*.so' --exclude=./kernels . | tar -x -C "$site/mas_fast"
   cp -r kernels "$site/mas_fast"
-  ln -s "$PWD"/{benchmarks,tests,pyproject.toml} "$site"
+  ln -s "$PWD"/{benchmarks,configs,docs,examples,pyproject.toml,scripts,tests} "$site"
   # A build that fails leaves the Python code: the Triton kernels are still checked.
   step build_here 240 bash -c build_here && failed=$before
   cd "$site" && export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"

@@ -35,6 +35,13 @@ void only(const py::dict& from, std::initializer_list<const char*> known, const 
   }
 }
 
+// A list or tuple; pybind11's own error would only say that something cannot be cast.
+py::list list_of(const py::object& value, const std::string& name) {
+  if (!py::isinstance<py::list>(value) && !py::isinstance<py::tuple>(value))
+    throw py::type_error(name + ": found " + std::string(py::repr(value)) + ", expected a list");
+  return py::list(value);
+}
+
 Config config_from(const py::dict& from, const std::string& dtype, const std::string& kv_dtype) {
   only(from,
        {"dim", "layers", "heads", "mlp", "qk_norm", "norm_eps", "streams", "attention",
@@ -48,7 +55,7 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   if (from.contains("qk_norm")) config.qk_norm = from["qk_norm"].cast<bool>();
   if (from.contains("norm_eps")) config.norm_eps = from["norm_eps"].cast<float>();
   if (!from.contains("streams")) throw py::value_error("config: found no 'streams', expected them");
-  for (const auto& item : from["streams"].cast<py::list>()) {
+  for (const auto& item : list_of(from["streams"], "streams")) {
     const auto stream = item.cast<py::dict>();
     only(stream, {"name", "length", "vocab", "grid"}, "a stream of config");
     if (!stream.contains("name"))
@@ -57,7 +64,7 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
                               entry(stream, "length", "a stream of config"),
                               entry(stream, "vocab", "a stream of config")});
     if (stream.contains("grid")) {
-      const auto grid = stream["grid"].cast<std::vector<py::object>>();
+      const py::list grid = list_of(stream["grid"], "a stream's grid");
       if (grid.size() != 2)
         throw py::value_error("a stream's grid: found " + std::to_string(grid.size()) +
                               " sizes, expected height and width");
@@ -66,8 +73,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
     }
   }
   if (from.contains("attention"))
-    for (const std::string& name : from["attention"].cast<std::vector<std::string>>())
-      config.attention.push_back(parse_mask(name));
+    for (const auto& name : list_of(from["attention"], "attention"))
+      config.attention.push_back(parse_mask(std::string(py::str(name))));
   if (from.contains("conv_kernel")) config.conv_kernel = entry(from, "conv_kernel", "config");
   config.dtype = parse_dtype(dtype);
   config.kv_dtype = parse_dtype(kv_dtype);

@@ -1,7 +1,7 @@
 """Shards of scenes -> shards of tokens, through the three tokenizers of a bundle.
 
     tokenize("scenes", "my-bundle", "tokens", workers=2)         # `mas-fast data tokenize`
-    tokens = TokenShards("tokens")                               # data.shards
+    tokens = TokenShards("tokens")                               # data.token_shards
 
 Each scene shard becomes one token shard. The middle square of a picture and of its scene is taken,
 at the resolution of each tokenizer. A sample keeps all its captions, as strings and as tokens.

@@ -122,7 +122,7 @@ class GPT(nn.Module):
         self,
         tokens: Tensor,
         weights: Sequence[float] | None = None,
-        unseen: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Computes the loss of training, sum_s w_s loss_s / sum_s w_s, in nats, in at least fp32.
 
@@ -132,7 +132,7 @@ class GPT(nn.Module):
         Args:
             tokens: int64 or int32 [B, S], or [B, T] of the first streams alone.
             weights: w, one for each of these streams, in place of their own.
-            unseen: bool, of the shape of tokens. Where it is set, the model gets the position but
+            masked: bool, of the shape of tokens. Where it is set, the model gets the position but
                 not the token, which stays a target.
 
         Returns:
@@ -146,7 +146,7 @@ class GPT(nn.Module):
         count = tokens.shape[1] - 1
         predicting: list[slice] = [self.streams.predicting(s.name, count) for s in streams]
         loss, losses = ops.stream_cross_entropy(
-            self._hidden(tokens[:, :-1], unseen=None if unseen is None else unseen[:, :-1]),
+            self._hidden(tokens[:, :-1], masked=None if masked is None else masked[:, :-1]),
             [self.head[s.name].get_parameter("weight") for s in streams],
             tokens[:, 1:],
             [positions.stop - positions.start for positions in predicting],
@@ -205,23 +205,23 @@ class GPT(nn.Module):
         tokens: Tensor,
         cache: KVCache | None = None,
         start: int = 0,
-        unseen: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> Tensor:
         """The final, normalised states [B, T, D] of tokens [B, T] at positions start, ..."""
-        x_BTD = self._embed(tokens, start, unseen)
+        x_BTD = self._embed(tokens, start, masked)
         for i, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, cache and (cache.k[i], cache.v[i]), start)
         return self.norm(x_BTD)
 
-    def _embed(self, tokens: Tensor, start: int, unseen: Tensor | None = None) -> Tensor:
+    def _embed(self, tokens: Tensor, start: int, masked: Tensor | None = None) -> Tensor:
         stop, offset, parts = start + tokens.shape[1], 0, []
         for stream in self.streams:
             first, last = max(start, offset), min(stop, offset + stream.length)
             if first < last:
                 part = slice(first - start, last - start)
                 x_BTD = self.embed[stream.name](tokens[:, part])
-                if unseen is not None:
-                    x_BTD = x_BTD.masked_fill(unseen[:, part, None], 0.0)
+                if masked is not None:
+                    x_BTD = x_BTD.masked_fill(masked[:, part, None], 0.0)
                 table = self.position[stream.name]()
                 parts.append(x_BTD + table[first - offset : last - offset])
             offset += stream.length

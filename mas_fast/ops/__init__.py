@@ -13,4 +13,5 @@ __getattr__, __dir__, __all__ = names_of(
         "functional": ("attention", "label_conv", "sample", "stream_cross_entropy")
         + ("vq_nearest", "vq_statistics"),
     },
+    modules={"reference": "reference"},
 )

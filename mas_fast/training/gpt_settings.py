@@ -37,7 +37,10 @@ class GPTSettings(Settings):
     ] = None
     model: Annotated[
         dict[str, Any],
-        Help("`preset`, and sizes that replace its own; the streams are those of the data."),
+        Help(
+            "`preset`, and fields of GPTConfig that replace its own (dim, layers, heads, mlp, "
+            "positions, qk_norm, attention, conv_kernel); the streams are those of the data."
+        ),
     ]
     validation: Annotated[
         Path | None, Help("Token shards for metrics and sheets; null: those of `data`.")

@@ -1,7 +1,7 @@
 """Training of VQ-SEG and VQ-IMG.
 
-    train(read(SegSettings, "configs/vq-seg-coco.yaml"))          # `mas-fast train vq-seg`
-    train(read(ImgSettings, "configs/vq-img-coco.yaml"))          # `mas-fast train vq-img`
+    train(read(SegSettings, find("vq-seg", "small")))             # `mas-fast train vq-seg`
+    train(read(ImgSettings, find("vq-img", "small")))             # `mas-fast train vq-img`
 
 The run's folder gets checkpoints/, tensorboard/, sheets/ (input beside reconstruction), rejects.tsv
 (what could not be read, and why) and, unless `output` names another folder, bundle/ with the

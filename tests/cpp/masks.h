@@ -1,4 +1,4 @@
-// The masks as mas_fast/reference_attention.py defines them, a pair of positions at a time.
+// The masks as mas_fast/ops/reference/attention.py defines them, a pair of positions at a time.
 #pragma once
 
 #include <cstdlib>

@@ -310,7 +310,7 @@ def test_padding_is_attended_but_is_no_target():
 def test_unseen_tokens_are_positions_and_stay_targets(config):
     model, tokens = random_model(config), random_tokens(config, 4)
     unseen = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(0)) < 0.5
-    losses = model.loss(tokens, unseen=unseen)[1]
+    losses = model.loss(tokens, masked=unseen)[1]
     zero = GPT.create(config).double()  # with a token more in each stream, whose embedding is zero
     zero.load_state_dict(model.state_dict())
     more = tokens.clone()

@@ -44,7 +44,7 @@ def test_hidden_tokens(tmp_path, shards) -> None:
         tokens, unseen = (batch[name][:, :stop].clone() for name in ("tokens", "masked"))
         unseen[:, :seen] = False
         assert float(found[last]) == pytest.approx(
-            float(model.loss(tokens, masked_share=unseen)[1][last])
+            float(model.loss(tokens, masked=unseen)[1][last])
         )
         assert float(found[last]) != float(model.loss(tokens)[1][last])
     train(s)

@@ -18,7 +18,7 @@ from mas_fast.data.annotators.base import Annotator, check_pictures
 from mas_fast.data.annotators.face import POINTS, face_parts
 from mas_fast.data.sources.base import parse_json
 from mas_fast.data.sources.names import check_name
-from mas_fast.scene import LIP_NAMES, PERSON, VOID, Layers
+from mas_fast.scene import Layers
 
 
 class Truth(Annotator):
@@ -42,30 +42,6 @@ class Truth(Annotator):
                 f"{len(layers)} have none), expected some for the annotator truth"
             )
         return [known for known in layers if known is not None]
-
-
-def layers_of_parts(human: np.ndarray) -> Layers:
-    """Make layers of human parts alone.
-
-    Pixels of a part are pixels of a person; nothing is known about the others.
-
-    Args:
-        human: uint8 [H, W], LIP 0..19, or 255 (void).
-
-    Returns:
-        The layers.
-
-    Raises:
-        ValueError: for other values.
-    """
-    known = (human < len(LIP_NAMES)) | (human == VOID)
-    if human.dtype != np.uint8 or human.ndim != 2 or not known.all():
-        raise ValueError(
-            f"human: found {human.dtype} {list(human.shape)} up to {human.max(initial=0)}, "
-            f"expected uint8 [H, W], 0..{len(LIP_NAMES) - 1} or {VOID} (void)"
-        )
-    human = np.where(human == VOID, np.uint8(0), human)
-    return Layers(np.where(human > 0, np.uint8(PERSON), np.uint8(VOID)), human=human)
 
 
 def with_landmarks(layers: Layers, landmarks: np.ndarray) -> Layers:
