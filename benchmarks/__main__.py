@@ -13,8 +13,17 @@ from benchmarks.versus import Unavailable
 
 
 def run(subject: str, json_path: str | None = None) -> None:
-    """A goal that is missed is shown as missed and is no error. ValueError for a subject that this
-    machine cannot run, with the reason."""
+    """Run a subject, print its tables and store its result.
+
+    A goal that is missed is shown as missed and is no error.
+
+    Args:
+        subject: one of SUBJECTS.
+        json_path: file of the result; by default benchmarks/results/<machine>.json.
+
+    Raises:
+        ValueError: if this machine cannot run the subject; gives the reason.
+    """
     try:
         record = importlib.import_module(f"benchmarks.{subject}").run()
     except Unavailable as error:

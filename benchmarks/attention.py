@@ -31,47 +31,59 @@ AHEAD = 20_000_000  # cycles that the GPU waits, so that it never waits for Pyth
 
 
 def run(blocks: int = 16, units: int = 8, measure: Callable[..., Match] = measure) -> dict:
-    """Measure all masks and return the record, with its tables. Disagreement when ours is wrong;
-    Unavailable, with the reason, where there is no GPU that can run it."""
+    """Measure all masks.
+
+    Args:
+        blocks: rounds of one block for each contestant.
+        units: calls of a block.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+        Unavailable: if there is no GPU that can run it; gives the reason.
+    """
     if not torch.cuda.is_available():
         raise Unavailable("attention needs an NVIDIA GPU, found none")
     if torch.cuda.get_device_capability() < (8, 0):
         raise Unavailable("attention needs compute capability 8.0 or higher")
-    matches, rows, found = {}, [], []
+    matches, rows, outcomes = {}, [], []
     for mask in reference_attention.MASKS:
         for backward in (False, True):
-            what = f"{mask}, forward + backward" if backward else f"{mask}, forward"
-            match = matches[what] = measure(contestants(mask, backward, units), blocks)
-            found.append(goal(match, what, 1.25 if mask == "causal" else 1.5))
+            case = f"{mask}, forward + backward" if backward else f"{mask}, forward"
+            match = matches[case] = measure(contestants(mask, backward, units), blocks)
+            outcomes.append(goal(match, case, 1.25 if mask == "causal" else 1.5))
             for name in match.samples:
                 low, high = (1e6 * seconds for seconds in match.spread(name))
-                cells = [what, name, 1e6 * match.median(name), f"{low:.0f}..{high:.0f}"]
+                cells = [case, name, 1e6 * match.median(name), f"{low:.0f}..{high:.0f}"]
                 ratio = match.ratio(OURS, name) if name != OURS else None
                 cells.append(
                     flops(backward) / match.median(name) / 1e12 if mask == "causal" else None
                 )
                 rows.append(cells + ([1 / ratio.value, ratio.verdict] if ratio else [None, None]))
-            rows += [[what, name, None, why, *[None] * 3] for name, why in match.missing.items()]
+            rows += [[case, name, None, why, *[None] * 3] for name, why in match.missing.items()]
     columns = ["", "", "us", "quartiles", "TFLOP/s", "ours is x times as fast", "ours is"]
     title = f"attention: {BATCH} x {HEADS} heads, {LENGTH} positions, {CHANNELS} channels, bf16"
     return {
         **results.provenance(),
         "gpu": torch.cuda.get_device_name(),
-        "matches": {what: match.to_dict() for what, match in matches.items()},
-        "goals": [each.to_dict() for each in found],
-        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(found)],
+        "matches": {case: match.to_dict() for case, match in matches.items()},
+        "goals": [each.to_dict() for each in outcomes],
+        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(outcomes)],
     }
 
 
 def flops(backward: bool) -> float:
-    """Of the causal triangle: two products forward, five more backward."""
+    """Count the operations on the causal triangle: two products forward, five more backward."""
     return (7 if backward else 2) * BATCH * HEADS * LENGTH * (LENGTH + 1) * CHANNELS
 
 
-def goal(match: Match, what: str, limit: float) -> goals.Goal:
-    """How many times as fast as the best peer ours is."""
+def goal(match: Match, case: str, limit: float) -> goals.Goal:
+    """Make the goal: how many times as fast as the best peer ours is."""
     peers = [name for name in match.samples if name != OURS]
-    text = f"{what}: times as fast as the best peer"
+    text = f"{case}: times as fast as the best peer"
     if not peers:
         return goals.Goal(text, None, limit, at_most=False)
     best = min(peers, key=match.median)
@@ -81,7 +93,7 @@ def goal(match: Match, what: str, limit: float) -> goals.Goal:
 
 
 def contestants(mask: str, backward: bool, units: int) -> list[Contestant]:
-    """Ours and the peers, on two sets of inputs by turns, each larger than the GPU's cache."""
+    """Make ours and the peers, on two sets of inputs by turns, each larger than the GPU's cache."""
     g = torch.Generator("cuda").manual_seed(0)
     sets = []
     for _ in range(2):
@@ -101,7 +113,10 @@ def contestants(mask: str, backward: bool, units: int) -> list[Contestant]:
 
 
 def timed(name: str, function: Callable, sets: list, mask: str, units: int) -> Contestant:
-    """Each call between two events on the GPU, which is kept busy until all are queued."""
+    """Make a contestant, whose calls are timed between two events on the GPU.
+
+    The GPU is kept busy until all calls are queued.
+    """
 
     def call(number: int) -> tuple[Tensor, ...]:
         leaves, do = sets[number % 2]
@@ -110,10 +125,10 @@ def timed(name: str, function: Callable, sets: list, mask: str, units: int) -> C
 
     def verify() -> None:
         try:
-            found = call(0)
+            values = call(0)
         except RuntimeError as error:  # a backend that refuses the inputs says so
             raise Unavailable(str(error).strip().splitlines()[0]) from error
-        check(name, found, *sets[0], mask)
+        check(name, values, *sets[0], mask)
         call(1)
 
     def block() -> Block:
@@ -130,14 +145,25 @@ def timed(name: str, function: Callable, sets: list, mask: str, units: int) -> C
     return Contestant(name, block, verify)
 
 
-def check(name: str, found: tuple[Tensor, ...], leaves: list, do: Tensor, mask: str) -> None:
-    """Disagreement unless the first rows are those of the definition in fp64."""
+def check(name: str, values: tuple[Tensor, ...], leaves: list, do: Tensor, mask: str) -> None:
+    """Compare the first rows with the definition in fp64.
+
+    Args:
+        name: the contestant, for the message.
+        values: the output, and with a backward pass the gradients of q, k and v.
+        leaves: q, k and v.
+        do: the gradient of the output.
+        mask: one of the masks.
+
+    Raises:
+        Disagreement: if the relative error is too large.
+    """
     exact = [x[:CHECKED].detach().double().requires_grad_() for x in leaves]
     out = reference_attention.attention(*exact, mask=mask, **PAPER)
     wanted = [out]
-    if len(found) > 1:
+    if len(values) > 1:
         wanted += torch.autograd.grad(out, exact, do[:CHECKED].double())
-    for got, want in zip(found, wanted, strict=True):
+    for got, want in zip(values, wanted, strict=True):
         got, want = got[:CHECKED].detach().double(), want.detach()
         error = float((got - want).abs().max() / want.abs().max())
         if not error <= 0.02:
@@ -167,7 +193,7 @@ def flex(mask: str) -> Callable:
 
 
 def shows(mask: str) -> Callable:
-    """The mask at PAPER's shape as FlexAttention wants it: arithmetic on positions."""
+    """Return the mask at PAPER's shape as FlexAttention wants it: arithmetic on positions."""
     text, side, reach = PAPER["text"], 16, reference_attention.KERNEL // 2
 
     def visible(b, h, i, j):
@@ -175,7 +201,7 @@ def shows(mask: str) -> Callable:
             return i >= j
         at, before = i - text, j - text
         grid = side * side
-        own = (i >= text) & (j >= text) & (at // grid == before // grid)
+        alike = (i >= text) & (j >= text) & (at // grid == before // grid)
         if mask == "row":
             near = at - before <= side
         elif mask == "column":
@@ -183,6 +209,6 @@ def shows(mask: str) -> Callable:
         else:
             beside = (at % side - before % side).abs() <= reach
             near = (at // side - before // side <= reach) & beside
-        return (i >= j) & (~own | near)
+        return (i >= j) & (~alike | near)
 
     return visible

@@ -49,8 +49,16 @@ WITH, WITHOUT = "with the rules", "without"
 
 
 def stack(layers: Layers) -> np.ndarray:
-    """float32 [159, H, W]: the layers as they come. A parser that was not asked, or saw nobody,
-    says background everywhere."""
+    """Stack the layers as they come.
+
+    A parser that was not asked, or saw nobody, says background everywhere.
+
+    Args:
+        layers: the layers of a picture.
+
+    Returns:
+        float32 [159, H, W].
+    """
     shape = layers.panoptic.shape
     human = layers.human if layers.human is not None else np.zeros(shape, np.uint8)
     face = layers.face if layers.face is not None else np.zeros(shape, np.uint8)
@@ -81,8 +89,8 @@ class Scenes(Dataset):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple:
-        return self.items[place[1]]
+    def __getitem__(self, index: tuple[int, int]) -> tuple:
+        return self.items[index[1]]
 
     def collate(self, items: list) -> dict:
         keys, labels, edges, stacks = zip(*items, strict=True)
@@ -129,9 +137,15 @@ def inputs(model: VQVAE, batch: dict) -> Tensor | tuple[Tensor, Tensor]:
 
 @dataclass
 class Point:
-    """After `step` steps. background: share of the pixels whose likeliest label is the human
-    background. miou: of the likeliest labels against the clean scene; beneath: the same where the
-    background may not be chosen. iou: of each class that the clean scenes have."""
+    """A point of the curves.
+
+    Attributes:
+        step: steps of training before it.
+        background: share of the pixels whose likeliest label is the human background.
+        miou: of the likeliest labels against the clean scene.
+        beneath: the same where the background may not be chosen.
+        iou: of each class that the clean scenes have.
+    """
 
     step: int
     background: float
@@ -142,16 +156,25 @@ class Point:
 
 @torch.no_grad()
 def look(model: VQVAE, batches: list[dict], step: int) -> tuple[Point, np.ndarray]:
-    """A point of the curves, and the likeliest labels uint8 [N, H, W]."""
-    confusion, beneath, found = ConfusionMatrix(LABELS), ConfusionMatrix(LABELS), []
+    """Measure a model.
+
+    Args:
+        model: the tokenizer.
+        batches: the scenes.
+        step: steps of training before.
+
+    Returns:
+        A point of the curves, and the likeliest labels, uint8 [N, H, W].
+    """
+    confusion, beneath, guesses = ConfusionMatrix(LABELS), ConfusionMatrix(LABELS), []
     for batch in batches:
         logits = model(inputs(model, batch)).reconstruction[:, :LABELS]
         guess = logits.argmax(1)
         confusion.add(guess, batch["labels"])
         logits[:, BACKGROUND] = -torch.inf
         beneath.add(logits.argmax(1), batch["labels"])
-        found.append(guess.byte().numpy())
-    labels, truth = np.concatenate(found), np.concatenate([b["labels"].numpy() for b in batches])
+        guesses.append(guess.byte().numpy())
+    labels, truth = np.concatenate(guesses), np.concatenate([b["labels"].numpy() for b in batches])
     iou = confusion.iou().tolist()
     present = [int(c) for c in np.unique(truth) if c != VOID]
     share = float((labels == BACKGROUND).mean())
@@ -194,8 +217,19 @@ def run(
     docs: Path = ROOT / "docs",
     overrides: tuple[str, ...] = ("--steps", "800", "--sheet_every", "80"),
 ) -> dict:
-    """Train both, write the page, and return the record, with its table. ValueError without the
-    data."""
+    """Train both and write the page.
+
+    Args:
+        data: folder of the data.
+        docs: folder of the page.
+        overrides: settings of the training, as on the command line.
+
+    Returns:
+        The record, with its table.
+
+    Raises:
+        ValueError: if the data is not there.
+    """
     if not data.is_dir():
         raise ValueError(f"{data}: found no such folder, expected {', '.join(SOURCES)} in it")
     file = ROOT / "configs" / "vq-seg-small.yaml"
@@ -204,15 +238,15 @@ def run(
     runs, guesses = {}, {}
     with tempfile.TemporaryDirectory() as folder:  # the curves are of whole runs: none goes on
         for name in (WITH, WITHOUT):
-            own = replace(settings, folder=Path(folder) / name.replace(" ", "-"))
-            runs[name], guesses[name] = train(name, own, scenes)
+            options = replace(settings, folder=Path(folder) / name.replace(" ", "-"))
+            runs[name], guesses[name] = train(name, options, scenes)
     pictures = docs / "collapse"
     pictures.mkdir(parents=True, exist_ok=True)
     curves(runs).savefig(pictures / "curves.png", dpi=100)
     sheet(scenes, guesses).save(pictures / "scenes.png", optimize=True)
     table = {"title": "after the last step", **summary(runs)}
     (docs / "collapse.md").write_text(page(runs, len(scenes), settings), "utf-8")
-    points = {name: [vars(point) for point in found] for name, found in runs.items()}
+    points = {name: [vars(point) for point in curve] for name, curve in runs.items()}
     return {**results.provenance(), "points": points, "tables": [table]}
 
 
@@ -241,20 +275,22 @@ def curves(runs: dict[str, list[Point]]):
 
 
 def sheet(scenes: Scenes, guesses: dict[str, np.ndarray], scale: int = 2) -> Image.Image:
-    """A row for the clean scene, one for each run; the background is grey. Scenes of COCO alone,
-    whose annotations may be shown."""
+    """Draw a row for the clean scene and one for each run; the background is grey.
+
+    Only scenes of COCO are drawn, whose annotations may be shown.
+    """
     coco = sum(key.startswith("coco/") for key, *_ in scenes.items)
     numbers = np.linspace(0, coco - 1, SHOWN).round().astype(int)
     colors = MAS159.colors.copy()
     colors[BACKGROUND] = GREY
     truth = np.stack([scenes.items[n][1] for n in numbers])
-    rows = [truth, *(found[numbers] for found in guesses.values())]
+    rows = [truth, *(guess[numbers] for guess in guesses.values())]
     height, width = truth.shape[1:]
     canvas = Image.new("RGB", (SHOWN * (width + 4) - 4, len(rows) * (height + 4) - 4), "white")
     for y, row in enumerate(rows):
         for x, labels in enumerate(row):
-            place = (x * (width + 4), y * (height + 4))
-            canvas.paste(Image.fromarray(colors[labels]), place)
+            corner = (x * (width + 4), y * (height + 4))
+            canvas.paste(Image.fromarray(colors[labels]), corner)
     return canvas.resize((canvas.width * scale, canvas.height * scale), Image.Resampling.NEAREST)
 
 

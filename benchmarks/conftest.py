@@ -11,8 +11,11 @@ RECORDS = pytest.StashKey[list]()
 
 
 class Clock:
-    """A timer that shows what was measured before, so that pytest-benchmark counts our blocks as
-    its rounds, which it could not interleave with those of others."""
+    """A timer that shows what was measured before.
+
+    So pytest-benchmark counts our blocks as its rounds, which it could not interleave with those of
+    others.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -27,9 +30,14 @@ class Clock:
 
 @pytest.fixture
 def versus(request: pytest.FixtureRequest):
-    """versus(contestants, blocks) -> Match. The statistics of pytest-benchmark are those of the
-    first contestant of the first match, a round being a block; its extra_info has every match in
-    full."""
+    """Measure as `versus.measure` does, and tell pytest-benchmark.
+
+    The statistics of pytest-benchmark are those of the first contestant of the first match, a round
+    being a block; its extra_info has every match in full.
+
+    Returns:
+        versus(contestants, blocks) -> Match.
+    """
     clock = Clock()
     # Before `benchmark` is made, for that is when it takes its timer from the mark.
     request.node.add_marker(pytest.mark.benchmark(timer=clock.read))
@@ -49,8 +57,11 @@ def versus(request: pytest.FixtureRequest):
 
 @pytest.fixture
 def keep(request: pytest.FixtureRequest):
-    """keep(subject, record): stores the record as `mas-fast bench` does, and prints it at the
-    end."""
+    """Store a record as `mas-fast bench` does, and print it at the end.
+
+    Returns:
+        keep(subject, record).
+    """
 
     def keep(subject: str, record: dict) -> None:
         path = results.write(subject, record)

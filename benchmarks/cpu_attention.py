@@ -29,7 +29,13 @@ LIMIT = 2.0  # times the error of the fused kernel, at most
 
 @dataclass(frozen=True)
 class Plan:
-    """shapes: name -> rows, heads, positions, channels."""
+    """What a run does.
+
+    Attributes:
+        shapes: (name, (rows, heads, positions, channels)) of each.
+        units: calls of a block.
+        blocks: rounds of one block for each contestant.
+    """
 
     shapes: tuple[tuple[str, tuple[int, int, int, int]], ...] = (
         ("storybook", (32, 4, 351, 64)),
@@ -41,14 +47,25 @@ class Plan:
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    """Measure all shapes.
+
+    Args:
+        plan: what to do; the defaults of `Plan` if None.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     plan = plan or Plan()
     with on_threads(1):
         return _run(plan, measure)
 
 
 def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
-    matches, rows, found = {}, [], []
+    matches, rows, outcomes = {}, [], []
     for name, shape in plan.shapes:
         leaves, do = inputs(*shape)
         errors = {n: error(function, leaves, do) for n, function in FUNCTIONS.items()}
@@ -58,13 +75,13 @@ def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
                 f"{errors[FUSED]:.3g}, that of {FUSED}"
             )
         for backward in (False, True):
-            what = f"{name}, forward" + " + backward" * backward
-            match = matches[what] = measure(contestants(leaves, do, backward, plan), plan.blocks)
+            case = f"{name}, forward" + " + backward" * backward
+            match = matches[case] = measure(contestants(leaves, do, backward, plan), plan.blocks)
             if backward:
-                found.append(goal(match, what))
+                outcomes.append(goal(match, case))
             for n in FUNCTIONS:
                 ratio = match.ratio(OURS, n) if n != OURS else None
-                cells = [what, n, 1e3 * match.median(n), errors[n]]
+                cells = [case, n, 1e3 * match.median(n), errors[n]]
                 rows.append(cells + ([1 / ratio.value, ratio.verdict] if ratio else [None, None]))
     columns = ["", "", "ms", "largest error", "ours is x times as fast", "ours is"]
     shapes = "; ".join(f"{name}: {' x '.join(map(str, shape))}" for name, shape in plan.shapes)
@@ -73,22 +90,22 @@ def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
     )
     return {
         **results.provenance(),
-        "matches": {what: match.to_dict() for what, match in matches.items()},
-        "goals": [each.to_dict() for each in found],
-        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(found)],
+        "matches": {case: match.to_dict() for case, match in matches.items()},
+        "goals": [each.to_dict() for each in outcomes],
+        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(outcomes)],
     }
 
 
-def goal(match: Match, what: str) -> Goal:
+def goal(match: Match, case: str) -> Goal:
     best = min((FUSED, PLAIN), key=match.median)
     ratio = match.ratio(OURS, best)
     detail = f"{best}, {1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
-    text = f"{what}: times as fast as the best peer"
+    text = f"{case}: times as fast as the best peer"
     return Goal(text, 1 / ratio.value, 1.0, at_most=False, detail=detail)
 
 
 def inputs(rows: int, heads: int, length: int, channels: int) -> tuple[list[Tensor], Tensor]:
-    """q, k, v as views of one tensor, and the gradient of the output."""
+    """Return q, k and v as views of one tensor, and the gradient of the output."""
     g = torch.Generator().manual_seed(0)
     qkv = torch.randn(rows, length, 3, heads, channels, generator=g)
     qkv[:, :, :2] *= channels**0.5 / qkv[:, :, :2].norm(dim=-1, keepdim=True)
@@ -125,7 +142,7 @@ def contestants(leaves: list[Tensor], do: Tensor, backward: bool, plan: Plan) ->
 
 
 def error(function: Callable, leaves: list[Tensor], do: Tensor) -> float:
-    """The largest of the output and the gradients of the first rows, against fp64."""
+    """Return the largest error of the output and the gradients of the first rows, against fp64."""
 
     def values(call: Callable, dtype: torch.dtype) -> list[Tensor]:
         few = [x[:CHECKED].detach().to(dtype).requires_grad_() for x in leaves]
@@ -134,5 +151,5 @@ def error(function: Callable, leaves: list[Tensor], do: Tensor) -> float:
         return [x.detach().double() for x in (out, *grads)]
 
     exact = values(reference_attention.attention, torch.float64)
-    found = values(function, torch.bfloat16)
-    return max(float((a - b).abs().max()) for a, b in zip(found, exact, strict=True))
+    rounded = values(function, torch.bfloat16)
+    return max(float((a - b).abs().max()) for a, b in zip(rounded, exact, strict=True))

@@ -46,8 +46,11 @@ GPU = Plan(rows=64, blocks=40, device="cuda", dtypes=("bfloat16",))
 
 
 class Heads:
-    """Hidden states, one weight for each stream and one of all, and targets: random, the same in
-    every process. The weight of `one` is allocated for those alone that use it."""
+    """Hidden states, one weight for each stream and one of all, and targets.
+
+    They are random, the same in every process. The weight of `one` is allocated only for those that
+    use it.
+    """
 
     def __init__(self, plan: Plan, dtype: torch.dtype, lengths: Sequence[int] | None = None):
         config = preset(plan.preset)
@@ -73,12 +76,12 @@ class Heads:
         self.shifted = torch.cat(shifted, 1).to(plan.device)
 
     def tensors(self, name: str) -> list[Tensor]:
-        """What the contestant gets gradients of."""
+        """Return what the contestant gets gradients of."""
         heads = [torch.cat(self.heads)] if name in (WHOLE, LIGER_WHOLE) else self.heads
         return [t.detach().requires_grad_() for t in (self.hidden, *heads)]
 
     def call(self, name: str) -> Callable[[], None]:
-        """One forward and backward pass; gradients of an earlier one are dropped before."""
+        """Return one forward and backward pass; it first drops the gradients of an earlier one."""
         tensors, function = self.tensors(name), self.function(name)
 
         def run() -> None:
@@ -91,7 +94,7 @@ class Heads:
         return run
 
     def function(self, name: str) -> Callable[..., Tensor]:
-        """f(hidden, *heads) -> the loss."""
+        """Return the function f(hidden, *heads) -> the loss."""
         if name == OURS:
             return lambda hidden, *heads: ops.stream_cross_entropy(
                 hidden, heads, self.targets, self.lengths, weights=self.weights
@@ -117,7 +120,7 @@ def plain(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
 
 
 def fused() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """PyTorch's loss by chunks of rows, whose settings it chooses itself."""
+    """Return PyTorch's loss by chunks of rows, whose settings it chooses itself."""
     try:
         options = torch.nn.LinearCrossEntropyOptions()
     except AttributeError as error:
@@ -137,19 +140,30 @@ def liger() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    """Measure all dtypes.
+
+    Args:
+        plan: what to do; None takes the default.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     plan = plan or (GPU if torch.cuda.is_available() else Plan())
     with on_threads(plan.threads):
-        found = {name: _run(plan, getattr(torch, name), measure) for name in plan.dtypes}
+        cases = {name: _run(plan, getattr(torch, name), measure) for name in plan.dtypes}
     return {
         **results.provenance(),
         "threads": plan.threads,
         "rows": plan.rows,
-        "matches": {name: match.to_dict() for name, (match, _, _) in found.items()},
-        "extra_bytes": {name: extra for name, (_, extra, _) in found.items()},
-        "goals": [goal.to_dict() for _, _, each in found.values() for goal in each],
-        "tables": [times(plan, name, match, extra) for name, (match, extra, _) in found.items()]
-        + [goals.table([goal for _, _, each in found.values() for goal in each])],
+        "matches": {name: match.to_dict() for name, (match, _, _) in cases.items()},
+        "extra_bytes": {name: extra for name, (_, extra, _) in cases.items()},
+        "goals": [goal.to_dict() for _, _, each in cases.values() for goal in each],
+        "tables": [times(plan, name, match, extra) for name, (match, extra, _) in cases.items()]
+        + [goals.table([goal for _, _, each in cases.values() for goal in each])],
     }
 
 
@@ -167,7 +181,7 @@ def _run(
 
 
 def contestant(plan: Plan, heads: Heads, name: str) -> Contestant:
-    """Its first call, which loads code, is not timed."""
+    """Make a contestant, whose first call, which loads code, is not timed."""
     state = []
 
     def verify() -> None:
@@ -180,7 +194,11 @@ def contestant(plan: Plan, heads: Heads, name: str) -> Contestant:
 
 
 def check(plan: Plan, dtype: torch.dtype) -> None:
-    """Disagreement unless loss and gradients are near those of the definition in fp64."""
+    """Check that loss and gradients are near those of the definition in fp64.
+
+    Raises:
+        Disagreement: if they are not.
+    """
     small = Heads(replace(plan, rows=2), dtype, [CHECKED] * len(preset(plan.preset).streams))
 
     def every(tensors: list[Tensor], function: Callable[..., Tensor]) -> list[Tensor]:
@@ -188,7 +206,7 @@ def check(plan: Plan, dtype: torch.dtype) -> None:
         return [loss.detach(), *torch.autograd.grad(loss, tensors)]
 
     tensors = small.tensors(OURS)
-    found = every(tensors, small.function(OURS))
+    tested = every(tensors, small.function(OURS))
     exact = [t.detach().double().requires_grad_() for t in tensors]
     wanted = every(
         exact,
@@ -196,7 +214,7 @@ def check(plan: Plan, dtype: torch.dtype) -> None:
             hidden, w, small.targets, small.lengths, weights=small.weights
         )[0],
     )
-    for ours, want in zip(found, wanted, strict=True):
+    for ours, want in zip(tested, wanted, strict=True):
         error = float((ours.double() - want).abs().max() / want.abs().max())
         if not error <= TOLERANCE[dtype]:
             raise Disagreement(
@@ -218,7 +236,7 @@ class Memory:
         self.name, self.run = name, self.heads.call(name)
 
     def extra(self) -> int:
-        """What one call adds at most, less the gradients that it leaves."""
+        """Return what one call adds at most, less the gradients that it leaves, in bytes."""
         return memory.added_bytes(self.run) - gradient_bytes(self.heads)
 
 
@@ -227,7 +245,7 @@ def gradient_bytes(heads: Heads) -> int:
 
 
 def extra_bytes(plan: Plan, dtype: torch.dtype, name: str) -> int | None:
-    """None where the system does not tell."""
+    """Return `Memory.extra` of a process of its own; None where the system does not tell."""
     if plan.device == "cuda":
         return _extra_bytes_cuda(Heads(plan, dtype), name)
     if not memory.is_told():
@@ -300,7 +318,7 @@ def times(plan: Plan, dtype: str, match: Match, extra: dict[str, int | None]) ->
         rows.append([*row, None if extra[name] is None else extra[name] / 1e6])
     rows += [[name, reason, *[None] * 4] for name, reason in match.missing.items()]
     tokens = plan.rows * (preset(plan.preset).streams.length - 1)
-    where = plan.device if plan.device == "cuda" else f"{plan.threads} thread"
+    device = plan.device if plan.device == "cuda" else f"{plan.threads} thread"
     columns = ["", "ms", "quartiles", "ours over it", "ours is", "extra MB"]
-    title = f"cross_entropy: {plan.preset}, {dtype}, {tokens} positions, {where}"
+    title = f"cross_entropy: {plan.preset}, {dtype}, {tokens} positions, {device}"
     return {"title": title, "columns": columns, "rows": rows}

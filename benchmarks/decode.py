@@ -77,13 +77,23 @@ class Plan:
 
     @property
     def blocks(self) -> int:
-        """Of one image."""
+        """The number of blocks of one image."""
         return -(-(self.config.streams.length - self.prompt) // self.block)
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure all and return the record, with its tables. Disagreement when an engine of ours is
-    wrong."""
+    """Measure ours and all peers.
+
+    Args:
+        plan: what to do; the defaults of `Plan` if None.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if an engine of ours is wrong.
+    """
     plan = plan or Plan()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -92,7 +102,7 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
         crew = Crew(plan, folder, model.float(), stack)
         match = measure(crew.contestants(), plan.images * plan.blocks)
         facts = crew.facts()
-    found = goals.decode(match, facts, plan.read_bytes)
+    outcomes = goals.decode(match, facts, plan.read_bytes)
     return {
         **results.provenance(),
         "plan": {**vars(plan)},
@@ -100,8 +110,8 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
         "builds": crew.builds,
         "engines": facts,
         "ratios": ratios(match),
-        "goals": [goal.to_dict() for goal in found],
-        "tables": tables(plan, match, crew, facts, found),
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": tables(plan, match, crew, facts, outcomes),
     }
 
 
@@ -133,8 +143,12 @@ class Crew:
         return crew
 
     def facts(self) -> dict[str, dict]:
-        """Of each engine of ours: bytes read for each token, packed weights, KV cache, peak of
-        anonymous memory."""
+        """Describe each engine of ours.
+
+        Returns:
+            By name: bytes read for each token, packed weights, KV cache, and peak of anonymous
+            memory.
+        """
         return {
             name: {
                 "weight_bytes": worker.call("weight_bytes"),
@@ -201,9 +215,19 @@ class Crew:
 
 @torch.inference_mode()
 def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
-    """The share of the tokens drawn by the engine that the reference (fp32, eager,
-    teacher-forced) draws too. The stretch lies half before and half after the first image token;
-    what comes before it is given."""
+    """Compare the tokens drawn by an engine with those of the reference.
+
+    The reference is fp32, eager and teacher-forced. The stretch lies half before and half after the
+    first image token; what comes before it is given.
+
+    Args:
+        plan: what the run does.
+        model: the reference.
+        worker: the engine.
+
+    Returns:
+        The share of the engine's tokens that the reference draws too.
+    """
     streams, seed = plan.config.streams, 7
     stop = min(streams.offset("img") + plan.checked // 2, streams.length)
     start = max(stop - plan.checked, plan.prompt)
@@ -211,15 +235,15 @@ def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
     forced = [
         int(torch.randint(1, streams.at(i).vocab, (), generator=generator)) for i in range(start)
     ]
-    rest = [-1] * (streams.length - start)
-    tokens = torch.tensor([worker.call("generate", forced + rest, seed, stop, COLD)])
+    undrawn = [-1] * (streams.length - start)
+    tokens = torch.tensor([worker.call("generate", forced + undrawn, seed, stop, COLD)])
     unconditional = tokens.clone()
     unconditional[:, : plan.prompt] = streams[0].pad
     logits = model(torch.cat([tokens, unconditional])[:, :stop])
     same = []
     for name in streams.names:
-        where = streams.predicting(name, stop - 1)
-        positions = torch.arange(where.start + 1, where.stop + 1)
+        span = streams.predicting(name, stop - 1)
+        positions = torch.arange(span.start + 1, span.stop + 1)
         drawn = positions >= start
         if drawn.any():
             cond, uncond = (row[drawn] for row in logits[name][:, : len(positions)])
@@ -231,7 +255,7 @@ def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
 
 
 def ratios(match: Match) -> dict[str, dict]:
-    """{ours: {peer: ratio of the times}}; the peers know no masks."""
+    """Return {ours: {peer: ratio of the times}}; the peers know no masks."""
     peers = [name for name in PEERS if name in match.samples]
     return {
         ours: {peer: match.ratio(ours, peer).to_dict() for peer in peers}
@@ -240,7 +264,7 @@ def ratios(match: Match) -> dict[str, dict]:
     }
 
 
-def tables(plan: Plan, match: Match, crew: Crew, facts: dict, found: list) -> list[dict]:
+def tables(plan: Plan, match: Match, crew: Crew, facts: dict, outcomes: list) -> list[dict]:
     def row(name: str) -> list:
         if name not in match.samples:
             return [name, *[None] * 5, match.missing.get(name, "not measured")]
@@ -280,7 +304,7 @@ def tables(plan: Plan, match: Match, crew: Crew, facts: dict, found: list) -> li
             "columns": ["", *against],
             "rows": ratio_rows,
         },
-        goals.table(found),
+        goals.table(outcomes),
         {"title": "builds", "columns": ["", "what it says of itself"], "rows": builds},
     ]
 

@@ -16,8 +16,19 @@ SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 
 
 class MasFast(Stepping):
-    """Guidance 3 on every stream but the first (so two rows a token), top-k 256; times include
-    the sampling. masked: the bundle's GPT under DALL-E's masks."""
+    """The C++ engine, with guidance 3 on every stream but the first, and top-k 256.
+
+    So there are two rows a token. Times include the sampling.
+
+    Args:
+        bundle: the bundle.
+        prompt: tokens of the prompt.
+        size: tokens of a block.
+        threads: of the engine.
+        dtype: in which the GPT computes.
+        kv_dtype: in which keys and values are kept.
+        masked: whether the bundle's GPT is put under DALL-E's masks.
+    """
 
     def __init__(self, bundle, prompt, size, threads, dtype, kv_dtype, masked=False) -> None:
         config = read_config(bundle)
@@ -50,16 +61,33 @@ class MasFast(Stepping):
         return self.engine.weight_bytes
 
     def kv_bytes(self) -> int:
-        """Of a whole image: for each position what the first, which sees itself alone, reads."""
+        """Return the bytes of a whole image.
+
+        For each position they are what the first, which sees itself alone, reads.
+        """
         each = self.engine.step_bytes(0, 3) - self.engine.step_bytes(0, 1)
         return each * self.length
 
     def step_bytes(self) -> list[int]:
-        """What must be read to make token n, for n = 1..length (entry n - 1; token 1 is given)."""
+        """Return what must be read to make each token.
+
+        Returns:
+            Bytes of token n, for n = 1..length, in entry n - 1; token 1 is given.
+        """
         return [0] + [self.engine.step_bytes(n - 2, 2) for n in range(2, self.length + 1)]
 
     def generate(self, forced: list[int], seed: int, stop: int, temperature: float) -> list[int]:
-        """The tokens of an image, those >= 0 in `forced` given, those from `stop` on left out."""
+        """Draw the tokens of an image.
+
+        Args:
+            forced: ids >= 0 are given, the others drawn.
+            seed: of the draws.
+            stop: the position from which on tokens are left out.
+            temperature: of the sampling.
+
+        Returns:
+            The tokens.
+        """
         sampling = {**self.sampling, "temperature": [temperature] * len(self.sampling["top_k"])}
         run = self._start(np.array([forced], np.int32), seed, stop, sampling)
         run.advance()

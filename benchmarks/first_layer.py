@@ -38,7 +38,18 @@ class Plan:
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    """Measure the layer and the encoder.
+
+    Args:
+        plan: what to do; the defaults of `Plan` if None.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     plan = plan or Plan()
     with on_threads(plan.threads):
         return _run(plan, measure)
@@ -63,21 +74,23 @@ def _run(plan: Plan, measure: Callable[..., Match]) -> dict:
         )
         halves = encoders(encoder, layers)
         names = {name: bind(call, x) for name, call in halves.items()}
-        whole = measure([calls(n, call, 1) for n, call in names.items()], plan.encoder_blocks)
+        encoder_match = measure(
+            [calls(n, call, 1) for n, call in names.items()], plan.encoder_blocks
+        )
     peaks = {name: peak_bytes(name, plan) for name in layers}
-    found = goals_of(plan, layer, whole, peaks)
+    outcomes = goals_of(plan, layer, encoder_match, peaks)
     return {
         **results.provenance(),
         "threads": plan.threads,
-        "matches": {"layer": layer.to_dict(), "encoder": whole.to_dict()},
+        "matches": {"layer": layer.to_dict(), "encoder": encoder_match.to_dict()},
         "peak_bytes": peaks,
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [times(plan, layer, whole, peaks), goals.table(found)],
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": [times(plan, layer, encoder_match, peaks), goals.table(outcomes)],
     }
 
 
 def contestants(config: VQConfig, layer: nn.Conv2d) -> dict[str, Callable[..., Tensor]]:
-    """name -> f(labels, edges) -> [1, O, H, W], all with the weights of `layer`."""
+    """Return f(labels, edges) -> [1, O, H, W] by name, all with the weights of `layer`."""
     labels = config.channels - config.has_edges
 
     def planes(dim: int, shape: tuple[int, ...], ids: Tensor, edges: Tensor) -> Tensor:
@@ -100,7 +113,7 @@ def contestants(config: VQConfig, layer: nn.Conv2d) -> dict[str, Callable[..., T
 
 
 def encoders(encoder: nn.Module, layers: dict[str, Callable]) -> dict[str, Callable]:
-    """The encoder as it is, and with its first layer on one-hot channels."""
+    """Return the encoder as it is, and with its first layer on one-hot channels."""
     other = copy.copy(encoder)
     other._modules = {**encoder._modules, "conv_in": Called(layers[LAST])}
     return {ENCODER[OURS]: encoder, ENCODER[LAST]: other}
@@ -118,7 +131,7 @@ class Called(nn.Module):
 
 
 def scene(size: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Squares of 8 x 8 pixels with random labels, some void, and one edge bit in ten."""
+    """Make squares of 8 x 8 pixels with random labels, some void, and one edge bit in ten."""
     generator = torch.Generator().manual_seed(0)
     squares = torch.randint(channels, (1, size // 8, size // 8), generator=generator)
     squares = torch.where(squares < channels - 1, squares, 255).to(torch.uint8)
@@ -159,7 +172,7 @@ class Memory:
 
 
 def peak_bytes(name: str, plan: Plan) -> int | None:
-    """None where the system does not tell."""
+    """Return `Memory.peak` of a process of its own; None where the system does not tell."""
     options = {"name": name, "preset_name": plan.preset, "size": plan.size}
     return memory.in_a_process("benchmarks.first_layer:Memory", plan.threads, **options)
 
@@ -167,30 +180,30 @@ def peak_bytes(name: str, plan: Plan) -> int | None:
 # ---------------------------------------------------------------------------- results
 
 
-def goals_of(plan: Plan, layer: Match, whole: Match, peaks: dict[str, int | None]) -> list[Goal]:
-    found = []
+def goals_of(plan: Plan, layer: Match, encoder: Match, peaks: dict[str, int | None]) -> list[Goal]:
+    outcomes = []
     result = result_bytes(plan)
     for peer in (FIRST, LAST):
         figure = 1 / layer.ratio(OURS, peer).value
-        found.append(Goal(f"times as fast as {peer}", figure, 6, at_most=False))
+        outcomes.append(Goal(f"times as fast as {peer}", figure, 6, at_most=False))
         share, detail = None, ""
         if peaks[OURS] is not None and peaks[peer] is not None and peaks[peer] > result:
             share = max(peaks[OURS] - result, 0) / (peaks[peer] - result)
             detail = f"with the result {peaks[OURS] / peaks[peer]:.2f}"
-        found.append(Goal(f"memory beside the result, over {peer}", share, 0.4, detail=detail))
-    ratio = whole.ratio(*ENCODER.values())
+        outcomes.append(Goal(f"memory beside the result, over {peer}", share, 0.4, detail=detail))
+    ratio = encoder.ratio(*ENCODER.values())
     detail = f"{ratio.verdict}, {ratio.low:.3f}..{ratio.high:.3f}"
-    found.append(Goal("time of the encoder, over one-hot", ratio.value, 1.0, detail=detail))
-    return found
+    outcomes.append(Goal("time of the encoder, over one-hot", ratio.value, 1.0, detail=detail))
+    return outcomes
 
 
 def result_bytes(plan: Plan) -> int:
     return 4 * plan.size**2 * preset(plan.preset).ch
 
 
-def times(plan: Plan, layer: Match, whole: Match, peaks: dict[str, int | None]) -> dict:
+def times(plan: Plan, layer: Match, encoder: Match, peaks: dict[str, int | None]) -> dict:
     rows = []
-    for match, ours in ((layer, OURS), (whole, ENCODER[OURS])):
+    for match, ours in ((layer, OURS), (encoder, ENCODER[OURS])):
         for name in match.samples:
             low, high = (1e3 * seconds for seconds in match.spread(name))
             row = [name, 1e3 * match.median(name), f"{low:.1f}..{high:.1f}"]

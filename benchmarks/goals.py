@@ -19,7 +19,15 @@ CTRANSLATE2, DRAM = "CTranslate2 int8, 2 rows", "DRAM read"
 
 @dataclass(frozen=True)
 class Goal:
-    """`figure` is to be at most, or at least, `limit`; None where it could not be measured."""
+    """A figure of the run beside its limit.
+
+    Attributes:
+        text: what the figure is.
+        figure: the figure; None where it could not be measured.
+        limit: what the figure is to be at most, or at least.
+        at_most: which of the two.
+        detail: what is shown beside it.
+    """
 
     text: str
     figure: float | None
@@ -38,25 +46,33 @@ class Goal:
 
 
 def decode(match: Match, facts: dict[str, dict], read_bytes: int) -> list[Goal]:
-    """All goals. facts: of each engine of ours, as decode.Crew.facts gives them; read_bytes: those
-    of one pass over memory."""
+    """Make all goals.
+
+    Args:
+        match: the times.
+        facts: of each engine of ours, as `decode.Crew.facts` gives them.
+        read_bytes: bytes of one pass over memory.
+
+    Returns:
+        The goals.
+    """
     bandwidth = read_bytes / match.fastest(DRAM)
-    found = []
+    outcomes = []
     for names, peer in ((INT8, "Q8_0"), ((BF16,), "BF16")):
         for name in names:
             for rows, limit in (("1 row", 1.0), ("2 rows", 0.6)):
-                found.append(_faster(match, name, f"{LLAMA} {peer}, {rows}", limit))
-    found.append(_faster(match, SPARSE, INT8[0], 1.0))
+                outcomes.append(_faster(match, name, f"{LLAMA} {peer}, {rows}", limit))
+    outcomes.append(_faster(match, SPARSE, INT8[0], 1.0))
     for name in INT8:
-        found.append(_bandwidth(match, name, facts[name]["step_bytes"], bandwidth))
-    found.append(_times(match, BF16, TRANSFORMERS, 3.0))
+        outcomes.append(_bandwidth(match, name, facts[name]["step_bytes"], bandwidth))
+    outcomes.append(_times(match, BF16, TRANSFORMERS, 3.0))
     for name in INT8:
-        found.append(_times(match, name, CTRANSLATE2, 4.0))
+        outcomes.append(_times(match, name, CTRANSLATE2, 4.0))
     for name in facts:
-        found.append(_growth(match, name, facts[name]["step_bytes"]))
+        outcomes.append(_growth(match, name, facts[name]["step_bytes"]))
     for name in facts:
-        found.append(_memory(name, facts[name]))
-    return found
+        outcomes.append(_memory(name, facts[name]))
+    return outcomes
 
 
 def _faster(match: Match, name: str, peer: str, limit: float) -> Goal:
@@ -109,7 +125,7 @@ def _memory(name: str, fact: dict) -> Goal:
 
 
 def span_tokens(match: Match, name: str) -> list[int]:
-    """How many tokens are timed in each range."""
+    """Count the tokens that are timed in each range."""
     return [
         next(len(block.seconds) for block in match.samples[name] if block.span == span)
         for span in match.spans(name)
@@ -117,7 +133,7 @@ def span_tokens(match: Match, name: str) -> list[int]:
 
 
 def table(goals: list[Goal]) -> dict:
-    """As results.show wants it."""
+    """Make the table of goals as `results.show` wants it."""
     words = {True: "passed", False: "FAILED", None: "not measured"}
     rows = [
         [

@@ -37,8 +37,21 @@ def run(
     data: Path = DATA,
     measure: Callable[..., Match] = measure,
 ) -> dict:
-    """Measure both sets and the rules, and return the record, with its tables. Disagreement when
-    ours is wrong. ValueError where the photos are not."""
+    """Measure both sets and the rules.
+
+    Args:
+        blocks: rounds of one block for each contestant; half as many for enlarged photos.
+        photos: how many photos.
+        data: folder of the data.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+        ValueError: if the photos are not there.
+    """
     sets = photo_sets(data, photos)
     matches = {
         name: measure(contestants(name, jpegs), blocks if name == REAL else max(blocks // 2, 1))
@@ -46,9 +59,9 @@ def run(
     }
     quality = {name: psnrs(jpegs, matches[name].samples) for name, jpegs in sets.items()}
     matches[RULES] = measure(rules(data), blocks)
-    found = [goal for name in sets for goal in set_goals(name, matches[name], quality[name])]
+    outcomes = [goal for name in sets for goal in set_goals(name, matches[name], quality[name])]
     rate = 1 / matches[RULES].median(RULES)
-    found.append(goals.Goal("cleaning rules, images/s", rate, 200.0, at_most=False))
+    outcomes.append(goals.Goal("cleaning rules, images/s", rate, 200.0, at_most=False))
     rows = [row for name in sets for row in set_rows(name, matches[name], quality[name])]
     columns = ["", "", "ms", "quartiles", "ours over it", "ours is", "PSNR dB", "worst"]
     title = f"images: JPEG to {SIZE} x {SIZE}, one thread, {photos} photos"
@@ -56,8 +69,8 @@ def run(
         **results.provenance(),
         "matches": {name: match.to_dict() for name, match in matches.items()},
         "psnr": quality,
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(found)],
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(outcomes)],
     }
 
 
@@ -77,23 +90,23 @@ def enlarged(jpeg: bytes) -> bytes:
 
 
 def contestants(name: str, jpegs: list[bytes]) -> list:
-    """Ours and the peers; each takes the same photos in turn."""
+    """Make ours and the peers; each takes the same photos in turn."""
 
     def verify() -> None:
         worst = min(psnr(decoders()[OURS](jpeg), reference(jpeg)) for jpeg in jpegs)
         if worst < LEAST_PSNR:
             raise Disagreement(f"{name}: found a PSNR of {worst:.1f}, expected {LEAST_PSNR}")
 
-    found = []
+    members = []
     for peer, function in decoders().items():
         call = counted(lambda n, f=function: f(jpegs[n % len(jpegs)]))
         check = verify if peer == OURS else (lambda f=function: f(jpegs[0]))
-        found.append(calls(peer, call, len(jpegs), check))
-    return found
+        members.append(calls(peer, call, len(jpegs), check))
+    return members
 
 
 def rules(data: Path) -> list:
-    """The cleaning rules on layers of 256 x 256: COCO's panoptic ones and CIHP's human parts."""
+    """Make the cleaning rules on layers of 256 x 256: COCO's panoptic, CIHP's human ones."""
     sources = [open_source(data / name) for name in ("coco", "cihp")]
     samples = [source[n].square(SIZE) for source in sources for n in range(min(20, len(source)))]
     layers = [sample.layers for sample in samples]
@@ -117,18 +130,18 @@ def square(pixels: np.ndarray) -> np.ndarray:
     return pixels[top:bottom, left:right]
 
 
-def psnr(one: Picture, other: Picture) -> float:
-    error = np.mean((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2)
+def psnr(picture: Picture, other: Picture) -> float:
+    error = np.mean((np.asarray(picture, np.float64) - np.asarray(other, np.float64)) ** 2)
     return 10 * math.log10(255**2 / max(error, 1e-9))
 
 
 def psnrs(jpegs: list[bytes], names) -> dict[str, tuple[float, float]]:
-    """(mean, worst) in dB of each contestant that took part."""
-    found = {}
+    """Return (mean, worst) in dB of each contestant that took part."""
+    values = {}
     for name in names:
         each = [psnr(decoders()[name](jpeg), reference(jpeg)) for jpeg in jpegs]
-        found[name] = statistics.mean(each), min(each)
-    return found
+        values[name] = statistics.mean(each), min(each)
+    return values
 
 
 def set_rows(name: str, match: Match, quality: dict[str, tuple[float, float]]) -> list[list]:
@@ -143,22 +156,30 @@ def set_rows(name: str, match: Match, quality: dict[str, tuple[float, float]]) -
 
 
 def set_goals(name: str, match: Match, quality: dict[str, tuple[float, float]]) -> list:
-    """Faster than every peer on real photos, than Pillow on large ones, and no worse a picture
-    than Pillow's and the fastest peer's."""
+    """Make the goals of a set.
+
+    They are to be faster than every peer on real photos, than Pillow on large ones, and to make no
+    worse a picture than Pillow and the fastest peer do.
+    """
     peers = [peer for peer in match.samples if peer != OURS]
     fastest = max(peers, key=lambda peer: match.ratio(OURS, peer).value)
     rival, limit = (fastest, 1.0) if name == REAL else (PILLOW, 1.3)
     ratio = match.ratio(OURS, rival)
     detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
-    found = [goals.Goal(f"{name}: times as fast as {rival}", 1 / ratio.value, limit, False, detail)]
+    outcomes = [
+        goals.Goal(f"{name}: times as fast as {rival}", 1 / ratio.value, limit, False, detail)
+    ]
     for peer in dict.fromkeys([fastest, PILLOW]):
         better = quality[OURS][0] - quality[peer][0]
-        found.append(goals.Goal(f"{name}: dB above {peer}", better, 0.0, at_most=False))
-    return found
+        outcomes.append(goals.Goal(f"{name}: dB above {peer}", better, 0.0, at_most=False))
+    return outcomes
 
 
 def decoders() -> dict[str, Callable[[bytes], Picture]]:
-    """By name, ours first; Unavailable, when it is called, for a library that is not there."""
+    """Return the functions by name, ours first.
+
+    Each raises Unavailable, when it is called, for a library that is not there.
+    """
     return {
         OURS: ours,
         PILLOW: pillow,
@@ -188,7 +209,7 @@ def pillow(jpeg: bytes) -> Picture:
 
 
 def simple(jpeg: bytes) -> Picture:
-    """Decoded at the half, the quarter or the eighth, as ours."""
+    """Decode at the half, the quarter or the eighth, as ours does."""
     simplejpeg = package("simplejpeg")
     height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
     shrink = shrinking(height, width)
@@ -235,7 +256,17 @@ def vips(jpeg: bytes) -> Picture:
 
 
 def package(name: str):
-    """A module; Unavailable without it. Those with threads of their own get one."""
+    """Import a module; those with threads of their own get one.
+
+    Args:
+        name: the module.
+
+    Returns:
+        The module.
+
+    Raises:
+        Unavailable: if it cannot be imported.
+    """
     for variable in ("RAYON_NUM_THREADS", "VIPS_CONCURRENCY"):
         os.environ.setdefault(variable, "1")
     try:

@@ -14,12 +14,12 @@ from benchmarks.worker import Worker
 
 
 def is_told() -> bool:
-    """Whether this system tells."""
+    """Return whether this system tells."""
     return sys.platform == "linux" and os.access("/proc/self/clear_refs", os.W_OK)
 
 
 def added_bytes(call: Callable[[], object]) -> int:
-    """The peak of the process while `call` runs, less what it held before."""
+    """Return the peak of the process while `call` runs, less what it held before, in bytes."""
     ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps would hide what a call takes
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
@@ -28,8 +28,16 @@ def added_bytes(call: Callable[[], object]) -> int:
 
 
 def in_a_process(target: str, threads: int, **options) -> int | None:
-    """`peak()` of the class `target` ("module:Name"), made with `options` in a process of its own;
-    None where the system does not tell, or the class is Unavailable there."""
+    """Call `peak()` of a class in a process of its own.
+
+    Args:
+        target: the class, "module:Name".
+        threads: of the process.
+        options: what the class is made with.
+
+    Returns:
+        The result; None where the system does not tell, or the class is Unavailable there.
+    """
     if not is_told():
         return None
     worker = Worker(target, threads)

@@ -45,7 +45,18 @@ class Plan:
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    """Measure all batches.
+
+    Args:
+        plan: what to do; the defaults of `Plan` if None.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     plan = plan or Plan()
     with (
         on_threads(plan.threads),
@@ -73,14 +84,14 @@ def _run(plan: Plan, folder: Path, measure: Callable[..., Match]) -> dict:
         check(ours, decoders[TORCH]().numpy())
         facts[batch] = psnr(decoders[INT8](), ours)
         matches[batch] = measure([calls(n, call, 1) for n, call in decoders.items()], plan.blocks)
-    found = goals_of(matches, facts)
+    outcomes = goals_of(matches, facts)
     return {
         **results.provenance(),
         "threads": plan.threads,
         "matches": {f"batch {batch}": match.to_dict() for batch, match in matches.items()},
         "psnr of int8": {f"batch {batch}": value for batch, value in facts.items()},
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [times(plan, matches, facts), goals.table(found)],
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": [times(plan, matches, facts), goals.table(outcomes)],
     }
 
 
@@ -94,7 +105,7 @@ class Plain(nn.Module):
 
 
 def write_plain(file: Path, model: VQVAE) -> None:
-    """As the exporter's documentation shows it."""
+    """Export the decoder as the exporter's documentation shows it."""
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -140,36 +151,36 @@ def quantize(file: Path, to: Path, model: VQVAE) -> None:
     )
 
 
-def check(found: np.ndarray, expected: np.ndarray) -> None:
-    error = float(np.abs(found - expected).max())
+def check(output: np.ndarray, expected: np.ndarray) -> None:
+    error = float(np.abs(output - expected).max())
     if not error <= MOST_ERROR:
         raise Disagreement(f"onnx: found an error of {error:.3g}, expected at most {MOST_ERROR}")
 
 
-def psnr(found: np.ndarray, expected: np.ndarray) -> float:
-    """In dB, of the range that `expected` has."""
-    error = float(np.square(found.astype(np.float64) - expected).mean())
+def psnr(output: np.ndarray, expected: np.ndarray) -> float:
+    """Return the PSNR in dB, of the range that `expected` has."""
+    error = float(np.square(output.astype(np.float64) - expected).mean())
     return 10 * math.log10(float(np.ptp(expected)) ** 2 / max(error, 1e-30))
 
 
 def goals_of(matches: dict[int, Match], facts: dict[int, float]) -> list[Goal]:
-    found = []
+    outcomes = []
     for batch, match in matches.items():
         ratio = match.ratio(OURS, PLAIN)
         detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
         text = f"batch {batch}: no slower than {PLAIN}: upper quartile of times as fast"
-        found.append(Goal(text, 1 / ratio.low, 1.0, at_most=False, detail=detail))
+        outcomes.append(Goal(text, 1 / ratio.low, 1.0, at_most=False, detail=detail))
         ratio = match.ratio(OURS, TORCH)
         detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
         text = f"batch {batch}: times as fast as {TORCH}"
-        found.append(Goal(text, 1 / ratio.value, 1.1, at_most=False, detail=detail))
+        outcomes.append(Goal(text, 1 / ratio.value, 1.1, at_most=False, detail=detail))
         ratio = match.ratio(INT8, OURS)
         detail = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
         text = f"batch {batch}: int8, times as fast as fp32"
-        found.append(Goal(text, 1 / ratio.value, 1.5, at_most=False, detail=detail))
+        outcomes.append(Goal(text, 1 / ratio.value, 1.5, at_most=False, detail=detail))
         text = f"batch {batch}: int8, PSNR to fp32 in dB"
-        found.append(Goal(text, facts[batch], LEAST_PSNR, at_most=False))
-    return found
+        outcomes.append(Goal(text, facts[batch], LEAST_PSNR, at_most=False))
+    return outcomes
 
 
 def times(plan: Plan, matches: dict[int, Match], facts: dict[int, float]) -> dict:

@@ -32,8 +32,13 @@ class Block(nn.Module):
 
 
 class PlainGPT(nn.Module):
-    """forward(tokens [B, S]) -> loss. split: a head for each stream; else one over everything, and
-    then the ids of a stream follow those of the ones before it."""
+    """A GPT whose forward(tokens [B, S]) returns the loss.
+
+    Args:
+        config: its shape.
+        split: whether there is a head for each stream. Otherwise there is one over everything, and
+            the ids of a stream follow those of the ones before it.
+    """
 
     def __init__(self, config: GPTConfig, split: bool) -> None:
         super().__init__()
@@ -63,9 +68,9 @@ class PlainGPT(nn.Module):
         if not self.split:
             logits = self.heads[0](x)
         for i, stream in enumerate(self.streams):
-            where = self.streams.predicting(stream.name)
-            of = self.heads[i](x[:, where]) if self.split else logits[:, where]
-            targets = (tokens if self.split else ids)[:, where.start + 1 : where.stop + 1]
+            span = self.streams.predicting(stream.name)
+            of = self.heads[i](x[:, span]) if self.split else logits[:, span]
+            targets = (tokens if self.split else ids)[:, span.start + 1 : span.stop + 1]
             pad = -100 if stream.pad is None else stream.pad
             loss = F.cross_entropy(of.flatten(0, 1), targets.flatten(), ignore_index=pad)
             total, weights = total + stream.loss_weight * loss, weights + stream.loss_weight
@@ -73,7 +78,14 @@ class PlainGPT(nn.Module):
 
     @torch.no_grad()
     def copy(self, model: GPT) -> PlainGPT:
-        """With the weights of a GPT of ours; those of one head over everything are its heads'."""
+        """Copy the weights of a GPT of ours; those of one head over everything are its heads'.
+
+        Args:
+            model: the GPT.
+
+        Returns:
+            This model.
+        """
         names = [stream.name for stream in self.streams]
         self.wte.weight.copy_(torch.cat([model.embed[name].weight for name in names]))
         self.wpe.weight.copy_(torch.cat([model.position[name]() for name in names]))

@@ -31,7 +31,14 @@ KEPT = 15_000  # bytes beside the JPEG
 
 @dataclass(frozen=True)
 class Plan:
-    """copies: of the folder's photos. per_shard: samples."""
+    """What a run does.
+
+    Attributes:
+        data: folder of the data.
+        copies: of the folder's photos.
+        per_shard: samples.
+        blocks: rounds of one block for each contestant.
+    """
 
     data: Path = DATA
     copies: int = 20
@@ -40,8 +47,19 @@ class Plan:
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. ValueError where there are no photos;
-    Disagreement where the two do not write the same."""
+    """Measure one worker and two.
+
+    Args:
+        plan: what to do; the defaults of `Plan` if None.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        ValueError: if there are no photos.
+        Disagreement: if the two do not write the same.
+    """
     plan = plan or Plan()
     if not plan.data.is_dir():
         raise ValueError(f"{plan.data}: found no such folder, expected COCO's photos")
@@ -52,7 +70,7 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
     speedup = 1 / match.ratio(TWO, ONE).value
     ratio = match.ratio(TWO, ONE)
     spread = f"{1 / ratio.high:.2f}..{1 / ratio.low:.2f}"
-    found = [
+    outcomes = [
         Goal(f"{TWO}: times as fast as {ONE}", speedup, 1.75, at_most=False, detail=spread),
         Goal("a stored sample beside its JPEG, kB", most / 1e3, KEPT / 1e3),
     ]
@@ -65,10 +83,10 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
         **results.provenance(),
         "images": bench.images,
         "matches": {"workers": match.to_dict()},
-        "goals": [goal.to_dict() for goal in found],
+        "goals": [goal.to_dict() for goal in outcomes],
         "tables": [
             {"title": title, "columns": ["", "images/s", "quartiles"], "rows": rows},
-            goals.table(found),
+            goals.table(outcomes),
         ],
     }
 
@@ -89,7 +107,7 @@ class Bench:
         return Contestant(name, block, self.verify if name == ONE else None)
 
     def prepare(self, name: str) -> float:
-        """Seconds of the whole command."""
+        """Run the whole command and return its seconds."""
         output = self.folder / name
         shutil.rmtree(output, ignore_errors=True)
         arguments = ["-o", output, "--workers", WORKERS[name], "--per-shard", self.plan.per_shard]
@@ -99,30 +117,40 @@ class Bench:
         return time.perf_counter() - start
 
     def verify(self) -> None:
-        found = []
+        checksums = []
         for name in WORKERS:
             self.prepare(name)
             shards = json.loads((self.folder / name / "manifest.json").read_text())["shards"]
-            found.append([shard["sha256"] for shard in shards])
-        if found[0] != found[1]:
+            checksums.append([shard["sha256"] for shard in shards])
+        if checksums[0] != checksums[1]:
             raise Disagreement("prepare: found other shards with two workers than with one")
 
     def beside_jpeg(self) -> list[int]:
-        """Bytes of each sample in the tars, headers and padding included, without its JPEG."""
+        """Return the bytes of each sample in the tars: headers and padding, but not its JPEG."""
         used: dict[str, int] = {}
         for file in sorted((self.folder / ONE).glob("*.tar")):
             with tarfile.open(file) as tar:
                 for member in tar:
                     key, _, suffix = member.name.partition(".")
-                    whole = tarfile.BLOCKSIZE * (1 + -(-member.size // tarfile.BLOCKSIZE))
+                    padded = tarfile.BLOCKSIZE * (1 + -(-member.size // tarfile.BLOCKSIZE))
                     used.setdefault(key, 0)
-                    used[key] += whole - (member.size if suffix == "jpg" else 0)
+                    used[key] += padded - (member.size if suffix == "jpg" else 0)
         return list(used.values())
 
 
 def repeat(source: Path, folder: Path, copies: int) -> int:
-    """A COCO folder that has every photo and annotation of `source` many times, as links, each
-    with an id of its own. Returns how many photos there are."""
+    """Make a COCO folder that has every photo and annotation of another many times, as links.
+
+    Each has an id of its own.
+
+    Args:
+        source: the COCO folder.
+        folder: where the new one goes.
+        copies: how many times.
+
+    Returns:
+        How many photos there are.
+    """
     (folder / "images").mkdir(parents=True)
     (folder / "panoptic").mkdir()
     images, annotations, categories = [], [], []

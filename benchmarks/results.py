@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 def machine() -> dict:
-    """{"name": file name of this machine, "cpu", "cores", "gpus", "system"}."""
+    """Return {"name": file name of this machine, "cpu", "cores", "gpus", "system"}."""
     facts = info.collect()
     cpu, gpus = facts["cpu"], [gpu["name"] for gpu in facts["gpus"]]
     words = " ".join([cpu["name"], f"{cpu['cores']} cores", *gpus])
@@ -48,7 +48,7 @@ def machine() -> dict:
 
 
 def provenance() -> dict:
-    """When, with which versions, and from which commit."""
+    """Tell when, with which versions and from which commit a record is made."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -73,8 +73,19 @@ def _git(*arguments: str) -> str | None:
 
 
 def write(subject: str, record: dict, path: str | os.PathLike | None = None) -> Path:
-    """Put the record of `subject` into the file `path`, by default results/<machine>.json, in
-    place of an older one. ValueError for a file that is not one of results."""
+    """Put a record into a file, in place of an older one of the subject.
+
+    Args:
+        subject: the subject.
+        record: its record.
+        path: the file; by default results/<machine>.json.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: if the file is not one of results.
+    """
     here = machine()
     path = FOLDER / f"{here['name']}.json" if path is None else Path(path)
     subjects = {}
@@ -95,8 +106,13 @@ def write(subject: str, record: dict, path: str | os.PathLike | None = None) -> 
 
 
 def show(record: dict, console: Console | None = None) -> None:
-    """Print the record's tables: each {"title", "columns", "rows"}, cells being text, numbers or
-    None."""
+    """Print the tables of a record.
+
+    Args:
+        record: its "tables" are {"title", "columns", "rows"} each, cells being text, numbers or
+            None.
+        console: where they go.
+    """
     # A file or a pipe has no width of its own, and at 80 columns the tables fold.
     console = console or Console(width=None if sys.stdout.isatty() else 150)
     for content in record["tables"]:

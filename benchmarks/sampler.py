@@ -29,7 +29,19 @@ CHECKED = 32  # rows
 
 
 def run(blocks: int = 30, units: int = 64, measure: Callable[..., Match] = measure) -> dict:
-    """Measure all cases and return the record, with its table. Disagreement when ours is wrong."""
+    """Measure all cases.
+
+    Args:
+        blocks: rounds of one block for each contestant.
+        units: calls of a block.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its table.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     with on_threads(1):
         matches = {name: measure(contestants(case, units), blocks) for name, case in CASES.items()}
     rows, ratios = [], {}
@@ -55,7 +67,7 @@ def run(blocks: int = 30, units: int = 64, measure: Callable[..., Match] = measu
 
 
 def contestants(case: dict, units: int) -> list:
-    """Ours and the peers; each draws from another row of the same logits at every call."""
+    """Make ours and the peers; each draws from another row of the same logits at every call."""
     rows = torch.randn(2, 64, 1, VOCAB, generator=torch.Generator().manual_seed(0))
     cond, uncond = rows * 2
     arrays = cond.numpy(), uncond.numpy()
@@ -93,8 +105,8 @@ def contestants(case: dict, units: int) -> list:
             expected = reference.sample(c, uncond=u, **options, **case)
             mask = reference.kept_mask(reference.guided_logits(c, u, GUIDANCE), **case)
             if int(token[0]) != int(expected) or not np.array_equal(kept, mask.numpy()):
-                found = f"found token {token[0]} of {kept.sum()}"
-                raise Disagreement(f"{case}: {found}, expected {int(expected)} of {mask.sum()}")
+                problem = f"found token {token[0]} of {kept.sum()}"
+                raise Disagreement(f"{case}: {problem}, expected {int(expected)} of {mask.sum()}")
 
     peers = {SORT: sort}
     if case["top_k"] is not None:
@@ -108,7 +120,7 @@ def contestants(case: dict, units: int) -> list:
 
 
 def counted(function: Callable[[int], object]) -> Callable[[], object]:
-    """Calls `function` with 0, 1, 2, ..."""
+    """Return a function that calls `function` with 0, 1, 2, ..."""
     number = -1
 
     def call() -> object:

@@ -18,7 +18,7 @@ def sparse_config(config: GPTConfig) -> GPTConfig:
 
 
 def sparse(model: GPT) -> GPT:
-    """A copy of the model, with these masks."""
+    """Return a copy of the model, with these masks."""
     copy = type(model)(sparse_config(model.config))
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
     copy.load_state_dict(weights, assign=True)

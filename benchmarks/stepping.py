@@ -11,8 +11,15 @@ import time
 
 
 class Stepping:
-    """`begin` prefills and makes the first token; `steps` makes more and returns the seconds of
-    each."""
+    """Images in steps: `begin` prefills and makes the first token, `steps` makes more.
+
+    `steps` returns the seconds of each token.
+
+    Args:
+        prompt: tokens of the prompt.
+        length: tokens of the whole sequence.
+        size: tokens of a block.
+    """
 
     def __init__(self, prompt: int, length: int, size: int) -> None:
         self.prompt, self.length, self.size = prompt, length, size
@@ -40,8 +47,11 @@ class Stepping:
 
 
 class Paced(Stepping):
-    """For libraries that generate in one call. It runs in a thread of its own, calls `tick` after
-    each token, and is held inside `tick` between blocks."""
+    """A Stepping for libraries that generate in one call.
+
+    It runs in a thread of its own, calls `tick` after each token, and is held inside `tick` between
+    blocks.
+    """
 
     def __init__(self, prompt: int, length: int, size: int) -> None:
         super().__init__(prompt, length, size)

@@ -10,7 +10,14 @@ import torch
 
 @contextlib.contextmanager
 def on_threads(count: int) -> Iterator[None]:
-    """Run the block on so many threads; afterwards they are as many as before."""
+    """Run the block on so many threads; afterwards there are as many as before.
+
+    Args:
+        count: how many.
+
+    Yields:
+        Nothing.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -38,8 +38,14 @@ MINUTES = 20.0
 
 @dataclass(frozen=True)
 class Subject:
-    """A tokenizer: its command and name in a bundle, its metric, and how far that is to be above
-    the one of k-means patches."""
+    """A tokenizer that is trained and measured.
+
+    Attributes:
+        command: its command.
+        name: its name in a bundle.
+        metric: its metric.
+        above: how far that is to be above the one of k-means patches.
+    """
 
     command: str
     name: str
@@ -51,10 +57,21 @@ SUBJECTS = (Subject("vq-img", "vq_img", "psnr", 1.0), Subject("vq-seg", "vq_seg"
 
 
 def run(data: Path = DATA, folder: Path = Path("runs/tokenizers")) -> dict:
-    """Train both, measure, and return the record, with its tables. ValueError without the data."""
+    """Train both tokenizers and measure them.
+
+    Args:
+        data: folder of the data.
+        folder: folder of the runs.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        ValueError: if the data is not there.
+    """
     if not data.is_dir():
         raise ValueError(f"{data}: found no such folder, expected photos with COCO's panoptic maps")
-    rows, found = [], []
+    rows, outcomes = [], []
     for subject in SUBJECTS:
         minutes = train(subject, data, folder / subject.command)
         ours = evaluate(folder / subject.command / "bundle", subject.name, data)
@@ -64,19 +81,29 @@ def run(data: Path = DATA, folder: Path = Path("runs/tokenizers")) -> dict:
         value = ours.metrics[subject.metric]
         codes = f"{config.codes} codes, f{config.f}, {config.resolution} px"
         rows.append([f"{subject.command}, {codes}", subject.metric, value, peer])
-        found += judge(subject, ours, peer, minutes)
+        outcomes += judge(subject, ours, peer, minutes)
     columns = ["", "", "ours", "k-means patches"]
     title = f"tokenizers: trained for minutes on {ours.count} photos, measured on the same"
     return {
         **results.provenance(),
         "threads": THREADS,
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(found)],
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(outcomes)],
     }
 
 
 def judge(subject: Subject, ours: Reconstruction, peer: float, minutes: float | None) -> list[Goal]:
-    """Better than the peer, with codes that are used, in time (None: it went on from before)."""
+    """Make the goals: better than the peer, with codes that are used, in time.
+
+    Args:
+        subject: the tokenizer.
+        ours: what it reached.
+        peer: metric of the peer.
+        minutes: what training took; None: it went on from before.
+
+    Returns:
+        The goals.
+    """
     above = ours.metrics[subject.metric] - peer
     name = subject.command
     return [
@@ -87,7 +114,16 @@ def judge(subject: Subject, ours: Reconstruction, peer: float, minutes: float | 
 
 
 def train(subject: Subject, data: Path, folder: Path) -> float | None:
-    """Minutes that the command took; None where an earlier run was continued."""
+    """Train a tokenizer with its command.
+
+    Args:
+        subject: the tokenizer.
+        data: folder of the data.
+        folder: folder of the run.
+
+    Returns:
+        Minutes that the command took; None where an earlier run was continued.
+    """
     fresh = not folder.exists()
     config = ROOT / "configs" / f"{subject.command}-small.yaml"
     start = time.perf_counter()
@@ -104,8 +140,17 @@ def train(subject: Subject, data: Path, folder: Path) -> float | None:
 
 
 def patches(config: VQConfig, data: Path) -> float:
-    """The metric of a codebook of f x f patches: of pixels, or of one-hot labels, of which a pixel
-    then gets the likeliest."""
+    """Measure a codebook of f x f patches.
+
+    The patches are of pixels, or of one-hot labels, of which a pixel then gets the likeliest.
+
+    Args:
+        config: of the tokenizer beside it.
+        data: folder of the data.
+
+    Returns:
+        The metric.
+    """
     crops = Crops(open_source(data), config)
     batch = crops.collate([crops[0, index] for index in range(len(crops))])
     if config.input == "image":
@@ -123,7 +168,15 @@ def patches(config: VQConfig, data: Path) -> float:
 
 
 def quantize(x: Tensor, config: VQConfig) -> Tensor:
-    """[B, C, H, W] with each f x f patch replaced by the nearest of k-means' centres."""
+    """Replace each f x f patch by the nearest of k-means' centres.
+
+    Args:
+        x: [B, C, H, W].
+        config: has f and the number of codes.
+
+    Returns:
+        [B, C, H, W].
+    """
     B, C, H, W = x.shape
     f = config.f
     flat = x.view(B, C, H // f, f, W // f, f).permute(0, 2, 4, 1, 3, 5).reshape(-1, C * f * f)

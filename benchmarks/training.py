@@ -53,10 +53,21 @@ CPU = [FP32, replace(FP32, batch=8, dtype=torch.bfloat16)]
 
 
 def run(plans: Sequence[Plan] | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when a loss is another."""
+    """Measure all plans.
+
+    Args:
+        plans: what to do; None takes those of this machine.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if a loss is another.
+    """
     plans = plans or ([GPU] if torch.cuda.is_available() else CPU)
     record = {**results.provenance(), "plans": [], "losses": {}, "matches": {}, "peak_bytes": {}}
-    found, tables = [], []
+    outcomes, tables = [], []
     for plan in plans:
         with on_threads(plan.threads or torch.get_num_threads()):
             first, match, peaks = _run(plan, measure)
@@ -65,10 +76,10 @@ def run(plans: Sequence[Plan] | None = None, measure: Callable[..., Match] = mea
         record["plans"].append({key: str(value) for key, value in vars(plan).items()})
         record["losses"][name], record["peak_bytes"][name] = first, peaks
         record["matches"][name] = match.to_dict()
-        found += goals_of(plan, match, peaks, length)
+        outcomes += goals_of(plan, match, peaks, length)
         tables.append(times(plan, config, match, peaks, length))
-    tables.append(goals.table(found))
-    return {**record, "goals": [goal.to_dict() for goal in found], "tables": tables}
+    tables.append(goals.table(outcomes))
+    return {**record, "goals": [goal.to_dict() for goal in outcomes], "tables": tables}
 
 
 def _run(plan: Plan, measure: Callable[..., Match]) -> tuple[dict, Match, dict]:
@@ -84,9 +95,9 @@ def _run(plan: Plan, measure: Callable[..., Match]) -> tuple[dict, Match, dict]:
         loop.settle()
 
     def verify() -> None:
-        found, expected = first[OURS], first[SPLIT]
-        if not abs(found - expected) <= TOLERANCE[plan.dtype] * expected:
-            raise Disagreement(f"training: found a loss of {found:.6g}, expected {expected:.6g}")
+        value, expected = first[OURS], first[SPLIT]
+        if not abs(value - expected) <= TOLERANCE[plan.dtype] * expected:
+            raise Disagreement(f"training: found a loss of {value:.6g}, expected {expected:.6g}")
 
     match = measure([contestant(n, loops[n], plan, verify) for n in loops], plan.blocks)
     return first, match, {name: loop.peak_bytes() for name, loop in loops.items()}
@@ -109,7 +120,12 @@ def contestant(name: str, loop: Loop, plan: Plan, verify: Callable[[], None]) ->
 
 @dataclass(frozen=True)
 class Loss:
-    """value(tokens [B, S]) -> the loss to go back from; module: whose parameters learn."""
+    """A loss and what learns from it.
+
+    Attributes:
+        value: value(tokens [B, S]) returns the loss to go back from.
+        module: whose parameters learn.
+    """
 
     module: nn.Module
     value: Callable[[Tensor], Tensor]
@@ -117,7 +133,7 @@ class Loss:
 
 
 def loss_of(name: str, config: GPTConfig, model: GPT, plan: Plan) -> Loss:
-    half = functools.partial(
+    autocast = functools.partial(
         torch.autocast, plan.device, torch.bfloat16, enabled=plan.dtype == torch.bfloat16
     )
     settings = GPTSettings(folder=None, steps=1, model={})
@@ -129,7 +145,7 @@ def loss_of(name: str, config: GPTConfig, model: GPT, plan: Plan) -> Loss:
         )
 
         def value(tokens: Tensor) -> Tensor:
-            with half():
+            with autocast():
                 return called({"tokens": tokens, "shares": [1.0] * len(config.streams)}, 0)[0]
 
         return Loss(model, value, optimizer(model, settings))
@@ -137,7 +153,7 @@ def loss_of(name: str, config: GPTConfig, model: GPT, plan: Plan) -> Loss:
     compiled = torch.compile(peer) if plan.compiled else peer
 
     def value_of_peer(tokens: Tensor) -> Tensor:
-        with half():
+        with autocast():
             return compiled(tokens)
 
     return Loss(peer, value_of_peer, optimizer(peer, settings))
@@ -162,7 +178,11 @@ class Loop:
             torch.cuda.synchronize()
 
     def peak_bytes(self) -> int | None:
-        """On a GPU: what the weights, the optimizer and one step take, without what others hold."""
+        """Return what the weights, the optimizer and one step take, without what others hold.
+
+        Returns:
+            Bytes on a GPU; None on a CPU.
+        """
         if not self.cuda:
             return None
         torch.cuda.synchronize()
@@ -177,7 +197,7 @@ class Loop:
 
 
 def tokens(config: GPTConfig, rows: int, seed: int) -> Tensor:
-    """Random ids, with captions of all lengths."""
+    """Make random ids, with captions of all lengths."""
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for stream in config.streams:
@@ -203,13 +223,13 @@ def goals_of(plan: Plan, match: Match, peaks: dict, length: int) -> list[Goal]:
         name = f"{plan.preset}, {plan.dtype}: step over {SPLIT}"
         return [Goal(name, split.value, 1.0, detail=detail)]
     rate = length * plan.units / match.median(OURS)
-    found = [Goal("thousand tokens/s (on an H200)", rate / 1e3, 385, at_most=False)]
+    outcomes = [Goal("thousand tokens/s (on an H200)", rate / 1e3, 385, at_most=False)]
     for peer, ratio, limit in ((FULL, full, 1.3), (SPLIT, split, 1.15)):
         text = f"times as fast as {peer}"
-        found.append(Goal(text, 1 / ratio.value, limit, at_most=False, detail=spread(ratio)))
+        outcomes.append(Goal(text, 1 / ratio.value, limit, at_most=False, detail=spread(ratio)))
     share = peaks[OURS] / peaks[FULL]
     detail = f"{peaks[OURS] / peaks[SPLIT]:.2f} of {SPLIT}"
-    return [*found, Goal(f"peak memory over {FULL}", share, 0.6, detail=detail)]
+    return [*outcomes, Goal(f"peak memory over {FULL}", share, 0.6, detail=detail)]
 
 
 def times(plan: Plan, config: GPTConfig, match: Match, peaks: dict, length: int) -> dict:

@@ -26,8 +26,12 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """The seconds of each unit (token, call) of a block, and the range of units that it covered:
-    only blocks of one range are alike."""
+    """The times of a block; only blocks of one range are alike.
+
+    Attributes:
+        span: the range of units that it covered.
+        seconds: of each unit (token, call).
+    """
 
     span: str
     seconds: tuple[float, ...]
@@ -39,9 +43,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Contestant:
-    """`block` runs and times the next block. `verify` raises Disagreement unless the
-    implementation agrees with the reference; peers that compute something else have none.
-    `blocks`: takes part in that many only."""
+    """What is timed.
+
+    Attributes:
+        name: its name in a match.
+        block: runs and times the next block.
+        verify: raises Disagreement unless the implementation agrees with the reference; peers that
+            compute something else have none.
+        blocks: takes part in that many only.
+    """
 
     name: str
     block: Callable[[], Block]
@@ -50,7 +60,7 @@ class Contestant:
 
 
 def calls(name: str, function: Callable[[], object], units: int, verify=None) -> Contestant:
-    """A contestant whose block is `units` calls of a function."""
+    """Make a contestant whose block is `units` calls of a function."""
 
     def block() -> Block:
         seconds = []
@@ -65,8 +75,13 @@ def calls(name: str, function: Callable[[], object], units: int, verify=None) ->
 
 @dataclass(frozen=True)
 class Ratio:
-    """The time of one contestant over that of another, and the middle half of the ratios of
-    neighbouring blocks."""
+    """The time of one contestant over that of another.
+
+    Attributes:
+        value: the ratio.
+        low: where the middle half of the ratios of neighbouring blocks begins.
+        high: where it ends.
+    """
 
     value: float
     low: float
@@ -84,44 +99,65 @@ class Ratio:
 
 @dataclass
 class Match:
-    """What was measured: the blocks of each contestant in the order of time, and why others are
-    missing."""
+    """What was measured.
+
+    Attributes:
+        samples: the blocks of each contestant in the order of time.
+        missing: why others are missing.
+    """
 
     samples: dict[str, list[Block]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     def spans(self, name: str) -> dict[str, float]:
-        """The median seconds per unit in each range, over all units of all its blocks."""
+        """Return the median seconds per unit in each range, over all units of all its blocks."""
         units: dict[str, list[float]] = {}
         for block in self.samples[name]:
             units.setdefault(block.span, []).extend(block.seconds)
         return {span: statistics.median(seconds) for span, seconds in units.items()}
 
     def median(self, name: str) -> float:
-        """Seconds per unit: the mean over the ranges of the median in each."""
+        """Return the seconds per unit: the mean over the ranges of the median in each."""
         return statistics.mean(self.spans(name).values())
 
     def fastest(self, name: str) -> float:
-        """The least seconds of any unit."""
+        """Return the least seconds of any unit."""
         return min(seconds for block in self.samples[name] for seconds in block.seconds)
 
     def spread(self, name: str) -> tuple[float, float]:
-        """The lower and the upper quartile of the block medians, each first divided by its
-        range's median and then put on the scale of `median`: the noise between blocks without the
-        trend over ranges."""
+        """Return the noise between blocks without the trend over ranges.
+
+        Args:
+            name: the contestant.
+
+        Returns:
+            The lower and the upper quartile of the block medians, each first divided by its range's
+            median and then put on the scale of `median`.
+        """
         spans, scale = self.spans(name), self.median(name)
         relative = [block.median / spans[block.span] for block in self.samples[name]]
         low, high = quartiles(relative)
         return low * scale, high * scale
 
-    def ratio(self, one: str, other: str) -> Ratio:
-        """Time of `one` over that of `other`: the median over the rounds in which both were."""
-        pairs = zip(self.samples[one], self.samples[other], strict=False)
+    def ratio(self, name: str, other: str) -> Ratio:
+        """Compare two contestants.
+
+        Args:
+            name: the contestant whose time is divided.
+            other: the contestant that it is divided by.
+
+        Returns:
+            The median over the rounds in which both were.
+        """
+        pairs = zip(self.samples[name], self.samples[other], strict=False)
         each = [a.median / b.median for a, b in pairs]
         return Ratio(statistics.median(each), *quartiles(each))
 
     def to_dict(self) -> dict:
-        """For JSON, in seconds: all block medians, so that every figure can be formed again."""
+        """Return the match for JSON, in seconds.
+
+        It has all block medians, so that every figure can be formed again.
+        """
         contestants = {
             name: {
                 "median": self.median(name),
@@ -135,7 +171,7 @@ class Match:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper quartile; of a single value, twice that value."""
+    """Return the lower and the upper quartile; of a single value, twice that value."""
     if len(values) == 1:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -143,12 +179,21 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def measure(contestants: Sequence[Contestant], blocks: int) -> Match:
-    """Verify all contestants, then run `blocks` rounds of one block each, always in the order
-    given.
+    """Verify all contestants, then time them in rounds of one block each.
 
-    Disagreement, before anything is timed, for one that is wrong. One that raises Unavailable is
-    left out, with its reason in `missing` and without the blocks it had. ValueError when two have
-    one name.
+    They take turns in the order given. One that raises Unavailable is left out, with its reason in
+    `missing` and without the blocks it had.
+
+    Args:
+        contestants: with distinct names.
+        blocks: how many rounds.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        Disagreement: before anything is timed, if a contestant is wrong.
+        ValueError: if two have one name.
     """
     names = [contestant.name for contestant in contestants]
     if len(set(names)) != len(names):

@@ -47,28 +47,39 @@ GPU = Plan(rows=1 << 18, units=5, device="cuda")
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
-    """Measure and return the record, with its tables. Disagreement when ours is wrong."""
+    """Measure all cases.
+
+    Args:
+        plan: what to do; None takes that of this machine.
+        measure: times the contestants, as `versus.measure` does.
+
+    Returns:
+        The record, with its tables.
+
+    Raises:
+        Disagreement: if ours is wrong.
+    """
     plan = plan or (GPU if torch.cuda.is_available() else Plan())
     peaks: dict[str, int | None] = {}
     with on_threads(plan.threads):
         if plan.device == "cpu":
             matches = {f"{kind}, fp32": cpu_match(plan, kind, measure) for kind in KINDS}
             peaks = {name: peak_bytes(name, plan) for name in (OURS, CDIST, ADDMM, VQP)}
-            found = cpu_goals(plan, matches, peaks)
+            outcomes = cpu_goals(plan, matches, peaks)
         else:
             matches = {
                 str(dtype)[6:]: gpu_match(plan, dtype, measure)
                 for dtype in (torch.bfloat16, torch.float32)
             }
-            found = gpu_goals(plan, *matches.values())
+            outcomes = gpu_goals(plan, *matches.values())
     return {
         **results.provenance(),
         "plan": vars(plan),
         "isa": native.engine().active_isa(),
         "peak_bytes": peaks,
         "matches": {case: match.to_dict() for case, match in matches.items()},
-        "goals": [goal.to_dict() for goal in found],
-        "tables": [table(plan, matches, peaks), goals.table(found)],
+        "goals": [goal.to_dict() for goal in outcomes],
+        "tables": [table(plan, matches, peaks), goals.table(outcomes)],
     }
 
 
@@ -76,8 +87,16 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
 
 
 def make(plan: Plan, kind: str) -> tuple[Tensor, Tensor]:
-    """Rows [N, D] and codes [K, D] in fp32. "clustered": 64 centres, codes around them at 0.3 of
-    their distance, rows at half of that from a code."""
+    """Make rows and codes.
+
+    Args:
+        plan: how many of each.
+        kind: "normal", or "clustered": 64 centres, codes around them at 0.3 of their distance, rows
+            at half of that from a code.
+
+    Returns:
+        Rows [N, D] and codes [K, D] in fp32.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def normal(count: int) -> Tensor:
@@ -99,7 +118,7 @@ def cdist(x: Tensor, codes: Tensor) -> Tensor:
 
 
 def addmm(x: Tensor, codes: Tensor, chunk: int) -> Tensor:
-    """The usual way without all distances at once."""
+    """Find the nearest codes in the usual way without all distances at once."""
     squares = codes.square().sum(1)
     parts = [torch.addmm(squares, part, codes.T, alpha=-2).argmin(1) for part in x.split(chunk)]
     return torch.cat(parts)
@@ -118,7 +137,7 @@ def fastest_chunk(x: Tensor, codes: Tensor) -> int:
 
 
 def quantizer(codes: Tensor) -> Callable[[Tensor], Tensor]:
-    """vector-quantize-pytorch's module in eval mode; its input is [1, N, D]."""
+    """Return vector-quantize-pytorch's module in eval mode as a function of rows [N, D]."""
     try:
         from vector_quantize_pytorch import VectorQuantize
     except ImportError as error:
@@ -147,7 +166,19 @@ def kmeans(codes: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def function(name: str, x: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
-    """The contestant `name` for these codes. Unavailable where it is not installed."""
+    """Return the contestant's function for these codes.
+
+    Args:
+        name: the contestant.
+        x: rows [N, D], of the size that it will get.
+        codes: [K, D].
+
+    Returns:
+        f(rows) -> ids.
+
+    Raises:
+        Unavailable: if the contestant is not installed.
+    """
     match name:
         case "mas_fast exact":
             return partial(ops.vq_nearest, codebook=codes)
@@ -180,20 +211,33 @@ def contestant(name: str, plan: Plan, x: Tensor, codes: Tensor) -> Contestant:
 
 
 def check(name: str, plan: Plan, call: Callable, x: Tensor, codes: Tensor) -> None:
-    """Exact: the definition's indices, and no code of any row nearer in fp64. Fast: none nearer by
-    more than fp16 tells apart."""
-    found = call(x)
+    """Check the codes that a contestant finds.
+
+    Exact: the definition's indices, and no code of any row nearer in fp64. Fast: none nearer by
+    more than fp16 tells apart.
+
+    Args:
+        name: the contestant.
+        plan: how many rows are compared with the definition.
+        call: finds the codes.
+        x: rows [N, D].
+        codes: [K, D].
+
+    Raises:
+        Disagreement: if a code is wrong.
+    """
+    result = call(x)
     margin = 1e-9 if name == OURS else 1e-2
     wide = codes.double()
-    for part, ids in zip(x.split(1024), found.split(1024), strict=True):
+    for part, ids in zip(x.split(1024), result.split(1024), strict=True):
         distances = torch.cdist(part.double(), wide).square()
-        own = distances.gather(1, ids[:, None])[:, 0]
+        chosen = distances.gather(1, ids[:, None])[:, 0]
         least = distances.amin(1)
-        if not (own <= least * (1 + margin) + 1e-6).all():
+        if not (chosen <= least * (1 + margin) + 1e-6).all():
             raise Disagreement(f"{name}: a code is nearer than the one found")
     if name == OURS:
         want = reference.vq_nearest(x[: plan.checked], codes)
-        wrong = int((found[: plan.checked] != want).sum())
+        wrong = int((result[: plan.checked] != want).sum())
         if wrong:
             raise Disagreement(f"{name}: {wrong} of {plan.checked} indices are not the fp64 argmin")
 
@@ -236,12 +280,15 @@ class Memory:
 
 
 def peak_bytes(name: str, plan: Plan) -> int | None:
-    """None where the system does not tell."""
+    """Return `Memory.peak` of a process of its own; None where the system does not tell."""
     return memory.in_a_process("benchmarks.vq:Memory", plan.threads, name=name, plan=vars(plan))
 
 
 def packed_bytes(plan: Plan) -> int:
-    """The packed codebook of the C++ kernel: a byte for each value, four floats for each code."""
+    """Return the bytes of the packed codebook of the C++ kernel.
+
+    It has a byte for each value and four floats for each code.
+    """
     return -(-plan.codes // 64) * 64 * (-(-plan.channels // 4) * 4 + 16)
 
 
@@ -249,20 +296,20 @@ def packed_bytes(plan: Plan) -> int:
 
 
 def cpu_goals(plan: Plan, matches: dict[str, Match], peaks: dict[str, int | None]) -> list[Goal]:
-    found = []
+    outcomes = []
     for case, match in matches.items():
         ratios = [match.ratio(OURS, peer) for peer in match.samples if peer != OURS]
         best = max(ratios, key=lambda ratio: ratio.value)
         detail = f"{1 / best.high:.2f}..{1 / best.low:.2f}"
         text = f"{case}: times as fast as the best peer"
-        found.append(Goal(text, 1 / best.value, 2, at_most=False, detail=detail))
+        outcomes.append(Goal(text, 1 / best.value, 2, at_most=False, detail=detail))
     percent, detail = None, ""
     if peaks[OURS] is not None:
         packed, all_distances = packed_bytes(plan), 4 * plan.rows * plan.codes
         percent = 100 * max(peaks[OURS] - packed, 0) / all_distances
         detail = f"{peaks[OURS] / 1e6:.1f} MB, of which the packed codebook {packed / 1e6:.1f}"
     text = "extra memory in percent of N x K x 4 bytes, the packed codebook aside"
-    return [*found, Goal(text, percent, 1, detail=detail)]
+    return [*outcomes, Goal(text, percent, 1, detail=detail)]
 
 
 def gpu_goals(plan: Plan, bf16: Match, fp32: Match) -> list[Goal]:
@@ -273,16 +320,16 @@ def gpu_goals(plan: Plan, bf16: Match, fp32: Match) -> list[Goal]:
         return Goal(text, 1 / match.ratio(ours, peer).value, limit, at_most=False)
 
     operations = 2 * plan.rows * plan.codes * plan.channels
-    found = [
+    outcomes = [
         Goal(f"GPU, bf16: {name}, TFLOP/s", operations / bf16.median(name) / 1e12, 450, False)
         for name in (FAST, OURS)
     ]
-    found.append(times(bf16, OURS, KMEANS, 1.8, "bf16"))
-    found.append(times(fp32, OURS, VQP, 10, "fp32"))
+    outcomes.append(times(bf16, OURS, KMEANS, 1.8, "bf16"))
+    outcomes.append(times(fp32, OURS, VQP, 10, "fp32"))
     for dtype, match in (("bf16", bf16), ("fp32", fp32)):
         text = f"GPU, {dtype}: time of exact over fast"
-        found.append(Goal(text, match.ratio(OURS, FAST).value, 1.25))
-    return found
+        outcomes.append(Goal(text, match.ratio(OURS, FAST).value, 1.25))
+    return outcomes
 
 
 def table(plan: Plan, matches: dict[str, Match], peaks: dict[str, int | None]) -> dict:

@@ -43,8 +43,19 @@ serve()"""
 
 
 class Worker:
-    """The parent's handle. Unavailable when the library is not installed, fails, or the process
-    dies."""
+    """The parent's handle.
+
+    Args:
+        target: the class, "module:Name".
+        threads: of the process.
+
+    Attributes:
+        base_bytes: anonymous memory after importing the libraries.
+        peak_bytes: the most seen since.
+
+    Raises:
+        Unavailable: if the library is not installed or fails, or the process dies.
+    """
 
     def __init__(self, target: str, threads: int) -> None:
         self.module, self.name = target.split(":")
@@ -69,8 +80,16 @@ class Worker:
         self._request({"do": "create", "name": self.name, "options": options})
 
     def call(self, method: str, *arguments, watch_ms: int = 5):
-        """The result of a method; memory is looked at every `watch_ms` meanwhile, and at the
-        end."""
+        """Call a method of the contestant.
+
+        Args:
+            method: its name.
+            arguments: values that JSON has.
+            watch_ms: how often memory is looked at meanwhile, in milliseconds, and once at the end.
+
+        Returns:
+            The result of the method.
+        """
         request = {"do": "call", "method": method, "arguments": arguments}
         return self._request(request, watch_ms)
 
@@ -127,7 +146,7 @@ class Worker:
 
 
 def serve() -> None:
-    """The child: answers requests, one line of JSON each, until its parent is gone."""
+    """Serve requests in the child, one line of JSON each, until its parent is gone."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # without it a stopped child would outlive its parent
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

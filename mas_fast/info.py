@@ -23,11 +23,17 @@ ISAS = {
 
 
 def collect() -> dict:
-    """Everything `mas-fast info` prints, as plain JSON types.
+    """Collect everything that `mas-fast info` prints, as plain JSON types.
 
-    versions: package -> version or None; cpu: name, cores, threads, ISAs; gpus: one dict each;
-    libraries: name -> {built, problem}; ops: op -> device -> implementation; off: the fast paths
-    that are not in use, each {path, why}.
+    Returns:
+        A dict with these keys.
+
+        versions: version or None, by package.
+        cpu: name, cores, threads and instruction sets.
+        gpus: one dict for each.
+        libraries: {built, problem}, by name.
+        ops: implementation by device, by op.
+        off: the fast paths that are not in use, each {path, why}.
     """
     problems = {name: native.problem(name) for name in native.LIBRARIES}
     torch_problem = _torch_problem()
@@ -47,7 +53,14 @@ def collect() -> dict:
 
 
 def render(facts: dict) -> str:
-    """`collect()` as text for a person, one fact a line."""
+    """Format the facts for a person, one a line.
+
+    Args:
+        facts: what `collect` returned.
+
+    Returns:
+        The text.
+    """
     cpu, lines = facts["cpu"], []
 
     def section(title: str, rows: list[tuple[str, str]]) -> None:
@@ -99,16 +112,16 @@ def _fp32(convolutions: str | None) -> str:
 
 
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {
+    versions: dict[str, str | None] = {
         "python": platform.python_version(),
         "mas_fast": __version__,
     }
     for name in ("numpy", "torch", "triton"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
 def _built(library: str) -> bool:

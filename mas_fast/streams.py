@@ -49,24 +49,24 @@ class Stream:
             raise ValueError(
                 f"stream name: found {short(self.name)}, expected an identifier such as 'text'"
             )
-        where = f"stream {self.name!r}:"
-        check_int(f"{where} length", self.length, 1, MOST_LENGTH)
-        check_int(f"{where} vocab", self.vocab, 1, MOST_VOCAB)
+        label = f"stream {self.name!r}:"
+        check_int(f"{label} length", self.length, 1, MOST_LENGTH)
+        check_int(f"{label} vocab", self.vocab, 1, MOST_VOCAB)
         if self.grid is not None:
             if not isinstance(self.grid, tuple | list) or len(self.grid) != 2:
                 raise ValueError(
-                    f"{where} grid: found {short(self.grid)}, expected (height, width) or None"
+                    f"{label} grid: found {short(self.grid)}, expected (height, width) or None"
                 )
             object.__setattr__(self, "grid", tuple(self.grid))
             for size in self.grid:
-                check_int(f"{where} grid", size, 1, MOST_LENGTH)
+                check_int(f"{label} grid", size, 1, MOST_LENGTH)
             if math.prod(self.grid) != self.length:
                 raise ValueError(
-                    f"{where} grid: found {self.grid}, expected height x width = {self.length}"
+                    f"{label} grid: found {self.grid}, expected height x width = {self.length}"
                 )
-        check_number(f"{where} loss_weight", self.loss_weight, 0)
+        check_number(f"{label} loss_weight", self.loss_weight, 0)
         if self.pad is not None:
-            check_int(f"{where} pad", self.pad, 0, self.vocab - 1)
+            check_int(f"{label} pad", self.pad, 0, self.vocab - 1)
 
 
 @dataclass(frozen=True, init=False)
@@ -131,16 +131,33 @@ class Streams:
         return builtins.slice(start, start + self[name].length)
 
     def predicting(self, name: str, count: int | None = None) -> builtins.slice:
-        """The positions, out of the first `count` (default: all), whose logits are over this
-        stream's vocabulary: one to the left of `slice`, so one fewer for the first stream. May be
-        empty, never out of range."""
+        """Return the positions whose logits are over a stream's vocabulary.
+
+        Args:
+            name: the stream.
+            count: how many positions there are, from the first one; None for all.
+
+        Returns:
+            The positions one to the left of `slice`, so one fewer for the first stream. May be
+            empty, never out of range.
+        """
         tokens = self.slice(name)
         limit = self.length - 1 if count is None else min(count, self.length - 1)
         start = max(tokens.start - 1, 0)
         return builtins.slice(min(start, limit), min(max(tokens.stop - 1, start), limit))
 
     def at(self, position: int) -> Stream:
-        """The stream of the token at `position`. ValueError unless 0 <= position < length."""
+        """Return the stream of the token at a position.
+
+        Args:
+            position: 0 <= position < length.
+
+        Returns:
+            The stream.
+
+        Raises:
+            ValueError: if the position is out of range.
+        """
         check_int("position", position, 0, self.length - 1)
         for stream in self.items:
             if position < stream.length:
@@ -158,7 +175,17 @@ class Streams:
 
     @classmethod
     def from_list(cls, rows: list[dict]) -> Streams:
-        """The inverse of `to_list`; a missing or an unknown key is a ValueError."""
+        """Make streams of what `to_list` returned.
+
+        Args:
+            rows: a dict for each stream.
+
+        Returns:
+            The streams.
+
+        Raises:
+            ValueError: if a key is missing or unknown.
+        """
         if not isinstance(rows, list):
             raise ValueError(f"streams: found {type(rows).__name__}, expected a list")
         return cls(

@@ -27,8 +27,13 @@ VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
 
 
 class Bundle(os.PathLike):
-    """The path of a bundle whose config.json is read: what takes the path of a bundle takes this
-    too, and reads the file no more.
+    """The path of a bundle whose config.json is read.
+
+    What takes the path of a bundle takes this too, and does not read the file again.
+
+    Args:
+        path: the folder.
+        needed: models that must be there.
 
     Attributes:
         path: the folder.
@@ -50,22 +55,51 @@ class Bundle(os.PathLike):
 
 
 def shipped() -> Path:
-    """The bundle that comes with mas_fast. ValueError where it does not."""
+    """Find the bundle that comes with mas_fast.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if none comes with this copy.
+    """
     if not SHIPPED.is_dir():
-        found = (
+        problem = (
             f"{SHIPPED}: found no such folder: no trained model comes with this copy of mas_fast"
         )
-        raise ValueError(f"{found}, expected the path of a bundle that `mas-fast train` made")
+        raise ValueError(f"{problem}, expected the path of a bundle that `mas-fast train` made")
     return SHIPPED
 
 
 def read_config(path: str | os.PathLike) -> GPTConfig:
-    """The GPT's config. ValueError names the file, what it holds and what was expected."""
+    """Read the config of a bundle's GPT.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: if there is none, or it is unfit; names the file, what it holds and what was
+            expected.
+    """
     return cast(GPTConfig, read_configs(path, "gpt")["gpt"])
 
 
 def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
-    """The config of the tokenizer `name`, vq_seg or vq_img. ValueError as for read_config."""
+    """Read the config of a bundle's tokenizer.
+
+    Args:
+        path: the bundle.
+        name: vq_seg or vq_img.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: as in `read_config`.
+    """
     check_name(name)
     config = cast(VQConfig, read_configs(path, name)[name])
     check_input(Path(path) / CONFIG_FILE, name, config)
@@ -73,18 +107,39 @@ def read_vq_config(path: str | os.PathLike, name: str) -> VQConfig:
 
 
 def models_of(path: str | os.PathLike) -> tuple[str, ...]:
-    """Which of gpt, vq_seg and vq_img the bundle has. ValueError as for read_config."""
+    """Tell which models a bundle has.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        Those of gpt, vq_seg and vq_img that are there.
+
+    Raises:
+        ValueError: as in `read_config`.
+    """
     return tuple(read_configs(path))
 
 
 def bundle_files(path: str | os.PathLike) -> list[Path]:
-    """The files of the bundle `path` that are there."""
+    """Return the files of the bundle `path` that are there."""
     names = (CONFIG_FILE, BPE_FILE, WORDS_FILE, SAMPLING_FILE, "*.safetensors", "onnx/*")
     return sorted(file for name in names for file in Path(path).glob(name))
 
 
 def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:
-    """The configs of all models that config.json names, at least the needed ones."""
+    """Read the configs of all models that config.json names.
+
+    Args:
+        path: the bundle.
+        needed: models that must be there.
+
+    Returns:
+        The configs by name.
+
+    Raises:
+        ValueError: as in `read_config`, also for a needed model that is not there.
+    """
     if isinstance(path, Bundle):
         try:
             _check_needed(path, list(path.configs), needed)
@@ -94,10 +149,10 @@ def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig |
     file = Path(path) / CONFIG_FILE
     if not file.is_file():
         others = [other.name for other in bundle_files(path)]
-        found = f", only {others}" if others else ""
+        extras = f", only {others}" if others else ""
         raise ValueError(
-            f"{path}: not a bundle: found no {CONFIG_FILE}{found}, expected a folder that has one: "
-            + "; ".join(added_by(path, name) for name in needed or CONFIGS)
+            f"{path}: not a bundle: found no {CONFIG_FILE}{extras}, expected a folder that has "
+            "one: " + "; ".join(added_by(path, name) for name in needed or CONFIGS)
         )
     values = read_json(file)
     try:
@@ -117,12 +172,12 @@ def _check_needed(path: str | os.PathLike, present: list[str], needed: Iterable[
         if name not in present:
             file = Path(path) / f"{name}.safetensors"
             stray = f" ({file} belongs to another config.json)" if file.is_file() else ""
-            found = f"found the models {present}, expected {name} too{stray}"
-            raise ValueError(f"{found}: {added_by(path, name)}")
+            problem = f"found the models {present}, expected {name} too{stray}"
+            raise ValueError(f"{problem}: {added_by(path, name)}")
 
 
 def added_by(path: str | os.PathLike, part: str) -> str:
-    """The command that puts a part into the bundle."""
+    """Return the command that puts a part into the bundle `path`, in words."""
     command = {
         "gpt": f"mas-fast train gpt CONFIG --data TOKENS --folder RUN --output {path}",
         "vq_seg": f"mas-fast train vq-seg CONFIG --data DATA --folder RUN --output {path}",
@@ -136,7 +191,7 @@ def check_name(name: str) -> None:
     check_choice("tokenizer", name, VQ_INPUTS)
 
 
-def check_input(where: str | os.PathLike, name: str, config: VQConfig) -> None:
+def check_input(owner: str | os.PathLike, name: str, config: VQConfig) -> None:
     if config.input != VQ_INPUTS[name]:
         expected = f"expected {VQ_INPUTS[name]!r}"
-        raise ValueError(f"{where}: {name}: found a tokenizer of {config.input!r}, {expected}")
+        raise ValueError(f"{owner}: {name}: found a tokenizer of {config.input!r}, {expected}")

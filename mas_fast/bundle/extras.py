@@ -28,18 +28,33 @@ def save_bpe(path: str | os.PathLike, bpe: BPE) -> None:
 
 
 def load_bpe(path: str | os.PathLike) -> BPE:
-    """The captions' tokenizer of the bundle `path`. ValueError where it has none."""
+    """Read the captions' tokenizer of a bundle.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: if the bundle has none.
+    """
     from mas_fast.text.bpe import BPE
 
     file = Path(path) / BPE_FILE
     if not file.is_file():
-        found = "found no such file, expected the captions' tokenizer"
-        raise ValueError(f"{file}: {found}: {added_by(path, BPE_FILE)}")
+        problem = "found no such file, expected the captions' tokenizer"
+        raise ValueError(f"{file}: {problem}: {added_by(path, BPE_FILE)}")
     return BPE.load(file)
 
 
 def save_words(path: str | os.PathLike, captions: Iterable[str]) -> None:
-    """Write the words of the captions (see captions.words), sorted, each once, in one step."""
+    """Write the words of captions (see `captions.words`), sorted, each once, in one step.
+
+    Args:
+        path: the bundle, made if need be.
+        captions: the captions.
+    """
     directory = Path(path)
     directory.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{word}\n" for word in sorted({w for c in captions for w in words(c)}))
@@ -47,8 +62,17 @@ def save_words(path: str | os.PathLike, captions: Iterable[str]) -> None:
 
 
 def read_words(path: str | os.PathLike) -> frozenset[str] | None:
-    """What `save_words` wrote; None where the bundle `path` has no such file. ValueError for a line
-    that is no word."""
+    """Read what `save_words` wrote.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        The words; None if the bundle has no such file.
+
+    Raises:
+        ValueError: if a line is no word.
+    """
     file = Path(path) / WORDS_FILE
     if not file.is_file():
         return None
@@ -65,15 +89,32 @@ def read_words(path: str | os.PathLike) -> frozenset[str] | None:
 
 
 def save_sampling(path: str | os.PathLike, values: dict[str, object]) -> None:
-    """Write what `read_sampling` reads, in one step. ValueError for other keys than it allows."""
+    """Write what `read_sampling` reads, in one step.
+
+    Args:
+        path: the bundle.
+        values: any of guidance, temperature, top_k and top_p.
+
+    Raises:
+        ValueError: if there are other keys.
+    """
     _check_sampling(str(path), values)
     text = json.dumps(values, indent=2) + "\n"
     replace_file(Path(path) / SAMPLING_FILE, lambda file: file.write_text(text))
 
 
 def read_sampling(path: str | os.PathLike) -> dict[str, object]:
-    """What the bundle `path` says of guidance, temperature, top_k and top_p; {} where it says
-    nothing. ValueError for anything else; the values are checked where they are used."""
+    """Read what a bundle says of guidance, temperature, top_k and top_p.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        The values, which are checked where they are used; {} if the bundle says nothing.
+
+    Raises:
+        ValueError: if the file holds anything else.
+    """
     file = Path(path) / SAMPLING_FILE
     if not file.is_file():
         return {}
@@ -82,10 +123,10 @@ def read_sampling(path: str | os.PathLike) -> dict[str, object]:
     return values
 
 
-def _check_sampling(where: str, values: object) -> None:
+def _check_sampling(label: str, values: object) -> None:
     allowed = [field.name for field in fields(Sampling)]
     if not isinstance(values, dict) or not set(values) <= set(allowed):
-        found = sorted(set(values) - set(allowed)) if isinstance(values, dict) else values
+        offender = sorted(set(values) - set(allowed)) if isinstance(values, dict) else values
         raise ValueError(
-            f"{where}: found {short(found)}, expected a mapping with some of {allowed}"
+            f"{label}: found {short(offender)}, expected a mapping with some of {allowed}"
         )

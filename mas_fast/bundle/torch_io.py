@@ -50,8 +50,19 @@ def save_gpt(path: str | os.PathLike, model: GPT, stored: Stored | None = None) 
 
 
 def save_vq(path: str | os.PathLike, name: str, model: VQVAE, stored: Stored | None = None) -> None:
-    """Write a tokenizer, `name` being vq_seg or vq_img, as `save_gpt` does; what its codebook
-    remembers of its training is left out. ValueError also for the other kind of input."""
+    """Write a tokenizer into a bundle, as `save_gpt` does.
+
+    What its codebook remembers of its training is left out.
+
+    Args:
+        path: the folder, made if need be.
+        name: vq_seg or vq_img.
+        model: the tokenizer.
+        stored: the dtype that the weights are rounded to; None: the model's own.
+
+    Raises:
+        ValueError: as in `save_gpt`, also for the other kind of input.
+    """
     check_name(name)
     check_input(path, name, model.config)
     _save(path, name, model, model.weights(), stored)
@@ -62,15 +73,18 @@ def load_gpt(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> GPT:
-    """The GPT of a bundle.
+    """Load the GPT of a bundle.
 
     Args:
         path: the bundle.
         device: where it goes.
         dtype: None: as stored.
 
+    Returns:
+        The model.
+
     Raises:
-        ValueError: as for read_weights.
+        ValueError: as in `read_weights`.
     """
     from mas_fast.models.gpt import GPT
 
@@ -87,8 +101,20 @@ def load_vq(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
 ) -> VQVAE:
-    """The tokenizer `name`, vq_seg or vq_img, of the bundle `path`, in evaluation mode, otherwise
-    as load_gpt."""
+    """Load a tokenizer of a bundle, in evaluation mode.
+
+    Args:
+        path: the bundle.
+        name: vq_seg or vq_img.
+        device: where it goes.
+        dtype: None: as stored.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: as in `load_gpt`.
+    """
     from mas_fast.models.vqvae import VQVAE
 
     config = read_vq_config(path, name)
@@ -108,9 +134,9 @@ def _save(
 
     if model.device.type == "meta":
         raise ValueError(f"{path}: found a model on the meta device, expected one that has weights")
-    found = {parameter.dtype for parameter in model.parameters()}
-    if found not in ({torch.float32}, {torch.bfloat16}):
-        names = sorted(map(str, found))
+    dtypes = {parameter.dtype for parameter in model.parameters()}
+    if dtypes not in ({torch.float32}, {torch.bfloat16}):
+        names = sorted(map(str, dtypes))
         raise ValueError(
             f"{path}: found a model of {names}, expected all torch.float32 or torch.bfloat16"
         )

@@ -27,22 +27,35 @@ DTYPES: dict[str, np.dtype] = {
 
 
 def read_weights(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
-    """The names and arrays that mas_fast._engine.Engine wants: read-only views into the mapped
-    file, float32, or uint16 with the bits of bfloat16. Grid positions come as one flat float32
-    table position.{stream}.weight. ValueError at once (not at the first item) for a file that is
-    truncated, is not safetensors, or does not match the config."""
+    """Read the weights that `mas_fast._engine.Engine` wants.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        Names and arrays: read-only views into the mapped file, float32, or uint16 with the bits of
+        bfloat16. Grid positions come as one flat float32 table position.{stream}.weight.
+
+    Raises:
+        ValueError: at once (not at the first item), if the file is truncated, is not safetensors,
+            or does not match the config.
+    """
     config = read_config(path)
     return _by_grid(map_weights(Path(path) / GPT_FILE, config), config)
 
 
 def map_weights(file: Path, config: GPTConfig | VQConfig) -> dict[str, np.ndarray]:
-    """The arrays of a model's weights, which lie in the mapped file: the file is opened once.
+    """Map the weights of a model; the file is opened once.
+
+    Args:
+        file: the safetensors file, in which the arrays lie.
+        config: the config of the model.
 
     Returns:
-        By name, read-only: float32, or uint16 with the bits of bfloat16.
+        Arrays by name, read-only: float32, or uint16 with the bits of bfloat16.
 
     Raises:
-        ValueError: for a file that is truncated, is not safetensors, or does not match the config.
+        ValueError: if the file is truncated, is not safetensors, or does not match the config.
     """
     if not file.is_file():
         raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
@@ -86,17 +99,29 @@ class Entry:
 
 
 def read_entries(file: Path, stream: BinaryIO) -> dict[str, Entry]:
-    """The header of a safetensors file: uint64 size, then JSON, then the tensors without gap or
-    overlap. stream: the file, open."""
+    """Read the header of a safetensors file.
+
+    The file has a uint64 size, then JSON, then the tensors without gap or overlap.
+
+    Args:
+        file: the file, for messages.
+        stream: the file, open.
+
+    Returns:
+        The tensors by name.
+
+    Raises:
+        ValueError: if the file is truncated or is not safetensors.
+    """
     size = os.fstat(stream.fileno()).st_size
     head = stream.read(8)
     length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
     if len(head) < 8 or length > size - 8:
-        found = f"found {size} bytes, expected at least {8 + length}"
-        raise ValueError(f"{file}: {found}: truncated, or not safetensors")
+        problem = f"found {size} bytes, expected at least {8 + length}"
+        raise ValueError(f"{file}: {problem}: truncated, or not safetensors")
     if length > MOST_HEADER:
-        found = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
-        raise ValueError(f"{file}: {found}: not safetensors")
+        problem = f"found a header of {length} bytes, expected at most {MOST_HEADER}"
+        raise ValueError(f"{file}: {problem}: not safetensors")
     text = stream.read(length)
     header = parse_json(text, f"{file}: header")
     try:
@@ -107,8 +132,8 @@ def read_entries(file: Path, stream: BinaryIO) -> dict[str, Entry]:
     for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
         expected = end + math.prod(entry.shape) * DTYPES[entry.dtype].itemsize
         if (entry.start, entry.stop) != (end, expected):
-            found = f"found bytes {entry.start}..{entry.stop}, expected {end}..{expected}"
-            raise ValueError(f"{file}: {name} {list(entry.shape)} {entry.dtype}: {found}")
+            problem = f"found bytes {entry.start}..{entry.stop}, expected {end}..{expected}"
+            raise ValueError(f"{file}: {name} {list(entry.shape)} {entry.dtype}: {problem}")
         end = expected
     if size != end:
         raise ValueError(f"{file}: found {size} bytes, expected {end}")
@@ -143,13 +168,22 @@ def _check_metadata(value: object) -> None:
 
 
 def check_weights(file: Path, entries: dict[str, Entry], config: GPTConfig | VQConfig) -> None:
-    """ValueError unless the file has exactly the config's weights, in one dtype."""
+    """Check that a file has exactly the weights of a config, in one dtype.
+
+    Args:
+        file: the file, for messages.
+        entries: its tensors by name.
+        config: the config.
+
+    Raises:
+        ValueError: if it has others.
+    """
     shapes = config.weight_shapes()
     missing = [name for name in shapes if name not in entries]
     unexpected = [name for name in entries if name not in shapes]
     if missing or unexpected:
-        found = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
-        raise ValueError(f"{file}: found {len(entries)} tensors, expected {len(shapes)}: {found}")
+        lists = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
+        raise ValueError(f"{file}: found {len(entries)} tensors, expected {len(shapes)}: {lists}")
     for name, shape in shapes.items():
         if entries[name].shape != shape:
             raise ValueError(

@@ -18,8 +18,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def subjects() -> list[str]:
-    """What can be timed: each subject has a test_SUBJECT.py. ImportError where there is no
-    suite."""
+    """List what can be timed: each subject has a test_SUBJECT.py.
+
+    Returns:
+        The subjects.
+
+    Raises:
+        ImportError: if there is no suite.
+    """
     folder = CHECKOUT / "benchmarks"
     if not (folder / "__main__.py").is_file():
         raise ImportError(
@@ -30,9 +36,18 @@ def subjects() -> list[str]:
 
 
 def run(subject: str, json_path: str | os.PathLike | None = None) -> int:
-    """Run a subject, which prints its tables and stores its result in `json_path`, by default
-    benchmarks/results/<machine>.json, and return the exit status. ValueError for an unknown subject
-    and for a file that cannot be written."""
+    """Run a subject, which prints its tables and stores its result.
+
+    Args:
+        subject: one of `subjects`.
+        json_path: file of the result; by default benchmarks/results/<machine>.json.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: if the subject is unknown or the file cannot be written.
+    """
     check_choice("subject", subject, subjects())
     command = [sys.executable, "-m", "benchmarks", subject]
     if json_path is not None:

@@ -76,9 +76,9 @@ def encode(
             for file in bar:
                 item: Item
                 if scenes:
-                    found = read_scene(file, labels=space, size=size)
-                    bar.write(f"{file}: {found.describe()}", sys.stderr)
-                    item = found.scene
+                    reading = read_scene(file, labels=space, size=size)
+                    bar.write(f"{file}: {reading.describe()}", sys.stderr)
+                    item = reading.scene
                 else:
                     item = _picture(file, size)
                 codes.append(codec.encode([item]))
@@ -126,8 +126,8 @@ def decode(
     check_outputs({"--output": places}, [file, *bundle_files(model)], folder=output)
     codec, bundle = _open(given.model, "decoder", model, runtime, provider, threads)
     if bundle != given.bundle:
-        found = f"found codes of another {given.model}, whose weights have the SHA-256"
-        raise ValueError(f"{file}: {found} {given.bundle}, expected {bundle}")
+        problem = f"found codes of another {given.model}, whose weights have the SHA-256"
+        raise ValueError(f"{file}: {problem} {given.bundle}, expected {bundle}")
     finished = 0
     try:
         for name, codes in zip(progress_bar(given.names, unit="file"), given.codes, strict=True):
@@ -143,8 +143,8 @@ def decode(
         count = f"{finished} of {len(given.names)}"
         raise KeyboardInterrupt(f"{count} are decoded") from None
     finally:
-        for place in places[: finished * len(kinds)]:
-            typer.echo(f"written: {place}")
+        for path in places[: finished * len(kinds)]:
+            typer.echo(f"written: {path}")
 
 
 def _open(

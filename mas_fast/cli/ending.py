@@ -24,8 +24,10 @@ _OF_TORCH = ("DefaultCPUAllocator", "OutOfMemoryError", "out of memory")  # in i
 
 
 class Interrupted(Exception):
-    """Ctrl-C on its way to `end`, past click, which would end the process without a word. Its text
-    says what was finished."""
+    """Ctrl-C on its way to `end`, past click, which would end the process without a word.
+
+    Its text says what was finished.
+    """
 
 
 class Commands(TyperGroup):
@@ -43,7 +45,12 @@ class Commands(TyperGroup):
 
 
 def end(app: Callable[[], object], command: Any = None) -> None:
-    """Run the app and exit. command: what click makes of it, to call options by their names."""
+    """Run the app and exit.
+
+    Args:
+        app: the app.
+        command: what click makes of it, so that errors call options by their names.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -91,9 +98,19 @@ def _reader_left() -> bool:
 
 
 def as_typed(message: str, command: Any, words: list[str]) -> str:
-    """The message with options where it has names of Python: `vocab_size=9` becomes `--vocab-size
-    9`, and `seed:` at its beginning `--seed:` where that was typed; a name in a file, as in
-    `a.json: top_k: ...`, stays what it is. words: the command line."""
+    """Put options into a message where it has names of Python.
+
+    `vocab_size=9` becomes `--vocab-size 9`, and `seed:` at the beginning `--seed:` where that was
+    typed. A name in a file, as in `a.json: top_k: ...`, stays what it is.
+
+    Args:
+        message: the message.
+        command: what click makes of the app.
+        words: the command line.
+
+    Returns:
+        The message with options.
+    """
     for word in words:  # down to the command that ran
         command = getattr(command, "commands", {}).get(word, command)
     for option in getattr(command, "params", ()):
@@ -109,4 +126,4 @@ def as_typed(message: str, command: Any, words: list[str]) -> str:
 
 
 def _with_value(typed: str) -> Callable[[re.Match], str]:
-    return lambda found: f"{typed} " if found[0].endswith("=") else typed
+    return lambda match: f"{typed} " if match[0].endswith("=") else typed

@@ -100,10 +100,10 @@ def eval_vq_img(
     _check(bundle, "vq_img", data, options, sheet, json)
     from mas_fast.evaluation.reconstruction import evaluate
 
-    found = evaluate(
+    report = evaluate(
         bundle, "vq_img", data, labels=labels, lpips=lpips, features=features, **options
     )
-    _show(found, sheet, json)
+    _show(report, sheet, json)
 
 
 @commands.command("storybook")
@@ -164,11 +164,11 @@ def eval_storybook(
         torch.set_num_threads(threads)
     model = load(bundle, device=device, threads=threads)
     segment = load_segmenter(segmenter, progress=True).segment
-    found = evaluate_storybook(model, segment, count=captions, seed=seed, progress=True)
-    Console().print(found.table())
+    report = evaluate_storybook(model, segment, count=captions, seed=seed, progress=True)
+    Console().print(report.table())
     if keep is not None:
-        found.save(keep)
-    _write(found, sheet, json)
+        report.save(keep)
+    _write(report, sheet, json)
 
 
 def _check(
@@ -186,29 +186,29 @@ def _check(
     check_outputs({"--sheet": sheet, "--json": json}, [data, *bundle_files(bundle)])
 
 
-def _show(found: Reconstruction, sheet: Path | None, json: Path | None) -> None:
+def _show(report: Reconstruction, sheet: Path | None, json: Path | None) -> None:
     """Print a Reconstruction, and write what was asked for."""
     from rich.console import Console
 
     from mas_fast.data.rejects import count, summary
 
-    Console().print(*found.tables())
-    if found.rejects:
-        kinds = count(reason for _, reason in found.rejects)
+    Console().print(*report.tables())
+    if report.rejects:
+        kinds = count(reason for _, reason in report.rejects)
         typer.echo(summary(kinds, json or "--json FILE lists them"))
-    _write(found, sheet, json)
+    _write(report, sheet, json)
 
 
-def _write(found: Reconstruction | Quality, sheet: Path | None, json: Path | None) -> None:
+def _write(report: Reconstruction | Quality, sheet: Path | None, json: Path | None) -> None:
     from json import dumps
 
     from mas_fast.utils.files import replace_file
 
     if sheet is not None:
-        picture = found.sheet()
+        picture = report.sheet()
         replace_file(sheet, lambda file: picture.save(file, "PNG"))
         typer.echo(f"written: {sheet}")
     if json is not None:
-        text = dumps(found.to_dict(), indent=2) + "\n"
+        text = dumps(report.to_dict(), indent=2) + "\n"
         replace_file(json, lambda file: file.write_text(text))
         typer.echo(f"written: {json}")

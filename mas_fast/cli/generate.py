@@ -136,8 +136,8 @@ def generate(
     if seg_guidance is not None:
         Sampling(guidance=seg_guidance)
         if scene is not None:
-            found = f"found {seg_guidance} with --scene {scene}, whose scene is not drawn"
-            raise ValueError(f"--seg-guidance: {found}, expected one of them")
+            problem = f"found {seg_guidance} with --scene {scene}, whose scene is not drawn"
+            raise ValueError(f"--seg-guidance: {problem}, expected one of them")
         both = {"seg": seg_guidance, "img": guidance}
         drawing["guidance"] = {name: value for name, value in both.items() if value is not None}
     if scene is None and scene_labels is not None:

@@ -22,19 +22,34 @@ Threads = Annotated[int, typer.Option(help="On a CPU; 0 is all cores, and no mor
 
 
 def check_runtime(runtime: str, **only: dict[str, object]) -> None:
-    """ValueError unless `runtime` is one, and for options that the other one alone takes: `only`
-    has those of each that were given, by name."""
+    """Check a runtime and the options that go with it.
+
+    Args:
+        runtime: one of RUNTIMES.
+        only: by runtime, the options that it alone takes, as values by name; None: not given.
+
+    Raises:
+        ValueError: if there is no such runtime, or an option of the other one was given.
+    """
     check_choice("--runtime", runtime, RUNTIMES)
     for other, options in only.items():
         for name, value in options.items():
             if other != runtime and value is not None:
-                found = f"found {value!r} with --runtime {runtime}"
+                problem = f"found {value!r} with --runtime {runtime}"
                 option = name.replace("_", "-")
-                raise ValueError(f"--{option}: {found}, expected it with --runtime {other} only")
+                raise ValueError(f"--{option}: {problem}, expected it with --runtime {other} only")
 
 
 def load_torch(threads: int) -> None:
-    """Import torch, for as many threads; 0: all cores. ImportError says what does without it."""
+    """Import torch.
+
+    Args:
+        threads: how many it uses; 0: all cores.
+
+    Raises:
+        ImportError: if torch is not installed; says what does without it.
+        ValueError: if there are fewer cores.
+    """
     check_threads(threads, "--threads")
     try:
         import torch

@@ -42,7 +42,7 @@ class TrainCommand(TyperCommand):
 
 
 def _chosen(
-    what: str, context: typer.Context, name: str | None, option: str | None
+    kind: str, context: typer.Context, name: str | None, option: str | None
 ) -> tuple[Path, list[str]]:
     """The file and the settings that replace its own, of `train WHAT CONFIG --key value ...`; found
     without torch, which takes a second or more to import."""
@@ -52,14 +52,14 @@ def _chosen(
     if name is not None and name.startswith("--"):  # an override, where CONFIG is an option
         overrides, name = [name, *overrides], None
     if name is not None and option is not None:
-        raise ValueError(f"train {what}: found {name!r} and --config {option!r}, expected one")
+        raise ValueError(f"train {kind}: found {name!r} and --config {option!r}, expected one")
     chosen = name or option
     if not chosen:
-        known = list(configs(what))
+        known = list(configs(kind))
         expected = f"expected a YAML file, or the name of one: {', '.join(known)}"
-        command = f"mas-fast train {what} {min(known, key=len)}"  # small, tiny
-        raise ValueError(f"train {what}: found no CONFIG, {expected}; for example `{command}`")
-    return find(what, chosen), overrides
+        command = f"mas-fast train {kind} {min(known, key=len)}"  # small, tiny
+        raise ValueError(f"train {kind}: found no CONFIG, {expected}; for example `{command}`")
+    return find(kind, chosen), overrides
 
 
 def _finish(bundle: Path, folder: Path | None = None) -> None:

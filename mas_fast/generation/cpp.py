@@ -91,6 +91,13 @@ class CppRun:
         return self.run.tokens.astype(np.int64)
 
     def advance(self, count: int = 0, progress: Progress | None = None) -> int:
-        """Go on by `count` positions (0: to the end), calling progress(position, stop) after each.
-        Returns the position reached."""
+        """Go on by some positions.
+
+        Args:
+            count: how many; 0: to the end.
+            progress: is called with (position, stop) after each.
+
+        Returns:
+            The position reached.
+        """
         return self.run.advance(count, progress)

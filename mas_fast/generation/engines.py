@@ -92,7 +92,17 @@ ENGINES = {
 
 
 def find_engine(device: str) -> str:
-    """The first engine that runs on this kind of device and whose library is here."""
+    """Find the first engine that runs on a kind of device and whose library is here.
+
+    Args:
+        device: a kind of device, as "cuda".
+
+    Returns:
+        Its name, one of ENGINES.
+
+    Raises:
+        ValueError: if there is none.
+    """
     for name, engine in ENGINES.items():
         runs = engine.devices is None or device in engine.devices
         if runs and (engine.library is None or native.problem(engine.library) is None):
@@ -107,13 +117,16 @@ def check_engine(
     dtype: str | None = None,
     kv_dtype: str | None = None,
 ) -> EngineSpec:
-    """The engine's row.
+    """Find an engine's row, and check what is asked of it.
 
     Args:
         name: one of ENGINES.
         device: a kind of device, as "cuda"; None: not checked, as below.
         dtype: in which the GPT computes.
         kv_dtype: in which keys and values are kept.
+
+    Returns:
+        The row.
 
     Raises:
         ValueError: for another name, and for what the engine does not have.
@@ -138,7 +151,7 @@ def make_engine(
     kv_dtype: str | None = None,
     threads: int = 0,
 ) -> Engine:
-    """A GPT, or that of the bundle at a path, made ready to draw tokens.
+    """Make a GPT, or that of the bundle at a path, ready to draw tokens.
 
     Args:
         name: one of ENGINES.
@@ -148,9 +161,12 @@ def make_engine(
         kv_dtype: in which "cpp" keeps keys and values. None: fp32 beside fp32, else bf16.
         threads: of "cpp"; 0: all cores.
 
+    Returns:
+        The engine.
+
     Raises:
         ValueError: names what was found and what is allowed.
-        ImportError: where the engine is not built; it names the command that builds it.
+        ImportError: if the engine is not built; names the command that builds it.
     """
     kind = device if device is None or isinstance(device, str) else device.type
     engine = check_engine(name, device=kind, dtype=dtype, kv_dtype=kv_dtype)

@@ -77,6 +77,9 @@ def request(
         first_sample: the number of the first sample of each prompt.
         stop: how many positions to fill, by default all S.
 
+    Returns:
+        The checked request.
+
     Raises:
         ValueError: names what was found and what is allowed.
         TypeError: the same, for a wrong type.
@@ -123,17 +126,17 @@ def _sampling(streams: Streams, stream: Stream, options: Mapping[str, object]) -
     return Sampling(**chosen)
 
 
-def _captions(what: str, value: Any, stream: Stream) -> np.ndarray:
+def _captions(name: str, value: Any, stream: Stream) -> np.ndarray:
     """int32 [B, length]: the ids, filled up with the stream's pad id."""
     ragged = isinstance(value, list | tuple) and value and hasattr(value[0], "__len__")
-    rows = [row for block in (value if ragged else [value]) for row in _ids(what, block)]
+    rows = [row for block in (value if ragged else [value]) for row in _ids(name, block)]
     shortest = stream.length if stream.pad is None else 1
     captions = np.full((len(rows), stream.length), stream.pad or 0, np.int32)
     for caption, row in zip(captions, rows, strict=True):
         if not shortest <= len(row) <= stream.length:
             allowed = f"{shortest} to {stream.length}"
-            raise ValueError(f"{what}: found {len(row)} tokens, expected {allowed}")
-        _check_range(what, row, 0, stream)
+            raise ValueError(f"{name}: found {len(row)} tokens, expected {allowed}")
+        _check_range(name, row, 0, stream)
         caption[: len(row)] = row
     return captions
 
@@ -152,30 +155,30 @@ def _forced(value: object, captions: np.ndarray, streams: Streams) -> np.ndarray
         forced[:] = given
     text = forced[:, : first.length]
     for b, n in np.argwhere((text >= 0) & (text != captions))[:1]:
-        found = f"found {text[b, n]} at [{b}, {n}], where the prompt has {captions[b, n]}"
-        raise ValueError(f"forced: {found}; expected -1 or the prompt's own in {first.name!r}")
+        problem = f"found {text[b, n]} at [{b}, {n}], where the prompt has {captions[b, n]}"
+        raise ValueError(f"forced: {problem}; expected -1 or the prompt's own in {first.name!r}")
     text[:] = captions
     return forced
 
 
-def _ids(what: str, value: Any) -> np.ndarray:
+def _ids(label: str, value: Any) -> np.ndarray:
     """The integers [B, P] of a tensor, an array or a list of one or two dimensions."""
     try:
         ids = np.asarray(value.cpu() if hasattr(value, "cpu") else value)  # torch, on any device
     except (TypeError, ValueError, RuntimeError) as error:
         name = type(value).__name__
-        raise TypeError(f"{what}: found {name}, expected token ids ({error})") from error
+        raise TypeError(f"{label}: found {name}, expected token ids ({error})") from error
     if ids.ndim in (1, 2) and ids.size == 0:
-        raise ValueError(f"{what}: empty: found shape {list(ids.shape)}, expected some tokens")
+        raise ValueError(f"{label}: empty: found shape {list(ids.shape)}, expected some tokens")
     if ids.dtype.kind not in "iu":
-        raise ValueError(f"{what}: found dtype {ids.dtype}, expected integers")
+        raise ValueError(f"{label}: found dtype {ids.dtype}, expected integers")
     if ids.ndim not in (1, 2):
-        raise ValueError(f"{what}: found shape {list(ids.shape)}, expected 1 or 2 dimensions")
+        raise ValueError(f"{label}: found shape {list(ids.shape)}, expected 1 or 2 dimensions")
     return ids.reshape(-1, ids.shape[-1])
 
 
-def _check_range(what: str, ids: np.ndarray, low: int, stream: Stream) -> None:
+def _check_range(name: str, ids: np.ndarray, low: int, stream: Stream) -> None:
     bad = ids[(ids < low) | (ids >= stream.vocab)]
     if len(bad):
         allowed = f"{low} to {stream.vocab - 1}"
-        raise ValueError(f"{what}: found id {bad[0]} in {stream.name!r}, expected {allowed}")
+        raise ValueError(f"{name}: found id {bad[0]} in {stream.name!r}, expected {allowed}")

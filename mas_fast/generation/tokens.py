@@ -77,10 +77,23 @@ def stream_tokens(
     kv_dtype: str | None = None,
     **options: Any,
 ) -> Iterator[Tensor]:
-    """As generate_tokens, in steps.
+    """Draw tokens as `generate_tokens` does, in steps.
+
+    Args:
+        model: as in `generate_tokens`.
+        prompt: as in `generate_tokens`.
+        every: positions of a step.
+        engine: as in `generate_tokens`.
+        dtype: as in `generate_tokens`.
+        kv_dtype: as in `generate_tokens`.
+        options: as in `generate_tokens`.
 
     Yields:
         The tokens so far, after each `every` positions and at the end.
+
+    Raises:
+        ValueError: at the call, names what was found and what is allowed.
+        TypeError: the same, for a wrong type.
     """
     check_int("every", every, 1)
     runner = _as_engine(model, engine, dtype, kv_dtype)
@@ -106,8 +119,8 @@ def _as_engine(
         name = type(model).__name__
         raise TypeError(f"model: found {name}, expected a GPT, the path of a bundle or an engine")
     if engine is not None or dtype is not None or kv_dtype is not None:
-        found = f"found {engine!r} with dtypes {dtype!r}, {kv_dtype!r}"
-        raise ValueError(f"engine: {found}, expected None: a {type(model).__name__} has its own")
+        problem = f"found {engine!r} with dtypes {dtype!r}, {kv_dtype!r}"
+        raise ValueError(f"engine: {problem}, expected None: a {type(model).__name__} has its own")
     return model
 
 

@@ -54,9 +54,9 @@ class Painter(ABC, Generic[C]):
         self.bundle, self.path = bundle, bundle.path
         self.streams = read_config(bundle).streams
         if self.streams.names not in KINDS:
-            found = f"found a GPT of the streams {list(self.streams.names)}"
+            problem = f"found a GPT of the streams {list(self.streams.names)}"
             expected = " or ".join(str(list(names)) for names in KINDS)
-            raise ValueError(f"{bundle}: {found}, expected {expected}")
+            raise ValueError(f"{bundle}: {problem}, expected {expected}")
         self.bpe = load_bpe(bundle)
         text = self.streams["text"]
         shape = (self.bpe.length, self.bpe.vocab_size, self.bpe.pad_id)
@@ -170,8 +170,28 @@ class Painter(ABC, Generic[C]):
         top_p: float | Mapping[str, float | None] | None = None,
         progress: bool = False,
     ) -> Iterator[Generation]:
-        """As `generate`, but yields the Generation after each picture, with those that are
-        finished, so that they can be kept where the others come to nothing."""
+        """Draw pictures as `generate` does, one after the other.
+
+        So those that are finished can be kept where the others come to nothing.
+
+        Args:
+            captions: as in `generate`, like all that follow.
+            num_images: pictures of each caption.
+            scene: of all captions, or one for each.
+            scene_labels: the label space of files.
+            seed: 0 .. 2^64 - 1.
+            guidance: how closely the caption is followed.
+            temperature: of the sampling.
+            top_k: draw from so many of the likeliest tokens.
+            top_p: draw from the likeliest tokens that sum to it.
+            progress: show a bar on stderr.
+
+        Yields:
+            The Generation after each picture, with those that are finished.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
+        """
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
         check_int("num_images", num_images, 1)
@@ -213,12 +233,12 @@ class Painter(ABC, Generic[C]):
     def _options(self, given: Mapping[str, object]) -> dict[str, Any]:
         """`sampling`, for each stream that is drawn, with what is given for all or some of them."""
         options = {}
-        for name, own in self.sampling.items():
+        for name, defaults in self.sampling.items():
             value = given.get(name)
             if isinstance(value, Mapping):
-                options[name] = own | dict(value)
+                options[name] = defaults | dict(value)
             else:
-                options[name] = own if value is None else dict.fromkeys(own, value)
+                options[name] = defaults if value is None else dict.fromkeys(defaults, value)
         return options
 
     def _codes(self, scene: Any, labels: str | os.PathLike | None, count: int) -> np.ndarray:
@@ -246,8 +266,8 @@ class Painter(ABC, Generic[C]):
         self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options: Any
     ) -> Iterator[np.ndarray]:
         """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
-        some = max(1, ROWS // count)
-        blocks = [(b, n) for b in range(0, len(text), some) for n in range(0, count, ROWS)]
+        batch = max(1, ROWS // count)
+        blocks = [(b, n) for b in range(0, len(text), batch) for n in range(0, count, ROWS)]
         length = self.streams.length
         first = int((forced[0, self.streams[0].length :] < 0).argmax()) + self.streams[0].length
         steps = length - first
@@ -258,9 +278,9 @@ class Painter(ABC, Generic[C]):
                     bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
 
                 yield self._tokens(
-                    text[b : b + some],
+                    text[b : b + batch],
                     report,
-                    forced=forced[b : b + some],
+                    forced=forced[b : b + batch],
                     num_samples=min(ROWS, count - n),
                     first_sample=n,
                     **options,

@@ -40,11 +40,12 @@ ENGINE = "cpp"  # which of generation.ENGINES runs here
 
 
 class Pipeline(Painter[OnnxCodec]):
-    """The bundle `path` made ready; None: the one that comes with mas_fast.
+    """A bundle made ready, without torch.
 
     Decoders are opened at once, encoders when they are first needed.
 
     Args:
+        path: the bundle; None: the one that comes with mas_fast.
         providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
             onnxruntime offers.
         dtype: in which the GPT computes, "fp32", "bf16" or "int8".
@@ -92,8 +93,8 @@ class Pipeline(Painter[OnnxCodec]):
         Raises:
             ValueError: for other sizes.
         """
-        one = isinstance(items, Scene | Image.Image)  # which the codec refuses
-        first = items if one else next(iter(items), None)
+        lone = isinstance(items, Scene | Image.Image)  # which the codec refuses
+        first = items if lone else next(iter(items), None)
         return self._named("seg" if isinstance(first, Scene) else "img").encode(items)
 
     def decode(self, stream: str, codes: np.ndarray) -> list[Item]:
@@ -112,12 +113,15 @@ class Pipeline(Painter[OnnxCodec]):
         return self._named(stream).decode(codes)
 
     def info(self) -> dict:
-        """What runs, in plain JSON types.
+        """Tell what runs, in plain JSON types.
 
         Returns:
-            versions: of Python and the packages in use; engine: the dtype, instruction set and
-            threads of the GPT; onnx_dtype: of the ONNX files; graphs: the provider of each ONNX
-            file that is open.
+            A dict with these keys.
+
+            versions: of Python and the packages in use.
+            engine: the dtype, instruction set and threads of the GPT.
+            onnx_dtype: of the ONNX files.
+            graphs: the provider of each ONNX file that is open.
         """
         runtime, native_engine = import_onnxruntime(), self.engine.native
         versions = {

@@ -18,8 +18,9 @@ from mas_fast.utils.outputs import check_outputs
 
 @dataclass
 class Generation:
-    """N pictures: picture n of caption b is b * num_images + n. While they are painted (see
-    Painter.paint), those that are finished, the first ones.
+    """N pictures, of which picture n of caption b is b * num_images + n.
+
+    While they are painted (see `Painter.paint`), those that are finished, the first ones.
 
     Attributes:
         images: RGB.
@@ -42,19 +43,28 @@ class Generation:
     truncated: list[str] = field(default_factory=list)
 
     def sheet(self) -> Image.Image:
-        """All pictures, those of one caption in a row above it."""
+        """Draw all pictures, those of one caption in a row above it."""
         pixels = [np.asarray(image) for image in self.images]
         rows = [pixels[n : n + self.num_images] for n in range(0, len(pixels), self.num_images)]
         captions = self.captions[: len(pixels) : self.num_images]
         return sheet(rows, captions, max(self.images[0].size))
 
     def save(self, path: str | os.PathLike) -> list[Path]:
-        """Write the picture and its scene -> the files, the picture first.
+        """Write the pictures and their scenes.
 
-        One picture: out.png; its scene as Scene.save, out.scene.png, and to look at,
-        out.legend.png. Several: out.png is the contact sheet, and out-1.png, out-1.scene.png,
-        out-1.legend.png and so on are theirs. Files of these names are replaced. ValueError as for
-        check_output.
+        One picture: out.png; its scene as `Scene.save`, out.scene.png, and to look at,
+        out.legend.png.
+        Several: out.png is the contact sheet, and out-1.png, out-1.scene.png, out-1.legend.png and
+        so on are theirs. Files of these names are replaced.
+
+        Args:
+            path: the file of the picture, or of the contact sheet.
+
+        Returns:
+            The files, the picture first.
+
+        Raises:
+            ValueError: as in `check_output`.
         """
         path = check_output(path)
         files = [file for n in range(len(self.images)) for file in self.save_picture(path, n)]
@@ -78,7 +88,16 @@ class Generation:
 
 
 def files_of(path: str | os.PathLike, n: int, count: int) -> list[Path]:
-    """Of picture n of `count`: itself, its scene, and that to look at."""
+    """Name the files of a picture.
+
+    Args:
+        path: as in `Generation.save`.
+        n: which picture.
+        count: how many there are.
+
+    Returns:
+        The picture, its scene, and the scene to look at.
+    """
     path = Path(path)
     if count > 1:
         path = path.with_stem(f"{path.stem}-{n + 1}")
@@ -86,8 +105,18 @@ def files_of(path: str | os.PathLike, n: int, count: int) -> list[Path]:
 
 
 def check_output(path: str | os.PathLike) -> Path:
-    """The path, if a picture can be written there. ValueError for a folder that is not there and
-    for a suffix that is no picture's, or of a kind that Pillow cannot write here."""
+    """Check that a picture can be written to a path.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if its folder is not there, or its suffix is no picture's, or of a kind that
+            Pillow cannot write here.
+    """
     path = Path(path)
     check_outputs({"": path})
     if _format(path) not in Image.SAVE:
@@ -96,8 +125,8 @@ def check_output(path: str | os.PathLike) -> Path:
     try:
         Image.new("RGB", (16, 16)).save(io.BytesIO(), _format(path))
     except (OSError, ValueError, KeyError) as error:
-        found = f"found the suffix {path.suffix!r}, which Pillow cannot write here ({error})"
-        raise ValueError(f"{path}: {found}, expected such as {', '.join(COMMON)}") from error
+        problem = f"found the suffix {path.suffix!r}, which Pillow cannot write here ({error})"
+        raise ValueError(f"{path}: {problem}, expected such as {', '.join(COMMON)}") from error
     return path
 
 

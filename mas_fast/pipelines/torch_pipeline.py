@@ -60,9 +60,10 @@ def load(
     engine: str | None = None,
     threads: int = 0,
 ) -> Model:
-    """The model of the bundle at `path`; None: the one that comes with mas_fast.
+    """Load the model of a bundle.
 
     Args:
+        path: the bundle; None: the one that comes with mas_fast.
         device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
         dtype: in which the GPT computes: fp32, the default, bf16, and in the engine "cpp" also
             int8. Tokenizers compute in fp32.
@@ -70,16 +71,19 @@ def load(
             them that runs on the device and is built.
         threads: of the engine "cpp"; 0: all cores.
 
+    Returns:
+        The model.
+
     Raises:
         ValueError: names what was found and what is allowed.
         ImportError: where the engine is not built.
     """
     bundle = Bundle(shipped() if path is None else path, "gpt")
     check_int("threads", threads, 0)
-    place = find_device(device)
-    name = find_engine(place.type) if engine is None else engine
-    ready = make_engine(name, bundle, device=place, dtype=dtype or "fp32", threads=threads)
-    return Model(bundle, ready, place)
+    target = find_device(device)
+    name = find_engine(target.type) if engine is None else engine
+    ready = make_engine(name, bundle, device=target, dtype=dtype or "fp32", threads=threads)
+    return Model(bundle, ready, target)
 
 
 def generate(
@@ -88,12 +92,17 @@ def generate(
     model: Model | str | os.PathLike | None = None,
     **options: Any,
 ) -> Generation:
-    """Model.generate, by a model that is loaded on the way. The last bundle stays loaded.
+    """Call `Model.generate` of a model that is loaded on the way.
+
+    The last bundle stays loaded.
 
     Args:
         captions: one, or a list of them.
         model: a Model, or the path of a bundle; None: the one that comes with mas_fast.
-        options: those of Model.generate.
+        options: those of `Model.generate`.
+
+    Returns:
+        The pictures.
     """
     if not isinstance(model, Model):
         model = _loaded(None if model is None else os.path.abspath(model))

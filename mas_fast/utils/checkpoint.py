@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mas_fast.utils.pickles import Shell
+from mas_fast.utils.pickle_values import Shell
 from mas_fast.utils.torch_files import read_torch
 
 UNREAD = re.compile(r"torch\.Tensor|torch\b.*(_rebuild_\w+|Storage)")  # tensors that are not made
@@ -30,9 +30,18 @@ AVERAGE = re.compile(r"(?:.*_)?(?:ema|averaged?|shadow|swa)(?:_.*)?")
 
 
 def read_checkpoint(path: str | os.PathLike) -> object:
-    """What `torch.save` stored, on the CPU; objects of other classes than tensors and plain values
-    are pickles.Shell. ValueError, and nothing run, for a pickle with code and for a file that is
-    not a checkpoint."""
+    """Read what `torch.save` stored, without running any code in it.
+
+    Args:
+        path: the checkpoint.
+
+    Returns:
+        The stored value, its tensors on the CPU. Objects of other classes than tensors and plain
+        values are `pickle_values.Shell`.
+
+    Raises:
+        ValueError: if the pickle contains code, or the file is not a checkpoint.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: found no such file, expected a checkpoint")
@@ -43,9 +52,21 @@ def read_checkpoint(path: str | os.PathLike) -> object:
 
 
 def state_dict(path: Path, stored: object) -> dict[str, Tensor]:
-    """The state dict: the file's own, or what it has under one of STATES. A warning tells of
-    averaged copies beside it. ValueError where there is none, and for tensors in it that cannot be
-    read, such as quantized ones."""
+    """Find the state dict of a checkpoint.
+
+    A warning names averaged copies beside it.
+
+    Args:
+        path: the checkpoint, for messages.
+        stored: what `read_checkpoint` returned.
+
+    Returns:
+        The tensors by name: those of `stored` itself, or of what it has under one of STATES.
+
+    Raises:
+        ValueError: if there is no state dict, or it has tensors that cannot be read, such as
+            quantized ones.
+    """
     state = _mapping(stored)
     for _ in STATES:  # one may be in another
         keys = [key for key in STATES if isinstance(state, Mapping) and key in state]
@@ -57,15 +78,15 @@ def state_dict(path: Path, stored: object) -> dict[str, Tensor]:
             warnings.warn(f"{path}: left out {copies}, averaged copies of weights", stacklevel=3)
         state = inner
     if not isinstance(state, Mapping):
-        what = str(state.name) if isinstance(state, Shell) else type(state).__name__
+        kind = str(state.name) if isinstance(state, Shell) else type(state).__name__
         raise ValueError(
-            f"{path}: found {what[:80]}, expected a state dict, as of "
+            f"{path}: found {kind[:80]}, expected a state dict, as of "
             "torch.save(model.state_dict(), path)"
         )
     for name, weight in state.items():
         if isinstance(weight, Shell) and UNREAD.fullmatch(str(weight.name)):
-            found = f"found a tensor of {weight.name}"
-            raise ValueError(f"{path}: {str(name)[:80]}: {found}, expected a plain one")
+            problem = f"found a tensor of {weight.name}"
+            raise ValueError(f"{path}: {str(name)[:80]}: {problem}, expected a plain one")
     return {n: w for n, w in state.items() if isinstance(n, str) and isinstance(w, Tensor)}
 
 
@@ -75,32 +96,56 @@ def _mapping(stored: object) -> Any:
 
 
 def prefixes(weights: Mapping[str, Tensor], name: str) -> list[str]:
-    """What stands before the name, wherever it is found: "", or prefixes that end in a dot."""
-    found = [other.removesuffix(name) for other in weights if other.endswith(name)]
-    return [prefix for prefix in found if not prefix or prefix.endswith(".")]
+    """Find what stands before a name.
+
+    Args:
+        weights: tensors by name.
+        name: how the wanted names end.
+
+    Returns:
+        The prefix of each name that ends in `name`: "", or a prefix that ends in a dot.
+    """
+    candidates = [other.removesuffix(name) for other in weights if other.endswith(name)]
+    return [prefix for prefix in candidates if not prefix or prefix.endswith(".")]
 
 
 def is_average(prefix: str) -> bool:
-    """Whether a prefix (or a name) is one of averaged copies, as "model_ema." of "module.ema."."""
+    """Tell whether a prefix (or a name) is one of averaged copies.
+
+    Args:
+        prefix: parts joined by dots, as "model_ema." of "module.ema.".
+
+    Returns:
+        True if any part names an average.
+    """
     return any(AVERAGE.fullmatch(part) for part in prefix.split("."))
 
 
 def below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """What has the prefix, without it."""
+    """Return the tensors whose names have the prefix, under their names without it."""
     return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
 
 
 def check_weights(
     path: Path, weights: dict[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """ValueError, with lists, unless the weights have exactly these names and shapes, in floating
-    point."""
+    """Check the names, shapes and dtypes of weights.
+
+    Args:
+        path: the checkpoint, for messages.
+        weights: tensors by name.
+        shapes: the expected shape of each name.
+
+    Raises:
+        ValueError: with lists, unless the weights have exactly these names and shapes, in floating
+            point.
+    """
     missing = [name for name in shapes if name not in weights]
     unexpected = [name for name in weights if name not in shapes]
     if missing or unexpected:
-        found = f"found {len(weights)} tensors, expected {len(shapes)}"
+        problem = f"found {len(weights)} tensors, expected {len(shapes)}"
         lists = f"missing {_some(missing)}, unexpected {_some(unexpected)}"
-        raise ValueError(f"{path}: {found}: {lists}")
+        raise ValueError(f"{path}: {problem}: {lists}")
     wrong = [
         f"{name} {list(weights[name].shape)} for {list(shape)}"
         for name, shape in shapes.items()

@@ -15,8 +15,16 @@ GAP, LINE = 6, 16
 def sheet(
     rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], side: int = SIDE
 ) -> Image.Image:
-    """Rows of pictures uint8 [H, W, 3], as many in each, drawn with `side` pixels a side; under
-    each row its caption, cut where it is wider than the sheet."""
+    """Draw rows of pictures, each row with its caption below it.
+
+    Args:
+        rows: pictures, uint8 [H, W, 3], as many in each row.
+        captions: one for each row, cut where it is wider than the sheet.
+        side: pixels of each side of a picture as drawn.
+
+    Returns:
+        The sheet, RGB.
+    """
     count = len(rows[0])
     height = side + LINE + GAP
     canvas = Image.new("RGB", (count * (side + GAP) + GAP, len(rows) * height + GAP), "white")

@@ -10,8 +10,17 @@ import torch
 
 
 def find_device(name: str | torch.device | None) -> torch.device:
-    """The device called `name`; None: a GPU where there is one. ValueError for one that is not
-    here."""
+    """Find the device called `name`.
+
+    Args:
+        name: a device; None takes a GPU where there is one.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: if the device is not here.
+    """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
@@ -24,9 +33,15 @@ def find_device(name: str | torch.device | None) -> torch.device:
 
 @contextlib.contextmanager
 def whole_fp32() -> Iterator[None]:
-    """Within it, convolutions and products of fp32 on a GPU are of fp32: PyTorch's default for
-    convolutions is TF32, which has 10 bits of 23 and may choose another code of two near ones. A
-    setting of the whole process, which is put back; compilers, which cannot, leave it alone."""
+    """Compute convolutions and products of fp32 on a GPU in fp32, within the block.
+
+    PyTorch's default for convolutions is TF32, which has 10 bits of 23 and may choose another code
+    of two near ones. It is a setting of the whole process, which is put back afterwards. Compilers,
+    which cannot change it, leave it alone.
+
+    Yields:
+        Nothing.
+    """
     if torch.compiler.is_compiling():
         yield
         return

@@ -27,7 +27,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 
 def short(value: object) -> str:
-    """`repr` for an error message: of what a file may hold, the first 200 characters at most."""
+    """Return `repr` for an error message: of what a file may hold, at most 200 characters."""
     try:
         text = _SHORT.repr(value)
     except (ValueError, RecursionError):  # an integer with more digits than Python prints
@@ -36,8 +36,19 @@ def short(value: object) -> str:
 
 
 def read_json(file: str | os.PathLike, kind: type = dict, *, strict: bool = True) -> Any:
-    """The value in a JSON file. ValueError, naming the file, if it is not there or is large, and
-    as for parse_json."""
+    """Read the value in a JSON file.
+
+    Args:
+        file: the file.
+        kind: the type that the value must have.
+        strict: as in `parse_json`; if true, the file also has at most MOST_BYTES.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: naming the file, if it is not there or is too large, and as in `parse_json`.
+    """
     file = Path(file)
     try:
         if strict and (size := file.stat().st_size) > MOST_BYTES:
@@ -48,11 +59,24 @@ def read_json(file: str | os.PathLike, kind: type = dict, *, strict: bool = True
     return parse_json(content, str(file), kind, strict=strict)
 
 
-def parse_json(content: bytes | str, what: str, kind: type = dict, *, strict: bool = True) -> Any:
-    """The value of a JSON text. strict: UTF-8, no key twice in one object, no NaN or Infinity, no
-    half of a surrogate pair; else what Python's reader takes, since img2dataset, for one, writes
-    NaN. ValueError, beginning with `what`, if it is broken, nested deeper than DEPTH, or not of
-    that kind."""
+def parse_json(content: bytes | str, name: str, kind: type = dict, *, strict: bool = True) -> Any:
+    """Parse a JSON text.
+
+    Args:
+        content: the text.
+        name: what the error begins with.
+        kind: the type that the value must have.
+        strict: whether to insist on UTF-8 without a key that comes twice in one object, NaN,
+            Infinity or half of a surrogate pair. Otherwise the text is anything that Python's
+            reader takes, since img2dataset, for one, writes NaN.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: if the text is broken or nested deeper than DEPTH, or the value is not of that
+            kind.
+    """
     try:
         if strict:
             text = content if isinstance(content, str) else content.decode("utf-8-sig")
@@ -60,22 +84,31 @@ def parse_json(content: bytes | str, what: str, kind: type = dict, *, strict: bo
         else:
             value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what}: found broken JSON ({_reason(error)})") from error
-    check_depth(value, what)
+        raise ValueError(f"{name}: found broken JSON ({_reason(error)})") from error
+    check_depth(value, name)
     if strict and SURROGATE.search(content.encode() if isinstance(content, str) else content):
-        _check_text(value, what)
+        _check_text(value, name)
     if not isinstance(value, kind):
-        raise ValueError(f"{what}: found {type(value).__name__}, expected {kind.__name__}")
+        raise ValueError(f"{name}: found {type(value).__name__}, expected {kind.__name__}")
     return value
 
 
-def check_depth(value: object, what: str, most: int = DEPTH) -> None:
-    """ValueError for dicts and lists that are nested deeper than `most`; no recursion."""
+def check_depth(value: object, name: str, most: int = DEPTH) -> None:
+    """Check how deep dicts and lists are nested, without recursion.
+
+    Args:
+        value: any value.
+        name: what the error begins with.
+        most: the deepest level that is allowed.
+
+    Raises:
+        ValueError: if values are nested deeper than `most`.
+    """
     level: list[object] = [value]
     depth = 0
     while level:
         if depth > most:
-            raise ValueError(f"{what}: found values nested deeper than {most}, expected fewer")
+            raise ValueError(f"{name}: found values nested deeper than {most}, expected fewer")
         below: list[object] = []
         for item in level:
             if type(item) is dict:
@@ -85,7 +118,7 @@ def check_depth(value: object, what: str, most: int = DEPTH) -> None:
         level, depth = below, depth + 1
 
 
-def _check_text(value: object, what: str) -> None:
+def _check_text(value: object, name: str) -> None:
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -97,8 +130,8 @@ def _check_text(value: object, what: str) -> None:
             try:
                 item.encode()
             except UnicodeEncodeError as error:
-                found = f"found the lone surrogate {item[error.start]!r} in {short(item)}"
-                raise ValueError(f"{what}: {found}, expected Unicode text") from error
+                problem = f"found the lone surrogate {item[error.start]!r} in {short(item)}"
+                raise ValueError(f"{name}: {problem}, expected Unicode text") from error
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict:

@@ -18,13 +18,19 @@ SYSTEM_ERROR = re.compile(r"os error (\d+)")  # how Rust's libraries tell a full
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a temporary file `.NAME.PID.RANDOM.tmp` beside `file`, sync it and rename
-    it: a reader, or a crash, meets the old content or the new one and nothing between.
+    """Write a file in one step: a reader, or a crash, meets the old content or the new one.
 
-    The temporary file is new, whoever else may write into the folder: no link is followed. Where
-    `file` is a symbolic link, the link is replaced and what it points to stays as it is. What
-    killed processes left in the folder is taken away by the first call of a process. OSError, with
-    the name of `file`, for a disk that is full; nothing is then left behind.
+    `write` fills a temporary file `.NAME.PID.RANDOM.tmp` beside `file`, which is synced and
+    renamed. The temporary file is new, whoever else may write into the folder: no link is followed.
+    Where `file` is a symbolic link, the link is replaced and its target stays as it is. The first
+    call of a process removes what killed processes left in the folder.
+
+    Args:
+        file: the file to write or replace.
+        write: fills the file whose path it is given.
+
+    Raises:
+        OSError: with the name of `file`, if the disk is full; nothing is then left behind.
     """
     _sweep_once(file.parent.absolute())
     owner = None
@@ -72,8 +78,13 @@ def _made(file: Path, temporary: Path) -> BinaryIO | None:
 
 
 def sweep(folder: Path) -> None:
-    """Take away the temporary files of `replace_file` whose writers were killed. A living writer,
-    in whatever container or machine, holds its file's lock."""
+    """Remove the temporary files of `replace_file` whose writers were killed.
+
+    A living writer, in whatever container or machine, holds its file's lock.
+
+    Args:
+        folder: the folder to clean.
+    """
     try:
         scraps = [entry.path for entry in os.scandir(folder) if SCRAP.fullmatch(entry.name)]
     except FileNotFoundError:
@@ -111,5 +122,5 @@ def _of_the_disk(error: Exception, temporary: Path) -> tuple[int, str] | None:
         if not ours or error.errno is None:
             return None
         return error.errno, error.strerror or os.strerror(error.errno)
-    found = SYSTEM_ERROR.search(str(error))
-    return (int(found[1]), os.strerror(int(found[1]))) if found else None
+    match = SYSTEM_ERROR.search(str(error))
+    return (int(match[1]), os.strerror(int(match[1]))) if match else None

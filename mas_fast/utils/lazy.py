@@ -10,8 +10,16 @@ from typing import Any
 def names_of(
     package: str, homes: Mapping[str, Iterable[str]], modules: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """__getattr__, __dir__ and __all__ of `package` (PEP 562). homes: module -> the names that it
-    has; modules: name -> the module that is meant. All modules are relative to the package."""
+    """Make the `__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
+
+    Args:
+        package: name of the package, to which all modules are relative.
+        homes: the names that each module has, by module.
+        modules: the module that each name means, by name.
+
+    Returns:
+        `__getattr__`, `__dir__` and `__all__`.
+    """
     places: dict[str, tuple[str, str | None]] = {
         name: (home, name) for home, names in homes.items() for name in names
     }

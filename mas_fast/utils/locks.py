@@ -15,10 +15,21 @@ _OPEN: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
 
 
 def lock(folder: str | os.PathLike, busy: str) -> BinaryIO:
-    """An open file whose lock on `folder`, which is made where it is missing, ends when it is
-    closed, and with this process, however that ends. ValueError, with the words `busy`, where
-    another one has it; OSError for a folder that cannot be written to, and for a link in the lock's
-    place, which is not followed."""
+    """Lock a folder, which is made where it is missing.
+
+    Args:
+        folder: the folder.
+        busy: message of the error if another process has the lock.
+
+    Returns:
+        An open file. The lock ends when the file is closed, and with this process, however that
+        ends.
+
+    Raises:
+        ValueError: with the words `busy`, if another process has the lock.
+        OSError: if the folder cannot be written to, or a link, which is not followed, is in the
+            place of the lock.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -18,7 +18,14 @@ TORCH_LIBRARY = Path(__file__).parents[1] / "_torch.so"
 
 
 def engine() -> ModuleType:
-    """The module mas_fast._engine. Raises ImportError naming the command that fixes it."""
+    """Import the module `mas_fast._engine`.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: if it is missing or broken; names the command that fixes it.
+    """
     try:
         return importlib.import_module("mas_fast._engine")
     except ModuleNotFoundError as error:
@@ -36,9 +43,10 @@ def engine() -> ModuleType:
 
 
 def load_torch_library() -> None:
-    """Register torch.ops.mas_fast; a second call does nothing.
+    """Register `torch.ops.mas_fast`; a second call does nothing.
 
-    Raises ImportError naming the command that fixes it.
+    Raises:
+        ImportError: if the library is missing or broken; names the command that fixes it.
     """
     if not TORCH_LIBRARY.exists():
         raise ImportError(
@@ -63,7 +71,14 @@ def load_torch_library() -> None:
 
 
 def problem(library: str) -> str | None:
-    """Why `library`, one of LIBRARIES, cannot be used here, with the fix; None where it can."""
+    """Tell why a library cannot be used here.
+
+    Args:
+        library: one of LIBRARIES.
+
+    Returns:
+        The reason, with the fix; None if the library can be used.
+    """
     check_choice("library", library, LIBRARIES)
     try:
         engine() if library == "_engine" else load_torch_library()

@@ -13,7 +13,16 @@ EVERY = 60.0  # seconds between two lines where nobody sees a bar move; shorter 
 
 
 def progress_bar(items: Iterable | None = None, *, show: bool = True, **options: Any) -> tqdm:
-    """tqdm over `items`, or one that is moved by hand, with tqdm's options."""
+    """Make a progress bar.
+
+    Args:
+        items: what to iterate over; None for a bar that is moved by hand.
+        show: whether to show anything.
+        options: those of tqdm.
+
+    Returns:
+        The bar.
+    """
     if not show or terminal():
         return tqdm(items, disable=not show, dynamic_ncols=True, **options)
     return _Rare(

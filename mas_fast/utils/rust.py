@@ -8,8 +8,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_panics() -> Iterator[None]:
-    """Makes a panic a ValueError. pyo3 raises it as a class of its own that is no Exception, so
-    that it would pass by every handler and end the process."""
+    """Turn a panic within the block into a ValueError.
+
+    pyo3 raises a panic as a class of its own that is no Exception, so that it would pass by every
+    handler and end the process.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: if the block panics.
+    """
     try:
         yield
     except BaseException as error:

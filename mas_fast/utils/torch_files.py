@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mas_fast.utils.pickles import Name, Shell, array, read_pickle
+from mas_fast.utils.pickle_values import Name, Shell, array
+from mas_fast.utils.pickles import read_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 MOST_SIZE, MOST_DIMENSIONS = (1 << 63) - 1, 64
@@ -47,15 +48,30 @@ DTYPES |= {"uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2"}
 
 
 class Storage(NamedTuple):
-    """The bytes of a storage, uint8 [N], and the dtype of its elements."""
+    """The bytes of a storage.
+
+    Attributes:
+        data: uint8 [N].
+        dtype: of its elements.
+    """
 
     data: Tensor
     dtype: torch.dtype
 
 
 def read_torch(path: Path) -> object:
-    """ValueError for a file that torch.save did not write, is damaged, or asks for code; OSError
-    where it cannot be read."""
+    """Read what `torch.save` wrote, in either format, without running it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The stored value, its tensors on the CPU.
+
+    Raises:
+        ValueError: if `torch.save` did not write the file, or it is damaged or asks for code.
+        OSError: if the file cannot be read.
+    """
     with open(path, "rb") as file:
         try:
             is_zip = zipfile.is_zipfile(file)
@@ -87,8 +103,8 @@ def _read_zip(path: Path, file: IO[bytes]) -> object:
         if member is None:
             raise ValueError(f"found no {name[:40]} in the archive")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > left:
-            found = f"found {name[:40]} compressed, or larger than the file"
-            raise ValueError(f"{found}, expected it as torch.save writes it")
+            problem = f"found {name[:40]} compressed, or larger than the file"
+            raise ValueError(f"{problem}, expected it as torch.save writes it")
         left -= member.file_size
         file.seek(member.header_offset)
         head = file.read(LOCAL_SIZE)
@@ -142,17 +158,17 @@ def _read_legacy(path: Path, file: IO[bytes]) -> object:
         _fill(file, count)
         (elements,) = struct.unpack("<q", count)
         if elements * storage.dtype.itemsize != len(storage.data):
-            found = f"found a storage of {elements} elements of {storage.dtype}"
-            raise ValueError(f"{found}, expected {len(storage.data)} bytes")
+            problem = f"found a storage of {elements} elements of {storage.dtype}"
+            raise ValueError(f"{problem}, expected {len(storage.data)} bytes")
         _fill(file, storage.data.numpy())
     return value
 
 
 def _fill(file: IO[bytes], data: bytearray | np.ndarray) -> None:
     reader: Any = file  # IO has no readinto, which those that open() gives have
-    found = reader.readinto(data)
-    if found != len(data):
-        raise ValueError(f"found {found} bytes, expected {len(data)}: truncated")
+    count = reader.readinto(data)
+    if count != len(data):
+        raise ValueError(f"found {count} bytes, expected {len(data)}: truncated")
 
 
 def _bytes(count: int) -> Tensor:
@@ -174,18 +190,18 @@ class _Storages:
             return identity[1]
         if len(identity) not in (5, 6):
             raise ValueError("found a persistent id that is none of torch.save")
-        what, kind, key, _, count, *part = identity
+        tag, kind, key, _, count, *part = identity
         dtype = _storage_dtype(kind)
         if dtype is None and isinstance(kind, Name) and kind.name.endswith("Storage"):
             return Shell(kind)  # of quantized numbers, say
-        if what != "storage" or dtype is None or not isinstance(key, str) or not _is_size(count):
+        if tag != "storage" or dtype is None or not isinstance(key, str) or not _is_size(count):
             raise ValueError("found a storage that is none of torch.save")
         size = dtype.itemsize
         if key not in self.known:
             data = self.load(key, count * size)
             if len(data) != count * size:
-                found = f"found {len(data)} bytes of the storage {key[:20]!r}"
-                raise ValueError(f"{found}, expected {count * size}")
+                problem = f"found {len(data)} bytes of the storage {key[:20]!r}"
+                raise ValueError(f"{problem}, expected {count * size}")
             self.known[key] = Storage(data, dtype)
         storage = self.known[key]
         if storage.dtype != dtype:
@@ -243,8 +259,8 @@ def _view(flat: Tensor, offset: Any, size: Any, stride: Any) -> Tensor | Shell:
     """Or a shell where there are fewer elements than the tensor claims, as expanded ones do: copies
     of it could fill any memory."""
     sizes = (*size, *stride) if isinstance(size, tuple) and isinstance(stride, tuple) else (None,)
-    whole = len(sizes) <= 2 * MOST_DIMENSIONS and all(map(_is_size, (offset, *sizes)))
-    if not whole or len(size) != len(stride):
+    valid = len(sizes) <= 2 * MOST_DIMENSIONS and all(map(_is_size, (offset, *sizes)))
+    if not valid or len(size) != len(stride):
         raise ValueError("found a tensor whose sizes or strides are no whole numbers")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))

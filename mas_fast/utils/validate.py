@@ -11,35 +11,50 @@ from mas_fast.utils.documents import short
 
 
 def exact_keys(
-    what: str, found: Mapping, expected: Iterable[str], optional: Iterable[str] = ()
+    name: str, values: Mapping, expected: Iterable[str], optional: Iterable[str] = ()
 ) -> Mapping:
-    """`found`, if it is a mapping with exactly the expected keys, and no others but optional ones;
-    else a ValueError that names the difference."""
+    """Check that a mapping has exactly the expected keys.
+
+    Args:
+        name: what the error calls the mapping.
+        values: the mapping; anything else is refused.
+        expected: keys that must be there.
+        optional: keys that may be there.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        ValueError: if it is no mapping, or keys are missing or unknown; names the difference.
+    """
     required = list(expected)
     expected = [*required, *optional]
-    if not isinstance(found, Mapping):
+    if not isinstance(values, Mapping):
         raise ValueError(
-            f"{what}: found {type(found).__name__}, expected a mapping with the keys {expected}"
+            f"{name}: found {type(values).__name__}, expected a mapping with the keys {expected}"
         )
-    unknown = [key for key in found if key not in expected]
-    missing = [key for key in required if key not in found]
+    unknown = [key for key in values if key not in expected]
+    missing = [key for key in required if key not in values]
     if unknown or missing:
         raise ValueError(
-            f"{what}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"
+            f"{name}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"
         )
-    return found
+    return values
 
 
 def check_choice(
     name: str, value: object, allowed: Iterable[object], condition: str | None = None
 ) -> None:
-    """Raise a ValueError unless `value` is one of those allowed.
+    """Check that a value is one of those allowed.
 
     Args:
-        name: how the error calls the value.
+        name: what the error calls the value.
         value: anything.
         allowed: the values, which the error lists.
         condition: when they are allowed, as "for the engine 'cpp'".
+
+    Raises:
+        ValueError: if the value is none of them.
     """
     allowed = list(allowed)
     if value not in allowed:
@@ -48,13 +63,31 @@ def check_choice(
 
 
 def check_flag(name: str, value: object) -> None:
-    """Raise a ValueError unless `value` is True or False."""
+    """Check that a value is True or False.
+
+    Args:
+        name: what the error calls the value.
+        value: anything.
+
+    Raises:
+        ValueError: if it is something else.
+    """
     if not isinstance(value, bool):
         raise ValueError(f"{name}: found {short(value)}, expected True or False")
 
 
 def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Raise a ValueError unless `value` is an int in low..high, both inclusive."""
+    """Check that a value is an int in a range.
+
+    Args:
+        name: what the error calls the value.
+        value: anything.
+        low: the least value allowed.
+        high: the largest value allowed; None: no limit.
+
+    Raises:
+        ValueError: if the value is no such int.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, int)
@@ -66,8 +99,17 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> No
 
 
 def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> None:
-    """Raise a ValueError unless `value` is a number in low..high, both inclusive, that a float can
-    hold: neither infinite nor NaN."""
+    """Check that a number is in a range and can be held by a float: neither infinite nor NaN.
+
+    Args:
+        name: what the error calls the value.
+        value: anything.
+        low: the least value allowed.
+        high: the largest value allowed.
+
+    Raises:
+        ValueError: if the value is no such number.
+    """
     largest = sys.float_info.max
     if not _is_number(value) or not max(low, -largest) <= value <= min(high, largest):
         allowed = f" in {low}..{high}" if high < math.inf else f" >= {low}"
@@ -77,7 +119,15 @@ def check_number(name: str, value: object, low: float = -math.inf, high: float =
 
 
 def check_positive(name: str, value: object) -> None:
-    """Raise a ValueError unless `value` is a finite number above 0."""
+    """Check that a value is a finite number above 0.
+
+    Args:
+        name: what the error calls the value.
+        value: anything.
+
+    Raises:
+        ValueError: if the value is no such number.
+    """
     if not _is_number(value) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name}: found {short(value)}, expected a finite number > 0")
 

@@ -25,8 +25,19 @@ MOST_VALUES = 20_000  # aliases written out, a text for each 32 of its character
 
 
 def read_yaml(file: str | os.PathLike, loader: type[PlainLoader] | None = None) -> object:
-    """The value of a YAML file; None of an empty one. ValueError, naming the file, if it is not
-    there or has more than MOST_BYTES, and as for parse_yaml."""
+    """Read the value of a YAML file.
+
+    Args:
+        file: the file.
+        loader: as in `parse_yaml`.
+
+    Returns:
+        The value; None of an empty file.
+
+    Raises:
+        ValueError: naming the file, if it is not there or has more than MOST_BYTES, and as in
+            `parse_yaml`.
+    """
     file = Path(file)
     try:
         if (size := file.stat().st_size) > MOST_BYTES:
@@ -41,17 +52,28 @@ def read_yaml(file: str | os.PathLike, loader: type[PlainLoader] | None = None) 
     return parse_yaml(text, str(file), loader)
 
 
-def parse_yaml(text: str, what: str, loader: type[PlainLoader] | None = None) -> object:
-    """The value of a YAML text. loader: PlainLoader, or one that knows more tags. ValueError,
-    beginning with `what`, if it is broken, has a key twice, a tag of more than plain values, is
-    nested deeper than DEPTH, or stands for more than MOST_VALUES values."""
+def parse_yaml(text: str, name: str, loader: type[PlainLoader] | None = None) -> object:
+    """Parse a YAML text.
+
+    Args:
+        text: the text.
+        name: what the error begins with.
+        loader: PlainLoader, or one that knows more tags; None takes PlainLoader.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: if the text is broken, has a key twice or a tag of more than plain values, is
+            nested deeper than DEPTH, or stands for more than MOST_VALUES values.
+    """
     try:
         return yaml.load(text, loader or PlainLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{what}: not a readable YAML file: {_reason(error)}") from error
+        raise ValueError(f"{name}: not a readable YAML file: {_reason(error)}") from error
     # An explicit tag whose text is unfit, as `!!int ""`: PyYAML does not expect it.
     except (ValueError, LookupError, TypeError, OverflowError) as error:
-        raise ValueError(f"{what}: not a readable YAML file: {error!r:.200}") from error
+        raise ValueError(f"{name}: not a readable YAML file: {error!r:.200}") from error
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -87,8 +109,8 @@ class PlainLoader(yaml.SafeLoader):
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            found = f"found the lone surrogate {text[error.start]!r}"
-            raise _error(found, node) from error
+            problem = f"found the lone surrogate {text[error.start]!r}"
+            raise _error(problem, node) from error
         return text
 
     def construct_yaml_int(self, node: Any) -> int:
@@ -98,7 +120,7 @@ class PlainLoader(yaml.SafeLoader):
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        """Refuses a key that comes twice; not one beside the same of `<<`, which is for that."""
+        """Refuse a key that comes twice; not one beside the same key of `<<`, which is for that."""
         seen = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -129,8 +151,8 @@ def _plain(loader: type[PlainLoader]) -> None:
 _plain(PlainLoader)
 
 
-def _error(problem: str, place: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
-    mark: Any = place.start_mark  # that of the C parser too, which reads the same
+def _error(problem: str, origin: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    mark: Any = origin.start_mark  # that of the C parser too, which reads the same
     return yaml.MarkedYAMLError(None, None, problem, mark)
 
 
@@ -138,6 +160,6 @@ def _reason(error: yaml.YAMLError) -> str:
     """On one line, without the lines around."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem:
         mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        return f"{where}{error.problem[:200]}"
+        position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        return f"{position}{error.problem[:200]}"
     return str(error).replace("\n", " ")[:200]

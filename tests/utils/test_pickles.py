@@ -11,7 +11,8 @@ import pytest
 
 from forged import forge
 from mas_fast.utils.checkpoint import read_checkpoint
-from mas_fast.utils.pickles import array, read_pickle
+from mas_fast.utils.pickle_values import array
+from mas_fast.utils.pickles import read_pickle
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -21,7 +21,7 @@ from torch import nn
 
 from forged import forge
 from mas_fast.utils.checkpoint import read_checkpoint, state_dict
-from mas_fast.utils.pickles import Name, Shell, array
+from mas_fast.utils.pickle_values import Name, Shell, array
 
 
 class Color(enum.Enum):

@@ -34,7 +34,8 @@ from mas_fast.data.annotators.base import (
 from mas_fast.scene import COCO_IDS, COCO_NAMES, Layers
 from mas_fast.scene.labels import COCO_THINGS
 from mas_fast.utils.documents import short
-from mas_fast.utils.pickles import array, read_pickle
+from mas_fast.utils.pickle_values import array
+from mas_fast.utils.pickles import read_pickle
 from mas_fast.utils.torch_files import read_torch
 from mas_fast.utils.validate import check_choice
 
