@@ -163,11 +163,11 @@ def train_gpt(
 ) -> None:
     """Train the GPT on token shards, which `mas-fast data tokenize` makes.
 
-    CONFIG: tiny, storybook-1, mini-270m, mini-270m-sparse, make-a-scene-4b, or a file. The model takes the lengths and
-    vocabularies of the data. `--bundle DIR`, with the tokenizers, adds sample sheets; `--start DIR`
-    begins with the weights of another GPT. As for `vq-seg`: every setting can be given, the same
-    command continues a run, and torchrun starts it in several processes, by itself with whole
-    weights in each (`--parallel ddp`) or shared between them (`--parallel fsdp`).
+    CONFIG: tiny, storybook-1, mini-270m, mini-270m-sparse, make-a-scene-4b, or a file. The model
+    takes the lengths and vocabularies of the data. `--bundle DIR`, with the tokenizers, adds sample
+    sheets; `--start DIR` begins with the weights of another GPT. As for `vq-seg`: every setting can
+    be given, the same command continues a run, and torchrun starts it in several processes, by
+    itself with whole weights in each (`--parallel ddp`) or shared between them (`--parallel fsdp`).
 
     Example: mas-fast train gpt tiny --data TOKENS --folder runs/tiny
     """

@@ -63,7 +63,12 @@ class GPT(nn.Module):
 
     @classmethod
     def create(
-        cls, config: GPTConfig, *, device="cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+        cls,
+        config: GPTConfig,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
     ) -> GPT:
         """A GPT with random weights, the same for the same seed, device type and dtype."""
         model = to_empty(cls(config).to(dtype), device)

@@ -24,7 +24,13 @@ class KVCache:
 
     @classmethod
     def empty(
-        cls, config: GPTConfig, rows: int, positions: int, *, device, dtype: torch.dtype
+        cls,
+        config: GPTConfig,
+        rows: int,
+        positions: int,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype,
     ) -> KVCache:
         """Uninitialised room for `positions` positions of `rows` sequences."""
         shape = (config.layers, rows, config.heads, positions, config.head_dim)

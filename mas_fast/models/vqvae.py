@@ -75,7 +75,12 @@ class VQVAE(nn.Module):
 
     @classmethod
     def create(
-        cls, config: VQConfig, *, device="cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+        cls,
+        config: VQConfig,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
     ) -> VQVAE:
         """A VQVAE with random weights, the same for the same seed, device type and dtype.
 
@@ -87,7 +92,7 @@ class VQVAE(nn.Module):
 
     @classmethod
     def from_weights(
-        cls, config: VQConfig, weights: Mapping[str, Tensor], *, device="cpu"
+        cls, config: VQConfig, weights: Mapping[str, Tensor], *, device: torch.device | str = "cpu"
     ) -> VQVAE:
         """A VQVAE with given weights.
 

@@ -269,8 +269,9 @@ def attention(
     """Computes softmax(q k^T / sqrt(D)) v under a mask.
 
     Args:
-        q, k, v: [B, H, T, D] of one floating dtype, of any strides; under torch.autocast they are
-            cast to its dtype first.
+        q: queries, [B, H, T, D], floating, of any strides; under torch.autocast cast to its dtype.
+        k: keys, as q.
+        v: values, as q.
         mask: "causal", "row", "column" or "conv", the masks of DALL-E (arXiv 2102.12092, figure
             11), which `reference.attention` describes.
         text: the number of positions before the first grid. "causal" ignores it and what follows.

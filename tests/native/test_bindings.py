@@ -36,6 +36,7 @@ def without(values: dict, key: str) -> dict:
         ({"streams": [{"name": "a", "length": -3, "vocab": 5}]}, "found -3, expected 1 to"),
         ({"streams": CONFIG["streams"][:1] * 2}, "found 'a', expected a name that is not"),
         ({"colour": "red"}, "unknown key 'colour', expected dim, layers"),
+        ({"attention": "row"}, "attention: found 'row', expected a list"),
         ({"attention": ["full"]}, "found 'full', expected one of causal, row, column, conv"),
         ({"attention": ["row", "row"]}, "attention: found 2 masks, expected 1, one a layer"),
         ({"attention": ["row"]}, "the last stream: found one without a grid, .* for 'row'"),

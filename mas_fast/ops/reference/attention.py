@@ -105,7 +105,9 @@ def visible(
     Args:
         mask: one of MASKS.
         length: T.
-        text, grids, kernel: as for `ops.attention`.
+        text: as for `ops.attention`.
+        grids: as for `ops.attention`.
+        kernel: as for `ops.attention`.
         device: of the result.
 
     Returns:
