@@ -329,7 +329,7 @@ def test_unseen_tokens_are_positions_and_stay_targets(config):
                                    ignore_index=pad)  # fmt: skip
         torch.testing.assert_close(losses[stream.name], expected)
     nothing = torch.zeros_like(unseen)
-    assert torch.equal(model.loss(tokens, unseen=nothing)[0], model.loss(tokens)[0])
+    assert torch.equal(model.loss(tokens, masked=nothing)[0], model.loss(tokens)[0])
 
 
 def test_loss_wants_whole_sequences():

@@ -88,12 +88,12 @@ def test_views():
 @pytest.mark.parametrize(
     ("pixels", "size", "box", "message"),
     [
-        (np.zeros((4, 4, 3)), (2, 2), (0, 0, 4, 4), r"found float64 \(4, 4, 3\); expected uint8"),
-        (np.zeros((4, 4, 4), np.uint8), (2, 2), (0, 0, 4, 4), r"\(4, 4, 4\); expected uint8"),
-        (np.zeros((4, 4), np.uint8), (2, 2), (0, 0, 4, 4), r"\(4, 4\); expected uint8"),
-        (np.zeros((0, 4, 3), np.uint8), (2, 2), (0, 0, 1, 1), r"\(0, 4, 3\); expected uint8"),
+        (np.zeros((4, 4, 3)), (2, 2), (0, 0, 4, 4), r"found float64 \(4, 4, 3\), expected uint8"),
+        (np.zeros((4, 4, 4), np.uint8), (2, 2), (0, 0, 4, 4), r"\(4, 4, 4\), expected uint8"),
+        (np.zeros((4, 4), np.uint8), (2, 2), (0, 0, 4, 4), r"\(4, 4\), expected uint8"),
+        (np.zeros((0, 4, 3), np.uint8), (2, 2), (0, 0, 1, 1), r"\(0, 4, 3\), expected uint8"),
         (np.zeros((4, 4, 3), np.uint8)[:, ::2], (2, 2), (0, 0, 4, 2), "found strides"),
-        (np.zeros((4, 4, 3), np.uint8), (0, 2), (0, 0, 4, 4), r"the size \(0, 2\); expected 1"),
+        (np.zeros((4, 4, 3), np.uint8), (0, 2), (0, 0, 4, 4), r"the size \(0, 2\), expected 1"),
         (np.zeros((4, 4, 3), np.uint8), (2, 1 << 25), (0, 0, 4, 4), "the size"),
         (np.zeros((4, 4, 3), np.uint8), (2, 2), (0, 1, 4, 4), "the box .* within the picture"),
         (np.zeros((4, 4, 3), np.uint8), (2, 2), (-1, 0, 4, 4), "the box"),

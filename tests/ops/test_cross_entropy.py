@@ -315,5 +315,5 @@ def test_implementation_is_chosen_visibly(monkeypatch):
 
 def test_the_reference_looks_at_every_stream():
     reference_cross_entropy.check_targets(TARGETS, [7, 3], [3, 2], [None, None])
-    with pytest.raises(ValueError, match=r"in 0\.\.6, or 9"):
+    with pytest.raises(ValueError, match=r"expected 0\.\.6 in stream 0, or 9"):
         reference_cross_entropy.check_targets(TARGETS + 8, [7, 3], [3, 2], [9, None])

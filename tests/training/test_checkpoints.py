@@ -25,7 +25,7 @@ def tensors(value: float) -> dict[str, torch.Tensor]:
 
 
 def test_what_is_saved_comes_back(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path / "checkpoints", keep_checkpoints=2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
     assert checkpoints.latest() is None
     for step in (5, 10, 100_000_000):
         checkpoints.save(step, {"recent": [1.5, float("nan")]}, tensors(step))
@@ -43,7 +43,7 @@ def test_what_is_saved_comes_back(tmp_path) -> None:
 
 
 def test_half_of_one_is_none(tmp_path, monkeypatch) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
 
     def full(*_):
@@ -60,7 +60,7 @@ def test_half_of_one_is_none(tmp_path, monkeypatch) -> None:
 
 
 def test_another_shape_or_name_is_refused(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
     for wrong in ({"a/weight": torch.zeros(2, 2)}, {"c": torch.zeros(3)}):
         with pytest.raises(ValueError, match="step-00000005: found other tensors than"):
@@ -76,7 +76,7 @@ class Evil:
 
 
 def test_no_code_is_run(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path / "checkpoints", keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
     checkpoints.save(5, {}, tensors(5))
     path = checkpoints.latest()
     (path / ".metadata").write_bytes(pickle.dumps(Evil(tmp_path / "touched")))
@@ -92,7 +92,7 @@ def test_no_code_is_run(tmp_path) -> None:
     + ['{"step": ' + "9" * 5000 + "}", '{"step": 5, "index": "0"}', '{"step": 5, "index": []}'],
 )
 def test_values_that_are_none(tmp_path, text) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
     path = checkpoints.latest()
     index = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
@@ -105,7 +105,7 @@ def test_values_that_are_none(tmp_path, text) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
 def test_what_the_disk_says_is_what_is_raised(tmp_path, monkeypatch, number) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
 
     def full(*_):
@@ -122,7 +122,7 @@ def test_what_the_disk_says_is_what_is_raised(tmp_path, monkeypatch, number) -> 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit(143)])
 def test_what_stops_a_save_is_not_wrapped(tmp_path, monkeypatch, error) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
 
     def stop(*_):
@@ -135,7 +135,7 @@ def test_what_stops_a_save_is_not_wrapped(tmp_path, monkeypatch, error) -> None:
 
 
 def test_low_memory_while_reading_is_no_damage(tmp_path, monkeypatch) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
 
     def none(*_, **__):
@@ -149,7 +149,7 @@ def test_low_memory_while_reading_is_no_damage(tmp_path, monkeypatch) -> None:
 
 
 def test_a_checkpoint_that_may_not_be_read_is_no_damage(tmp_path, monkeypatch) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
+    checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 10):
         checkpoints.save(step, {}, tensors(step))
     real = os.open
@@ -165,7 +165,7 @@ def test_a_checkpoint_that_may_not_be_read_is_no_damage(tmp_path, monkeypatch) -
 
 
 def test_damaged_ones_are_set_aside_and_count_no_more(tmp_path, capfd) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
+    checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 10):
         checkpoints.save(step, {}, tensors(step))
     (tmp_path / "step-00000010.damaged").mkdir()  # of an earlier time
@@ -182,7 +182,7 @@ def test_damaged_ones_are_set_aside_and_count_no_more(tmp_path, capfd) -> None:
 
 
 def test_values_that_the_caller_refuses_are_damage(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
+    checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(5, {"recent": []}, tensors(5))
     with pytest.raises(ValueError, match="no whole one .*values.json: found no 'losses'"):
         checkpoints.newest(lambda values: values["losses"])
@@ -190,7 +190,7 @@ def test_values_that_the_caller_refuses_are_damage(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["values.json", ".metadata", "__0_0.distcp"])
 def test_a_pipe_is_not_waited_for(tmp_path, name) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=1)
+    checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(5, {}, tensors(5))
     (tmp_path / "step-00000005" / name).unlink()
     os.mkfifo(tmp_path / "step-00000005" / name)
@@ -204,7 +204,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, name) -> None:
 @pytest.mark.parametrize("name", ["values.json", ".metadata", "__0_0.distcp"])
 @pytest.mark.parametrize("kind", ["folder", "link to itself", "socket"])
 def test_what_is_no_file_in_the_place_of_one_is_damage(tmp_path, name, kind) -> None:
-    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
+    checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(5, {}, tensors(5))
     checkpoints.save(10, {}, tensors(10))
     file = tmp_path / "step-00000010" / name

@@ -85,7 +85,7 @@ def test_the_config_as_name_file_and_option(tmp_path) -> None:
         for order in (words + ["--seed", "x"], ["--config=tiny", "--seed", "x"]):
             done = CliRunner().invoke(app, ["train", "gpt", *order])
             assert str(done.exception).startswith("--seed: found 'x', expected int")
-    with pytest.raises(ValueError, match="huge: found no such file, expected .*'storybook'"):
+    with pytest.raises(ValueError, match="huge: found no such file, expected .*'storybook-1'"):
         find("gpt", "huge")
     done = CliRunner().invoke(app, ["train", "gpt", "--seed", "3"])
     assert "train gpt: found no CONFIG, expected a YAML file, or the" in str(done.exception)
