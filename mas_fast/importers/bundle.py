@@ -80,9 +80,9 @@ def import_bundle(
 def _only(folder: Path, patterns: tuple[str, ...]) -> Path:
     """The file in the folder that fits the first of the patterns that any fits."""
     for pattern in patterns:
-        found = sorted(folder.glob(pattern))
-        if len(found) > 1:
-            raise ValueError(f"{folder}: found {[file.name for file in found]}, expected one file")
-        if found:
-            return found[0]
+        files = sorted(folder.glob(pattern))
+        if len(files) > 1:
+            raise ValueError(f"{folder}: found {[file.name for file in files]}, expected one file")
+        if files:
+            return files[0]
     raise ValueError(f"{folder}: found none of {list(patterns)}, expected one of them")

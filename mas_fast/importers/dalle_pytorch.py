@@ -18,15 +18,15 @@ from mas_fast.utils.checkpoint import prefixes
 
 def describe(weights: Mapping[str, Tensor]) -> str | None:
     """The parts of DALLE-pytorch in a state dict, in words; None where none is known."""
-    found = []
+    parts = []
     for prefix in prefixes(weights, "image_emb.weight"):
         codes = list(weights[f"{prefix}image_emb.weight"].shape)
         depth = sum(name.endswith(".to_qkv.weight") for name in weights)
-        found.append(f"a transformer of {depth} layers over image codes {codes}")
+        parts.append(f"a transformer of {depth} layers over image codes {codes}")
     for prefix in prefixes(weights, "codebook.weight"):
         codes = list(weights[f"{prefix}codebook.weight"].shape)
         depth = sum(name.endswith(".0.weight") for name in weights if f"{prefix}encoder." in name)
-        found.append(f"a DiscreteVAE of {depth} layers with the codebook {codes}")
+        parts.append(f"a DiscreteVAE of {depth} layers with the codebook {codes}")
     if any(".blocks.group_1.block_1." in name for name in weights):
-        found.append("OpenAI's discrete VAE")
-    return " and ".join(found) or None
+        parts.append("OpenAI's discrete VAE")
+    return " and ".join(parts) or None

@@ -83,11 +83,11 @@ def gpt_of(
 ) -> GPT:
     """The GPT of a state dict, as `import_gpt` makes it; `path` is for messages."""
     shape = preset("mindalle-1.3b") if config is None else read_gpt_config(config, pad)
-    found = prefixes(weights, ANCHOR)
-    found = [prefix for prefix in found if not is_average(prefix)] or found
-    if len(found) > 1:
-        raise ValueError(f"{path}: found second stages at {found}, expected one")
-    prefix = found[0] if found else ""
+    candidates = prefixes(weights, ANCHOR)
+    candidates = [prefix for prefix in candidates if not is_average(prefix)] or candidates
+    if len(candidates) > 1:
+        raise ValueError(f"{path}: found second stages at {candidates}, expected one")
+    prefix = candidates[0] if candidates else ""
     renamed = _renamed(below(weights, prefix))
     check_weights(path, renamed, shape.weight_shapes())
     if prefix:

@@ -145,15 +145,15 @@ def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
 def _config(part: Mapping, sizes: Mapping) -> VQConfig:
     inputs, outputs = sizes["in_channels"], sizes.get("out_ch", sizes.get("out_channels"))
     if inputs != outputs:
-        found = f"found {short(outputs)}"
-        raise ValueError(f"out_ch: {found}, expected {short(inputs)}, the in_channels")
+        problem = f"found {short(outputs)}"
+        raise ValueError(f"out_ch: {problem}, expected {short(inputs)}, the in_channels")
     if sizes.get("double_z"):
         raise ValueError("double_z: found True, expected False: this is no VQ model")
     if "channels" in sizes:  # CasualGAN's widths, the first that of conv_in
         ch, *widths = sizes["channels"]
         if any(width % ch for width in widths):
-            found = f"found {short(sizes['channels'])}"
-            raise ValueError(f"channels: {found}, expected multiples of {short(ch)}")
+            problem = f"found {short(sizes['channels'])}"
+            raise ValueError(f"channels: {problem}, expected multiples of {short(ch)}")
         mult = [width // ch for width in widths]
     else:
         ch, mult = sizes["ch"], sizes["ch_mult"]
@@ -191,19 +191,21 @@ def _prefix(path: Path, weights: dict[str, Tensor], prefix: str | None) -> str:
         )
     copies = [p for p in plain if is_average(p)]
     copies += [p for p in prefixes(weights, ANCHORS[0].replace(".", "")) if is_average(p)]
-    found = [p for p in plain if not is_average(p)]
+    candidates = [p for p in plain if not is_average(p)]
     if prefix is not None:
         prefix = prefix.removesuffix(".") + "." if prefix else ""
-        wanted = [p for p in (*found, *copies) if p == prefix]
-        wanted = wanted or [p for p in (*found, *copies) if p.endswith(f".{prefix}")]
+        wanted = [p for p in (*candidates, *copies) if p == prefix]
+        wanted = wanted or [p for p in (*candidates, *copies) if p.endswith(f".{prefix}")]
         if not wanted:
-            allowed = f"one of {[*found, *copies]}" if found or copies else "none"
+            allowed = f"one of {[*candidates, *copies]}" if candidates or copies else "none"
             raise ValueError(f"{path}: prefix: found {prefix!r}, expected {allowed}")
-        found = wanted
-    found = found or copies
-    if len(found) > 1:
-        raise ValueError(f"{path}: found tokenizers at {found}, expected --prefix to choose one")
-    return found[0] if found else ""
+        candidates = wanted
+    candidates = candidates or copies
+    if len(candidates) > 1:
+        raise ValueError(
+            f"{path}: found tokenizers at {candidates}, expected --prefix to choose one"
+        )
+    return candidates[0] if candidates else ""
 
 
 def _undotted(weights: dict[str, Tensor], config: VQConfig) -> dict[str, Tensor]:

@@ -75,13 +75,13 @@ class OnnxCodec(Codec):
             expected = f"expected what `mas-fast export onnx {self.path} -o {self.path}` makes"
             raise ValueError(f"{file}: found no such file, beside it {others}, {expected}")
         session = Session(file, self._providers, self._threads)
-        found = read_metadata(session.inference, file)
-        found.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
+        metadata = read_metadata(session.inference, file)
+        metadata.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
         weights = self.path / f"{self.name}.safetensors"
-        bundle = self._bundle or (sha256(weights) if weights.is_file() else found.bundle)
-        if found.bundle != bundle:
+        bundle = self._bundle or (sha256(weights) if weights.is_file() else metadata.bundle)
+        if metadata.bundle != bundle:
             raise ValueError(
-                f"{file}: found a graph of other weights, whose SHA-256 is {found.bundle}, "
+                f"{file}: found a graph of other weights, whose SHA-256 is {metadata.bundle}, "
                 f"expected {bundle}, as {self.name} of this bundle has: export it again"
             )
         self._bundle = bundle

@@ -181,10 +181,10 @@ def _take_empty_batches(proto: Any) -> None:
     for node in proto.graph.node:
         if node.op_type != "Reshape" or node.input[1] not in constants:
             continue
-        wanted, found = constants[node.input[1]].tolist(), shapes.get(node.output[0], [])
-        if 0 not in wanted or -1 not in wanted or len(found) != len(wanted):
+        wanted, shape = constants[node.input[1]].tolist(), shapes.get(node.output[0], [])
+        if 0 not in wanted or -1 not in wanted or len(shape) != len(wanted):
             continue
-        sizes = [known if size == -1 else size for size, known in zip(wanted, found, strict=True)]
+        sizes = [known if size == -1 else size for size, known in zip(wanted, shape, strict=True)]
         name = f"{node.name}_sizes"
         array = np.array(sizes, np.int64)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
@@ -208,19 +208,19 @@ def _strip(proto: Any) -> None:
 def _tokenizers(bundle: Path) -> list[str]:
     """Those to export, all that there are. ValueError where the bundle's GPT needs another."""
     held = models_of(bundle)
-    found = [name for name in MODELS if name in held]
+    tokenizers = [name for name in MODELS if name in held]
     if "gpt" in held:
         streams = read_config(bundle).streams.names
-        missing = [f"vq_{name}" for name in streams[1:] if f"vq_{name}" not in found]
+        missing = [f"vq_{name}" for name in streams[1:] if f"vq_{name}" not in tokenizers]
         if missing:
             streams_of = f"found a GPT of the streams {list(streams)} and of the tokenizers"
-            raise ValueError(f"{bundle}: {streams_of} {found}, expected {missing} too")
-    if not found:
+            raise ValueError(f"{bundle}: {streams_of} {tokenizers}, expected {missing} too")
+    if not tokenizers:
         raise ValueError(f"{bundle}: found the models {list(held)}, expected vq_seg or vq_img")
-    for name in found:
+    for name in tokenizers:
         if not (file := bundle / f"{name}.safetensors").is_file():
             raise ValueError(f"{file}: found no such file, expected the weights of a bundle")
-    return found
+    return tokenizers
 
 
 def _check_output(bundle: Path, output: Path, hashes: dict[str, str], replaced: list[str]) -> None:

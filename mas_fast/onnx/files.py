@@ -74,8 +74,8 @@ class Metadata:
             raise ValueError(f"{self.model}: found the config {self.config!r}, {expected}")
         digits = self.bundle if isinstance(self.bundle, str) else ""
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
-            found = f"found {short(self.bundle)}"
-            raise ValueError(f"bundle: {found}, expected a SHA-256 in hexadecimal")
+            problem = f"found {short(self.bundle)}"
+            raise ValueError(f"bundle: {problem}, expected a SHA-256 in hexadecimal")
 
     @property
     def file_name(self) -> str:
@@ -97,15 +97,15 @@ class Metadata:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {"format": FORMAT} | values | {"config": self.config.to_dict()}
         side = self.config.resolution // self.config.f
-        found = {"grid": f"{side} x {side}", "codes": str(self.config.codes)}
+        properties = {"grid": f"{side} x {side}", "codes": str(self.config.codes)}
         if self.config.input == "labels":
             labels = self.config.channels - self.config.has_edges
             edges = f", channel {labels}: the edge bit" if self.config.has_edges else ""
-            found["label_layout"] = self.config.layout or "labels without edges"
-            found["value_range"] = f"labels 0..{labels - 1}, {VOID}: void; logits{edges}"
+            properties["label_layout"] = self.config.layout or "labels without edges"
+            properties["value_range"] = f"labels 0..{labels - 1}, {VOID}: void; logits{edges}"
         else:
-            found["value_range"] = "[-1, 1]; a decoder's image is not clamped"
-        return {KEY: json.dumps(values)} | found
+            properties["value_range"] = "[-1, 1]; a decoder's image is not clamped"
+        return {KEY: json.dumps(values)} | properties
 
     @classmethod
     def from_properties(cls, properties: dict[str, str]) -> Metadata:
@@ -135,16 +135,16 @@ class Metadata:
                 found and the one expected.
         """
         for name, value in expected.items():
-            found = getattr(self, name)
-            if found == value:
+            actual = getattr(self, name)
+            if actual == value:
                 continue
             if isinstance(value, VQConfig):
                 for field in fields(VQConfig):
-                    ours, theirs = getattr(found, field.name), getattr(value, field.name)
+                    ours, theirs = getattr(actual, field.name), getattr(value, field.name)
                     if ours != theirs:
-                        name, found, value = f"{name}.{field.name}", ours, theirs
+                        name, actual, value = f"{name}.{field.name}", ours, theirs
                         break
-            raise ValueError(f"{where}: {name}: found {found!r}, expected {value!r}")
+            raise ValueError(f"{where}: {name}: found {actual!r}, expected {value!r}")
 
 
 def file_name(model: str, part: str, dtype: str) -> str:
@@ -177,17 +177,17 @@ def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadat
     elif file is None:
         name = "ONNX session"
     try:
-        found = Metadata.from_properties(dict(source.get_modelmeta().custom_metadata_map))
+        metadata = Metadata.from_properties(dict(source.get_modelmeta().custom_metadata_map))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     for side, given, expected in (
-        ("inputs", source.get_inputs(), found.inputs),
-        ("outputs", source.get_outputs(), found.outputs),
+        ("inputs", source.get_inputs(), metadata.inputs),
+        ("outputs", source.get_outputs(), metadata.outputs),
     ):
         values = tuple(Value(v.name, _numpy_name(v.type), tuple(v.shape)) for v in given)
         if values != expected:
             raise ValueError(f"{name}: {side}: found {values}, expected {expected}")
-    return found
+    return metadata
 
 
 def sha256(file: str | os.PathLike) -> str:

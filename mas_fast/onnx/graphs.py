@@ -133,15 +133,15 @@ class Nearest(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """The code of each vector of z, fp32 [B, D, h, w]: int64 [B, h, w]."""
         x = z.permute(0, 2, 3, 1).flatten(0, 2).double()  # [N, D]
-        found = []
+        candidates = []
         for start in range(0, len(self.table), CODES):
             part = slice(start, start + CODES)
             codes = self.table[part].double()
             score = self.squares[part] - 2 * (x @ codes.t())
             score, ids = score.topk(min(CANDIDATES, len(codes)), largest=False)
-            found.append((score, ids + start))
-        scores, ids = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
-        if len(found) > 1:
+            candidates.append((score, ids + start))
+        scores, ids = (torch.cat(parts, 1) for parts in zip(*candidates, strict=True))
+        if len(candidates) > 1:
             ids = ids.gather(1, scores.topk(CANDIDATES, largest=False)[1])
         difference = x[:, None] - F.embedding(ids, self.table).double()
         # A running sum is added up in order, where a sum may be by halves.

@@ -129,15 +129,15 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
         else:
             expected = model.encode(inputs[0] if metadata.model == "vq_img" else _pair(*inputs))
         for session in (fast, plain) if batch == UNOPTIMISED else (fast,):
-            found = torch.from_numpy(session.run(None, _feed(metadata, inputs))[0])
+            result = torch.from_numpy(session.run(None, _feed(metadata, inputs))[0])
             if metadata.part == "decoder":
-                measured: dict[str, Any] = _of_values(expected, found, metadata.config)
+                measured: dict[str, Any] = _of_values(expected, result, metadata.config)
                 if metadata.dtype == "fp32" and not measured["error"] <= MOST_ERROR:
                     exact = _double(model).decode(*inputs)
-                    measured["error64"] = (found - exact).abs().max().item()
+                    measured["error64"] = (result - exact).abs().max().item()
                     measured["lost64"] = (expected - exact).abs().max().item()
             else:
-                measured = _of_codes(model, inputs, expected, found)
+                measured = _of_codes(model, inputs, expected, result)
             rows.append(Row(metadata.file_name, batch, session is fast, **measured))
     return rows
 
@@ -150,13 +150,15 @@ def _feed(metadata: Metadata, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarra
 def _take_none(file: Path, metadata: Metadata, session: Any) -> None:
     empty = tuple(value[:0] for value in made_up(metadata.config, metadata.part, 1))
     expected = [0, *metadata.outputs[0].shape[1:]]
-    found: object
+    outcome: object
     try:
-        found = list(session.run(None, _feed(metadata, empty))[0].shape)
+        outcome = list(session.run(None, _feed(metadata, empty))[0].shape)
     except Exception as error:  # its own classes share no base but this
-        found = str(error)
-    if found != expected:
-        raise ValueError(f"{file.name}: a batch of 0: found {found}, expected the shape {expected}")
+        outcome = str(error)
+    if outcome != expected:
+        raise ValueError(
+            f"{file.name}: a batch of 0: found {outcome}, expected the shape {expected}"
+        )
 
 
 def judge(metadata: Metadata, rows: list[Row]) -> list[str]:

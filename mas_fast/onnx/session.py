@@ -84,14 +84,14 @@ class Session:
         if PROVIDERS["cuda"] in wanted and hasattr(self._onnxruntime, "preload_dlls"):
             self._onnxruntime.preload_dlls()  # those of NVIDIA's packages, which torch would load
         self.inference = self._open(Path(file), wanted, providers is None, threads)
-        found = self.inference.get_providers()
-        missing = [name for name in wanted if name not in found]
+        active = self.inference.get_providers()
+        missing = [name for name in wanted if name not in active]
         if providers is not None and missing:
             raise ValueError(
-                f"{file}: found that onnxruntime runs it on {found}, expected {wanted}, as asked: "
+                f"{file}: found that onnxruntime runs it on {active}, expected {wanted}, as asked: "
                 f"{missing[0]} did not start; its libraries or a device may be missing"
             )
-        self.provider = found[0]
+        self.provider = active[0]
         self._device = "cpu" if self.provider == PROVIDERS["cpu"] else "cuda"
 
     def run(self, *arrays: np.ndarray) -> np.ndarray:
