@@ -20,8 +20,7 @@ TRIES = 1000  # rejects in a row after which nothing good is expected
 class Crops(Dataset):
     """The training data of a tokenizer: images, or scenes in its layout.
 
-    A sample that cannot be read is replaced by the next one. Too many rejects in a row are a
-    ValueError when they are reached.
+    A sample that cannot be read is replaced by the next one.
 
     Args:
         source: where the samples come from.
@@ -30,6 +29,9 @@ class Crops(Dataset):
         augment: crops anywhere and flips, drawn from (seed, epoch, index); else centre crops.
         boxes: which of "object_boxes" and "face_boxes" come along: those of the data, else those
             that the scene shows, else none.
+
+    Raises:
+        ValueError: for too many rejects in a row, when they are reached.
     """
 
     def __init__(

@@ -124,7 +124,11 @@ def token_batch(
 
 
 def check_vocab(stream: Stream) -> None:
-    """Raise ValueError unless the ids of a stream fit 16 bits."""
+    """Check the vocabulary of a stream.
+
+    Raises:
+        ValueError: unless its ids fit 16 bits.
+    """
     if stream.vocab > 1 << 16:
         raise ValueError(f"{stream.name}: found a vocabulary of {stream.vocab}, expected <= 65536")
 

@@ -31,18 +31,18 @@ def import_bundle(
     With an error, nothing is written. Warnings are those of `import_vq` and `import_gpt`.
 
     Args:
-        source: A checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where
+        source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where
             it is there, stage 2 come along; or taming's folder with configs/ and
             checkpoints/last.ckpt.
-        bundle: The bundle.
-        config: As for `import_vq`; None for a folder's own.
-        prefix: As for `import_vq`.
+        bundle: the bundle.
+        config: as for `import_vq`; None for a folder's own.
+        prefix: as for `import_vq`.
 
     Returns:
         Names of the files in the bundle.
 
     Raises:
-        ValueError: As for `import_vq` and `import_gpt`.
+        ValueError: as for `import_vq` and `import_gpt`.
     """
     source, bpe, vq, gpt = Path(source), None, None, None
     if source.is_dir():

@@ -55,16 +55,16 @@ def import_gpt(
     A warning tells which prefix of the names was taken off.
 
     Args:
-        checkpoint: A file of torch.save.
-        config: Its YAML file; None for the published shape.
-        pad: The id of [PAD] in the captions' tokenizer.
+        checkpoint: a file of torch.save.
+        config: its YAML file; None for the published shape.
+        pad: the id of [PAD] in the captions' tokenizer.
 
     Returns:
         The GPT, fp32.
 
     Raises:
-        ValueError: The file is no checkpoint or has code in it, the config cannot be built, or
-            names or shapes differ from the config's.
+        ValueError: if the file is no checkpoint or has code in it, if the config cannot be built,
+            or if names or shapes differ from the config's.
     """
     path = Path(checkpoint)
     return gpt_of(path, state_dict(path, read_checkpoint(path)), config, pad)
@@ -102,11 +102,11 @@ def read_gpt_config(path: str | os.PathLike, pad: int = 0) -> GPTConfig:
     """The config of the second stage that minDALL-E's YAML describes.
 
     Args:
-        path: The YAML file.
-        pad: The id of padding in captions.
+        path: the YAML file.
+        pad: the id of padding in captions.
 
     Raises:
-        ValueError: It cannot be built; the message names why.
+        ValueError: if it cannot be built; the message names why.
     """
     path = Path(path)
     values: Any = read_yaml(path)  # of any form: what does not fit raises

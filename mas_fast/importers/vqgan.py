@@ -50,17 +50,17 @@ def import_vq(
     Warnings tell which prefix was taken off, and which copies were left out.
 
     Args:
-        checkpoint: A file of torch.save.
-        config: Its YAML file; None for minDALL-E's published shape.
-        prefix: The prefix of the names, for a file that holds several tokenizers, or that of
+        checkpoint: a file of torch.save.
+        config: its YAML file; None for minDALL-E's published shape.
+        prefix: the prefix of the names, for a file that holds several tokenizers, or that of
             averaged weights; None: found by itself where only one fits.
 
     Returns:
         The tokenizer, fp32, in evaluation mode.
 
     Raises:
-        ValueError: The file is no checkpoint or has code in it, the config cannot be built, or
-            names or shapes differ from the config's.
+        ValueError: if the file is no checkpoint or has code in it, if the config cannot be built,
+            or if names or shapes differ from the config's.
     """
     path = Path(checkpoint)
     return vq_of(path, state_dict(path, read_checkpoint(path)), config, prefix)
@@ -114,10 +114,10 @@ def read_config(path: str | os.PathLike, prefix: str = "") -> VQConfig:
 
     Args:
         path: minDALL-E's (stage1), taming's (model.params) or CasualGAN's (model).
-        prefix: Of the names in the checkpoint, which may say which part of the file is meant.
+        prefix: of the names in the checkpoint, which may say which part of the file is meant.
 
     Raises:
-        ValueError: It cannot be built; the message names why.
+        ValueError: if it cannot be built; the message names why.
     """
     path = Path(path)
     values: Any = read_yaml(path)  # of any form: what does not fit raises
@@ -180,8 +180,12 @@ def _config(part: Mapping, sizes: Mapping) -> VQConfig:
 
 
 def _prefix(path: Path, weights: dict[str, Tensor], prefix: str | None) -> str:
-    """The prefix of the tokenizer that is meant. prefix: the whole of it, or its end, as
-    "first_stage_model." of "module.first_stage_model."."""
+    """The prefix of the tokenizer that is meant.
+
+    Args:
+        prefix: the whole of it, or its end, as "first_stage_model." of
+            "module.first_stage_model.".
+    """
     plain = [p for anchor in ANCHORS for p in prefixes(weights, anchor)]
     if not plain and (other := describe(weights)):
         raise ValueError(

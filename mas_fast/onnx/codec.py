@@ -24,15 +24,16 @@ class OnnxCodec(Codec):
     """A tokenizer of a bundle by its ONNX files, which are opened when they are first used.
 
     Args:
-        path: The bundle.
+        path: the bundle.
         name: "vq_seg" or "vq_img".
-        providers: As for Session.
-        dtype: Of the files, "fp32" or "fp16".
-        threads: As for Session.
+        providers: as for Session.
+        dtype: of the files, "fp32" or "fp16".
+        threads: as for Session.
 
     Raises:
-        ValueError: The bundle is none; or, when they are opened, files are missing, broken, or made
-            from another tokenizer than config.json, VQ weights beside it, or the other part say.
+        ValueError: if the bundle is none; or, when they are opened, if files are missing, broken,
+            or made from another tokenizer than config.json, VQ weights beside it, or the other part
+            say.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class OnnxCodec(Codec):
         """The SHA-256 of the weights that the files opened so far were made from.
 
         Raises:
-            ValueError: No file is open yet.
+            ValueError: if no file is open yet.
         """
         if self._bundle is None:
             raise ValueError(f"{self.what}: found no open graph, expected one: call open before")

@@ -75,16 +75,16 @@ def export_onnx(
     is the bundle itself. Files of these names are replaced, each in one step.
 
     Args:
-        bundle: The bundle.
-        output: Folder of a bundle that can do without the tokenizers' weights.
-        parts: Some of "encoder" and "decoder".
-        dtypes: Some of "fp32" and "fp16".
-        progress: Whether to show a progress bar.
+        bundle: the bundle.
+        output: folder of a bundle that can do without the tokenizers' weights.
+        parts: some of "encoder" and "decoder".
+        dtypes: some of "fp32" and "fp16".
+        progress: whether to show a progress bar.
 
     Raises:
-        ValueError: The bundle lacks tokenizers that it needs, the output folder belongs to other
-            weights, or a graph differs too much from PyTorch; then nothing is written.
-        ImportError: onnx, onnxscript or onnxruntime is missing.
+        ValueError: if the bundle lacks tokenizers that it needs, if the output folder belongs to
+            other weights, or if a graph differs too much from PyTorch; then nothing is written.
+        ImportError: if onnx, onnxscript or onnxruntime is missing.
     """
     parts, dtypes = _choices("parts", parts, PARTS), _choices("dtypes", dtypes, DTYPES)
     for module in LIBRARIES:
@@ -131,9 +131,9 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
     """Write one graph.
 
     Args:
-        file: The file.
-        metadata: Says its inputs, its outputs and what it carries of itself.
-        model: The tokenizer, fp32, on the CPU.
+        file: the file.
+        metadata: says its inputs, its outputs and what it carries of itself.
+        model: the tokenizer, fp32, on the CPU.
     """
     onnx = _import("onnx")
     make = {"encoder": graphs.Encoder, "decoder": graphs.Decoder}[metadata.part]

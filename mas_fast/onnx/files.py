@@ -37,9 +37,9 @@ class Value:
     """One input or output of a graph.
 
     Attributes:
-        name: Its name in the graph.
+        name: its name in the graph.
         dtype: numpy's name of its dtype.
-        shape: Sizes, "batch" in front.
+        shape: sizes, "batch" in front.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Metadata:
     Attributes:
         model: "vq_seg" or "vq_img".
         part: "encoder" or "decoder".
-        dtype: Of the arithmetic, "fp32" or "fp16".
-        config: The config of the tokenizer.
-        bundle: The SHA-256 of the weights file that it was made from.
+        dtype: of the arithmetic, "fp32" or "fp16".
+        config: the config of the tokenizer.
+        bundle: the SHA-256 of the weights file that it was made from.
     """
 
     model: str
@@ -112,7 +112,7 @@ class Metadata:
         """The inverse of `to_properties`.
 
         Raises:
-            ValueError: It is none; the message says what was found and expected.
+            ValueError: if it is none; the message says what was found and expected.
         """
         if KEY not in properties:
             raise ValueError(
@@ -131,8 +131,8 @@ class Metadata:
         """Compare fields, as check(file, model="vq_img", config=config).
 
         Raises:
-            ValueError: A field is another than the given one; the message names the file, the value
-                found and the one expected.
+            ValueError: if a field is another than the given one; the message names the file, the
+                value found and the one expected.
         """
         for name, value in expected.items():
             actual = getattr(self, name)
@@ -151,7 +151,7 @@ def file_name(model: str, part: str, dtype: str) -> str:
     """The name of a file, as "vq_img_decoder.fp32.onnx".
 
     Raises:
-        ValueError: The model, part or dtype is unknown.
+        ValueError: if the model, part or dtype is unknown.
     """
     check_choice("model", model, MODELS)
     check_choice("part", part, PARTS)
@@ -163,13 +163,13 @@ def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadat
     """Read what a graph says of itself; its inputs and outputs are checked against that.
 
     Args:
-        source: An ONNX file, or an open onnxruntime.InferenceSession.
-        file: What errors call a session.
+        source: an ONNX file, or an open onnxruntime.InferenceSession.
+        file: what errors call a session.
 
     Raises:
-        ValueError: onnxruntime does not load it, or it has no metadata of ours, or another graph
-            than they say.
-        ImportError: onnxruntime is not installed.
+        ValueError: if onnxruntime does not load it, or if it has no metadata of ours, or another
+            graph than they say.
+        ImportError: if onnxruntime is not installed.
     """
     name = source if file is None else file
     if isinstance(source, str | os.PathLike):
@@ -203,7 +203,7 @@ def import_onnxruntime() -> ModuleType:
     """The module onnxruntime.
 
     Raises:
-        ImportError: It is not installed; the message names the extra that has it.
+        ImportError: if it is not installed; the message names the extra that has it.
     """
     try:
         import onnxruntime

@@ -28,8 +28,8 @@ class Encoder(nn.Module):
     """The encoder of a tokenizer with fp32 weights.
 
     Args:
-        model: The tokenizer.
-        dtype: Of the arithmetic up to the last convolution of the encoder. The codebook's 1x1
+        model: the tokenizer.
+        dtype: of the arithmetic up to the last convolution of the encoder. The codebook's 1x1
             convolution and the choice of the code, which follow, are fp32 and fp64.
     """
 

@@ -43,16 +43,16 @@ class Row:
     """One file at one batch size.
 
     Attributes:
-        file: Its name.
-        batch: The batch size.
-        optimised: As onnxruntime makes it faster, or as it is written.
-        error: Of a decoder: the largest absolute error.
-        psnr: Of a decoder, in dB, of [-1, 1] or of the logits' range.
-        error64: Of a decoder whose fp32 error is over the limit: the largest to PyTorch in fp64.
-        lost64: The same of PyTorch in fp32.
-        tokens: Of an encoder: the number of codes.
-        differ: Of an encoder: how many of them are others than PyTorch's.
-        excess: Of an encoder: by how much the worst of those is farther than the nearest, as a
+        file: its name.
+        batch: the batch size.
+        optimised: as onnxruntime makes it faster, or as it is written.
+        error: of a decoder: the largest absolute error.
+        psnr: of a decoder, in dB, of [-1, 1] or of the logits' range.
+        error64: of a decoder whose fp32 error is over the limit: the largest to PyTorch in fp64.
+        lost64: the same of PyTorch in fp32.
+        tokens: of an encoder: the number of codes.
+        differ: of an encoder: how many of them are others than PyTorch's.
+        excess: of an encoder: by how much the worst of those is farther than the nearest, as a
             share of its distance (of Gumbel's logits: below the best, as a share of their range).
     """
 
@@ -73,7 +73,7 @@ class Parity:
     """The figures of all files that were exported together.
 
     Attributes:
-        rows: One for each file and batch size.
+        rows: one for each file and batch size.
     """
 
     rows: tuple[Row, ...]
@@ -116,7 +116,8 @@ def compare(file: Path, metadata: Metadata, model: VQVAE) -> list[Row]:
     """Compare a file with the fp32 tokenizer that it was made from, at each batch size.
 
     Raises:
-        ValueError: It does not take a batch of 0, as is left where a filter took out all pictures.
+        ValueError: if it does not take a batch of 0, as is left where a filter took out all
+            pictures.
     """
     fast, plain = (_session(file, optimised) for optimised in (True, False))
     for session in (fast, plain):

@@ -30,10 +30,10 @@ def find_providers(asked: str | Sequence[str] | None) -> list[str]:
     """onnxruntime's names of the providers asked for, TensorRT first, CPU last.
 
     Args:
-        asked: Names, as "cuda" or in full; None for all that are offered.
+        asked: names, as "cuda" or in full; None for all that are offered.
 
     Raises:
-        ValueError: A provider is unknown or not offered.
+        ValueError: if a provider is unknown or not offered.
     """
     offered = import_onnxruntime().get_available_providers()
     names = [name for name in PROVIDERS.values() if name in offered]
@@ -58,18 +58,19 @@ class Session:
     """onnxruntime's InferenceSession of a file, and what runs it.
 
     Args:
-        file: The ONNX file.
-        providers: As for find_providers. With None it is tried without the first ones until the
+        file: the ONNX file.
+        providers: as for find_providers. With None it is tried without the first ones until the
             file opens.
-        threads: On a CPU; 0 for all cores.
+        threads: on a CPU; 0 for all cores.
 
     Attributes:
         inference: onnxruntime's session.
         provider: onnxruntime's name of the provider that runs it.
 
     Raises:
-        ValueError: onnxruntime does not open the file, or leaves out a provider that was asked for.
-        ImportError: onnxruntime is not installed.
+        ValueError: if onnxruntime does not open the file, or leaves out a provider that was asked
+            for.
+        ImportError: if onnxruntime is not installed.
     """
 
     def __init__(

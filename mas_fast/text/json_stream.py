@@ -13,12 +13,14 @@ CHUNK = 1 << 20  # bytes read at once, and the longest value
 class JsonStream:
     """Walks through JSON text of any length: keys of an object, items of a list, whole values.
 
-    It holds one chunk, and the value that it is reading. Every error is a ValueError that names the
-    file and the line.
+    It holds one chunk, and the value that it is reading.
 
     Args:
         file: name of the file in errors.
         chunks: content of the file, in UTF-8.
+
+    Raises:
+        ValueError: for every error; it names the file and the line.
     """
 
     AFTER = tuple(" \t\r\n:,]}")  # characters that may follow a value
@@ -89,7 +91,11 @@ class JsonStream:
                 return ""
 
     def take(self, allowed: str) -> str:
-        """Read the next character that is not blank; ValueError unless it is allowed."""
+        """Read the next character that is not blank.
+
+        Raises:
+            ValueError: unless it is allowed.
+        """
         character = self.peek()
         if not character or character not in allowed:
             expected = " or ".join(map(repr, allowed))

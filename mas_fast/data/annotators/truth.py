@@ -22,7 +22,11 @@ from mas_fast.scene import Layers
 
 
 class Truth(Annotator):
-    """Returns the layers that the source came with; ValueError for a picture without layers."""
+    """Returns the layers that the source came with.
+
+    Raises:
+        ValueError: for a picture without layers.
+    """
 
     adds = ()
 

@@ -56,7 +56,7 @@ class Sample:
 
     `crop`, `resize`, `flip` and `square` act on photo, annotation and boxes together. Layers become
     a scene only when `scene` is asked for: geometry first, then the rules. A JPEG is decoded when
-    its pixels are asked for, no larger than needed; ValueError if it is damaged.
+    its pixels are asked for, no larger than needed.
 
     Attributes:
         key: name of the sample in its source.
@@ -70,7 +70,8 @@ class Sample:
         file: the encoded image, as long as it holds the same pixels.
 
     Raises:
-        ValueError: for pixels of another dtype or shape, and for an annotation of another size.
+        ValueError: for pixels of another dtype or shape, and for an annotation of another size;
+            when its pixels are asked for, for a damaged JPEG.
     """
 
     key: str

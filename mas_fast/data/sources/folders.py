@@ -194,9 +194,12 @@ class _Finder:
         return None
 
     def find_like(self, name: str, folders: tuple[str, ...], deeper: bool) -> str | None:
-        """Return the key of the file with that name in any case; ValueError for several.
+        """Return the key of the file with that name in any case.
 
         `deeper` also takes a file below one of the folders whose path ends with the name.
+
+        Raises:
+            ValueError: for several files.
         """
         name = normal(name)
         for folder, path in zip(folders, _joined(folders, name), strict=True):

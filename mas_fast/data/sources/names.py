@@ -164,7 +164,11 @@ def on_disk(folder: Path, name: str) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless the name of a file is relative and stays below its folder."""
+    """Check the name of a file.
+
+    Raises:
+        ValueError: unless it is relative and stays below its folder.
+    """
     path = PurePosixPath(name)
     odd = "\\" in name or "\0" in name or name.endswith("/") or not path.name
     if odd or path.is_absolute() or ".." in path.parts:
