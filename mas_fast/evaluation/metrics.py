@@ -57,8 +57,8 @@ class ConfusionMatrix:
             ValueError: Shapes, dtypes or labels are others.
         """
         if predicted.shape != target.shape:
-            found = f"{list(predicted.shape)} and {list(target.shape)}"
-            raise ValueError(f"predicted, target: found shapes {found}, expected equal ones")
+            shapes = f"{list(predicted.shape)} and {list(target.shape)}"
+            raise ValueError(f"predicted, target: found shapes {shapes}, expected equal ones")
         known = torch.ne(_labels("target", target, self.classes), VOID)
         truth = target[known].long()
         guess = _labels("predicted", predicted, self.classes)[known].long()

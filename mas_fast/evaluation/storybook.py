@@ -277,12 +277,14 @@ def _followed(
 ) -> list[Row]:
     """The classes that the segmenter finds in a picture against those of the scene that was given,
     at the size of the former. The ceiling is of the true picture through VQ-IMG."""
-    found, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
+    given_classes, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
     scenes = [
         class_map(scene.resize(*classes.shape))
-        for scene, classes in zip(truth.scenes, found, strict=True)
+        for scene, classes in zip(truth.scenes, given_classes, strict=True)
     ]
-    figures = (_miou(x, scenes) for x in (found, ceiling, [found[n] for n in others], ours))
+    figures = (
+        _miou(x, scenes) for x in (given_classes, ceiling, [given_classes[n] for n in others], ours)
+    )
     value, top, floor, true = figures
     return [
         Row("scene given, mIoU", value, top, floor),

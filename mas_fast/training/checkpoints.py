@@ -84,9 +84,9 @@ class Checkpoints:
             first(partial(self._set_aside, bad, path))
             return path, self.values(path)
         if bad:
-            found = "; ".join(f"{path.name}: {reason}" for path, reason in bad.items())
+            damage = "; ".join(f"{path.name}: {reason}" for path, reason in bad.items())
             raise ValueError(
-                f"{self.folder}: found {len(bad)} damaged checkpoints and no whole one ({found}); "
+                f"{self.folder}: found {len(bad)} damaged checkpoints and no whole one ({damage}); "
                 "copy them here again, or remove them to begin anew"
             )
         return None

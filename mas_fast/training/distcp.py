@@ -165,8 +165,10 @@ def _place(item: tuple[object, object]) -> tuple[MetadataIndex, _StorageInfo]:
             f"found {kind_of(name)} {kind_of(number)}, expected a tensor and its piece"
         )
     if type(path) is not str or not re.fullmatch(r"[A-Za-z0-9_]+\.distcp", path):
-        found = repr(path[:80]) if type(path) is str else kind_of(path)
-        raise ValueError(f"{name}: found the place {found}, expected a *{SUFFIX} file beside it")
+        shown_path = repr(path[:80]) if type(path) is str else kind_of(path)
+        raise ValueError(
+            f"{name}: found the place {shown_path}, expected a *{SUFFIX} file beside it"
+        )
     offset, length = counts_of((value.get("offset"), value.get("length")))
     if value.get("transform_descriptors"):
         raise ValueError(f"{name}: found transformed bytes, expected plain ones")
@@ -265,8 +267,10 @@ class Reader(dcp.FileSystemReader):
             ranges = zip(item.storage_offsets, item.lengths, strict=True)
             piece = piece[tuple(slice(start, start + length) for start, length in ranges)]
             if piece.shape != target.shape or piece.dtype != target.dtype:
-                found = f"found {list(piece.shape)} {piece.dtype}"
-                raise ValueError(f"{name}: {found}, expected {list(target.shape)} {target.dtype}")
+                shape_and_dtype = f"found {list(piece.shape)} {piece.dtype}"
+                raise ValueError(
+                    f"{name}: {shape_and_dtype}, expected {list(target.shape)} {target.dtype}"
+                )
             target.copy_(piece)
             planner.commit_tensor(item, target)
         return _done(None)

@@ -56,8 +56,8 @@ def check_values(values: dict) -> None:
     kinds = {"settings": dict, "recent": list, "skipped": int, "ema_updates": dict}
     for name, kind in kinds.items():
         if type(values[name]) is not kind:
-            found = type(values[name]).__name__
-            raise ValueError(f"{name}: found {found}, expected {kind.__name__}")
+            type_name = type(values[name]).__name__
+            raise ValueError(f"{name}: found {type_name}, expected {kind.__name__}")
     if not {*map(type, values["recent"])} <= {int, float}:
         raise ValueError("recent: found no list of losses")
     if not {*map(type, values["ema_updates"].values())} <= {int}:
@@ -70,7 +70,7 @@ def check_values(values: dict) -> None:
 def _is_digest(value: object) -> bool:
     kinds = {"files": int, "bytes": int, "listing": str, "times": str, "contents": str}
     kinds |= {"whole": bool}
-    return type(value) is dict and {name: type(found) for name, found in value.items()} == kinds
+    return type(value) is dict and {name: type(entry) for name, entry in value.items()} == kinds
 
 
 def _say_unknown(name: str, settings: Settings, values: dict | None) -> None:

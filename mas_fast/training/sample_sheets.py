@@ -43,9 +43,9 @@ class Sheets:
         streams = data.tokens.streams
         for name, decoder in self.decoders.items():
             if decoder.config.codes != streams[name].vocab:
-                found = f"found {decoder.config.codes} codes"
+                codes_found = f"found {decoder.config.codes} codes"
                 expected = f"expected {streams[name].vocab}, as the tokens of {data.tokens.path}"
-                raise ValueError(f"{bundle}: vq_{name}: {found}, {expected}")
+                raise ValueError(f"{bundle}: vq_{name}: {codes_found}, {expected}")
         samples = [data[0, int(i)] for i in spread(len(data), SHOWN)]
         self.tokens = data.collate(samples)["tokens"]
 

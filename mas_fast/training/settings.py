@@ -181,8 +181,8 @@ def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str]
     if file is not None:
         content = read_yaml(file)
         if content is not None and not isinstance(content, dict):
-            found = type(content).__name__
-            raise ValueError(f"{file}: found {found}, expected `key: value` lines")
+            type_name = type(content).__name__
+            raise ValueError(f"{file}: found {type_name}, expected `key: value` lines")
         values = content or {}
     source = str(file) if file is not None else "settings"
     typed, names = _overrides(overrides), sorted(field.name for field in fields(kind))
@@ -223,8 +223,8 @@ def build(kind: type[T], values: Mapping, name: str) -> T:
     hints = typing.get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     if unknown := [key for key in values if key not in names]:
-        found = f"found the unknown keys {short(unknown)}"
-        raise ValueError(f"{name}: {found}, expected {sorted(names)}")
+        unknown_keys = f"found the unknown keys {short(unknown)}"
+        raise ValueError(f"{name}: {unknown_keys}, expected {sorted(names)}")
     required = [
         field.name
         for field in fields(kind)

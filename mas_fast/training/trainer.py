@@ -291,13 +291,13 @@ class Trainer:
         self.skipped_step = self.step
         keys = [key for batch in batches for key in batch["keys"]]
         keys = [key for those in gather(keys) for key in those]
-        found = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
+        message = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
         if self.rank == 0:
-            self.skip_log.add(str(self.step), found)
+            self.skip_log.add(str(self.step), message)
         if self.skipped > self.settings.max_skips:
             before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
             last = self.checkpoints.latest() or "none"
-            raise ValueError(f"{found}; {before}the last checkpoint is {last}")
+            raise ValueError(f"{message}; {before}the last checkpoint is {last}")
 
     # ------------------------------------------------------------------ what is on the disk
 

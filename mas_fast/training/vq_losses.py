@@ -233,8 +233,8 @@ class VQImageLoss:
             ValueError: Shapes differ, or an argument is missing.
         """
         if images.shape != reconstruction.shape:
-            found = f"{list(images.shape)} and {list(reconstruction.shape)}"
-            raise ValueError(f"images, reconstruction: found shapes {found}, expected equal ones")
+            shapes = f"{list(images.shape)} and {list(reconstruction.shape)}"
+            raise ValueError(f"images, reconstruction: found shapes {shapes}, expected equal ones")
         wide = torch.promote_types(reconstruction.dtype, torch.float32)
         difference = (images.to(wide) - reconstruction.to(wide)).abs()
         if self.thing_weight == 1:
@@ -355,8 +355,8 @@ def _parts(images: Tensor, boxes: Boxes) -> Iterator[tuple[Tensor, tuple[slice, 
     """(image, (rows, columns)) of each box of images [B, ..., H, W], as crop_boxes takes them."""
     height, width = images.shape[-2:]
     if len(boxes) != len(images):
-        found = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
-        raise ValueError(f"boxes: {found}")
+        problem = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
+        raise ValueError(f"boxes: {problem}")
     for image, listed in zip(images, boxes, strict=True):
         for box in listed.tolist() if isinstance(listed, Tensor) else listed:
             if len(box) != 4 or not all(map(math.isfinite, box)):

@@ -34,8 +34,10 @@ def warm_start(model: GPT, bundle: str | os.PathLike) -> list[str]:
     old, new = source.config, model.config
     for name in ("dim", "layers", "heads", "mlp", "positions", "qk_norm"):
         if getattr(old, name) != getattr(new, name):
-            found = f"found {name} = {getattr(old, name)}"
-            raise ValueError(f"{bundle}: {found}, expected {getattr(new, name)} as in the model")
+            old_value = f"found {name} = {getattr(old, name)}"
+            raise ValueError(
+                f"{bundle}: {old_value}, expected {getattr(new, name)} as in the model"
+            )
     weights, kept = source.state_dict(), []
     for name, weight in model.state_dict().items():
         if name not in weights:
