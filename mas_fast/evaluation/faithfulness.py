@@ -48,15 +48,15 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     """Score a scene and a picture against their caption.
 
     Args:
-        caption: A caption of the storybook.
-        scene: The scene, of any size.
+        caption: a caption of the storybook.
+        scene: the scene, of any size.
         picture: uint8 [H, W, 3], of what the scene shows.
 
     Returns:
         (right, asked) for each of METRICS.
 
     Raises:
-        ValueError: The picture has another shape or dtype, or the caption names nothing of the
+        ValueError: the picture has another shape or dtype, or the caption names nothing of the
             storybook.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -128,7 +128,7 @@ def count(mask: np.ndarray, edges: np.ndarray, parted: bool = True) -> int:
     Args:
         mask: bool [H, W].
         edges: bool [H, W].
-        parted: Whether an edge that runs through the class parts a piece; people are not parted,
+        parted: whether an edge that runs through the class parts a piece; people are not parted,
             since their parts have edges.
     """
     upward = np.ones((3, 1), bool)

@@ -62,7 +62,7 @@ def read_index(folder: Path) -> Metadata:
     """What is in a checkpoint, and where.
 
     Raises:
-        ValueError: There is more than tensors, a tensor is not covered by its pieces, once each, or
+        ValueError: there is more than tensors, a tensor is not covered by its pieces, once each, or
             the files of the folder are not as long as they are said to be.
     """
     with open_plain(folder / INDEX) as file:
@@ -181,7 +181,7 @@ def open_plain(file: Path) -> BinaryIO:
     """Open a plain file for reading.
 
     Raises:
-        ValueError: It is a folder, or a pipe or a device, which could be waited for.
+        ValueError: it is a folder, or a pipe or a device, which could be waited for.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -197,7 +197,7 @@ def read_piece(file: BinaryIO, info: _StorageInfo, dtype: torch.dtype) -> Tensor
     """The tensor at one position of an open file.
 
     Raises:
-        ValueError: It has another dtype, or is damaged: the checksums of its zip are compared.
+        ValueError: it has another dtype, or is damaged: the checksums of its zip are compared.
     """
     file.seek(info.offset)
     content = file.read(info.length)
@@ -243,7 +243,7 @@ class Reader(dcp.FileSystemReader):
     """For `dcp.load`.
 
     Raises:
-        ValueError: The index is damaged or names code, or a tensor has another dtype.
+        ValueError: the index is damaged or names code, or a tensor has another dtype.
     """
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
@@ -280,7 +280,7 @@ def check_pieces(folder: Path, share: slice = slice(None)) -> None:
     """Read all pieces, or a share of them.
 
     Raises:
-        ValueError: A piece is damaged; the first is named.
+        ValueError: a piece is damaged; the first is named.
     """
     index = read_index(folder)
     pieces = [

@@ -43,7 +43,7 @@ def train(settings: GPTSettings) -> Path:
         The bundle that the GPT was saved to.
 
     Raises:
-        ValueError: Settings, data or losses are unfit.
+        ValueError: settings, data or losses are unfit.
     """
     if settings.data is None:
         raise ValueError("data: found nothing, expected a folder of token shards (--data FOLDER)")

@@ -17,12 +17,12 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
     """The digests of `settings.made_from()`, for the checkpoints to come.
 
     Args:
-        settings: Settings of the run.
-        values: Values of the checkpoint that is continued; None for a new run. Older ones know
+        settings: settings of the run.
+        values: values of the checkpoint that is continued; None for a new run. Older ones know
             nothing of digests, and are continued.
 
     Raises:
-        ValueError: Something changed meanwhile; the message says how to go on.
+        ValueError: something changed meanwhile; the message says how to go on.
     """
     without = [settings.folder, *filter(None, [getattr(settings, "output", None)])]
     known = (values or {}).get("made_from")
@@ -50,8 +50,8 @@ def check_values(values: dict) -> None:
     """Check the plain values of a checkpoint.
 
     Raises:
-        ValueError: One is not as the trainer makes it.
-        KeyError: One is missing.
+        ValueError: one is not as the trainer makes it.
+        KeyError: one is missing.
     """
     kinds = {"settings": dict, "recent": list, "skipped": int, "ema_updates": dict}
     for name, kind in kinds.items():

@@ -27,12 +27,12 @@ class Sheets:
     """Each row: a sample's own scene and picture, then those that the GPT draws for its caption.
 
     Args:
-        bundle: Has the tokenizers that made the tokens.
-        data: The samples.
-        device: Of the tokenizers.
+        bundle: has the tokenizers that made the tokens.
+        data: the samples.
+        device: of the tokenizers.
 
     Raises:
-        ValueError: A tokenizer is missing or has another number of codes than the tokens.
+        ValueError: a tokenizer is missing or has another number of codes than the tokens.
     """
 
     def __init__(self, bundle: str | os.PathLike, data: Sequences, device: torch.device) -> None:

@@ -28,7 +28,7 @@ def warm_start(model: GPT, bundle: str | os.PathLike) -> list[str]:
         Names of the weights that keep their values: those of streams that the bundle does not have.
 
     Raises:
-        ValueError: Width, layers, heads, MLP, kind of positions or QK-norm differ.
+        ValueError: width, layers, heads, MLP, kind of positions or QK-norm differ.
     """
     source = load_gpt(bundle, dtype=model.dtype)
     old, new = source.config, model.config
