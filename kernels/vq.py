@@ -123,8 +123,9 @@ def settle(
 def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
     """The number of rows with each code, fp32 [K], and the sum of those rows, fp32 [K, D].
 
-    x [N, D] is copied if its channels are not adjacent in memory: the kernel reads whole rows.
-    codes: int64 [N].
+    Args:
+        x: [N, D], copied if its channels are not adjacent in memory: the kernel reads whole rows.
+        codes: int64 [N].
     """
     channels = x.shape[1]
     x = x if x.stride(1) == 1 else x.contiguous()

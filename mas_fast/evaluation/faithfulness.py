@@ -48,20 +48,20 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     """Score a scene and a picture against their caption.
 
     Args:
-        caption: A caption of the storybook.
-        scene: The scene, of any size.
+        caption: a caption of the storybook.
+        scene: the scene, of any size.
         picture: uint8 [H, W, 3], of what the scene shows.
 
     Returns:
         (right, asked) for each of METRICS.
 
     Raises:
-        ValueError: The picture has another shape or dtype, or the caption names nothing of the
+        ValueError: the picture has another shape or dtype, or the caption names nothing of the
             storybook.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        found = f"found {picture.dtype} {list(picture.shape)}"
-        raise ValueError(f"picture: {found}, expected uint8 [H, W, 3]")
+        dtype_and_shape = f"found {picture.dtype} {list(picture.shape)}"
+        raise ValueError(f"picture: {dtype_and_shape}, expected uint8 [H, W, 3]")
     claims = read_caption(caption)
     if not claims.groups:
         raise ValueError(f"caption: found {caption!r}, expected one of the storybook's things")
@@ -72,8 +72,10 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray) -> Score:
     for group in claims.groups:
         wanted[_label(group)] += group.count
     recall = len(present & set(wanted)), len(wanted)
-    place = claims.place
-    unseen = place is not None and any(is_held_out(g.kind, g.color, place) for g in claims.groups)
+    claimed_place = claims.place
+    unseen = claimed_place is not None and any(
+        is_held_out(g.kind, g.color, claimed_place) for g in claims.groups
+    )
     things = [label for label in present if label < COCO_THINGS]
     counts = [
         count(classes == label, scene.edges, parted=label != PERSON) == number
@@ -126,7 +128,7 @@ def count(mask: np.ndarray, edges: np.ndarray, parted: bool = True) -> int:
     Args:
         mask: bool [H, W].
         edges: bool [H, W].
-        parted: Whether an edge that runs through the class parts a piece; people are not parted,
+        parted: whether an edge that runs through the class parts a piece; people are not parted,
             since their parts have edges.
     """
     upward = np.ones((3, 1), bool)

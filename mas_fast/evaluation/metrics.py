@@ -35,8 +35,8 @@ class ConfusionMatrix:
     counts as missed.
 
     Args:
-        classes: Labels are 0 .. classes - 1; 255 is void.
-        device: Where the counts are.
+        classes: labels are 0 .. classes - 1; 255 is void.
+        device: where the counts are.
 
     Attributes:
         counts: int64 [classes, classes + 1]; the last column is void. Ranks may add it up.
@@ -50,15 +50,15 @@ class ConfusionMatrix:
         """Count the pixels of one batch.
 
         Args:
-            predicted: Integers of any shape.
-            target: Integers of the same shape.
+            predicted: integers of any shape.
+            target: integers of the same shape.
 
         Raises:
-            ValueError: Shapes, dtypes or labels are others.
+            ValueError: shapes, dtypes or labels are others.
         """
         if predicted.shape != target.shape:
-            found = f"{list(predicted.shape)} and {list(target.shape)}"
-            raise ValueError(f"predicted, target: found shapes {found}, expected equal ones")
+            shapes = f"{list(predicted.shape)} and {list(target.shape)}"
+            raise ValueError(f"predicted, target: found shapes {shapes}, expected equal ones")
         known = torch.ne(_labels("target", target, self.classes), VOID)
         truth = target[known].long()
         guess = _labels("predicted", predicted, self.classes)[known].long()
@@ -101,14 +101,14 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
     """Peak signal-to-noise ratio: 10 log10(1 / mean squared difference), scaled to [0, 1].
 
     Args:
-        images: Pictures [N, 3, H, W] in [-1, 1].
-        others: Pictures of the same shape.
+        images: pictures [N, 3, H, W] in [-1, 1].
+        others: pictures of the same shape.
 
     Returns:
         fp64 [N], in dB; inf for equal pictures.
 
     Raises:
-        ValueError: Either has another shape.
+        ValueError: either has another shape.
     """
     check_pair(images, others)
     square = (_unit_range(images) - _unit_range(others)).square().mean((1, 2, 3))
@@ -122,14 +122,14 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
     0.01, K2 0.03; the mean over positions and channels.
 
     Args:
-        images: Pictures [N, 3, H, W] in [-1, 1], H and W >= 11.
-        others: Pictures of the same shape.
+        images: pictures [N, 3, H, W] in [-1, 1], H and W >= 11.
+        others: pictures of the same shape.
 
     Returns:
         fp64 [N].
 
     Raises:
-        ValueError: Either has another shape.
+        ValueError: either has another shape.
     """
     check_pair(images, others, smallest=SSIM_WINDOW)
     x, y = _unit_range(images), _unit_range(others)
@@ -146,11 +146,11 @@ class ImageQuality:
 
     Args:
         lpips: perceptual.LPIPS, or any distance of two batches; None leaves it out.
-        features: Pictures [N, 3, H, W] -> [N, D], say an Inception network's last layer, for the
+        features: pictures [N, 3, H, W] -> [N, D], say an Inception network's last layer, for the
             Frechet distance between both sets, rFID; None leaves it out.
 
     Attributes:
-        count: Pictures so far.
+        count: pictures so far.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class ImageQuality:
         """Measure one batch.
 
         Raises:
-            ValueError: Shapes are not those of `ssim`.
+            ValueError: shapes are not those of `ssim`.
         """
         pair = images.clamp(-1, 1), reconstruction.clamp(-1, 1)
         for name, metric in self._metrics.items():
@@ -186,7 +186,7 @@ class ImageQuality:
         """The mean of each metric, and "rfid" where there are features.
 
         Raises:
-            ValueError: There is no picture yet; rFID needs two.
+            ValueError: there is no picture yet; rFID needs two.
         """
         if self.count == 0:
             raise ValueError("found no pictures, expected at least one")
@@ -204,11 +204,11 @@ class FeatureExtractor:
     published FIDs, fits as it is. The file is a program: take it from whom you trust.
 
     Args:
-        file: The TorchScript file.
-        device: Where it runs.
+        file: the TorchScript file.
+        device: where it runs.
 
     Raises:
-        ValueError: The file is no TorchScript.
+        ValueError: the file is no TorchScript.
     """
 
     def __init__(self, file: str | os.PathLike, device: torch.device | str = "cpu") -> None:
@@ -252,7 +252,7 @@ class FeatureStatistics:
     of features whose mean is large.
 
     Attributes:
-        count: Vectors so far.
+        count: vectors so far.
         mean: fp64 [D]; None before the first vector.
     """
 
@@ -265,7 +265,7 @@ class FeatureStatistics:
         """Merge a batch.
 
         Args:
-            features: Floating [N, D].
+            features: floating [N, D].
 
         Raises:
             ValueError: D is another than before, or the shape has no two sizes.
@@ -291,7 +291,7 @@ class FeatureStatistics:
         """The unbiased covariance, fp64 [D, D].
 
         Raises:
-            ValueError: There are fewer than two vectors.
+            ValueError: there are fewer than two vectors.
         """
         if self.count < 2 or self._scatter is None:
             raise ValueError(f"features: found {self.count} vectors, expected at least 2")
@@ -304,7 +304,7 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     It is |m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)).
 
     Raises:
-        ValueError: Either has seen fewer than two vectors, or the widths differ.
+        ValueError: either has seen fewer than two vectors, or the widths differ.
     """
     A, B = a.covariance(), b.covariance()
     if A.shape != B.shape:
@@ -340,7 +340,7 @@ class CodebookUsage:
         """Count codes, integers of any shape.
 
         Raises:
-            ValueError: A code is outside 0 .. size - 1.
+            ValueError: a code is outside 0 .. size - 1.
         """
         codes, size = codes.flatten().to(self.counts.device, torch.int64), len(self.counts)
         wrong = codes[(codes < 0) | (codes >= size)]

@@ -52,10 +52,10 @@ class Reconstruction:
     """What a tokenizer made of the samples of a data set.
 
     Attributes:
-        count: Samples that were measured.
-        metrics: Of pictures psnr and ssim, lpips and rfid where asked for; of scenes miou and
+        count: samples that were measured.
+        metrics: of pictures psnr and ssim, lpips and rfid where asked for; of scenes miou and
             edge_iou; of both used_codes (a share) and perplexity.
-        classes: Of scenes (name, IoU, share of all pixels that have it), the most frequent first,
+        classes: of scenes (name, IoU, share of all pixels that have it), the most frequent first,
             of those that either side has.
         rejects: (key, reason) of what could not be read.
         pairs: uint8 [H, W, 3], input and reconstruction of some samples.
@@ -112,19 +112,19 @@ def evaluate(
     """Measure a tokenizer of a bundle on a data set.
 
     Args:
-        bundle: The bundle.
+        bundle: the bundle.
         name: "vq_seg" or "vq_img".
-        data: A source, as data.sources takes it.
-        samples: This many samples, evenly spread over the data; None for all.
-        batch: Samples at a time.
-        workers: Processes that load samples.
+        data: a source, as data.sources takes it.
+        samples: this many samples, evenly spread over the data; None for all.
+        batch: samples at a time.
+        workers: processes that load samples.
         device: None for a GPU where there is one.
-        labels: Label space of the label maps in the data.
-        lpips: Folder with the weights of LPIPS; for pictures alone.
-        features: A file as metrics.FeatureExtractor takes it; for pictures alone.
+        labels: label space of the label maps in the data.
+        lpips: folder with the weights of LPIPS; for pictures alone.
+        features: a file as metrics.FeatureExtractor takes it; for pictures alone.
 
     Raises:
-        ValueError: Something is missing or unfit.
+        ValueError: something is missing or unfit.
     """
     for option, value in (("samples", samples), ("batch", batch)):
         if value is not None and value < 1:
@@ -164,16 +164,16 @@ def reconstruct(
     """Measure a tokenizer on items of a data set.
 
     Args:
-        model: The tokenizer, in evaluation mode.
-        data: The data.
-        numbers: Which of its items.
-        batch: Items at a time.
-        workers: Processes that load items.
-        quality: What is measured of pictures; None for PSNR and SSIM.
-        progress: Whether to show a progress bar.
+        model: the tokenizer, in evaluation mode.
+        data: the data.
+        numbers: which of its items.
+        batch: items at a time.
+        workers: processes that load items.
+        quality: what is measured of pictures; None for PSNR and SSIM.
+        progress: whether to show a progress bar.
 
     Raises:
-        ValueError: No item can be read.
+        ValueError: no item can be read.
     """
     config, device = model.config, model.device
     pictured = config.input == "image"

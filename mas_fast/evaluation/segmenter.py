@@ -48,12 +48,12 @@ class Recipe:
     """What the weights depend on.
 
     Attributes:
-        steps: Optimizer updates.
-        batch: Stories per step.
-        size: Side of a painted story in pixels, a multiple of 16.
-        lr: Highest learning rate.
-        seed: Seed of the stories and the first weights.
-        version: Of the network and of what is done to its pictures.
+        steps: optimizer updates.
+        batch: stories per step.
+        size: side of a painted story in pixels, a multiple of 16.
+        lr: highest learning rate.
+        seed: seed of the stories and the first weights.
+        version: of the network and of what is done to its pictures.
     """
 
     steps: int = 6000
@@ -76,7 +76,7 @@ class Segmenter(nn.Module):
     """A U-Net that reads 2 x 2 pixels at a time (140M multiplications for 128 pixels).
 
     Args:
-        classes: The classes of COCO that it tells apart: with all 133, softmax is two thirds of a
+        classes: the classes of COCO that it tells apart: with all 133, softmax is two thirds of a
             training step.
     """
 
@@ -141,12 +141,12 @@ def load_segmenter(
     now; else it is trained and written there.
 
     Args:
-        folder: Where its file is or will be.
+        folder: where its file is or will be.
         recipe: None for the default.
-        progress: Whether to show a progress bar.
+        progress: whether to show a progress bar.
 
     Raises:
-        ValueError: The file is no segmenter's, or another process is training one there.
+        ValueError: the file is no segmenter's, or another process is training one there.
     """
     recipe, file = recipe or Recipe(), Path(folder) / FILE
     entry = _entry(recipe)

@@ -67,10 +67,10 @@ class Row:
     """One figure, NaN where there is none.
 
     Attributes:
-        name: What is measured.
-        value: Of the model.
-        ceiling: Of the true scenes and pictures, through the tokenizers.
-        floor: Of the same results with each other's captions.
+        name: what is measured.
+        value: of the model.
+        ceiling: of the true scenes and pictures, through the tokenizers.
+        floor: of the same results with each other's captions.
     """
 
     name: str
@@ -94,9 +94,9 @@ class Drawn:
     """Captions with their scenes and pictures, as many of each.
 
     Attributes:
-        captions: The captions.
-        scenes: Their scenes.
-        pictures: Their pictures, uint8 [H, W, 3].
+        captions: the captions.
+        scenes: their scenes.
+        pictures: their pictures, uint8 [H, W, 3].
     """
 
     captions: list[str]
@@ -114,12 +114,12 @@ class Quality:
     """How good a model is.
 
     Attributes:
-        bundle: Path of the bundle.
-        seed: Seed of the model's sampling.
-        rows: The figures.
-        truth: The true scenes and pictures of the captions.
-        drawn: Those of the model.
-        given: Those of the model where it was given the true scene.
+        bundle: path of the bundle.
+        seed: seed of the model's sampling.
+        rows: the figures.
+        truth: the true scenes and pictures of the captions.
+        drawn: those of the model.
+        given: those of the model where it was given the true scene.
     """
 
     bundle: str
@@ -185,15 +185,15 @@ def evaluate_storybook(
     """Measure a model with scenes, with its own sampling.
 
     Args:
-        model: The model.
-        segment: Maps pictures, uint8 [H, W, 3], to what faithfulness.class_map would say of their
+        model: the model.
+        segment: maps pictures, uint8 [H, W, 3], to what faithfulness.class_map would say of their
             scenes, at half their size or any other (evaluation/segmenter.py).
-        count: Captions, at least 2.
-        seed: Seed of the model's sampling.
-        progress: Whether to show progress bars.
+        count: captions, at least 2.
+        seed: seed of the model's sampling.
+        progress: whether to show progress bars.
 
     Raises:
-        ValueError: The model has no scenes, or its pictures are smaller than 32 pixels.
+        ValueError: the model has no scenes, or its pictures are smaller than 32 pixels.
         ImportError: skia is not installed.
     """
     check_int("count", count, 2)
@@ -277,12 +277,14 @@ def _followed(
 ) -> list[Row]:
     """The classes that the segmenter finds in a picture against those of the scene that was given,
     at the size of the former. The ceiling is of the true picture through VQ-IMG."""
-    found, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
+    given_classes, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
     scenes = [
         class_map(scene.resize(*classes.shape))
-        for scene, classes in zip(truth.scenes, found, strict=True)
+        for scene, classes in zip(truth.scenes, given_classes, strict=True)
     ]
-    figures = (_miou(x, scenes) for x in (found, ceiling, [found[n] for n in others], ours))
+    figures = (
+        _miou(x, scenes) for x in (given_classes, ceiling, [given_classes[n] for n in others], ours)
+    )
     value, top, floor, true = figures
     return [
         Row("scene given, mIoU", value, top, floor),

@@ -57,9 +57,9 @@ class Codec(ABC):
         """
         codes, (side, _) = self.config.codes, self.grid
         if (codes, self.grid) != (stream.vocab, stream.grid):
-            found = f"found {codes} codes in a grid of {side} x {side}"
+            codes_in_grid = f"found {codes} codes in a grid of {side} x {side}"
             expected = f"expected {stream.vocab} in {stream.grid}, as the GPT has"
-            raise ValueError(f"{self.what}: {found}, {expected}")
+            raise ValueError(f"{self.what}: {codes_in_grid}, {expected}")
 
     def encode(self, items: Sequence[Item | Image.Image]) -> np.ndarray:
         """Encodes items.
@@ -113,8 +113,8 @@ class Codec(ABC):
             if not isinstance(item, Scene):
                 raise ValueError(f"{name}: found {_shape(item)}, expected a Scene")
             if (item.height, item.width) != (size, size):
-                found = f"found a scene of {item.height} x {item.width}"
-                raise ValueError(f"{name}: {found}, expected {size} x {size}")
+                scene_size = f"found a scene of {item.height} x {item.width}"
+                raise ValueError(f"{name}: {scene_size}, expected {size} x {size}")
             assert self.config.layout is not None  # checked by __init__
             return item.to(self.config.layout)
         if isinstance(item, Image.Image):

@@ -87,9 +87,9 @@ class GPTConfig:
     def _check_grids(self, mask: str) -> None:
         has_grid = [stream.grid is not None for stream in self.streams]
         if not has_grid[-1] or has_grid != sorted(has_grid):
-            found = {stream.name: stream.grid for stream in self.streams}
+            grids = {stream.name: stream.grid for stream in self.streams}
             expected = f"expected a grid for the last ones, and none before, for {mask!r}"
-            raise ValueError(f"attention: found the grids {found}, {expected}")
+            raise ValueError(f"attention: found the grids {grids}, {expected}")
 
     @property
     def head_dim(self) -> int:

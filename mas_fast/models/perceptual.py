@@ -76,15 +76,15 @@ def find_weights(folder: str | os.PathLike, *files: WeightFile) -> list[Path]:
     Raises:
         ValueError: files are missing; names each with its source.
     """
-    found = {file: file.find(Path(folder)) for file in files}
-    missing = [file for file, path in found.items() if path is None]
+    paths = {file: file.find(Path(folder)) for file in files}
+    missing = [file for file, path in paths.items() if path is None]
     if missing:
         lines = [f"  {file.name} from {file.source}" for file in missing]
         raise ValueError(
             f"{folder}: {len(missing)} weight file(s) missing. Put them there under these names, "
             "or as safetensors with the suffix .safetensors:\n" + "\n".join(lines)
         )
-    return [path for path in found.values() if path is not None]
+    return [path for path in paths.values() if path is not None]
 
 
 def read_weights(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -112,10 +112,10 @@ def read_weights(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Te
     except (SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).removeprefix(f"{file}: ").partition("\n")[0]
         raise ValueError(f"{file}: found no state dict that is safe to read: {reason}") from error
-    found = {name: tuple(getattr(state.get(name), "shape", ())) for name in shapes}
-    wrong = [name for name in shapes if found[name] != shapes[name]]
+    stored_shapes = {name: tuple(getattr(state.get(name), "shape", ())) for name in shapes}
+    wrong = [name for name in shapes if stored_shapes[name] != shapes[name]]
     if wrong:
-        few = [f"{n} {list(found[n]) if n in state else 'missing'}" for n in wrong[:3]]
+        few = [f"{n} {list(stored_shapes[n]) if n in state else 'missing'}" for n in wrong[:3]]
         expected = f"{wrong[0]} {list(shapes[wrong[0]])}"
         raise ValueError(
             f"{file}: {len(wrong)} of {len(shapes)} tensors missing or of another shape: found "

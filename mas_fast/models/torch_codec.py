@@ -134,6 +134,6 @@ def pictures(images: Tensor) -> list[np.ndarray]:
 
 def _layout(model: VQVAE) -> str:
     if model.config.layout is None:
-        found = f"found a tokenizer of {model.config.input!r} without a layout"
-        raise ValueError(f"{found}, expected one of scenes: mini158 or mas159")
+        problem = f"found a tokenizer of {model.config.input!r} without a layout"
+        raise ValueError(f"{problem}, expected one of scenes: mini158 or mas159")
     return model.config.layout

@@ -169,8 +169,8 @@ class VQVAE(nn.Module):
             ValueError: a wrong shape or dtype.
         """
         if codes.dtype != torch.int64 or codes.ndim != 3:
-            found = f"found {codes.dtype} {list(codes.shape)}"
-            raise ValueError(f"codes: {found}, expected torch.int64 [B, h, w]")
+            dtype_and_shape = f"found {codes.dtype} {list(codes.shape)}"
+            raise ValueError(f"codes: {dtype_and_shape}, expected torch.int64 [B, h, w]")
         with whole_fp32():
             return self.decoder(self.post_quant_conv(self.quantize.lookup(codes)))
 
@@ -211,20 +211,22 @@ class VQVAE(nn.Module):
     def _check_size(self, name: str, x: Tensor) -> None:
         f = self.config.f
         if any(size == 0 or size % f for size in x.shape[-2:]):
-            found = f"found {list(x.shape)}"
-            raise ValueError(f"{name}: {found}, expected a height and width divisible by {f}")
+            shape = f"found {list(x.shape)}"
+            raise ValueError(f"{name}: {shape}, expected a height and width divisible by {f}")
 
     def _check_labels(self, labels: Tensor, edges: Tensor | None) -> None:
         if labels.dtype != torch.uint8 or labels.ndim != 3:
-            found = f"found {labels.dtype} {list(labels.shape)}"
-            raise ValueError(f"labels: {found}, expected torch.uint8 [B, H, W]")
+            dtype_and_shape = f"found {labels.dtype} {list(labels.shape)}"
+            raise ValueError(f"labels: {dtype_and_shape}, expected torch.uint8 [B, H, W]")
         self._check_size("labels", labels)
         if not self.config.has_edges:
             if edges is not None:
                 raise ValueError("edges: found a tensor, expected None: this model has none")
         elif edges is None or edges.dtype != torch.bool or edges.shape != labels.shape:
-            found = "None" if edges is None else f"{edges.dtype} {list(edges.shape)}"
-            raise ValueError(f"edges: found {found}, expected torch.bool {list(labels.shape)}")
+            dtype_and_shape = "None" if edges is None else f"{edges.dtype} {list(edges.shape)}"
+            raise ValueError(
+                f"edges: found {dtype_and_shape}, expected torch.bool {list(labels.shape)}"
+            )
         if labels.device.type == "cpu":  # elsewhere it would wait for the device
             count = self.config.channels - self.config.has_edges
             wrong = labels[(labels >= count) & (labels != VOID)]

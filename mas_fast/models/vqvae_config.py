@@ -84,16 +84,16 @@ class VQConfig:
             object.__setattr__(self, name, tuple(sizes))
         for mult in self.ch_mult:
             if self.ch * mult % GROUPS:
-                found = f"found a width of {self.ch * mult}"
-                raise ValueError(f"ch, ch_mult: {found}, expected multiples of {GROUPS}")
+                actual = f"found a width of {self.ch * mult}"
+                raise ValueError(f"ch, ch_mult: {actual}, expected multiples of {GROUPS}")
         if self.resolution % self.f:
             raise ValueError(
                 f"resolution: found {self.resolution}, expected a multiple of {self.f}"
             )
         if self.layout is not None:
             if self.input != "labels":
-                found = f"found {short(self.layout)}"
-                raise ValueError(f"layout: {found}, expected None: input is an image")
+                actual = f"found {short(self.layout)}"
+                raise ValueError(f"layout: {actual}, expected None: input is an image")
             layout = layout_named(self.layout)
             object.__setattr__(self, "layout", layout.name)
             if self.channels != layout.channels:

@@ -184,7 +184,7 @@ def _forward(
         unit = None
         if dtype == torch.float16:
             scale, unit = _unit(scale, rows)
-        rest = kernels.new_rest(d_head) if wanted[1 + i] and len(chunks) > 1 else None
+        lower_bits = kernels.new_rest(d_head) if wanted[1 + i] and len(chunks) > 1 else None
         nats = torch.zeros((), dtype=torch.float64, device=hidden.device)
         if not chunks:
             d_head.zero_()
@@ -199,10 +199,10 @@ def _forward(
                 d_hidden[b, t] = slope if unit is None else slope.to(unit.dtype) * unit
             if wanted[1 + i]:
                 first, last = number == 0, number == len(chunks) - 1
-                if d_head.dtype == dtype and (dtype.itemsize > 2 or rest is None):
+                if d_head.dtype == dtype and (dtype.itemsize > 2 or lower_bits is None):
                     torch.addmm(d_head, g.T, x, beta=0 if first else 1, out=d_head)
                 else:
-                    kernels.add_weight_gradient(d_head, rest, g, x, first, last)
+                    kernels.add_weight_gradient(d_head, lower_bits, g, x, first, last)
         if unit is not None and wanted[1 + i]:
             d_head.mul_(unit)
         losses.append(nats / counted)

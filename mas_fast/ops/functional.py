@@ -378,8 +378,10 @@ def label_conv(
         return reference_label_conv.label_conv(labels, edges, weight, bias)
     if impl == "cpp":
         if labels.device.type != "cpu" or weight.dtype == torch.float64:
-            found = f"found {weight.dtype} on {labels.device}"
-            raise ValueError(f"weight: {found}, expected at most 32 bits on cpu for impl='cpp'")
+            dtype_and_device = f"found {weight.dtype} on {labels.device}"
+            raise ValueError(
+                f"weight: {dtype_and_device}, expected at most 32 bits on cpu for impl='cpp'"
+            )
         require("label_conv")
     dtype = weight.dtype
     accumulated = torch.promote_types(dtype, torch.float32)

@@ -15,18 +15,18 @@ class Order:
     together see the same samples, however many they are.
 
     Args:
-        size: Samples of the data.
-        seed: Seed of the permutations.
-        batch: Samples per step, split over the processes and passes.
-        passes: Passes per step (gradient accumulation).
-        rank: Of this process.
-        world: Processes.
+        size: samples of the data.
+        seed: seed of the permutations.
+        batch: samples per step, split over the processes and passes.
+        passes: passes per step (gradient accumulation).
+        rank: of this process.
+        world: processes.
 
     Attributes:
-        steps: The steps to come.
+        steps: the steps to come.
 
     Raises:
-        ValueError: The batch cannot be split.
+        ValueError: the batch cannot be split.
     """
 
     def __init__(

@@ -43,8 +43,8 @@ class Checkpoints:
     All processes call `save`, `newest` and `read` at once.
 
     Args:
-        folder: The folder.
-        keep: How many of them stay, the newest.
+        folder: the folder.
+        keep: how many of them stay, the newest.
     """
 
     def __init__(self, folder: str | os.PathLike, keep: int) -> None:
@@ -67,13 +67,13 @@ class Checkpoints:
         Damaged ones are named on stderr and renamed to *.damaged, so that they count no more.
 
         Args:
-            check: Raises ValueError or KeyError for values that are not as they should be.
+            check: raises ValueError or KeyError for values that are not as they should be.
 
         Returns:
             Its path and values; None where there is no checkpoint at all.
 
         Raises:
-            ValueError: All are damaged: a run does not begin anew in their place.
+            ValueError: all are damaged: a run does not begin anew in their place.
         """
         bad: dict[Path, str] = {}
         for path in reversed(first(self.all)):
@@ -84,9 +84,9 @@ class Checkpoints:
             first(partial(self._set_aside, bad, path))
             return path, self.values(path)
         if bad:
-            found = "; ".join(f"{path.name}: {reason}" for path, reason in bad.items())
+            damage = "; ".join(f"{path.name}: {reason}" for path, reason in bad.items())
             raise ValueError(
-                f"{self.folder}: found {len(bad)} damaged checkpoints and no whole one ({found}); "
+                f"{self.folder}: found {len(bad)} damaged checkpoints and no whole one ({damage}); "
                 "copy them here again, or remove them to begin anew"
             )
         return None
@@ -106,13 +106,13 @@ class Checkpoints:
         With an error, as with Ctrl-C, the checkpoint before is unharmed.
 
         Args:
-            step: Steps done.
-            values: Plain values, for JSON.
-            tensors: By name. Of those that are not sharded, the first process' are written: a
+            step: steps done.
+            values: plain values, for JSON.
+            tensors: by name. Of those that are not sharded, the first process' are written: a
                 buffer can differ elsewhere.
 
         Raises:
-            OSError: With what the disk said.
+            OSError: with what the disk said.
         """
         final = self.folder / f"step-{step:08d}"
         temporary = final.with_name(f".{final.name}.tmp")
@@ -151,7 +151,7 @@ class Checkpoints:
         """The plain values of a checkpoint, and "step".
 
         Raises:
-            ValueError: It is damaged.
+            ValueError: it is damaged.
         """
         try:
             return _values(path)
@@ -162,7 +162,7 @@ class Checkpoints:
         """The names of the tensors of a checkpoint.
 
         Raises:
-            ValueError: It is damaged.
+            ValueError: it is damaged.
         """
         try:
             return list(distcp.read_index(path).state_dict_metadata)
@@ -173,7 +173,7 @@ class Checkpoints:
         """Fill the tensors in place.
 
         Raises:
-            ValueError: A tensor is missing or has another shape or dtype, or the checkpoint is
+            ValueError: a tensor is missing or has another shape or dtype, or the checkpoint is
                 damaged.
         """
         self.names(path)  # of an index that is damaged, torch logs a traceback before it says so

@@ -23,17 +23,17 @@ class Sequences(Dataset):
     epoch, index).
 
     Args:
-        tokens: The token shards.
-        seed: Seed of all that is random.
-        bpe: The captions' tokenizer, to tokenize them again with BPE-dropout; None for their
+        tokens: the token shards.
+        seed: seed of all that is random.
+        bpe: the captions' tokenizer, to tokenize them again with BPE-dropout; None for their
             stored tokens.
-        dropout: Share of the merges that BPE-dropout leaves out.
-        masked_share: Share of samples that hide tokens of their scene and picture: half of these
+        dropout: share of the merges that BPE-dropout leaves out.
+        masked_share: share of samples that hide tokens of their scene and picture: half of these
             samples hide all, the others a share of their own, uniform in 0..1.
-        samples: Use the first samples of the data only; None for all.
+        samples: use the first samples of the data only; None for all.
 
     Raises:
-        ValueError: The tokenizer has another length or vocabulary.
+        ValueError: the tokenizer has another length or vocabulary.
     """
 
     def __init__(

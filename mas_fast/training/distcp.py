@@ -62,7 +62,7 @@ def read_index(folder: Path) -> Metadata:
     """What is in a checkpoint, and where.
 
     Raises:
-        ValueError: There is more than tensors, a tensor is not covered by its pieces, once each, or
+        ValueError: there is more than tensors, a tensor is not covered by its pieces, once each, or
             the files of the folder are not as long as they are said to be.
     """
     with open_plain(folder / INDEX) as file:
@@ -165,8 +165,10 @@ def _place(item: tuple[object, object]) -> tuple[MetadataIndex, _StorageInfo]:
             f"found {kind_of(name)} {kind_of(number)}, expected a tensor and its piece"
         )
     if type(path) is not str or not re.fullmatch(r"[A-Za-z0-9_]+\.distcp", path):
-        found = repr(path[:80]) if type(path) is str else kind_of(path)
-        raise ValueError(f"{name}: found the place {found}, expected a *{SUFFIX} file beside it")
+        shown_path = repr(path[:80]) if type(path) is str else kind_of(path)
+        raise ValueError(
+            f"{name}: found the place {shown_path}, expected a *{SUFFIX} file beside it"
+        )
     offset, length = counts_of((value.get("offset"), value.get("length")))
     if value.get("transform_descriptors"):
         raise ValueError(f"{name}: found transformed bytes, expected plain ones")
@@ -179,7 +181,7 @@ def open_plain(file: Path) -> BinaryIO:
     """Open a plain file for reading.
 
     Raises:
-        ValueError: It is a folder, or a pipe or a device, which could be waited for.
+        ValueError: it is a folder, or a pipe or a device, which could be waited for.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -195,7 +197,7 @@ def read_piece(file: BinaryIO, info: _StorageInfo, dtype: torch.dtype) -> Tensor
     """The tensor at one position of an open file.
 
     Raises:
-        ValueError: It has another dtype, or is damaged: the checksums of its zip are compared.
+        ValueError: it has another dtype, or is damaged: the checksums of its zip are compared.
     """
     file.seek(info.offset)
     content = file.read(info.length)
@@ -241,7 +243,7 @@ class Reader(dcp.FileSystemReader):
     """For `dcp.load`.
 
     Raises:
-        ValueError: The index is damaged or names code, or a tensor has another dtype.
+        ValueError: the index is damaged or names code, or a tensor has another dtype.
     """
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
@@ -265,8 +267,10 @@ class Reader(dcp.FileSystemReader):
             ranges = zip(item.storage_offsets, item.lengths, strict=True)
             piece = piece[tuple(slice(start, start + length) for start, length in ranges)]
             if piece.shape != target.shape or piece.dtype != target.dtype:
-                found = f"found {list(piece.shape)} {piece.dtype}"
-                raise ValueError(f"{name}: {found}, expected {list(target.shape)} {target.dtype}")
+                shape_and_dtype = f"found {list(piece.shape)} {piece.dtype}"
+                raise ValueError(
+                    f"{name}: {shape_and_dtype}, expected {list(target.shape)} {target.dtype}"
+                )
             target.copy_(piece)
             planner.commit_tensor(item, target)
         return _done(None)
@@ -276,7 +280,7 @@ def check_pieces(folder: Path, share: slice = slice(None)) -> None:
     """Read all pieces, or a share of them.
 
     Raises:
-        ValueError: A piece is damaged; the first is named.
+        ValueError: a piece is damaged; the first is named.
     """
     index = read_index(folder)
     pieces = [

@@ -45,9 +45,9 @@ class Made:
     """An object that a pickle asks for, and that is not made.
 
     Attributes:
-        name: Of its class or of a function.
-        arguments: Of the call; None for the class or function itself.
-        state: What the pickle then put into it.
+        name: of its class or of a function.
+        arguments: of the call; None for the class or function itself.
+        state: what the pickle then put into it.
     """
 
     def __init__(self, name: str, arguments: Any = None) -> None:
@@ -143,7 +143,7 @@ def fields_of(value: object, name: str) -> dict[str, Any]:
     """The state of an object of the class `name`.
 
     Raises:
-        ValueError: It is no such object.
+        ValueError: it is no such object.
     """
     if not is_made(value, name) or type(value.state) is not dict:
         raise ValueError(f"found {kind_of(value)}, expected a {name}")
@@ -159,7 +159,7 @@ def counts_of(values: object) -> tuple[int, ...]:
     """A tuple of integers >= 0, of as many dimensions as torch has at most.
 
     Raises:
-        ValueError: It is none.
+        ValueError: it is none.
     """
     if isinstance(values, tuple) and len(values) <= 64:
         if all(type(n) is int and 0 <= n < 1 << 63 for n in values):
@@ -171,7 +171,7 @@ def size_of(value: object) -> torch.Size:
     """A torch.Size.
 
     Raises:
-        ValueError: It is none.
+        ValueError: it is none.
     """
     if not is_made(value, "Size") or len(value.arguments) != 1:
         raise ValueError(f"found {kind_of(value)}, expected a Size")

@@ -18,11 +18,11 @@ class EMA:
     between processes, then `attach` it.
 
     Args:
-        model: The model.
-        decay: In 0..1.
+        model: the model.
+        decay: in 0..1.
 
     Attributes:
-        count: Updates so far.
+        count: updates so far.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -43,14 +43,14 @@ def train(settings: GPTSettings) -> Path:
         The bundle that the GPT was saved to.
 
     Raises:
-        ValueError: Settings, data or losses are unfit.
+        ValueError: settings, data or losses are unfit.
     """
     if settings.data is None:
         raise ValueError("data: found nothing, expected a folder of token shards (--data FOLDER)")
     output = settings.output or settings.folder / "bundle"
     if settings.start is not None and output.resolve() == settings.start.resolve():
-        found = f"found the bundle {output}, which `start` reads"
-        raise ValueError(f"output: {found}, expected another: it would be replaced")
+        problem = f"found the bundle {output}, which `start` reads"
+        raise ValueError(f"output: {problem}, expected another: it would be replaced")
     tokens = TokenShards(settings.data)
     config = settings.config(tokens.streams)
     bpe = None

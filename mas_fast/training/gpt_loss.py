@@ -69,7 +69,7 @@ def targets(streams: Streams, tokens: Tensor) -> Tensor:
     """The number of tokens of each stream that are predicted: float64 [streams].
 
     Args:
-        streams: The streams.
+        streams: the streams.
         tokens: int64 [B, S].
     """
     counts = []

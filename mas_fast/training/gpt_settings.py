@@ -153,7 +153,7 @@ class GPTSettings(Settings):
         """The model's config over `streams`, by default those of the preset.
 
         Raises:
-            ValueError: A preset, size or stream is unknown.
+            ValueError: a preset, size or stream is unknown.
         """
         sizes = dict(self.model)
         base = preset(sizes.pop("preset", None))

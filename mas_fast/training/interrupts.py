@@ -19,8 +19,8 @@ def interruptible(words: Callable[[], str], spoken: bool = True) -> Iterator[Non
     Ctrl-C carries them.
 
     Args:
-        words: Makes the words.
-        spoken: Whether SIGTERM prints the line.
+        words: makes the words.
+        spoken: whether SIGTERM prints the line.
     """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _stop) if main else None

@@ -34,11 +34,11 @@ class MuonAdamW(Optimizer):
     """Muon and AdamW, as two parameter groups: `algorithm` of a group says which.
 
     Args:
-        matrices: Parameters with two dimensions, which take Muon's steps.
-        others: Parameters that take AdamW's steps, none of them in `matrices`.
-        lr: Learning rate of both.
-        betas: Of AdamW.
-        weight_decay: Of the matrices alone.
+        matrices: parameters with two dimensions, which take Muon's steps.
+        others: parameters that take AdamW's steps, none of them in `matrices`.
+        lr: learning rate of both.
+        betas: of AdamW.
+        weight_decay: of the matrices alone.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MuonAdamW(Optimizer):
         """Add a group.
 
         Raises:
-            ValueError: Its `algorithm` is neither "muon" nor "adamw", or its parameters do not fit.
+            ValueError: its `algorithm` is neither "muon" nor "adamw", or its parameters do not fit.
         """
         algorithm = param_group.get("algorithm")
         if algorithm not in ("muon", "adamw"):
@@ -76,7 +76,7 @@ class MuonAdamW(Optimizer):
         """Take the groups' options and the state of another optimizer of this kind.
 
         Raises:
-            ValueError: It has other groups.
+            ValueError: it has other groups.
         """
         theirs = [group.get("algorithm") for group in state_dict["param_groups"]]
         ours = [group["algorithm"] for group in self.param_groups]
@@ -89,7 +89,7 @@ class MuonAdamW(Optimizer):
         """Update all parameters that have a gradient.
 
         Args:
-            closure: Computes the loss and the gradients; None where they are there.
+            closure: computes the loss and the gradients; None where they are there.
 
         Returns:
             The closure's loss; None without one.
@@ -150,7 +150,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     """A matrix near the nearest orthogonal one, by Newton-Schulz iterations in bf16.
 
     Args:
-        matrix: Floating, [M, N].
+        matrix: floating, [M, N].
 
     Returns:
         bf16 [M, N]: the matrix with its singular values moved to about 0.5 .. 1.5.

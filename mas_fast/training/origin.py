@@ -17,12 +17,12 @@ def origin(settings: Settings, values: dict | None) -> dict[str, dict]:
     """The digests of `settings.made_from()`, for the checkpoints to come.
 
     Args:
-        settings: Settings of the run.
-        values: Values of the checkpoint that is continued; None for a new run. Older ones know
+        settings: settings of the run.
+        values: values of the checkpoint that is continued; None for a new run. Older ones know
             nothing of digests, and are continued.
 
     Raises:
-        ValueError: Something changed meanwhile; the message says how to go on.
+        ValueError: something changed meanwhile; the message says how to go on.
     """
     without = [settings.folder, *filter(None, [getattr(settings, "output", None)])]
     known = (values or {}).get("made_from")
@@ -50,14 +50,14 @@ def check_values(values: dict) -> None:
     """Check the plain values of a checkpoint.
 
     Raises:
-        ValueError: One is not as the trainer makes it.
-        KeyError: One is missing.
+        ValueError: one is not as the trainer makes it.
+        KeyError: one is missing.
     """
     kinds = {"settings": dict, "recent": list, "skipped": int, "ema_updates": dict}
     for name, kind in kinds.items():
         if type(values[name]) is not kind:
-            found = type(values[name]).__name__
-            raise ValueError(f"{name}: found {found}, expected {kind.__name__}")
+            type_name = type(values[name]).__name__
+            raise ValueError(f"{name}: found {type_name}, expected {kind.__name__}")
     if not {*map(type, values["recent"])} <= {int, float}:
         raise ValueError("recent: found no list of losses")
     if not {*map(type, values["ema_updates"].values())} <= {int}:
@@ -70,7 +70,7 @@ def check_values(values: dict) -> None:
 def _is_digest(value: object) -> bool:
     kinds = {"files": int, "bytes": int, "listing": str, "times": str, "contents": str}
     kinds |= {"whole": bool}
-    return type(value) is dict and {name: type(found) for name, found in value.items()} == kinds
+    return type(value) is dict and {name: type(entry) for name, entry in value.items()} == kinds
 
 
 def _say_unknown(name: str, settings: Settings, values: dict | None) -> None:

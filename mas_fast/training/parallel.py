@@ -60,15 +60,15 @@ def parallelize(
     """The loss, on the device, ready to be called in this process.
 
     Args:
-        loss: Holds the model and maps a batch to a scalar.
-        blocks: Recomputed in the backward pass, compiled or, by FSDP2, gathered one at a time.
-        device: Of this process.
+        loss: holds the model and maps a batch to a scalar.
+        blocks: recomputed in the backward pass, compiled or, by FSDP2, gathered one at a time.
+        device: of this process.
         kind: "ddp" keeps whole weights in every process and copies rank 0's buffers; "fsdp"
             replaces each parameter by this process' share of it.
-        recomputed: Whether activations of the blocks are computed again in the backward pass.
-        compiled: Whether the blocks are compiled.
-        dtype: Of the weights that FSDP2 gathers; gradients are summed in fp32.
-        unused: Whether some weights take part in some steps only.
+        recomputed: whether activations of the blocks are computed again in the backward pass.
+        compiled: whether the blocks are compiled.
+        dtype: of the weights that FSDP2 gathers; gradients are summed in fp32.
+        unused: whether some weights take part in some steps only.
     """
     for block in blocks:
         if recomputed:
@@ -117,8 +117,8 @@ def first(call: Callable[[], T]) -> T:
         The result, in all processes.
 
     Raises:
-        ValueError: It was raised there.
-        OSError: It was raised there.
+        ValueError: it was raised there.
+        OSError: it was raised there.
     """
     if not dist.is_initialized():
         return call()

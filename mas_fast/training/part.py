@@ -14,13 +14,13 @@ class Part:
     """A model that takes one turn per step.
 
     Attributes:
-        name: Name in the log and in checkpoints.
-        model: What checkpoints save.
-        loss: Maps (batch, step) to a scalar and named scalars to log; holds `model` as a submodule.
-        optimizer: Has the parameters of `model` that the turn updates.
-        ema: Whether an exponential moving average of the weights is kept, see ema.EMA.
-        start: First step with a turn.
-        prepare: Called in every process with the batches and the number of a step before its
+        name: name in the log and in checkpoints.
+        model: what checkpoints save.
+        loss: maps (batch, step) to a scalar and named scalars to log; holds `model` as a submodule.
+        optimizer: has the parameters of `model` that the turn updates.
+        ema: whether an exponential moving average of the weights is kept, see ema.EMA.
+        start: first step with a turn.
+        prepare: called in every process with the batches and the number of a step before its
             passes.
     """
 
@@ -45,7 +45,7 @@ class Part:
         """Give the optimizer the parameters that took the place of those it has.
 
         Args:
-            names: Names in the model of the parameters that it has.
+            names: names in the model of the parameters that it has.
         """
         current = dict(self.model.named_parameters())
         for group in self.optimizer.param_groups:

@@ -41,8 +41,8 @@ class Machine:
     """GPUs of one kind.
 
     Attributes:
-        gpu: A name of GPUS.
-        count: How many.
+        gpu: a name of GPUS.
+        count: how many.
     """
 
     gpu: str
@@ -53,7 +53,7 @@ class Machine:
         """The machine that a text means, such as 8xH200.
 
         Raises:
-            ValueError: The GPU is unknown.
+            ValueError: the GPU is unknown.
         """
         match = re.fullmatch(r"(\d+)x(\w+)", text)
         if not match or match[2] not in GPUS or int(match[1]) < 1:
@@ -92,16 +92,16 @@ def plan(settings: GPTSettings, machine: Machine, pairs: int) -> list[Table]:
     """Plan a run.
 
     Args:
-        settings: Settings of the GPT's training.
-        machine: Where it would run.
-        pairs: Pictures with captions.
+        settings: settings of the GPT's training.
+        machine: where it would run.
+        pairs: pictures with captions.
 
     Returns:
         The GPT that the settings ask for, the memory of one GPU while it trains, and what all steps
         take from raw pairs to the trained GPT.
 
     Raises:
-        ValueError: The batch cannot be split, or there is less than one pair.
+        ValueError: the batch cannot be split, or there is less than one pair.
     """
     check_int("pairs", pairs, 1)
     passes = settings.accumulate * machine.count

@@ -27,12 +27,12 @@ class Sheets:
     """Each row: a sample's own scene and picture, then those that the GPT draws for its caption.
 
     Args:
-        bundle: Has the tokenizers that made the tokens.
-        data: The samples.
-        device: Of the tokenizers.
+        bundle: has the tokenizers that made the tokens.
+        data: the samples.
+        device: of the tokenizers.
 
     Raises:
-        ValueError: A tokenizer is missing or has another number of codes than the tokens.
+        ValueError: a tokenizer is missing or has another number of codes than the tokens.
     """
 
     def __init__(self, bundle: str | os.PathLike, data: Sequences, device: torch.device) -> None:
@@ -43,9 +43,9 @@ class Sheets:
         streams = data.tokens.streams
         for name, decoder in self.decoders.items():
             if decoder.config.codes != streams[name].vocab:
-                found = f"found {decoder.config.codes} codes"
+                codes_found = f"found {decoder.config.codes} codes"
                 expected = f"expected {streams[name].vocab}, as the tokens of {data.tokens.path}"
-                raise ValueError(f"{bundle}: vq_{name}: {found}, {expected}")
+                raise ValueError(f"{bundle}: vq_{name}: {codes_found}, {expected}")
         samples = [data[0, int(i)] for i in spread(len(data), SHOWN)]
         self.tokens = data.collate(samples)["tokens"]
 

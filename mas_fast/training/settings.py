@@ -38,8 +38,8 @@ class Help:
     """What a setting means, for `--help` and docs/settings.md: `steps: Annotated[int, Help(...)]`.
 
     Attributes:
-        text: One or more sentences.
-        unit: What the value counts or is measured in; empty where it has none.
+        text: one or more sentences.
+        unit: what the value counts or is measured in; empty where it has none.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Settings:
     """Settings of every training run.
 
     Raises:
-        ValueError: A value is outside its range.
+        ValueError: a value is outside its range.
     """
 
     # What may differ between a run and its continuation: it does not change what a step learns.
@@ -155,7 +155,7 @@ def find(kind: str, name: str | os.PathLike) -> Path:
     """The YAML file at the path `name`, or else the one called `kind`-`name` in configs/.
 
     Raises:
-        ValueError: There is neither; the message lists the names in configs/.
+        ValueError: there is neither; the message lists the names in configs/.
     """
     if Path(name).is_file():
         return Path(name)
@@ -169,20 +169,20 @@ def read(kind: type[T], file: str | os.PathLike | None, overrides: Sequence[str]
     """Read settings from a YAML file and the command line.
 
     Args:
-        kind: The dataclass of the settings.
-        file: A YAML file; None for the defaults.
+        kind: the dataclass of the settings.
+        file: a YAML file; None for the defaults.
         overrides: `--key value` or `--key=value`, where `--model.codes` reaches into a mapping.
             The value is YAML too.
 
     Raises:
-        ValueError: A key is unknown, a type is wrong, or a value is missing.
+        ValueError: a key is unknown, a type is wrong, or a value is missing.
     """
     values: dict[str, Any] = {}
     if file is not None:
         content = read_yaml(file)
         if content is not None and not isinstance(content, dict):
-            found = type(content).__name__
-            raise ValueError(f"{file}: found {found}, expected `key: value` lines")
+            type_name = type(content).__name__
+            raise ValueError(f"{file}: found {type_name}, expected `key: value` lines")
         values = content or {}
     source = str(file) if file is not None else "settings"
     typed, names = _overrides(overrides), sorted(field.name for field in fields(kind))
@@ -213,18 +213,18 @@ def build(kind: type[T], values: Mapping, name: str) -> T:
     """The dataclass `kind` made of `values`, each converted to its field's type.
 
     Args:
-        kind: The dataclass.
-        values: By the names of its fields.
-        name: What errors call the values, such as their file.
+        kind: the dataclass.
+        values: by the names of its fields.
+        name: what errors call the values, such as their file.
 
     Raises:
-        ValueError: A key is unknown, a type is wrong, or a value is missing.
+        ValueError: a key is unknown, a type is wrong, or a value is missing.
     """
     hints = typing.get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     if unknown := [key for key in values if key not in names]:
-        found = f"found the unknown keys {short(unknown)}"
-        raise ValueError(f"{name}: {found}, expected {sorted(names)}")
+        unknown_keys = f"found the unknown keys {short(unknown)}"
+        raise ValueError(f"{name}: {unknown_keys}, expected {sorted(names)}")
     required = [
         field.name
         for field in fields(kind)

@@ -36,10 +36,10 @@ class Row:
     """One setting.
 
     Attributes:
-        name: Its key in a YAML file.
-        default: As YAML has it, or "required".
-        unit: Empty where there is none.
-        text: What it means.
+        name: its key in a YAML file.
+        default: as YAML has it, or "required".
+        unit: empty where there is none.
+        text: what it means.
     """
 
     name: str

@@ -59,11 +59,11 @@ class Stage:
     """One stage.
 
     Attributes:
-        name: Its name, and that of its folder.
-        makes: What it makes, in words.
-        done: How much of it is done, 0..1.
-        seconds: How long all of it takes here, measured by doing a little of it.
-        run: Runs it.
+        name: its name, and that of its folder.
+        makes: what it makes, in words.
+        done: how much of it is done, 0..1.
+        seconds: how long all of it takes here, measured by doing a little of it.
+        run: runs it.
     """
 
     name: str
@@ -77,7 +77,7 @@ def stages(s: AllSettings) -> list[Stage]:
     """The stages, in the order in which they run.
 
     Raises:
-        ValueError: Settings are unfit.
+        ValueError: settings are unfit.
     """
     (seg, seg_decoder), (img, img_decoder), gpts = s.segs(), s.imgs(), s.gpts()
     seg_seconds, img_seconds = (cache(partial(_vq_seconds, v)) for v in (seg, img))
@@ -135,15 +135,15 @@ def run(s: AllSettings, say: Callable[[str], object] = print) -> Path:
     """Run what is left of all stages.
 
     Args:
-        s: The settings.
-        say: Gets the plan and, before each stage, the time that is left, by the speed measured at
+        s: the settings.
+        say: gets the plan and, before each stage, the time that is left, by the speed measured at
             the start.
 
     Returns:
         The bundle.
 
     Raises:
-        ValueError: Another run is writing to the folder.
+        ValueError: another run is writing to the folder.
     """
     with lock(s.folder, "wait for it, or give another folder (--folder)"):
         return _run(s, say)

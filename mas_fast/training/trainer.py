@@ -61,20 +61,20 @@ class Trainer:
     The settings' folder is locked until `run` ends, so that no other trainer writes to it.
 
     Args:
-        parts: Take their turns in this order.
-        data: Maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
+        parts: take their turns in this order.
+        data: maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
             "keys" (their names, for messages), "rejects" ((key, reason) of what could not be read)
             and tensors. What is random in a sample must come from (epoch, index), never from a
             global generator.
-        settings: Settings of the run.
+        settings: settings of the run.
         hooks: (every, function) called on all processes after each `every` steps, and after the
             last one, with the number of steps done; named scalars that it returns on the first
             process are logged.
         wrap: wrap(loss, device) is called in place of a loss, see parallel.parallelize.
-        speed: From samples per second to named scalars, for the progress bar and the log.
+        speed: from samples per second to named scalars, for the progress bar and the log.
 
     Raises:
-        ValueError: Another trainer holds the folder; a checkpoint cannot be continued with these
+        ValueError: another trainer holds the folder; a checkpoint cannot be continued with these
             settings, or with data that changed meanwhile; or all checkpoints are damaged.
     """
 
@@ -140,8 +140,8 @@ class Trainer:
         say how to go on.
 
         Raises:
-            ValueError: One step more is bad than may be skipped; it and its samples are named.
-            OSError: The disk is full, say.
+            ValueError: one step more is bad than may be skipped; it and its samples are named.
+            OSError: the disk is full, say.
         """
         try:
             with interruptible(self._how_to_go_on, self.rank == 0):
@@ -291,13 +291,13 @@ class Trainer:
         self.skipped_step = self.step
         keys = [key for batch in batches for key in batch["keys"]]
         keys = [key for those in gather(keys) for key in those]
-        found = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
+        message = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
         if self.rank == 0:
-            self.skip_log.add(str(self.step), found)
+            self.skip_log.add(str(self.step), message)
         if self.skipped > self.settings.max_skips:
             before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
             last = self.checkpoints.latest() or "none"
-            raise ValueError(f"{found}; {before}the last checkpoint is {last}")
+            raise ValueError(f"{message}; {before}the last checkpoint is {last}")
 
     # ------------------------------------------------------------------ what is on the disk
 

@@ -158,7 +158,7 @@ def train(settings: SegSettings | ImgSettings) -> Path:
         The bundle that the tokenizer was saved to.
 
     Raises:
-        ValueError: Settings, data or losses are unfit.
+        ValueError: settings, data or losses are unfit.
     """
     config = settings.config()
     expected = "labels" if isinstance(settings, SegSettings) else "image"
@@ -194,7 +194,7 @@ def make_model(config: VQConfig, settings: VQSettings) -> VQVAE:
     """A new tokenizer, or that of `decoder_of`, of which only the decoder has gradients.
 
     Raises:
-        ValueError: The tokenizer of `decoder_of` has another config.
+        ValueError: the tokenizer of `decoder_of` has another config.
     """
     if settings.decoder_of is None:
         return VQVAE.create(config, seed=settings.seed)

@@ -60,18 +60,18 @@ def label_bce(
     exists, no target above all.
 
     Args:
-        logits: Floating [B, C, H, W], C = layout.channels, any memory format.
+        logits: floating [B, C, H, W], C = layout.channels, any memory format.
         labels: uint8 [B, H, W], of the layout.
         edges: bool [B, H, W].
-        layout: The layout, or its name.
-        alpha: Weight of the face parts.
-        things: Weight of things and human parts.
+        layout: the layout, or its name.
+        alpha: weight of the face parts.
+        things: weight of things and human parts.
 
     Returns:
         A scalar in at least fp32.
 
     Raises:
-        ValueError: Shapes, dtypes or labels are others; to see the labels waits for the device.
+        ValueError: shapes, dtypes or labels are others; to see the labels waits for the device.
     """
     layout = layout_named(layout)
     B, C, H, W = logits.shape if logits.ndim == 4 else (0, 0, 0, 0)
@@ -160,18 +160,18 @@ class VQImageLoss:
     None, or whose weight is 0, is left out and costs nothing.
 
     Attributes:
-        lpips: Distance of two batches of pictures, such as perceptual.LPIPS.
-        lpips_weight: Its weight.
-        face: Distance of two batches of faces, such as perceptual.FaceDistance.
-        face_weight: Its weight.
-        objects: Distance of two batches of objects, such as perceptual.LPIPS.
-        object_weight: Its weight.
-        gan_weight: Weight of the GAN term, beside its adaptive one.
-        gan_start: First step of the GAN term: a discriminator that sees noise learns nothing but
+        lpips: distance of two batches of pictures, such as perceptual.LPIPS.
+        lpips_weight: its weight.
+        face: distance of two batches of faces, such as perceptual.FaceDistance.
+        face_weight: its weight.
+        objects: distance of two batches of objects, such as perceptual.LPIPS.
+        object_weight: its weight.
+        gan_weight: weight of the GAN term, beside its adaptive one.
+        gan_start: first step of the GAN term: a discriminator that sees noise learns nothing but
             how to win.
-        gan_warmup: Steps over which the term then grows, while the discriminator already learns at
+        gan_warmup: steps over which the term then grows, while the discriminator already learns at
             full rate.
-        thing_weight: How often a pixel in an object's box counts in L1, where another counts once:
+        thing_weight: how often a pixel in an object's box counts in L1, where another counts once:
             small figures come late otherwise.
     """
 
@@ -215,26 +215,26 @@ class VQImageLoss:
         """The autoencoder's loss, without the quantizer's.
 
         Args:
-            images: Pictures [B, 3, H, W] in [-1, 1].
-            reconstruction: Of the same shape.
-            step: The step, counted from 0.
-            discriminator: Not wrapped (by DDP, say); its parameters get no gradient. None leaves
+            images: pictures [B, 3, H, W] in [-1, 1].
+            reconstruction: of the same shape.
+            step: the step, counted from 0.
+            discriminator: not wrapped (by DDP, say); its parameters get no gradient. None leaves
                 the GAN term out (evaluation).
-            last_layer: The weight of the decoder's last convolution, where the adaptive weight
+            last_layer: the weight of the decoder's last convolution, where the adaptive weight
                 compares gradients.
-            face_boxes: For each picture any number of boxes, as crop_boxes takes them; needed where
+            face_boxes: for each picture any number of boxes, as crop_boxes takes them; needed where
                 the term is in use.
-            object_boxes: The same of objects.
+            object_boxes: the same of objects.
 
         Returns:
             The loss, and its terms, unweighted and detached.
 
         Raises:
-            ValueError: Shapes differ, or an argument is missing.
+            ValueError: shapes differ, or an argument is missing.
         """
         if images.shape != reconstruction.shape:
-            found = f"{list(images.shape)} and {list(reconstruction.shape)}"
-            raise ValueError(f"images, reconstruction: found shapes {found}, expected equal ones")
+            shapes = f"{list(images.shape)} and {list(reconstruction.shape)}"
+            raise ValueError(f"images, reconstruction: found shapes {shapes}, expected equal ones")
         wide = torch.promote_types(reconstruction.dtype, torch.float32)
         difference = (images.to(wide) - reconstruction.to(wide)).abs()
         if self.thing_weight == 1:
@@ -331,17 +331,17 @@ def crop_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
     """The crops of all boxes, resized bilinearly with antialiasing.
 
     Args:
-        images: Floating [B, C, H, W].
-        boxes: One list or tensor [n, 4] for each picture, n >= 0, of (x0, y0, x1, y1) in pixels
+        images: floating [B, C, H, W].
+        boxes: one list or tensor [n, 4] for each picture, n >= 0, of (x0, y0, x1, y1) in pixels
             from the upper left corner, x1 and y1 exclusive; grown to whole pixels and cut at the
             border. A box of which nothing remains is left out.
-        size: Side of a crop.
+        size: side of a crop.
 
     Returns:
         [K, C, size, size], in the order of the pictures.
 
     Raises:
-        ValueError: The number of lists is another, or a box is not four finite numbers.
+        ValueError: the number of lists is another, or a box is not four finite numbers.
     """
     wide = torch.promote_types(images.dtype, torch.float32)
     crops = [images.new_zeros((0, images.shape[1], size, size), dtype=wide)]
@@ -355,8 +355,8 @@ def _parts(images: Tensor, boxes: Boxes) -> Iterator[tuple[Tensor, tuple[slice, 
     """(image, (rows, columns)) of each box of images [B, ..., H, W], as crop_boxes takes them."""
     height, width = images.shape[-2:]
     if len(boxes) != len(images):
-        found = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
-        raise ValueError(f"boxes: {found}")
+        problem = f"found {len(boxes)} lists, expected one for each of {len(images)} pictures"
+        raise ValueError(f"boxes: {problem}")
     for image, listed in zip(images, boxes, strict=True):
         for box in listed.tolist() if isinstance(listed, Tensor) else listed:
             if len(box) != 4 or not all(map(math.isfinite, box)):

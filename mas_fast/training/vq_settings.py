@@ -70,7 +70,7 @@ class VQSettings(Settings):
         """The model's config.
 
         Raises:
-            ValueError: A preset or field is unknown.
+            ValueError: a preset or field is unknown.
         """
         values = dict(self.model)
         base = preset(values.pop("preset", None))

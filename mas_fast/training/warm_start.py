@@ -28,14 +28,16 @@ def warm_start(model: GPT, bundle: str | os.PathLike) -> list[str]:
         Names of the weights that keep their values: those of streams that the bundle does not have.
 
     Raises:
-        ValueError: Width, layers, heads, MLP, kind of positions or QK-norm differ.
+        ValueError: width, layers, heads, MLP, kind of positions or QK-norm differ.
     """
     source = load_gpt(bundle, dtype=model.dtype)
     old, new = source.config, model.config
     for name in ("dim", "layers", "heads", "mlp", "positions", "qk_norm"):
         if getattr(old, name) != getattr(new, name):
-            found = f"found {name} = {getattr(old, name)}"
-            raise ValueError(f"{bundle}: {found}, expected {getattr(new, name)} as in the model")
+            old_value = f"found {name} = {getattr(old, name)}"
+            raise ValueError(
+                f"{bundle}: {old_value}, expected {getattr(new, name)} as in the model"
+            )
     weights, kept = source.state_dict(), []
     for name, weight in model.state_dict().items():
         if name not in weights:

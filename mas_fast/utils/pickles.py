@@ -127,7 +127,11 @@ class _Machine:
         return self.calls[name](*args) if name in self.calls else Shell(name, args)
 
     def afford(self, args: object) -> None:
-        """ValueError where calls would copy more than there was to read."""
+        """Check that calls copy no more than there was to read.
+
+        Raises:
+            ValueError: if they would copy more.
+        """
         self.copied += weight(args)
         if self.copied > self.most:
             raise ValueError(f"found calls that copy {self.copied} values, more than it holds")

@@ -30,8 +30,8 @@ def check_finite(name: str, tensor: Tensor) -> None:
     if all(math.isfinite(value) for value in tensor.aminmax()):
         return
     row, channel = (~tensor.isfinite()).nonzero()[0].tolist()
-    found = f"found {tensor[row, channel].item()} in row {row}, channel {channel}"
-    raise ValueError(f"{name}: {found}, expected finite values")
+    bad_value = f"found {tensor[row, channel].item()} in row {row}, channel {channel}"
+    raise ValueError(f"{name}: {bad_value}, expected finite values")
 
 
 def to_integer(name: str, value: int) -> int:

@@ -67,8 +67,8 @@ def check_stream_cross_entropy(
     """
     for name, tensor in (("hidden", hidden), *((f"heads[{i}]", h) for i, h in enumerate(heads))):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name}: found {found}, expected a floating-point tensor")
+            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name}: found {kind}, expected a floating-point tensor")
     if hidden.dim() != 3 or hidden.shape[2] < 1:
         raise ValueError(f"hidden: found {list(hidden.shape)}, expected [batch, positions, width]")
     autocast = torch.is_autocast_enabled(hidden.device.type)
@@ -87,8 +87,8 @@ def check_stream_cross_entropy(
                 f"heads[{i}]: found it on {head.device}, expected {hidden.device}, like hidden"
             )
     if not isinstance(targets, Tensor) or targets.dtype not in (torch.int64, torch.int32):
-        found = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
-        raise TypeError(f"targets: found {found}, expected an int64 or int32 tensor")
+        kind = targets.dtype if isinstance(targets, Tensor) else type(targets).__name__
+        raise TypeError(f"targets: found {kind}, expected an int64 or int32 tensor")
     if targets.shape != hidden.shape[:2] or targets.device != hidden.device:
         raise ValueError(
             f"targets: found {list(targets.shape)} on {targets.device}, "

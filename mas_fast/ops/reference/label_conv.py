@@ -34,9 +34,10 @@ def check_label_conv(labels: Tensor, edges: Tensor | None, weight: Tensor, bias:
     if edges is not None and edges.dtype != torch.bool:
         raise TypeError(f"edges: found {edges.dtype}, expected a torch.bool tensor")
     if labels.dim() != 3 or (edges is not None and edges.shape != labels.shape):
-        found = "None" if edges is None else list(edges.shape)
+        edges_shape = "None" if edges is None else list(edges.shape)
         raise ValueError(
-            f"labels, edges: found {list(labels.shape)} and {found}, expected [B, H, W] of both"
+            f"labels, edges: found {list(labels.shape)} and {edges_shape}, "
+            "expected [B, H, W] of both"
         )
     if not weight.is_floating_point() or weight.dtype != bias.dtype:
         raise TypeError(

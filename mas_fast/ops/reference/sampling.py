@@ -226,8 +226,8 @@ def check_sampling(
         if tensor is None and name == "uncond":
             continue
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name}: found {found}, expected a floating-point tensor")
+            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name}: found {kind}, expected a floating-point tensor")
     if logits.dim() != 2 or not 1 <= logits.shape[1] <= MAX_VOCAB:
         raise ValueError(
             f"logits: found {list(logits.shape)}, "

@@ -69,8 +69,8 @@ def check_vq_statistics(x: Tensor, codes: Tensor, codebook_size: int) -> None:
     """
     _check_matrix("x", x)
     if not isinstance(codes, Tensor) or codes.dtype != torch.int64:
-        found = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
-        raise TypeError(f"codes: found {found}, expected an int64 tensor")
+        kind = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        raise TypeError(f"codes: found {kind}, expected an int64 tensor")
     if codes.shape != x.shape[:1] or codes.device != x.device:
         raise ValueError(
             f"codes: found {list(codes.shape)} on {codes.device}, "
@@ -90,8 +90,8 @@ def check_codes(codes: Tensor, codebook_size: int) -> None:
     if has_values(codes) and codes.numel():
         least, most = (int(value) for value in codes.aminmax())
         if least < 0 or most >= codebook_size:
-            found = least if least < 0 else most
-            raise ValueError(f"codes: found {found}, expected 0..{codebook_size - 1}")
+            bad_code = least if least < 0 else most
+            raise ValueError(f"codes: found {bad_code}, expected 0..{codebook_size - 1}")
 
 
 def _nearest_exact(x: Tensor, codebook: Tensor) -> Tensor:
@@ -110,8 +110,8 @@ def _nearest_fast(x: Tensor, codebook: Tensor) -> Tensor:
 
 def _check_matrix(name: str, tensor: Tensor) -> None:
     if not isinstance(tensor, Tensor) or tensor.dtype not in VQ_DTYPES:
-        found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         allowed = ", ".join(str(dtype) for dtype in VQ_DTYPES)
-        raise TypeError(f"{name}: found {found}, expected a tensor of {allowed}")
+        raise TypeError(f"{name}: found {kind}, expected a tensor of {allowed}")
     if tensor.dim() != 2:
         raise ValueError(f"{name}: found {list(tensor.shape)}, expected two dimensions")
