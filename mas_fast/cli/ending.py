@@ -59,15 +59,28 @@ def end(app: Callable[[], object], command: Any = None) -> None:
             try:
                 app()
             finally:  # here, where a full disk can still be told
-                sys.stdout.flush()
+                _flush()
     except (Interrupted, KeyboardInterrupt) as stop:
         print("mas-fast: interrupted", *stop.args, sep=": ", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # of the flush
-        _reader_left()
         sys.exit(1)
     except (ValueError, ImportError, OSError, MemoryError) as error:
         sys.exit(f"mas-fast: {as_typed(str(error), command, sys.argv[1:])}")
+
+
+def _flush() -> None:
+    """Write what stdout holds back. What it does not take is dropped, or Python would complain of
+    it, and end with 120, when it tries again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+        raise
+
+
+def _drop_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -93,7 +106,7 @@ def _reader_left() -> bool:
     pipe.register(sys.stdout.fileno(), 0)
     left = any(event & select.POLLERR for _, event in pipe.poll(0))
     if left:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
     return left
 
 

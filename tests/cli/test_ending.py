@@ -113,9 +113,13 @@ def test_closed_streams_are_no_complaint(closed) -> None:
         assert "Traceback" not in done.stderr, words
 
 
-def test_a_full_disk_for_stdout() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_for_stdout(unbuffered) -> None:
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*COMMAND, "info"], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*COMMAND, "info"], env=environment, stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert done.returncode == 1
     assert done.stderr == "mas-fast: [Errno 28] No space left on device\n"
 
@@ -135,7 +139,9 @@ def test_ctrl_c_while_it_starts(tmp_path, delay) -> None:
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    # Where it came into Python code that a library's C code ran, the interpreter ends itself by the
+    # signal in place of our status. A shell says 130 of both.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert err.startswith("mas-fast: interrupted"), err
     assert err.count("\n") == 1, err
     for line in out.splitlines():
