@@ -23,6 +23,7 @@ def warm_start(model: GPT, bundle: str | os.PathLike) -> list[str]:
 
     Of a stream with another vocabulary or, in the text, another length, the common ids or positions
     are taken. Flat positions of a grid of another size are those of the old grid, interpolated.
+    The attention masks may differ: a masked model can begin with a causal one's weights.
 
     Returns:
         Names of the weights that keep their values: those of streams that the bundle does not have.
