@@ -12,23 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from built import IMPLS, needs_engine, needs_torch_library
 from mas_fast import ops
 from mas_fast.ops import reference
 from mas_fast.utils import native
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "sampler_golden.json"
 INF = math.inf
-
-
-def built(library: str):
-    """A mark that skips, saying why, where `library` is not built."""
-    problem = native.problem(library)
-    return pytest.mark.skipif(problem is not None, reason=str(problem))
-
-
-needs_torch_library = built("_torch")
-needs_engine = built("_engine")
-IMPLS = ["reference", pytest.param("cpp", marks=needs_torch_library)]
 
 
 def draw(logits, *, seed=0, sample=0, position=0, uncond=None, guidance=1.0, temperature=1.0,

@@ -9,21 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from built import IMPLS, needs_engine, needs_torch_library
 from mas_fast import ops
 from mas_fast.utils import native
 
 INF, NAN = math.inf, math.nan
-
-
-def built(library: str):
-    """A mark that skips, saying why, where `library` is not built."""
-    problem = native.problem(library)
-    return pytest.mark.skipif(problem is not None, reason=str(problem))
-
-
-needs_torch_library = built("_torch")
-needs_engine = built("_engine")
-IMPLS = ["reference", pytest.param("cpp", marks=needs_torch_library)]
 
 
 # ---- bad input ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -61,6 +62,17 @@ def profile_of(change: str = "") -> bytes:
 
 
 SWAPPED = profile_of("swap")
+
+
+def bomb() -> bytes:
+    """A PNG of 9000 x 9000 pixels in a few bytes."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    head = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def read_image(file) -> Image.Image:

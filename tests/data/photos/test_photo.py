@@ -3,7 +3,6 @@
 import io
 import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps
 from encoded_photos import (
     JPG,
     SWAPPED,
+    bomb,
     encoded,
     profile_of,
     psnr,
@@ -22,17 +22,6 @@ from encoded_photos import (
 from mas_fast.data.photos.photo import cut, open_photo
 from mas_fast.data.prepare import jpeg
 from mas_fast.data.sources.base import Sample
-
-
-def bomb() -> bytes:
-    """A PNG of 9000 x 9000 pixels in a few bytes."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
-    head = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def jpeg_bomb() -> bytes:

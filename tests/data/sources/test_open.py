@@ -2,44 +2,24 @@
 
 import io
 import json
-import struct
 import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from encoded_photos import bomb, encoded
 from mas_fast.data.shards import SCENES, ShardFolder
 from mas_fast.data.sources.base import Reject, Sample
 from mas_fast.data.sources.open import FolderSource, TarSource, open_source
 from mas_fast.data.statistics import Statistics
 from mas_fast.scene import Scene, clean, find_edges, read_coco_panoptic
 
-
-def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 JPG = encoded(np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3), "JPEG")
 LABELS = np.arange(48, dtype=np.uint8).reshape(6, 8)
 SCENE = Scene(LABELS, find_edges(LABELS))
 SEG, EDGE = SCENE.to_pngs()
-
-
-def bomb() -> bytes:
-    """A PNG of 9000 x 9000 pixels in a few bytes."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + checksum
-
-    head = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 def write_tar(path: Path, members: list[tuple[str, bytes]], **options) -> Path:
