@@ -7,7 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mas_fast.training.optim import MuonAdamW  # noqa: E402
+from gpt_runs import settings  # noqa: E402
+from mas_fast.models.gpt import GPT, preset  # noqa: E402
+from mas_fast.training.optim import MuonAdamW, optimizer  # noqa: E402
 
 OPTIONS = {"lr": 0.01, "betas": (0.9, 0.96), "weight_decay": 0.1}
 
@@ -139,8 +141,8 @@ def test_each_step_is_that_of_torchs_two_optimizers() -> None:
     muon = torch.optim.Muon(mats, 0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     adamw = torch.optim.AdamW(others, 0.01, betas=(0.9, 0.96), weight_decay=0.0, fused=True)
     for _ in range(3):
-        for optimizer in (both, muon, adamw):
-            optimizer.step()
+        for each in (both, muon, adamw):
+            each.step()
         for ours, theirs in zip([*matrices, *rest], [*mats, *others], strict=True):
             assert torch.equal(ours, theirs)
             ours.grad = (ours.detach() * 1.5 + 0.1).sin()
@@ -183,3 +185,16 @@ def test_the_state_of_another_optimizer_is_refused() -> None:
     other.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
     with pytest.raises(ValueError, match=r"found \[None, None\], expected \['muon', 'adamw'\]"):
         both.load_state_dict(other.state_dict())
+
+
+def test_only_matrices_decay(tmp_path, shards) -> None:
+    model = GPT.create(preset("tiny"))
+    adamw = optimizer(model, settings(shards, tmp_path, weight_decay=0.5))
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    decaying, rest = ({names[p] for p in group["params"]} for group in adamw.param_groups)
+    assert decaying | rest == set(names.values())
+    assert not decaying & rest
+    assert all(name.endswith(".weight") and "norm" not in name for name in decaying)
+    assert not any(name.startswith(("embed", "position")) for name in decaying)
+    assert {"head.img.weight", "blocks.0.mlp.up.weight"} <= decaying
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.5, 0]
