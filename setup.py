@@ -38,12 +38,12 @@ CUDA = switch("MAS_FAST_CUDA", "AUTO")
 
 def find_tool(name: str) -> str:
     """The path of a build tool, also where the interpreter's environment is not activated."""
-    found = shutil.which(
+    path = shutil.which(
         name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     )
-    if found is None:
+    if path is None:
         raise CompileError(f"mas_fast needs {name} to build its C++ code: pip install {name}")
-    return found
+    return path
 
 
 def package_dir(name: str, requirement: str) -> Path:

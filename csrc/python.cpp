@@ -40,8 +40,8 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
   const Sampling settings{guidance, temperature, top_k.value_or(kAll), top_p};
   check(settings);
   const Isa isa = choose_isa(isa_text);
-  const Draw draw{seed_from(seed), uint32_t(whole(sample_index, "sample", 0, kMostIndex)),
-                  uint32_t(whole(position, "position", 0, kMostIndex))};
+  const Draw draw{seed_from(seed), uint32_t(checked_int(sample_index, "sample", 0, kMostIndex)),
+                  uint32_t(checked_int(position, "position", 0, kMostIndex))};
   Tokens tokens(batch);
   py::array_t<uint8_t> kept({batch, vocab});
   int32_t* token = tokens.mutable_data();
@@ -62,8 +62,8 @@ py::tuple sample_rows(const py::object& cond, const py::object& uncond, const py
 class Bandwidth {
  public:
   Bandwidth(const py::object& bytes, const py::object& threads)
-      : buffer_(size_t(whole(bytes, "bytes", 1 << 16, int64_t(1) << 40))),
-        pool_(int(whole(threads, "threads", 1, kMostThreads))) {
+      : buffer_(size_t(checked_int(bytes, "bytes", 1 << 16, int64_t(1) << 40))),
+        pool_(int(checked_int(threads, "threads", 1, kMostThreads))) {
     auto* values = buffer_.as<float>();
     for (size_t i = 0; i < buffer_.bytes() / 4; ++i) values[i] = float(i % 1021);
   }

@@ -44,15 +44,16 @@ py::array_t<T, kReadable> array_of(const py::object& object, const char* name, i
 
 // An int in [low, high]. pybind11 would answer one that does not fit 64 bits with a message about
 // types.
-inline int64_t whole(const py::handle& value, const std::string& name, int64_t low, int64_t high) {
+inline int64_t checked_int(const py::handle& value, const std::string& name, int64_t low,
+                           int64_t high) {
   if (!py::isinstance<py::int_>(value))
     throw py::type_error(name + ": found " + std::string(py::repr(value)) + ", expected an int");
   int overflow = 0;
-  const int64_t found = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
-  if (overflow || found < low || found > high)
+  const int64_t number = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
+  if (overflow || number < low || number > high)
     throw py::value_error(name + ": found " + std::string(py::repr(value)) + ", expected " +
                           std::to_string(low) + " to " + std::to_string(high));
-  return found;
+  return number;
 }
 
 inline uint64_t seed_from(const py::handle& value) {

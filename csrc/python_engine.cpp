@@ -16,22 +16,22 @@ namespace {
 
 using Floats = py::array_t<float, py::array::c_style>;
 
-int entry(const py::dict& from, const char* key, const std::string& where) {
-  if (!from.contains(key)) throw py::value_error(where + ": found no '" + key + "', expected it");
-  return int(whole(from[key], where + "['" + key + "']", 1, kMostInt));
+int entry(const py::dict& from, const char* key, const std::string& name) {
+  if (!from.contains(key)) throw py::value_error(name + ": found no '" + key + "', expected it");
+  return int(checked_int(from[key], name + "['" + key + "']", 1, kMostInt));
 }
 
-void only(const py::dict& from, std::initializer_list<const char*> known, const char* where) {
+void only(const py::dict& from, std::initializer_list<const char*> known, const char* name) {
   for (const auto& item : from) {
-    bool found = false;
-    std::string names;
-    for (const char* name : known) {
-      found = found || std::string(py::str(item.first)) == name;
-      names += (names.empty() ? "" : ", ") + std::string(name);
+    bool is_known = false;
+    std::string keys;
+    for (const char* key : known) {
+      is_known = is_known || std::string(py::str(item.first)) == key;
+      keys += (keys.empty() ? "" : ", ") + std::string(key);
     }
-    if (!found)
-      throw py::value_error(std::string(where) + ": found the unknown key '" +
-                            std::string(py::str(item.first)) + "', expected " + names);
+    if (!is_known)
+      throw py::value_error(std::string(name) + ": found the unknown key '" +
+                            std::string(py::str(item.first)) + "', expected " + keys);
   }
 }
 
@@ -68,8 +68,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
       if (grid.size() != 2)
         throw py::value_error("a stream's grid: found " + std::to_string(grid.size()) +
                               " sizes, expected height and width");
-      config.streams.back().height = int(whole(grid[0], "a grid's height", 1, kMostInt));
-      config.streams.back().width = int(whole(grid[1], "a grid's width", 1, kMostInt));
+      config.streams.back().height = int(checked_int(grid[0], "a grid's height", 1, kMostInt));
+      config.streams.back().width = int(checked_int(grid[1], "a grid's width", 1, kMostInt));
     }
   }
   if (from.contains("attention"))
@@ -84,7 +84,8 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
 std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights,
                                     const std::string& dtype, const std::string& kv_dtype,
                                     const py::object& threads, const std::string& isa) {
-  const int asked = int(whole(threads, "threads", 0, kMostThreads)), most = available_threads();
+  const int asked = int(checked_int(threads, "threads", 0, kMostThreads)),
+            most = available_threads();
   const int size = asked ? std::min(asked, most) : most;  // more would only wait for each other
   auto engine =
       std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
@@ -135,10 +136,11 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
                           " prompts, expected at most 16384");
   Request request;
   request.prompts = int(tokens.shape(0));
-  request.samples = int(whole(samples, "samples", 1, kMostInt));
-  request.first_sample = uint32_t(whole(first_sample, "first_sample", 0, kMostIndex));
+  request.samples = int(checked_int(samples, "samples", 1, kMostInt));
+  request.first_sample = uint32_t(checked_int(first_sample, "first_sample", 0, kMostIndex));
   request.seed = seed_from(seed);
-  request.stop = stop.is_none() ? config.length() : int(whole(stop, "stop", 1, config.length()));
+  request.stop =
+      stop.is_none() ? config.length() : int(checked_int(stop, "stop", 1, config.length()));
   request.forced.assign(tokens.data(), tokens.data() + tokens.size());
   if (!null.is_none()) {
     const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
@@ -173,7 +175,7 @@ class Interrupt {
 };
 
 int advance(Run& run, const py::object& positions, const py::object& progress) {
-  const int count = int(whole(positions, "count", 0, kMostInt));
+  const int count = int(checked_int(positions, "count", 0, kMostInt));
   Interrupt interrupt;
   auto step = [&](int position, int stop) {
     interrupt();
@@ -253,8 +255,8 @@ Raises:
           "step_bytes",
           [](const Engine& engine, const py::object& position, const py::object& rows) {
             return engine.step_bytes(
-                int(whole(position, "position", 0, engine.config().length() - 1)),
-                int(whole(rows, "rows", 1, kMostInt)));
+                int(checked_int(position, "position", 0, engine.config().length() - 1)),
+                int(checked_int(rows, "rows", 1, kMostInt)));
           },
           py::arg("position"), py::arg("rows"),
           "Bytes of weights and live keys and values that the step at `position` must read for "

@@ -14,9 +14,9 @@ namespace {
 
 constexpr int kMost = 1 << 24;
 
-[[noreturn]] void refuse(const std::string& what, const py::object& found,
+[[noreturn]] void refuse(const std::string& name, const py::object& value,
                          const std::string& expected) {
-  throw py::value_error("resize: found " + what + " " + std::string(py::str(found)) +
+  throw py::value_error("resize: found " + name + " " + std::string(py::str(value)) +
                         ", expected " + expected);
 }
 

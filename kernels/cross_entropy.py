@@ -48,19 +48,19 @@ def softmax_gradient(
     return nats
 
 
-def new_rest(result: Tensor) -> Tensor | None:
+def new_scratch(result: Tensor) -> Tensor | None:
     """The low bits that `add_weight_gradient` keeps beside a 16-bit gradient; None for fp32."""
     return None if result.dtype == torch.float32 else torch.empty_like(result, dtype=torch.uint8)
 
 
 def add_weight_gradient(
-    result: Tensor, rest: Tensor | None, g: Tensor, x: Tensor, first: bool, last: bool
+    result: Tensor, scratch: Tensor | None, g: Tensor, x: Tensor, first: bool, last: bool
 ) -> None:
     """result += g^T x.
 
     Args:
-        result: [V, D], fp32, or 16-bit with a `rest`.
-        rest: what `new_rest` gave for `result`.
+        result: [V, D], fp32, or 16-bit with a `scratch`.
+        scratch: what `new_scratch` gave for `result`.
         g: 16-bit [R, V]. Like all others, contiguous.
         x: 16-bit [R, D].
         first: the first chunk, which does not read `result`.
@@ -69,11 +69,11 @@ def add_weight_gradient(
     (rows, vocab), width = g.shape, x.shape[1]
     tile = launch.tile("head_gradient", launch.capability(g))
     grid = (triton.cdiv(vocab, tile.rows) * triton.cdiv(width, tile.columns),)
-    high = None if rest is None else result.view(torch.int16)
+    high = None if scratch is None else result.view(torch.int16)
     with launch.guard(g):
         head_gradient_kernel[grid](
-            g, x, result, rest, high, rows=rows, vocab=vocab, width=width,
-            NARROW=rest is not None, FIRST=first, LAST=last,
+            g, x, result, scratch, high, rows=rows, vocab=vocab, width=width,
+            NARROW=scratch is not None, FIRST=first, LAST=last,
             BLOCK_V=tile.rows, BLOCK_D=tile.columns, BLOCK_R=64, **tile.options,
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ def split(value):
 
 @triton.jit
 def head_gradient_kernel(
-    g, x, result, rest, high, rows, vocab, width,
+    g, x, result, low, high, rows, vocab, width,
     NARROW: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr,
     BLOCK_V: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_R: tl.constexpr,
 ):  # fmt: skip
@@ -165,14 +165,14 @@ def head_gradient_kernel(
     halves = tl.permute(tl.reshape(acc, (BLOCK_V, 2, BLOCK_D // 2)), (0, 2, 1))
     left, right = tl.split(halves)  # [BLOCK_V, BLOCK_D // 2] each
     offs_d = (tl.program_id(0) % tiles) * BLOCK_D + tl.arange(0, BLOCK_D // 2)
-    add_tile(left, result, rest, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
+    add_tile(left, result, low, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
     offs_d += BLOCK_D // 2
-    add_tile(right, result, rest, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
+    add_tile(right, result, low, high, offs_v, offs_d, vocab, width, NARROW, FIRST, LAST)
 
 
 @triton.jit
 def add_tile(
-    acc, result, rest, high, offs_v, offs_d, vocab, width,
+    acc, result, low, high, offs_v, offs_d, vocab, width,
     NARROW: tl.constexpr, FIRST: tl.constexpr, LAST: tl.constexpr,
 ):  # fmt: skip
     """Adds an fp32 tile, acc, to rows offs_v and columns offs_d of the sum."""
@@ -181,13 +181,13 @@ def add_tile(
     if not FIRST:
         if NARROW:
             upper = tl.load(high + offs, mask=inside, other=0)
-            lower = tl.load(rest + offs, mask=inside, other=0)
+            lower = tl.load(low + offs, mask=inside, other=0)
             acc += join(upper, lower)
         else:
             acc += tl.load(result + offs, mask=inside, other=0.0)
     if NARROW and not LAST:
         upper, lower = split(acc)
         tl.store(high + offs, upper, mask=inside)
-        tl.store(rest + offs, lower, mask=inside)
+        tl.store(low + offs, lower, mask=inside)
     else:
         tl.store(result + offs, acc.to(result.dtype.element_ty), mask=inside)

@@ -88,9 +88,9 @@ def main() -> int:
     while done < options.rows:
         full = rng.random() < 0.025
         count, vocab = (16, FULL) if full else (400, int(rng.choice(SIZES)))
-        found = differing(rng, str(rng.choice(KINDS)), count, vocab)
-        done += count * len(found)
-        total = {isa: total.get(isa, 0) + wrong for isa, wrong in found.items()}
+        counts = differing(rng, str(rng.choice(KINDS)), count, vocab)
+        done += count * len(counts)
+        total = {isa: total.get(isa, 0) + wrong for isa, wrong in counts.items()}
     print(f"{done} rows over {', '.join(total)}: {sum(total.values())} differ")
     return int(any(total.values()))
 

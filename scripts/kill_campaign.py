@@ -69,11 +69,11 @@ def bundle(folder: Path) -> None:
         save_vq(folder, f"vq_{name}", VQVAE.create(config))
 
 
-def commands(place: Path) -> dict[str, list[str]]:
+def commands(folder: Path) -> dict[str, list[str]]:
     """name -> arguments, each writing to `place / name`."""
     for kind, model in (("gpt", {"preset": "tiny"}), ("img", {"preset": "tiny-img"})):
         values = TRAINING | {"model": model} | ({"peak_tflops": 1.0} if kind == "gpt" else {})
-        (place / f"{kind}.yaml").write_text(yaml.safe_dump(values))
+        (folder / f"{kind}.yaml").write_text(yaml.safe_dump(values))
     words = {
         "data-prepare": "data prepare pictures -o data-prepare --size 32 --per-shard 4 --workers 2",
         "data-tokenize": "data tokenize scenes -o data-tokenize --bundle bundle --workers 2",
@@ -83,12 +83,12 @@ def commands(place: Path) -> dict[str, list[str]]:
     return {name: text.split() for name, text in words.items()}
 
 
-def start(words: list[str], place: Path) -> subprocess.Popen:
+def start(words: list[str], folder: Path) -> subprocess.Popen:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    log = open(place / "log.txt", "ab")
+    log = open(folder / "log.txt", "ab")
     return subprocess.Popen(
         [*COMMAND, *words],
-        cwd=place,
+        cwd=folder,
         stdout=log,
         stderr=log,
         env=environment,
@@ -96,10 +96,10 @@ def start(words: list[str], place: Path) -> subprocess.Popen:
     )
 
 
-def finish(words: list[str], place: Path) -> None:
-    done = start(words, place).wait()
+def finish(words: list[str], folder: Path) -> None:
+    done = start(words, folder).wait()
     if done:
-        log = (place / "log.txt").read_text(errors="replace")
+        log = (folder / "log.txt").read_text(errors="replace")
         sys.exit(f"{' '.join(words)}: ended with {done}\n{log[-3000:]}")
 
 
@@ -112,31 +112,31 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
-def undisturbed(words: list[str], place: Path, output: Path) -> tuple[float, float]:
+def undisturbed(words: list[str], folder: Path, output: Path) -> tuple[float, float]:
     """Run to the end; (seconds to the first file, seconds in all)."""
     begun = time.monotonic()
-    process, first = start(words, place), None
+    process, first = start(words, folder), None
     while process.poll() is None:
         if first is None and output.is_dir() and any(output.iterdir()):
             first = time.monotonic() - begun
         time.sleep(0.02)
     if process.returncode:
-        finish(words, place)  # says what is wrong
+        finish(words, folder)  # says what is wrong
     return first or 0.0, time.monotonic() - begun
 
 
-def campaign(name: str, words: list[str], place: Path, kills: int, seed: int) -> int:
+def campaign(name: str, words: list[str], folder: Path, kills: int, seed: int) -> int:
     """The number of files that differ, after `kills` kills."""
-    output, aside = place / name, place / f"{name}-undisturbed"
-    first, whole = undisturbed(words, place, output)
+    output, aside = folder / name, folder / f"{name}-undisturbed"
+    first, seconds = undisturbed(words, folder, output)
     os.rename(output, aside)
     expected, wrong, moments = content(aside), 0, random.Random(seed)
     done = ends = 0
     orphans: list[int] = []
     while done < kills:
-        process = start(words, place)
+        process = start(words, folder)
         try:
-            process.wait(moments.uniform(0.8 * first, whole))
+            process.wait(moments.uniform(0.8 * first, seconds))
         except subprocess.TimeoutExpired:
             if done % 2:
                 os.kill(process.pid, signal.SIGKILL)
@@ -147,11 +147,11 @@ def campaign(name: str, words: list[str], place: Path, kills: int, seed: int) ->
             done += 1
             continue
         if process.returncode:
-            finish(words, place)
+            finish(words, folder)
         wrong += compare(name, expected, content(output))
         ends += 1
         shutil.rmtree(output)
-    finish(words, place)
+    finish(words, folder)
     wrong += compare(name, expected, content(output))
     for group in orphans:
         try:
@@ -166,10 +166,10 @@ def campaign(name: str, words: list[str], place: Path, kills: int, seed: int) ->
     return wrong
 
 
-def compare(name: str, expected: dict[str, str], found: dict[str, str]) -> int:
-    wrong = [f for f in sorted({*expected, *found}) if expected.get(f) != found.get(f)]
+def compare(name: str, expected: dict[str, str], actual: dict[str, str]) -> int:
+    wrong = [f for f in sorted({*expected, *actual}) if expected.get(f) != actual.get(f)]
     for file in wrong:
-        print(f"{name}: {file}: {expected.get(file)} undisturbed, {found.get(file)} after kills")
+        print(f"{name}: {file}: {expected.get(file)} undisturbed, {actual.get(file)} after kills")
     return len(wrong)
 
 
@@ -179,19 +179,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names of commands, as in the output")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        paint(place / "pictures")
-        bundle(place / "bundle")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        paint(folder / "pictures")
+        bundle(folder / "bundle")
         finish(
-            "data prepare pictures -o scenes --size 32 --per-shard 16 --workers 1".split(), place
+            "data prepare pictures -o scenes --size 32 --per-shard 16 --workers 1".split(), folder
         )
-        finish("data tokenize scenes -o tokens --bundle bundle --workers 1".split(), place)
-        everything = commands(place)
+        finish("data tokenize scenes -o tokens --bundle bundle --workers 1".split(), folder)
+        everything = commands(folder)
         if unknown := set(arguments.only or ()) - set(everything):
             sys.exit(f"--only: found {sorted(unknown)}, expected some of {list(everything)}")
         wrong = sum(
-            campaign(name, words, place, arguments.kills, arguments.seed)
+            campaign(name, words, folder, arguments.kills, arguments.seed)
             for name, words in everything.items()
             if not arguments.only or name in arguments.only
         )

@@ -11,9 +11,9 @@ namespace {
 constexpr int kMostHeadDim = 256, kMostLength = 1 << 20, kMostVocab = 1 << 22, kMostDim = 1 << 16,
               kMostLayers = 1024;
 
-void require(bool fine, const std::string& field, const std::string& found,
+void require(bool fine, const std::string& field, const std::string& value,
              const std::string& allowed) {
-  if (!fine) throw std::invalid_argument(field + ": found " + found + ", expected " + allowed);
+  if (!fine) throw std::invalid_argument(field + ": found " + value + ", expected " + allowed);
 }
 
 void require_range(const std::string& field, int value, int most) {

@@ -1,10 +1,10 @@
 // Norms, and the forms of a row that the matrix products read.
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// sum_i term(x[i]) with a partial sum per lane; the tail is padded with `rest`, whose term must be
-// 0.
+// sum_i term(x[i]) with a partial sum per lane; the tail is filled with `padding`, whose term must
+// be 0.
 template <class Term>
-inline float sum_terms(const float* x, int size, float rest, Term term) {
+inline float sum_terms(const float* x, int size, float padding, Term term) {
   VFloat sums[2] = {};
   int i = 0;
   for (; i + 2 * kLanes <= size; i += 2 * kLanes) {
@@ -12,7 +12,7 @@ inline float sum_terms(const float* x, int size, float rest, Term term) {
     sums[1] += term(load<VFloat>(x + i + kLanes));
   }
   for (; i < size; i += kLanes) {
-    VFloat tail = splat(rest);
+    VFloat tail = splat(padding);
     __builtin_memcpy(&tail, x + i, sizeof(float) * (size - i < kLanes ? size - i : kLanes));
     sums[0] += term(tail);
   }

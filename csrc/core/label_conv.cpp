@@ -20,9 +20,9 @@ std::vector<float> label_table(const LabelMaps& maps, const LabelWeights& weight
   const int patterns = maps.has_edges ? kEdgePatterns : 1;
   for (int pattern = 1; pattern < patterns; ++pattern) {  // that without its highest bit is known
     const int tap = std::bit_width(unsigned(pattern)) - 1;
-    const float* rest = row + (pattern - (1 << tap)) * outputs;
+    const float* known = row + (pattern - (1 << tap)) * outputs;
     for (size_t i = 0; i < outputs; ++i)
-      row[pattern * outputs + i] = rest[i] + at(i, maps.count, tap);
+      row[pattern * outputs + i] = known[i] + at(i, maps.count, tap);
   }
   return table;
 }
@@ -47,7 +47,7 @@ void label_conv_backward(const LabelMaps& maps, const float* grad, int outputs, 
 
   const int channels = maps.count + maps.has_edges;
   const int patterns = maps.has_edges ? kEdgePatterns : 1;
-  const double* rest = sums.data() + size_t(kLabelTaps) * (maps.count + 1) * count;
+  const double* pattern_sums = sums.data() + size_t(kLabelTaps) * (maps.count + 1) * count;
   for (int i = 0; i < count; ++i) {
     float* to = weight + size_t(first + i) * channels * kLabelTaps;
     for (int label = 0; label < maps.count; ++label)
@@ -55,7 +55,7 @@ void label_conv_backward(const LabelMaps& maps, const float* grad, int outputs, 
         *to++ = float(sums[(size_t(tap) * (maps.count + 1) + label) * count + i]);
     double all = 0, edge[kLabelTaps] = {};
     for (int pattern = 0; pattern < patterns; ++pattern) {
-      const double sum = rest[size_t(pattern) * count + i];
+      const double sum = pattern_sums[size_t(pattern) * count + i];
       all += sum;
       for (int tap = 0; tap < kLabelTaps; ++tap)
         if (pattern >> tap & 1) edge[tap] += sum;

@@ -45,7 +45,7 @@ struct Mount {
 };
 
 // The mount of the control group hierarchy that limits processors.
-bool find_mount(const std::string& proc, bool v2, Mount& found) {
+bool find_mount(const std::string& proc, bool v2, Mount& mount) {
   std::ifstream file(proc + "/self/mountinfo");
   for (std::string line; std::getline(file, line);) {
     // 35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw
@@ -53,7 +53,7 @@ bool find_mount(const std::string& proc, bool v2, Mount& found) {
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 5 || fields.end() - dash < 4) continue;
     if (v2 ? dash[1] == "cgroup2" : dash[1] == "cgroup" && has(split(dash[3], ','), "cpu")) {
-      found = {fields[3], fields[4]};
+      mount = {fields[3], fields[4]};
       return true;
     }
   }

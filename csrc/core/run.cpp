@@ -16,9 +16,9 @@ namespace {
 constexpr int kChunk = 64;
 constexpr int kMostRows = 1 << 14;
 
-void require(bool fine, const std::string& what, int64_t found, const std::string& allowed) {
+void require(bool fine, const std::string& name, int64_t value, const std::string& allowed) {
   if (!fine)
-    throw std::invalid_argument(what + ": found " + std::to_string(found) + ", expected " +
+    throw std::invalid_argument(name + ": found " + std::to_string(value) + ", expected " +
                                 allowed);
 }
 
@@ -53,19 +53,19 @@ void Request::check(const Config& config) const {
     throw std::invalid_argument("null: found no caption, expected one, as guidance is not 1");
   for (int position = 0; position < length; ++position) {
     const StreamShape& stream = config.streams[config.stream_at(position)];
-    const std::string where =
+    const std::string location =
         "at position " + std::to_string(position) + " (stream '" + stream.name + "')";
     for (int prompt = 0; prompt < prompts; ++prompt) {
       const int32_t token = forced[size_t(prompt) * length + position];
       require(token >= -1 && token < stream.vocab,
-              "prompt " + std::to_string(prompt) + ": the token " + where, token,
+              "prompt " + std::to_string(prompt) + ": the token " + location, token,
               up_to(0, stream.vocab - 1) + ", or -1 to draw it");
       require(position > 0 || token >= 0, "prompt " + std::to_string(prompt) + "'s first token",
               token, up_to(0, stream.vocab - 1));
     }
     if (size_t(position) < null.size())
       require(null[position] >= 0 && null[position] < stream.vocab,
-              "the null caption's token " + where, null[position], up_to(0, stream.vocab - 1));
+              "the null caption's token " + location, null[position], up_to(0, stream.vocab - 1));
   }
 }
 

@@ -66,13 +66,13 @@ Cut find_cut(int count, Key key, Mass mass, Reached reached, const Scratch& scra
       --digit;
     }
 
-    int found = 0;
+    int kept = 0;
     for (int i = 0; i < members; ++i) {
       const int m = member(i);
-      scratch.members[found] = m;
-      found += (key(m) >> shift & (kDigits - 1)) == digit;
+      scratch.members[kept] = m;
+      kept += (key(m) >> shift & (kDigits - 1)) == digit;
     }
-    members = found;
+    members = kept;
     if (shift == 0 || members == 1) break;
   }
   int last = 0;  // what is left has one key

@@ -16,8 +16,8 @@ Cell cell(const Config& config, int position) {
   const int stream = config.stream_at(position), start = config.offset(stream);
   const StreamShape& shape = config.streams[stream];
   if (!shape.width) return {};
-  const int place = position - start;
-  return {start, shape.height, shape.width, place / shape.width, place % shape.width};
+  const int index = position - start;
+  return {start, shape.height, shape.width, index / shape.width, index % shape.width};
 }
 
 // Calls add(first, last) for each visible range of slots in the position's own grid, in ascending

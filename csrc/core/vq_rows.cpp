@@ -97,9 +97,9 @@ inline Quantized quantize(const VqCodes& codes, const float* x, double* centred)
     VDouble level = {};
     if (scale > 0) level = (value * inverse + kRoundDouble) - kRoundDouble;
     level = level > 127.0 ? 127.0 - VDouble{} : level < -127.0 ? -127.0 - VDouble{} : level;
-    const VDouble near = level * scale, rest = value - near;
+    const VDouble near = level * scale, error = value - near;
     quantized += near * near;
-    residue += rest * rest;
+    residue += error * error;
     store(centred + i, level);
   }
   result.quantized = sum(quantized);

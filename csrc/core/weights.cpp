@@ -92,10 +92,10 @@ Packed Weights::add_matrix(const std::string& name, int outputs, int inputs) {
 
 void Weights::load(const std::string& name, const Source& source,
                    const std::vector<size_t>& shape) {
-  const auto found = entries_.find(name);
-  if (found == entries_.end())
+  const auto match = entries_.find(name);
+  if (match == entries_.end())
     throw std::invalid_argument("weights: found '" + name + "', expected none of that name");
-  Entry& entry = found->second;
+  Entry& entry = match->second;
   if (entry.loaded)
     throw std::invalid_argument("weight '" + name + "': found twice, expected once");
   if (entry.shape != shape)

@@ -126,8 +126,8 @@ __device__ Cut find_cut(int count, Key key, Mass mass, Reached reached, Shared& 
       const uint64_t k = key(i);
       return k >> shift >> kDigitBits == cut ? static_cast<int>(k >> shift & (kDigits - 1)) : -1;
     };
-    const int found = find_digit(count, digit, mass_at, reached, shared);
-    cut = cut << kDigitBits | static_cast<uint64_t>(found);
+    const int reached_digit = find_digit(count, digit, mass_at, reached, shared);
+    cut = cut << kDigitBits | static_cast<uint64_t>(reached_digit);
   }
   if (!reached(shared.above + shared.within - mass(cut)))
     return {cut, count - 1};  // all equals are needed

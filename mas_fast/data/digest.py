@@ -7,7 +7,7 @@
 Names and sizes of the files decide at once, wherever the folder is now. Times of change do not: a
 copy, another mount or a clone changes them all. If the times differ, bytes are compared. Up to
 LIMIT bytes, all of them are; of more data, those in the middle of some thousand files, since nobody
-wants to read a terabyte to see whether it was moved. `whole` compares every byte. A folder of
+wants to read a terabyte to see whether it was moved. `every_byte` compares every byte. A folder of
 shards has checksums in its manifest, so every byte of it is known without reading any.
 """
 
@@ -39,7 +39,7 @@ class _File(NamedTuple):
 def digest(
     path: str | os.PathLike,
     without: Iterable[str | os.PathLike] = (),
-    whole: bool = False,
+    every_byte: bool = False,
 ) -> dict:
     """Record files, for `changes` to compare with.
 
@@ -47,7 +47,7 @@ def digest(
         path: a file, or a folder with everything below it. Links are followed, and hidden files
             are left out.
         without: folders whose files are left out.
-        whole: whether to read every byte.
+        every_byte: whether to read every byte.
 
     Returns:
         {"files", "bytes": how many, "listing", "times", "contents": checksums, "whole": whether
@@ -63,8 +63,8 @@ def digest(
         "bytes": size,
         "listing": _listing(files),
         "times": _times(files),
-        "contents": _contents(files, whole),
-        "whole": whole or size <= LIMIT or all(file.sha256 for file in files),
+        "contents": _contents(files, every_byte),
+        "whole": every_byte or size <= LIMIT or all(file.sha256 for file in files),
     }
 
 
@@ -72,7 +72,7 @@ def changes(
     record: dict,
     path: str | os.PathLike,
     without: Iterable[str | os.PathLike] = (),
-    whole: bool = False,
+    every_byte: bool = False,
 ) -> str | None:
     """Say what differs between files and a record of them.
 
@@ -80,13 +80,13 @@ def changes(
         record: from `digest`.
         path: as for `listing`.
         without: as for `listing`.
-        whole: whether to read all files again even if nothing seems changed.
+        every_byte: whether to read all files again even if nothing seems changed.
 
     Returns:
         The difference in words, or None.
 
     Raises:
-        ValueError: if `whole` and the record does not cover every byte.
+        ValueError: if `every_byte` and the record does not cover every byte.
     """
     files = _files(path, without)
     size = sum(file.size for file in files)
@@ -95,15 +95,15 @@ def changes(
         return f"{path}: {totals}, expected {record['files']} of {record['bytes']}"
     if _listing(files) != record["listing"]:
         return f"{path}: found {len(files)} files of other names or sizes, expected the same"
-    if whole and not record["whole"]:
+    if every_byte and not record["whole"]:
         raise ValueError(
             f"{path}: found bytes of {LIMIT >> 20} MB alone remembered, expected those of all "
             "files to compare them with: a run that begins with `verify` remembers them"
         )
     known = all(file.sha256 for file in files)
-    if not whole and not known and _times(files) == record["times"]:
+    if not every_byte and not known and _times(files) == record["times"]:
         return None
-    if _contents(files, record["whole"], reread=whole) != record["contents"]:
+    if _contents(files, record["whole"], reread=every_byte) != record["contents"]:
         return f"{path}: found other contents under the same names and sizes, expected the same"
     return None
 
@@ -196,9 +196,9 @@ def _times(files: list[_File]) -> str:
     return _checksum((file.name, file.size, *file.time) for file in files)
 
 
-def _contents(files: list[_File], whole: bool, reread: bool = False) -> str:
+def _contents(files: list[_File], every_byte: bool, reread: bool = False) -> str:
     """Return a checksum of contents; `reread` does not trust a manifest."""
-    if whole or sum(file.size for file in files) <= LIMIT:
+    if every_byte or sum(file.size for file in files) <= LIMIT:
         return _checksum((f.name, _known(f, reread) or _sha256(f, f.size)) for f in files)
     if all(file.sha256 for file in files):
         return _checksum((file.name, _known(file, reread)) for file in files)

@@ -105,7 +105,7 @@ class Inputs:
             if path is None:
                 record = None
             elif not isinstance(record, dict):
-                record = digest(path, [output], whole=verify)
+                record = digest(path, [output], every_byte=verify)
             elif difference := _changes(record, path, output, verify):
                 raise ValueError(
                     f"{difference}: the shards in {output} were made from what was there before; "
@@ -176,14 +176,14 @@ def _options(output: Path) -> dict:
     if not any(file.name != MANIFEST for file in output.glob("*.json")):
         return {}
     try:
-        return read_manifest(output, SCENES, whole=False)["options"]
+        return read_manifest(output, SCENES, finished=False)["options"]
     except ValueError:
         return {}  # ShardFolder raises
 
 
 def _changes(record: dict, path: Path, output: Path, verify: bool) -> str | None:
     try:
-        return changes(record, path, [output], whole=verify)
+        return changes(record, path, [output], every_byte=verify)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{output / MANIFEST}: found a broken input ({error!r})") from error
 

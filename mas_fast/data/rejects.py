@@ -75,12 +75,12 @@ def count(reasons: Iterable[str]) -> Counter[str]:
     return total
 
 
-def summary(kinds: Counter[str], where: str | os.PathLike) -> str:
+def summary(kinds: Counter[str], listing: str | os.PathLike) -> str:
     """Say in one line how many were left out, by kind.
 
     Args:
         kinds: how many there are of each kind.
-        where: the file that lists them.
+        listing: the file that lists them.
 
     Returns:
         The line.
@@ -88,7 +88,7 @@ def summary(kinds: Counter[str], where: str | os.PathLike) -> str:
     parts = [f"{number} {kind}" for kind, number in kinds.most_common(SHOWN)]
     if len(kinds) > SHOWN:
         parts.append(f"{kinds.total() - sum(n for _, n in kinds.most_common(SHOWN))} for others")
-    return printable(f"{kinds.total()} left out: {', '.join(parts)}: {where}")
+    return printable(f"{kinds.total()} left out: {', '.join(parts)}: {listing}")
 
 
 def read(file: str | os.PathLike) -> Counter[str]:

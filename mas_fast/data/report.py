@@ -90,7 +90,7 @@ class Report:
             ValueError: if it is another folder, or if it has no shards yet.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder, SCENES, whole=False)
+        manifest = read_manifest(folder, SCENES, finished=False)
         files = sorted(file for file in folder.glob("*.json") if file.name != MANIFEST)
         if not files:
             raise ValueError(f"{folder}: found no shard yet, expected one at least")

@@ -80,7 +80,7 @@ class ShardFolder:
         names = sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
         options: dict | None = None
         if MANIFEST in names:
-            options = read_manifest(self.path, self.kind, whole=False)["options"]
+            options = read_manifest(self.path, self.kind, finished=False)["options"]
         elif names:
             raise ValueError(f"{self.path}: found {names[0]!r}, expected a folder that is empty")
         if options is not None and names != [MANIFEST]:
@@ -154,20 +154,20 @@ class ShardFolder:
         return values
 
 
-def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dict:
+def read_manifest(path: str | os.PathLike, kind: str, finished: bool = True) -> dict:
     """Read the manifest of a folder.
 
     Args:
         path: the folder.
         kind: `SCENES` or `TOKENS`.
-        whole: whether the run has to be finished.
+        finished: whether the run has to be finished.
 
     Returns:
         The manifest, {"kind", "format", "options", "shards"}; "shards" is None for a run that is
         not finished.
 
     Raises:
-        ValueError: if there is no manifest of this kind, or if `whole` and the run is not finished.
+        ValueError: if there is no manifest of this kind, or if `finished` and the run is not.
     """
     file = Path(path) / MANIFEST
     if not file.is_file():
@@ -178,7 +178,7 @@ def read_manifest(path: str | os.PathLike, kind: str, whole: bool = True) -> dic
         is_kind = f"found {short(header[0])}, format {short(header[1])}"
         raise ValueError(f"{file}: {is_kind}, expected {kind!r}, format {FORMAT}")
     shards = values.get("shards")
-    if whole and shards is None:
+    if finished and shards is None:
         raise ValueError(
             f"{path}: found a run that has not come to its end; the command that began it goes on"
         )

@@ -118,7 +118,7 @@ def _check_scenes(output: Path, scenes: Path, checksum: str) -> None:
     """Raise ValueError for a folder with tokens of other scenes, wherever those lay."""
     if not any(file.name != MANIFEST for file in output.glob("*.json")):
         return
-    source_checksum = read_manifest(output, TOKENS, whole=False)["options"].get("scenes")
+    source_checksum = read_manifest(output, TOKENS, finished=False)["options"].get("scenes")
     if source_checksum != checksum:
         raise ValueError(
             f"{output}: found tokens of other scenes than {scenes} has now: give the scenes that "

@@ -292,9 +292,9 @@ def _followed(
     ]
 
 
-def _miou(found: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> float:
+def _miou(guesses: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> float:
     matrix = ConfusionMatrix(MINI158.edge_channel)
-    for guess, labels in zip(found, true, strict=True):
+    for guess, labels in zip(guesses, true, strict=True):
         matrix.add(torch.from_numpy(guess), torch.from_numpy(labels))
     return matrix.mean_iou()
 

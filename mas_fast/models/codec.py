@@ -31,17 +31,17 @@ class Codec(ABC):
     H and W are the config's resolution.
 
     Args:
-        what: what errors call the tokenizer.
+        subject: what errors call the tokenizer.
         config: of the tokenizer.
 
     Raises:
         ValueError: the config has labels without a layout.
     """
 
-    def __init__(self, what: str, config: VQConfig) -> None:
+    def __init__(self, subject: str, config: VQConfig) -> None:
         if config.input == "labels" and config.layout is None:
-            raise ValueError(f"{what}: found no layout of scenes, expected mini158 or mas159")
-        self.what, self.config = what, config
+            raise ValueError(f"{subject}: found no layout of scenes, expected mini158 or mas159")
+        self.subject, self.config = subject, config
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -59,7 +59,7 @@ class Codec(ABC):
         if (codes, self.grid) != (stream.vocab, stream.grid):
             codes_in_grid = f"found {codes} codes in a grid of {side} x {side}"
             expected = f"expected {stream.vocab} in {stream.grid}, as the GPT has"
-            raise ValueError(f"{self.what}: {codes_in_grid}, {expected}")
+            raise ValueError(f"{self.subject}: {codes_in_grid}, {expected}")
 
     def encode(self, items: Sequence[Item | Image.Image]) -> np.ndarray:
         """Encodes items.
@@ -74,7 +74,7 @@ class Codec(ABC):
             ValueError: there is no item, or one is unfit.
         """
         if isinstance(items, Scene | Image.Image) or not len(items):
-            raise ValueError(f"{self.what}: found {items!r:.80}, expected a list, not empty")
+            raise ValueError(f"{self.subject}: found {items!r:.80}, expected a list, not empty")
         return np.concatenate([self._encode(self._checked(n, x)) for n, x in enumerate(items)])
 
     def decode(self, codes: np.ndarray) -> list[Item]:
@@ -92,11 +92,11 @@ class Codec(ABC):
         codes = np.asarray(codes)
         if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[1:] != self.grid:
             expected = f"expected integers [N, {self.grid[0]}, {self.grid[1]}]"
-            raise ValueError(f"{self.what}: found codes {_shape(codes)}, {expected}")
+            raise ValueError(f"{self.subject}: found codes {_shape(codes)}, {expected}")
         wrong = codes[(codes < 0) | (codes >= self.config.codes)]
         if len(wrong):
             allowed = f"0 to {self.config.codes - 1}"
-            raise ValueError(f"{self.what}: found the code {wrong[0]}, expected {allowed}")
+            raise ValueError(f"{self.subject}: found the code {wrong[0]}, expected {allowed}")
         return [self._decode(grid[None].astype(np.int64)) for grid in codes]
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Codec(ABC):
         """The item of checked codes, int64 [1, h, w]."""
 
     def _checked(self, n: int, item: Item | Image.Image) -> Item:
-        name, size = f"{self.what}: item {n + 1}", self.config.resolution
+        name, size = f"{self.subject}: item {n + 1}", self.config.resolution
         if self.config.input == "labels":
             if not isinstance(item, Scene):
                 raise ValueError(f"{name}: found {_shape(item)}, expected a Scene")

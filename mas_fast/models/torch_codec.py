@@ -26,12 +26,12 @@ class TorchCodec(Codec):
     """A VQVAE, on any device, as an image tokenizer.
 
     Args:
-        what: what errors call it.
+        subject: what errors call it.
         model: the VQVAE.
     """
 
-    def __init__(self, what: str, model: VQVAE) -> None:
-        super().__init__(what, model.config)
+    def __init__(self, subject: str, model: VQVAE) -> None:
+        super().__init__(subject, model.config)
         self.model = model
 
     def _encode(self, item: Item) -> np.ndarray:

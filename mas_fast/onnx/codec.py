@@ -67,7 +67,7 @@ class OnnxCodec(Codec):
             ValueError: if no file is open yet.
         """
         if self._bundle is None:
-            raise ValueError(f"{self.what}: found no open graph, expected one: call open before")
+            raise ValueError(f"{self.subject}: found no open graph, expected one: call open before")
         return self._bundle
 
     def _open(self, file: Path, part: str) -> Session:

@@ -127,7 +127,7 @@ class Metadata:
         chosen = {name: values[name] for name in names}
         return cls(**chosen | {"config": VQConfig.from_dict(chosen["config"])})
 
-    def check(self, where: str | os.PathLike, **expected: object) -> None:
+    def check(self, file: str | os.PathLike, **expected: object) -> None:
         """Compare fields, as check(file, model="vq_img", config=config).
 
         Raises:
@@ -144,7 +144,7 @@ class Metadata:
                     if ours != theirs:
                         name, actual, value = f"{name}.{field.name}", ours, theirs
                         break
-            raise ValueError(f"{where}: {name}: found {actual!r}, expected {value!r}")
+            raise ValueError(f"{file}: {name}: found {actual!r}, expected {value!r}")
 
 
 def file_name(model: str, part: str, dtype: str) -> str:

@@ -166,11 +166,11 @@ def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
     """What falls short, in words; a share of tokens is that of all batches together."""
     problems: list[str] = []
 
-    def ask(row: Row, figure: str, good: bool, found: object, expected: str) -> None:
+    def ask(row: Row, figure: str, good: bool, value: object, expected: str) -> None:
         if not good:  # NaN is not good
             run = "" if row.optimised else ", not optimised"
             batch = f"{row.file}: batch {row.batch}{run}"
-            problems.append(f"{batch}: {figure}: found {found}, expected {expected}")
+            problems.append(f"{batch}: {figure}: found {value}, expected {expected}")
 
     fp16 = metadata.dtype == "fp16"
     for row in rows:
@@ -180,20 +180,20 @@ def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
             good = _figure(row.error) <= MOST_ERROR
             if row.error64 is not None:
                 good = row.error64 <= max(MOST_ERROR, _figure(row.lost64))
-            found = f"{row.error} ({row.error64} to fp64, where PyTorch loses {row.lost64})"
-            ask(row, "max error", good, found, f"<= {MOST_ERROR}")
+            value = f"{row.error} ({row.error64} to fp64, where PyTorch loses {row.lost64})"
+            ask(row, "max error", good, value, f"<= {MOST_ERROR}")
         elif fp16:
             good = _figure(row.excess) <= MOST_EXCESS
             ask(row, "excess distance of a code", good, row.excess, f"<= {MOST_EXCESS}")
         else:
-            found = f"{row.differ} of {row.tokens} (excess distance {row.excess})"
-            ask(row, "codes that differ", row.differ == 0, found, "none")
+            value = f"{row.differ} of {row.tokens} (excess distance {row.excess})"
+            ask(row, "codes that differ", row.differ == 0, value, "none")
     if metadata.part == "encoder" and fp16:
         total, differ = (sum(getattr(row, name) for row in rows) for name in ("tokens", "differ"))
         if differ > (1 - LEAST_TOKENS) * total:
             expected = f"at least {LEAST_TOKENS:.0%}"
-            found = f"found {total - differ} of {total}"
-            problems.append(f"{metadata.file_name}: equal codes: {found}, expected {expected}")
+            value = f"found {total - differ} of {total}"
+            problems.append(f"{metadata.file_name}: equal codes: {value}, expected {expected}")
     return problems
 
 
@@ -254,8 +254,8 @@ def _pair(labels: Tensor, edges: Tensor | None = None) -> tuple[Tensor, Tensor |
     return labels, edges
 
 
-def _of_values(expected: Tensor, found: Tensor, config: VQConfig) -> dict[str, float]:
-    difference = found.double() - expected.double()
+def _of_values(expected: Tensor, actual: Tensor, config: VQConfig) -> dict[str, float]:
+    difference = actual.double() - expected.double()
     # A picture's values are meant to fill [-1, 1], whatever this one does.
     peak = 2.0 if config.input == "image" else float(expected.max() - expected.min())
     error = difference.square().mean().sqrt().item()
@@ -264,13 +264,13 @@ def _of_values(expected: Tensor, found: Tensor, config: VQConfig) -> dict[str, f
 
 
 def _of_codes(
-    model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, found: Tensor
+    model: VQVAE, inputs: tuple[Tensor, ...], expected: Tensor, actual: Tensor
 ) -> dict[str, Any]:
-    other = expected != found
+    other = expected != actual
     differ, excess = int(other.sum()), 0.0
     if differ:
         z = model.quant_conv(model.encoder(*inputs)).permute(0, 2, 3, 1)[other]
-        excess = _excess(model, z, found[other])
+        excess = _excess(model, z, actual[other])
     return {"tokens": expected.numel(), "differ": differ, "excess": excess}
 
 

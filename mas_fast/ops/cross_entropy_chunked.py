@@ -184,7 +184,7 @@ def _forward(
         unit = None
         if dtype == torch.float16:
             scale, unit = _unit(scale, rows)
-        lower_bits = kernels.new_rest(d_head) if wanted[1 + i] and len(chunks) > 1 else None
+        scratch = kernels.new_scratch(d_head) if wanted[1 + i] and len(chunks) > 1 else None
         nats = torch.zeros((), dtype=torch.float64, device=hidden.device)
         if not chunks:
             d_head.zero_()
@@ -199,10 +199,10 @@ def _forward(
                 d_hidden[b, t] = slope if unit is None else slope.to(unit.dtype) * unit
             if wanted[1 + i]:
                 first, last = number == 0, number == len(chunks) - 1
-                if d_head.dtype == dtype and (dtype.itemsize > 2 or lower_bits is None):
+                if d_head.dtype == dtype and (dtype.itemsize > 2 or scratch is None):
                     torch.addmm(d_head, g.T, x, beta=0 if first else 1, out=d_head)
                 else:
-                    kernels.add_weight_gradient(d_head, lower_bits, g, x, first, last)
+                    kernels.add_weight_gradient(d_head, scratch, g, x, first, last)
         if unit is not None and wanted[1 + i]:
             d_head.mul_(unit)
         losses.append(nats / counted)
@@ -272,14 +272,14 @@ class _Torch:
         return nats.masked_fill_(~counted, 0)
 
     @staticmethod
-    def new_rest(result: Tensor) -> Tensor | None:
+    def new_scratch(result: Tensor) -> Tensor | None:
         return None if result.dtype.itemsize > 2 else torch.empty_like(result, dtype=torch.float32)
 
     @staticmethod
     def add_weight_gradient(
-        result: Tensor, rest: Tensor | None, g: Tensor, x: Tensor, first: bool, last: bool
+        result: Tensor, scratch: Tensor | None, g: Tensor, x: Tensor, first: bool, last: bool
     ) -> None:
-        total = result if rest is None else rest
+        total = result if scratch is None else scratch
         step = 16 * SLICE
         for v in range(0, len(result), step):
             part = torch.mm(g[:, v : v + step].T, x)
@@ -287,5 +287,5 @@ class _Torch:
                 total[v : v + step] = part
             else:
                 total[v : v + step] += part.to(total.dtype)  # a mixed sum is ten times slower
-            if last and rest is not None:
+            if last and scratch is not None:
                 result[v : v + step] = total[v : v + step]

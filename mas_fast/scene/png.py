@@ -13,12 +13,12 @@ from PIL.PngImagePlugin import PngImageFile
 MAX_PIXELS = 2**26  # 200 MB as RGB: more is taken for a decompression bomb
 
 
-def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Image:
+def open_image(file: str | os.PathLike | bytes, name: str = "image") -> Image.Image:
     """Decode an image, in its own mode.
 
     Args:
         file: path of an image, or its content.
-        what: name of the content in errors.
+        name: name of the content in errors.
 
     Returns:
         The decoded image.
@@ -27,9 +27,9 @@ def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Im
         ValueError: if the file is missing, is no image, is truncated, or has more than MAX_PIXELS
             pixels, which is seen before it is decoded.
     """
-    what = what if isinstance(file, bytes) else str(file)
+    name = name if isinstance(file, bytes) else str(file)
     if not isinstance(file, bytes) and not os.path.isfile(file):
-        raise ValueError(f"{what}: found no such file")
+        raise ValueError(f"{name}: found no such file")
     try:
         image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         with image:
@@ -45,18 +45,18 @@ def open_image(file: str | os.PathLike | bytes, what: str = "image") -> Image.Im
     except MemoryError:
         raise
     except Exception as error:  # on broken input, decoders raise almost anything
-        raise ValueError(f"{what}: {_reason(error)}") from error
+        raise ValueError(f"{name}: {_reason(error)}") from error
 
 
 def png_array(
-    file: str | os.PathLike | bytes, modes: tuple[str, ...], what: str = "image"
+    file: str | os.PathLike | bytes, modes: tuple[str, ...], name: str = "image"
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Read the pixels and the text entries of a PNG.
 
     Args:
         file: path of a PNG, or its content.
         modes: allowed modes.
-        what: name of the content in errors.
+        name: name of the content in errors.
 
     Returns:
         Pixels, [H, W] or [H, W, C], bool in mode 1, else uint8; and the text entries.
@@ -64,11 +64,11 @@ def png_array(
     Raises:
         ValueError: as for `open_image`, and for another mode.
     """
-    image = open_image(file, what)
-    what = what if isinstance(file, bytes) else str(file)
+    image = open_image(file, name)
+    name = name if isinstance(file, bytes) else str(file)
     if image.format != "PNG" or image.mode not in modes:
         raise ValueError(
-            f"{what}: found {image.format} of mode {image.mode}, "
+            f"{name}: found {image.format} of mode {image.mode}, "
             f"expected PNG of mode {' or '.join(modes)}"
         )
     pixels = np.array(image)

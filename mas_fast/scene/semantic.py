@@ -97,12 +97,12 @@ class LabelSpace:
             labels.append(LABELS.get(targets.pop() or "", VOID) if len(targets) == 1 else VOID)
         return np.array(labels, np.uint8)
 
-    def read(self, png: File, what: str = "label map") -> Layers:
+    def read(self, png: File, name: str = "label map") -> Layers:
         """Read a label map.
 
         Args:
             png: path of the map, or its content.
-            what: name of the content in errors.
+            name: name of the content in errors.
 
         Returns:
             Its layers.
@@ -110,7 +110,7 @@ class LabelSpace:
         Raises:
             ValueError: names a value or a colour that the space lacks, and its position.
         """
-        labels = self.labels[self.indices(png, what)]
+        labels = self.labels[self.indices(png, name)]
         if not (self.labels[self.labels != VOID] >= len(COCO_NAMES)).any():
             return Layers(labels)
         human = np.where(_within(labels, MINI158.human_channels), labels - MINI158.human, 0)
@@ -119,12 +119,12 @@ class LabelSpace:
         panoptic = np.where(parts, np.uint8(PERSON), labels)
         return Layers(panoptic, human=human.astype(np.uint8), face=face.astype(np.uint8))
 
-    def indices(self, png: File, what: str = "label map") -> np.ndarray:
+    def indices(self, png: File, name: str = "label map") -> np.ndarray:
         """Read the classes of a label map.
 
         Args:
             png: path of the map, or its content.
-            what: name of the content in errors.
+            name: name of the content in errors.
 
         Returns:
             Index in `classes` of each pixel, int16 [H, W].
@@ -132,48 +132,48 @@ class LabelSpace:
         Raises:
             ValueError: as for `read`.
         """
-        image = open_image(png, what)
-        what = what if isinstance(png, bytes) else str(png)
+        image = open_image(png, name)
+        name = name if isinstance(png, bytes) else str(png)
         shallow = image.format == "PNG" and image.mode == "L" and _png_depth(png) < 8
         if image.format not in LOSSLESS or image.mode not in ("L", "P", "RGB", "RGBA") or shallow:
             bits = " (16 bits: instances or depth?)" if image.mode.startswith("I") else ""
             if shallow:
                 bits = f" of {_png_depth(png)} bits, which some read as numbers, some as shades"
             raise ValueError(
-                f"{what}: found {image.format} of mode {image.mode}{bits}, expected a label map of "
+                f"{name}: found {image.format} of mode {image.mode}{bits}, expected a label map of "
                 f"{self.name}: an 8-bit PNG in grey or a palette, or in the colours of the space"
             )
         if image.mode == "L":
-            return self._of_values(np.asarray(image), what)
+            return self._of_values(np.asarray(image), name)
         if image.mode == "P":
             values = np.asarray(image)
             palette = cast(list[int], image.getpalette("RGB"))  # the mode is P
-            colors = self._of_palette(values, palette, what)
-            return self._of_values(values, what) if colors is None else colors[values]
+            colors = self._of_palette(values, palette, name)
+            return self._of_values(values, name) if colors is None else colors[values]
         pixels = np.asarray(image).astype(np.int32)
         if image.mode == "RGBA" and (pixels[..., 3] != 255).any():
-            raise ValueError(f"{what}: found transparent pixels, expected a label map")
+            raise ValueError(f"{name}: found transparent pixels, expected a label map")
         if not self.colors:
             raise ValueError(
-                f"{what}: found a colour map ({image.mode}), expected numbers: {self.name} is read "
+                f"{name}: found a colour map ({image.mode}), expected numbers: {self.name} is read "
                 "from 8-bit grey or palettes"
             )
-        return self._of_colors(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], what)
+        return self._of_colors(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], name)
 
-    def _of_values(self, values: np.ndarray, what: str) -> np.ndarray:
+    def _of_values(self, values: np.ndarray, name: str) -> np.ndarray:
         indices = self.table[values]
         if (indices < 0).any():
             others = fitting(values)
             hint = f"; spaces with all of its values: {', '.join(others)}" if others else ""
-            self._refuse(values, indices < 0, what, f"{self.about}{hint}", str)
+            self._refuse(values, indices < 0, name, f"{self.about}{hint}", str)
         return indices
 
-    def _of_colors(self, colors: np.ndarray, what: str) -> np.ndarray:
+    def _of_colors(self, colors: np.ndarray, name: str) -> np.ndarray:
         keys, indices = self._sorted_colors
         position = np.searchsorted(keys, colors).clip(max=len(keys) - 1)
         wrong = keys[position] != colors
         if wrong.any():
-            self._refuse(colors, wrong, what, f"the {len(keys)} colours of {self.name}", _rgb)
+            self._refuse(colors, wrong, name, f"the {len(keys)} colours of {self.name}", _rgb)
         return indices[position]
 
     @cached_property
@@ -182,7 +182,7 @@ class LabelSpace:
         names = (" or ".join(self.colors[key]) for key in keys)
         return np.array(keys), np.array([self.classes.index(name) for name in names], np.int16)
 
-    def _of_palette(self, values: np.ndarray, palette: list[int], what: str) -> np.ndarray | None:
+    def _of_palette(self, values: np.ndarray, palette: list[int], name: str) -> np.ndarray | None:
         """Return the class of each index by its colour, int16 [256], None if indices are values.
 
         Colours count if the palette is the space's own in another order. Raises ValueError for a
@@ -207,7 +207,7 @@ class LabelSpace:
             return table
         n = other.index(True)
         raise ValueError(
-            f"{what}: found the colour {_rgb(keys[n])} ({' or '.join(known[n] or ())}) at index "
+            f"{name}: found the colour {_rgb(keys[n])} ({' or '.join(known[n] or ())}) at index "
             f"{used[n]} of the palette, which {self.name} calls "
             f"{self.values.get(int(used[n]), 'nothing')}: an editor has changed the palette"
         )
@@ -216,14 +216,14 @@ class LabelSpace:
         self,
         values: np.ndarray,
         wrong: np.ndarray,
-        what: str,
+        name: str,
         expected: str,
         show: Callable[[int], str],
     ) -> None:
         examples = ", ".join(show(value) for value in np.unique(values[wrong])[:5].tolist())
         row, column = (int(indices[0]) for indices in np.nonzero(wrong))
         raise ValueError(
-            f"{what}: {self.name}: found [{examples}] (first at row {row}, column {column}; "
+            f"{name}: {self.name}: found [{examples}] (first at row {row}, column {column}; "
             f"{wrong.mean():.1%} of the pixels), expected {expected}"
         )
 

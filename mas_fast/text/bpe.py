@@ -65,7 +65,7 @@ class BPE:
         tokenizer: the library's tokenizer; it becomes this object's own.
         pad: the pad token.
         length: ids per caption.
-        what: name of the tokenizer in messages.
+        name: name of the tokenizer in messages.
 
     Attributes:
         length: ids per caption.
@@ -84,7 +84,7 @@ class BPE:
         *,
         pad: str = PAD,
         length: int = LENGTH,
-        what: str = "tokenizer",
+        name: str = "tokenizer",
     ) -> None:
         special = tokenizer.num_special_tokens_to_add(False)  # such as [CLS] and [SEP]
         check_int("length", length, 1 + special)
@@ -101,12 +101,12 @@ class BPE:
         tokenizer.encode_special_tokens = True  # read their names as text; to_str leaves this out
         if isinstance(tokenizer.model, models.BPE):
             tokenizer.model.dropout = None
-        self._tokenizer, self._what = tokenizer, what
+        self._tokenizer, self._name = tokenizer, name
         self._merges: Merges | None = None
         self.unknown_id, self._warned = self._unknown(), False
 
     def __reduce__(self) -> tuple[Callable[..., BPE], tuple[str, str, int, str]]:
-        return _unpickle, (self._tokenizer.to_str(), self._pad, self.length, self._what)
+        return _unpickle, (self._tokenizer.to_str(), self._pad, self.length, self._name)
 
     def _unknown(self) -> int | None:
         """Return the unknown id, None if every text has it: it may be padding and end as well."""
@@ -124,7 +124,7 @@ class BPE:
         except (MemoryError, KeyboardInterrupt):
             raise
         except Exception as error:  # it raises nothing narrower
-            raise ValueError(f"{self._what}: {error!s:.500}") from error
+            raise ValueError(f"{self._name}: {error!s:.500}") from error
 
     @classmethod
     def train(
@@ -243,7 +243,7 @@ class BPE:
             raise ValueError(f"{file}: {problem}, expected {tokenizer.token_to_id(pad)}")
         length = length or padding.get("length") or LENGTH
         try:
-            bpe = cls(tokenizer, pad=pad, length=length, what=str(file))
+            bpe = cls(tokenizer, pad=pad, length=length, name=str(file))
             bpe.decode(bpe._encode([PROBE]).ids)  # the library checks a file only when it is used
         except ValueError as error:
             raise ValueError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
@@ -273,7 +273,7 @@ class BPE:
             ValueError: names the file, the line and what is wrong with it.
         """
         tokenizer = read_mindalle(Path(vocab_json), Path(merges_txt))
-        return cls(tokenizer, length=length, what=str(vocab_json))
+        return cls(tokenizer, length=length, name=str(vocab_json))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write tokenizer.json, but not in one step: for a bundle in use, call `bundle.save_bpe`.
@@ -335,7 +335,7 @@ class BPE:
             example = texts[int(np.argmax(unknown))]
             token = self._tokenizer.id_to_token(self.unknown_id)
             warnings.warn(
-                f"{self._what}: in {sum(unknown)} of {len(texts)} texts something has no entry and "
+                f"{self._name}: in {sum(unknown)} of {len(texts)} texts something has no entry and "
                 f"is read as {token!r}, as in {example[:80]!r}; not told again",
                 stacklevel=2,
             )
@@ -349,7 +349,7 @@ class BPE:
             truncated = np.array([bool(row.overflowing) for row in rows], bool)
         if ids.size and ids.max() >= self.vocab_size:
             problem = f"found the id {ids.max()} in an encoded text"
-            raise ValueError(f"{self._what}: {problem}, expected 0 to {self.vocab_size - 1}")
+            raise ValueError(f"{self._name}: {problem}, expected 0 to {self.vocab_size - 1}")
         return Encoding(ids.astype(np.int32), truncated)
 
     def decode(self, ids: Iterable) -> list[str]:
@@ -379,8 +379,8 @@ class BPE:
             return self._tokenizer.decode_batch(rows, skip_special_tokens=True)
 
 
-def _unpickle(text: str, pad: str, length: int, what: str) -> BPE:
-    return BPE(Tokenizer.from_str(text), pad=pad, length=length, what=what)
+def _unpickle(text: str, pad: str, length: int, name: str) -> BPE:
+    return BPE(Tokenizer.from_str(text), pad=pad, length=length, name=name)
 
 
 def _file(path: str | os.PathLike) -> Path:

@@ -298,11 +298,11 @@ def _read_coco(file: Path, report: Report, rejects: Rejects) -> Iterator[str]:
         raise ValueError(f"{file}: found the keys {keys}, expected a list 'annotations'")
 
 
-def check_text(what: str, text: object) -> None:
+def check_text(name: str, text: object) -> None:
     """Check that a value is a text that UTF-8 can hold.
 
     Args:
-        what: name of the text in errors.
+        name: name of the text in errors.
         text: the value.
 
     Raises:
@@ -310,12 +310,12 @@ def check_text(what: str, text: object) -> None:
         ValueError: unless UTF-8 can hold it.
     """
     if not isinstance(text, str):
-        raise TypeError(f"{what}: found {type(text).__name__}, expected a str")
+        raise TypeError(f"{name}: found {type(text).__name__}, expected a str")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         problem = f"found the lone surrogate {text[error.start]!r} at {error.start}"
-        raise ValueError(f"{what}: {problem}, expected Unicode text") from error
+        raise ValueError(f"{name}: {problem}, expected Unicode text") from error
 
 
 def check_captions(captions: list[str]) -> None:

@@ -189,7 +189,7 @@ class Checkpoints:
                 f"({_last_line(cause)})"
             ) from error
 
-    def _set_aside(self, bad: dict[Path, str], whole: Path) -> None:
+    def _set_aside(self, bad: dict[Path, str], chosen: Path) -> None:
         for path, reason in bad.items():
             aside, n = path.with_name(f"{path.name}.damaged"), 1
             while os.path.lexists(aside):
@@ -197,7 +197,7 @@ class Checkpoints:
             os.rename(path, aside)
             print(f"{path}: damaged ({reason}), now {aside.name}", file=sys.stderr)
         if bad:
-            print(f"{whole}: continued from this one", file=sys.stderr)
+            print(f"{chosen}: continued from this one", file=sys.stderr)
 
 
 def _damage(path: Path, check: Callable[[dict], None]) -> str | None:

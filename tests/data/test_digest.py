@@ -91,7 +91,7 @@ def test_bytes_behind_a_time_that_was_put_back(folder) -> None:
     file.write_bytes(b"7" * 1000)
     os.utime(file, ns=(time, time))
     for whole in (False, True):
-        assert "other contents" in changes(then, folder, whole=whole)
+        assert "other contents" in changes(then, folder, every_byte=whole)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".JSON"])
@@ -116,10 +116,10 @@ def test_whole_needs_to_have_been_remembered(folder, monkeypatch) -> None:
     monkeypatch.setattr(module, "LIMIT", 100)
     monkeypatch.setattr(module, "PIECE", 10)
     with pytest.raises(ValueError, match="a run that begins with `verify` remembers them"):
-        changes(digest(folder), folder, whole=True)
-    then = digest(folder, whole=True)
+        changes(digest(folder), folder, every_byte=True)
+    then = digest(folder, every_byte=True)
     assert then["whole"]
-    assert changes(then, folder, whole=True) is None
+    assert changes(then, folder, every_byte=True) is None
     file = folder / "0.png"
     file.write_bytes(bytes(999) + b"x")
     assert "other contents" in changes(then, folder)
@@ -142,7 +142,7 @@ def test_a_manifest_is_believed_unless_all_is_read(tmp_path) -> None:
     assert "other contents" in changes(then, make("b", b"b"))
     (tmp_path / "a" / "00000.tar").write_bytes(b"c" * 100)
     assert changes(then, tmp_path / "a") is None
-    assert "other contents" in changes(then, tmp_path / "a", whole=True)
+    assert "other contents" in changes(then, tmp_path / "a", every_byte=True)
 
 
 def test_annotations_in_a_file_have_their_photos_beside_them(tmp_path) -> None:

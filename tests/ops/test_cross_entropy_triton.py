@@ -83,12 +83,12 @@ def sum_of_chunks(chunks, dtype, last):
     from mas_fast.kernels import cross_entropy as kernels
 
     result = torch.empty(chunks[0][0].shape[1], chunks[0][1].shape[1], dtype=dtype)
-    rest = kernels.new_rest(result)
+    scratch = kernels.new_scratch(result)
     for i, (g, x) in enumerate(chunks):
-        kernels.add_weight_gradient(result, rest, g, x, i == 0, last and i == len(chunks) - 1)
-    if rest is None or last:
+        kernels.add_weight_gradient(result, scratch, g, x, i == 0, last and i == len(chunks) - 1)
+    if scratch is None or last:
         return result
-    bits = (result.view(torch.int16).int() << 16) | (rest.int() << 8)
+    bits = (result.view(torch.int16).int() << 16) | (scratch.int() << 8)
     return bits.view(torch.float32)
 
 

@@ -59,7 +59,7 @@ class Jpeg:
         turn: how it becomes upright, see `TURNS`.
         mode: mode of its pixels: "L", "RGB" or "CMYK".
         profile: its colour profile, or empty.
-        what: name of the picture in errors.
+        name: name of the picture in errors.
     """
 
     content: bytes
@@ -68,7 +68,7 @@ class Jpeg:
     turn: tuple[bool, bool, bool] = UPRIGHT
     mode: str = "RGB"
     profile: bytes = b""
-    what: str = "image"
+    name: str = "image"
 
     def decode(self) -> np.ndarray:
         """Decode the whole picture.
@@ -140,7 +140,7 @@ class Jpeg:
             problem = error
         if not jpeg.JUNK_AT_END.search(str(problem)):
             message = f"found a truncated or damaged JPEG ({problem})"
-            raise ValueError(f"{self.what}: {message}") from problem
+            raise ValueError(f"{self.name}: {message}") from problem
         return simplejpeg.decode_jpeg(content, strict=False, **options)
 
     def _colors(self, pixels: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ Photo = Jpeg | np.ndarray
 _kept = threading.local()
 
 
-def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
+def open_photo(file: str | os.PathLike | bytes, name: str = "image") -> Photo:
     """Open a photo: upright, by its EXIF orientation, and in sRGB, by its colour profile.
 
     CMYK, grey and palettes are converted, 16 bits lose the lower 8, and transparent pixels become
@@ -167,7 +167,7 @@ def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
 
     Args:
         file: path of an image, or its content.
-        what: name of the content in errors.
+        name: name of the content in errors.
 
     Returns:
         A `Jpeg` that is not decoded yet, or pixels, uint8 [H, W, 3].
@@ -176,23 +176,23 @@ def open_photo(file: str | os.PathLike | bytes, what: str = "image") -> Photo:
         ValueError: as for `scene.png.open_image`, for floating-point pixels, and for scenes that
             mas_fast saved.
     """
-    what = what if isinstance(file, bytes) else str(file)
+    name = name if isinstance(file, bytes) else str(file)
     if not isinstance(file, bytes):
         if not os.path.isfile(file):
-            raise ValueError(f"{what}: found no such file")
+            raise ValueError(f"{name}: found no such file")
         file = Path(file).read_bytes()
     if file.startswith(b"\xff\xd8"):
-        return _open_jpeg(file, what)
-    image = open_image(file, what)
+        return _open_jpeg(file, name)
+    image = open_image(file, name)
     if TEXT_KEY in image.info:
         problem = "found a scene that mas_fast saved"
-        raise ValueError(f"{what}: {problem}, expected a picture")
+        raise ValueError(f"{name}: {problem}, expected a picture")
     try:
         return _turned(np.asarray(_rgb(image)), TURNS.get(_orientation(image), UPRIGHT))
     except MemoryError:
         raise
     except Exception as error:  # colour modes are input too
-        raise ValueError(f"{what}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def is_plain_jpeg(content: bytes, height: int, width: int) -> bool:
@@ -244,22 +244,22 @@ def cut(
     return native.engine().resize(photo, to_height, to_width, (top, left, height, width))
 
 
-def _open_jpeg(content: bytes, what: str) -> Jpeg:
+def _open_jpeg(content: bytes, name: str) -> Jpeg:
     try:
         try:
             height, width, colors, _ = simplejpeg.decode_jpeg_header(content)
         except ValueError:
             height, width, colors, _ = simplejpeg.decode_jpeg_header(jpeg.mended(content))
     except ValueError as error:
-        raise ValueError(f"{what}: found a truncated or damaged JPEG ({error})") from error
+        raise ValueError(f"{name}: found a truncated or damaged JPEG ({error})") from error
     if height * width > MAX_PIXELS:
         raise ValueError(
-            f"{what}: found {width} x {height} pixels, expected at most {MAX_PIXELS} in all"
+            f"{name}: found {width} x {height} pixels, expected at most {MAX_PIXELS} in all"
         )
     header = jpeg.Header.read(content)
     turn = UPRIGHT if header.orientation is None else TURNS.get(header.orientation, UPRIGHT)
     size = (width, height) if turn[0] else (height, width)
-    return Jpeg(content, *size, turn, MODES.get(colors, "RGB"), header.profile, what)
+    return Jpeg(content, *size, turn, MODES.get(colors, "RGB"), header.profile, name)
 
 
 def _orientation(image: Image.Image) -> int:

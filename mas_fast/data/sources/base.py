@@ -346,12 +346,12 @@ def clean_captions(captions: object) -> list[str]:
     return [stripped for caption in captions if (stripped := caption.strip())]
 
 
-def parse_json(content: bytes | str, what: str, kind: type[T]) -> T:
+def parse_json(content: bytes | str, name: str, kind: type[T]) -> T:
     """Parse a JSON text that somebody else wrote.
 
     Args:
         content: the text.
-        what: name of the text in errors.
+        name: name of the text in errors.
         kind: type of the value.
 
     Returns:
@@ -360,4 +360,4 @@ def parse_json(content: bytes | str, what: str, kind: type[T]) -> T:
     Raises:
         ValueError: if the text is broken, or if its value is not of that kind.
     """
-    return cast(T, documents.parse_json(content, what, kind, strict=False))  # it checks the kind
+    return cast(T, documents.parse_json(content, name, kind, strict=False))  # it checks the kind

@@ -127,7 +127,7 @@ def _is_ours(folder: Path) -> bool:
         return False
     for kind in (SCENES, TOKENS):
         try:
-            read_manifest(folder, kind, whole=False)
+            read_manifest(folder, kind, finished=False)
         except (ValueError, OSError):
             continue
         return True

@@ -79,7 +79,7 @@ CHILD = Build(head=0.165, hip=-0.33, chest=0.135)
 
 
 @dataclass(frozen=True)
-class Look:
+class Traits:
     """Details that differ from one person to the next."""
 
     skin: Color
@@ -88,48 +88,50 @@ class Look:
     raised: tuple[int, ...]  # sides whose arm is raised
 
 
-def _look(generator: np.random.Generator, gray: bool = False) -> Look:
+def _traits(generator: np.random.Generator, gray: bool = False) -> Traits:
     skin = int(generator.integers(len(SKINS)))
     hair = pick(generator, HAIRS if skin < 3 else HAIRS[:2])
     if gray and chance(generator, 0.15):
         hair = (0.72, 0.72, 0.74)
     stride = float(generator.uniform(0.06, 0.115))
-    return Look(SKINS[skin], hair, stride, pick(generator, ((), (), (1,), (-1,), (1, -1))))
+    return Traits(SKINS[skin], hair, stride, pick(generator, ((), (), (1,), (-1,), (1, -1))))
 
 
 # ------------------------------------------------------------------ body
 
 
-def _arms(canvas: Canvas, build: Build, look: Look, color: Color, garment: str) -> None:
+def _arms(canvas: Canvas, build: Build, traits: Traits, color: Color, garment: str) -> None:
     """Draw both arms, with short sleeves of that colour."""
     x, y, thick, sleeves = build.chest, build.shoulder + 0.045, 0.075, []
     for side, name in SIDES:
-        if side in look.raised:
+        if side in traits.raised:
             elbow, hand = (side * (x + 0.1), y + 0.03), (side * (x + 0.13), y - 0.17)
         else:
             elbow, hand = (side * (x + 0.055), y + 0.12), (side * (x + 0.075), build.hip + 0.02)
         arm = limb([elbow, hand], thick)
         arm.addPath(limb([hand, hand], thick * 1.3))
-        canvas.fill(arm, look.skin, part=f"{name}-arm")
+        canvas.fill(arm, traits.skin, part=f"{name}-arm")
         cuff = (elbow[0] * 0.8 + side * x * 0.2, elbow[1] * 0.8 + y * 0.2)
         sleeves.append(limb([(side * (x - 0.04), y + 0.01), cuff], thick * 1.3))
     canvas.fill(together(sleeves), color, part=garment)
 
 
-def _legs(canvas: Canvas, look: Look, top: float, thick: float, shoe: Color) -> None:
+def _legs(canvas: Canvas, traits: Traits, top: float, thick: float, shoe: Color) -> None:
     """Draw bare legs and shoes."""
     for side, name in SIDES:
-        foot = side * look.stride
-        canvas.fill(limb([(side * 0.06, top), (foot, -0.05)], thick), look.skin, part=f"{name}-leg")
+        foot = side * traits.stride
+        canvas.fill(
+            limb([(side * 0.06, top), (foot, -0.05)], thick), traits.skin, part=f"{name}-leg"
+        )
         heel, toe = foot - side * 0.045, foot + side * 0.095
         sole = box(min(heel, toe), -0.065, max(heel, toe), 0, 0.03)
         canvas.fill(sole, shoe, part=f"{name}-shoe")
 
 
-def _trousers(canvas: Canvas, build: Build, look: Look, color: Color, bottom: float) -> None:
+def _trousers(canvas: Canvas, build: Build, traits: Traits, color: Color, bottom: float) -> None:
     """Draw trousers down to `bottom`, along the legs."""
     top, wide, legs = build.hip - 0.02, build.chest - 0.015, []
-    x = 0.06 + (look.stride - 0.06) * (bottom - build.hip) / -build.hip  # of a leg's end
+    x = 0.06 + (traits.stride - 0.06) * (bottom - build.hip) / -build.hip  # of a leg's end
     for side in (1, -1):
         outer = [(-0.02, top), (wide, top), (x + 0.062, bottom)]
         inner = [(max(x - 0.05, 0.012), bottom), (0.012, build.hip + 0.07)]
@@ -139,10 +141,10 @@ def _trousers(canvas: Canvas, build: Build, look: Look, color: Color, bottom: fl
 
 
 def _shirt(
-    canvas: Canvas, build: Build, look: Look, color: Color, generator: np.random.Generator
+    canvas: Canvas, build: Build, traits: Traits, color: Color, generator: np.random.Generator
 ) -> None:
     top, wide, hip = build.shoulder, build.chest, build.hip
-    _arms(canvas, build, look, color, "upper-clothes")
+    _arms(canvas, build, traits, color, "upper-clothes")
     body = box(-wide, top, wide, hip + 0.02, 0.05)
     canvas.fill(body, color, part="upper-clothes")
     style = int(generator.integers(3))
@@ -155,12 +157,12 @@ def _shirt(
 
 
 def _dress(
-    canvas: Canvas, build: Build, look: Look, color: Color, generator: np.random.Generator,
+    canvas: Canvas, build: Build, traits: Traits, color: Color, generator: np.random.Generator,
     hem: float,
 ) -> None:  # fmt: skip
     top, wide, waist = build.shoulder, build.chest - 0.02, build.hip - 0.1
     flare = float(generator.uniform(0.2, 0.26))
-    _arms(canvas, build, look, color, "dress")
+    _arms(canvas, build, traits, color, "dress")
     side = [(wide, top + 0.02), (wide - 0.03, waist), (flare, hem)]
     body = polygon([(-0.07, top), (0.07, top), *side, *((-x, y) for x, y in reversed(side))])
     canvas.fill(body, color, part="dress")
@@ -180,9 +182,9 @@ def _dress(
 # ------------------------------------------------------------------ head
 
 
-def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None:
+def _head(canvas: Canvas, build: Build, traits: Traits, beard: bool = False) -> None:
     """Draw neck, ears and a face with nothing on it but a beard."""
-    r, y, skin = build.head, build.face, look.skin
+    r, y, skin = build.head, build.face, traits.skin
     dark = shade(skin, -0.25)
     canvas.fill(box(-0.045, y + 0.7 * r, 0.045, build.shoulder + 0.03, 0.02), dark, part="face")
     ears = [ellipse(s * 0.93 * r, y + 0.05 * r, 0.2 * r, 0.25 * r) for s in (-1, 1)]
@@ -191,10 +193,10 @@ def _head(canvas: Canvas, build: Build, look: Look, beard: bool = False) -> None
     canvas.fill(head, skin, part="face")
     if beard:
         with canvas.inside(head):
-            canvas.fill(box(-r, y + 0.3 * r, r, y + 1.1 * r, 0.3 * r), look.hair, part="hair")
+            canvas.fill(box(-r, y + 0.3 * r, r, y + 1.1 * r, 0.3 * r), traits.hair, part="hair")
 
 
-def _features(canvas: Canvas, build: Build, look: Look) -> None:
+def _features(canvas: Canvas, build: Build, traits: Traits) -> None:
     """Draw cheeks, brows, eyes, nose and a smile; over the hair, so that they are always seen."""
     r, y, pair = build.head, build.face + 0.04 * build.head, (-1, 1)
     cheeks = [ellipse(s * 0.6 * r, y + 0.36 * r, 0.19 * r, 0.14 * r) for s in pair]
@@ -203,12 +205,12 @@ def _features(canvas: Canvas, build: Build, look: Look) -> None:
         box((s * 0.4 - 0.21) * r, y - 0.54 * r, (s * 0.4 + 0.21) * r, y - 0.37 * r, 0.06 * r)
         for s in pair
     ]
-    canvas.fill(together(brows), shade(look.hair, -0.25), part="eyebrows")
+    canvas.fill(together(brows), shade(traits.hair, -0.25), part="eyebrows")
     whites = [ellipse(s * 0.39 * r, y - 0.04 * r, 0.23 * r, 0.25 * r) for s in pair]
     canvas.fill(together(whites), CREAM, part="eyes")
     pupils = [ellipse(s * 0.37 * r, y - 0.02 * r, 0.16 * r, 0.2 * r) for s in pair]
     canvas.mark(together(pupils), INK)
-    canvas.fill(ellipse(0, y + 0.2 * r, 0.15 * r, 0.17 * r), shade(look.skin, -0.25), part="nose")
+    canvas.fill(ellipse(0, y + 0.2 * r, 0.15 * r, 0.17 * r), shade(traits.skin, -0.25), part="nose")
     smile = [(-0.4, 0.48), (0, 0.5), (0.4, 0.48), (0.24, 0.78), (-0.24, 0.78)]
     canvas.fill(blob([(a * r, y + b * r) for a, b in smile]), MOUTH, part="outer-mouth")
     teeth = box(-0.25 * r, y + 0.49 * r, 0.25 * r, y + 0.67 * r, 0.06 * r)
@@ -240,65 +242,67 @@ def _hat(canvas: Canvas, build: Build, color: Color, band: Color, wide: float) -
 
 def man(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """Draw a man: a shirt of that colour, long trousers; with or without a beard, a hat."""
-    look, build = _look(generator, gray=True), ADULT
+    traits, build = _traits(generator, gray=True), ADULT
     beard, style = chance(generator, 0.3), int(generator.integers(4))
     canvas.shadow(0.5, 0.04)
-    _legs(canvas, look, -0.3, 0.09, pick(generator, SHOES))
-    _trousers(canvas, build, look, _unlike(generator, color), -0.055)
-    _shirt(canvas, build, look, color, generator)
-    _head(canvas, build, look, beard)
-    canvas.fill(_fringe(build, -0.05, -0.56, (-0.3, 0.3, 0.0, 0.0)[style]), look.hair, part="hair")
+    _legs(canvas, traits, -0.3, 0.09, pick(generator, SHOES))
+    _trousers(canvas, build, traits, _unlike(generator, color), -0.055)
+    _shirt(canvas, build, traits, color, generator)
+    _head(canvas, build, traits, beard)
+    canvas.fill(
+        _fringe(build, -0.05, -0.56, (-0.3, 0.3, 0.0, 0.0)[style]), traits.hair, part="hair"
+    )
     if style == 3:
         _hat(canvas, build, (0.36, 0.27, 0.2), INK, 1.3)
-    _features(canvas, build, look)
+    _features(canvas, build, traits)
 
 
 def boy(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """Draw a boy: a shirt of that colour and shorts; tousled hair or a cap."""
-    look, build = _look(generator), CHILD
+    traits, build = _traits(generator), CHILD
     canvas.shadow(0.5, 0.05)
-    _legs(canvas, look, -0.25, 0.085, pick(generator, SHOES))
-    _trousers(canvas, build, look, _unlike(generator, color), -0.17)
-    _shirt(canvas, build, look, color, generator)
-    _head(canvas, build, look)
+    _legs(canvas, traits, -0.25, 0.085, pick(generator, SHOES))
+    _trousers(canvas, build, traits, _unlike(generator, color), -0.17)
+    _shirt(canvas, build, traits, color, generator)
+    _head(canvas, build, traits)
     style, r, y = int(generator.integers(3)), build.head, build.face
     if style == 0:
         tip = [(-0.6, -0.8), (-0.75, -1.1), (-0.3, -1.0), (-0.1, -1.18), (0.2, -1.0), (0.6, -1.12)]
         tuft = polygon([(a * r, y + b * r) for a, b in [*tip, (0.65, -0.75)]])
-        canvas.fill(tuft, look.hair, part="hair")
-    canvas.fill(_fringe(build, -0.05, -0.5, (0.25, -0.3, 0.0)[style]), look.hair, part="hair")
+        canvas.fill(tuft, traits.hair, part="hair")
+    canvas.fill(_fringe(build, -0.05, -0.5, (0.25, -0.3, 0.0)[style]), traits.hair, part="hair")
     if style == 2:
         cap = _unlike(generator, color)
         _hat(canvas, build, cap, accent(cap), 0.95)
         canvas.fill(limb([(0.2 * r, y - 0.62 * r), (1.2 * r, y - 0.58 * r)], 0.2 * r), accent(cap),
                     part="hat")  # fmt: skip
-    _features(canvas, build, look)
+    _features(canvas, build, traits)
 
 
 def woman(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """Draw a woman: a calf-length dress of that colour; long hair, a bun, a bob or a straw hat."""
-    look, build = _look(generator, gray=True), ADULT
+    traits, build = _traits(generator, gray=True), ADULT
     style, r, y = int(generator.integers(4)), ADULT.head, ADULT.face
     canvas.shadow(0.5, 0.04)
     length = 1.75 if style in (0, 3) else 0.95
     if style == 1:
-        canvas.fill(ellipse(0, y - 1.02 * r, 0.42 * r, 0.34 * r), look.hair, part="hair")
+        canvas.fill(ellipse(0, y - 1.02 * r, 0.42 * r, 0.34 * r), traits.hair, part="hair")
     else:
         back = [(-1.0, -0.5), (0, -1.0), (1.0, -0.5), (1.16, length - 0.2), (0.9, length)]
         back += [(-0.9, length), (-1.16, length - 0.2)]
-        canvas.fill(blob([(a * r, y + b * r) for a, b in back]), look.hair, part="hair")
-    _legs(canvas, look, -0.3, 0.075, pick(generator, SHOES))
-    _dress(canvas, build, look, color, generator, -0.19)
-    _head(canvas, build, look)
-    canvas.fill(_fringe(build, 0.1, -0.5, (0.35, 0.0, -0.35, 0.0)[style]), look.hair, part="hair")
+        canvas.fill(blob([(a * r, y + b * r) for a, b in back]), traits.hair, part="hair")
+    _legs(canvas, traits, -0.3, 0.075, pick(generator, SHOES))
+    _dress(canvas, build, traits, color, generator, -0.19)
+    _head(canvas, build, traits)
+    canvas.fill(_fringe(build, 0.1, -0.5, (0.35, 0.0, -0.35, 0.0)[style]), traits.hair, part="hair")
     if style == 3:
         _hat(canvas, build, STRAW, (0.8, 0.3, 0.3), 1.5)
-    _features(canvas, build, look)
+    _features(canvas, build, traits)
 
 
 def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
     """Draw a girl: a short dress of that colour; bunches, plaits or loose hair with a bow."""
-    look, build = _look(generator), CHILD
+    traits, build = _traits(generator), CHILD
     style, r, y = int(generator.integers(3)), CHILD.head, CHILD.face
     ribbon = pick(generator, ((0.9, 0.25, 0.3), (0.3, 0.5, 0.85), (0.95, 0.8, 0.25)))
     canvas.shadow(0.5, 0.05)
@@ -308,18 +312,18 @@ def girl(canvas: Canvas, color: Color, generator: np.random.Generator) -> None:
         bunches = [limb([(s * 0.9 * r, y), (s * 1.1 * r, y + 1.5 * r)], 0.36 * r) for s in (-1, 1)]
     else:
         bunches = [box(-1.1 * r, y - 0.6 * r, 1.1 * r, y + 1.2 * r, 0.5 * r)]
-    canvas.fill(together(bunches), look.hair, part="hair")
-    _legs(canvas, look, -0.25, 0.075, pick(generator, SHOES))
-    _dress(canvas, build, look, color, generator, -0.17)
-    _head(canvas, build, look)
-    canvas.fill(_fringe(build, 0.05, -0.42, (0.0, 0.0, 0.4)[style]), look.hair, part="hair")
+    canvas.fill(together(bunches), traits.hair, part="hair")
+    _legs(canvas, traits, -0.25, 0.075, pick(generator, SHOES))
+    _dress(canvas, build, traits, color, generator, -0.17)
+    _head(canvas, build, traits)
+    canvas.fill(_fringe(build, 0.05, -0.42, (0.0, 0.0, 0.4)[style]), traits.hair, part="hair")
     if style == 2:
         knots = [(0.5, -0.95)]
     else:
         knots = [(s * 0.98, -0.35 if style == 0 else 1.35) for s in (-1, 1)]
     bows = [ellipse(a * r, y + b * r, 0.22 * r, 0.16 * r) for a, b in knots]
     canvas.mark(together(bows), ribbon)
-    _features(canvas, build, look)
+    _features(canvas, build, traits)
 
 
 def _unlike(generator: np.random.Generator, color: Color) -> Color:

@@ -67,7 +67,7 @@ def place_all(story: Story) -> list[Placed]:
         seat = _row(story, [_members(second)], generator)[0]
         sitter = _fitted(first, story, 0.8)
         return [seat, replace(sitter, x=seat.x, y=seat.y - SEAT * seat.height, seated=True)]
-    if KINDS[first.kind].where != KINDS[second.kind].where:
+    if KINDS[first.kind].part != KINDS[second.kind].part:
         placed = [p for g in story.groups for p in _row(story, [_members(g)], generator)]
         return sorted(placed, key=lambda p: p.y)
     if story.relation in ("front", "behind"):
@@ -111,7 +111,7 @@ def _starts(placed: list[Placed]) -> list[float]:
 
 def _before(story: Story, near: Group, far: Group, generator: np.random.Generator) -> list[Placed]:
     """Place `near` in front of `far`; at least half of `far` stays in sight."""
-    back, front = PLACES[story.place].parts[KINDS[far.kind].where]
+    back, front = PLACES[story.place].parts[KINDS[far.kind].part]
     behind = [replace(p, y=_snap(back)) for p in _row(story, [_members(far)], generator)]
     before = _row(story, [_members(near)], generator)
     hidden = behind[generator.integers(len(behind))]
@@ -132,7 +132,7 @@ def _fitted(group: Group, story: Story, shrink: float) -> Placed:
 
 def _line(story: Story, kind: str, generator: np.random.Generator) -> float:
     """Draw the y of feet, one of DEPTHS lines."""
-    far, near = PLACES[story.place].parts[KINDS[kind].where]
+    far, near = PLACES[story.place].parts[KINDS[kind].part]
     return _snap(far + (near - far) * generator.integers(DEPTHS) / (DEPTHS - 1))
 
 

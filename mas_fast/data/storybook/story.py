@@ -141,7 +141,7 @@ def _draw(generator: np.random.Generator) -> Story:
             for k in KINDS.values()
             if can_be(k, place)
             and k.label != kind.label
-            and (k.where in (kind.where, AIR) or _sits(kind, k))
+            and (k.part in (kind.part, AIR) or _sits(kind, k))
         ]
     if others:
         other = choose(others, [_weight(kind, k) for k in others])
@@ -169,12 +169,12 @@ def _weight(kind: Kind, other: Kind) -> int:
     """Weigh a second thing: many are in the air, and few can sit on something."""
     if _sits(kind, other):
         return 15
-    return 1 if other.where == AIR != kind.where else 3
+    return 1 if other.part == AIR != kind.part else 3
 
 
 def _relations(kind: Kind, other: Kind) -> list[str | None]:
     """List the possible relations of a first thing to a second one, likelier ones repeatedly."""
-    if kind.where != other.where:
+    if kind.part != other.part:
         return ["on"] if _sits(kind, other) else [None]
     relations = ["left", "right", "left", "right", "beside", None]
     if other.name == "house":
@@ -188,4 +188,4 @@ def _relations(kind: Kind, other: Kind) -> list[str | None]:
 
 def can_be(kind: Kind, place: str) -> bool:
     """Tell whether such a thing can be in a place."""
-    return kind.where in PLACES[place].parts and (kind.places is None or place in kind.places)
+    return kind.part in PLACES[place].parts and (kind.places is None or place in kind.places)

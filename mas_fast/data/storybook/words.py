@@ -41,7 +41,7 @@ class Kind:
         names: names in captions, (singular, plural).
         colors: colours that a caption may name; without any, it has its own.
         garment: the piece of clothing that has the colour, if any.
-        where: the part of a place that it is in.
+        part: the part of a place that it is in.
         places: the only places where it occurs; None for all.
         most: the largest number of it that a caption speaks of.
     """
@@ -52,7 +52,7 @@ class Kind:
     names: tuple[tuple[str, str], ...]
     colors: tuple[str, ...] = ()
     garment: str | None = None
-    where: str = LAND
+    part: str = LAND
     places: tuple[str, ...] | None = None
     most: int = 3
 
@@ -105,20 +105,20 @@ KINDS = _kinds(
         Kind("giraffe", "giraffe", 0.66, (("giraffe", "giraffes"),),
              places=("desert", "meadow", "forest")),
         Kind("bird", "bird", 0.2, (("bird", "birds"),), ("red", "blue", "yellow", "white"),
-             where=AIR),
+             part=AIR),
         Kind("car", "car", 0.28, (("car", "cars"), ("automobile", "automobiles")), PAINTED,
-             where=ROAD),
-        Kind("bus", "bus", 0.38, (("bus", "buses"),), PAINTED, where=ROAD, most=2),
+             part=ROAD),
+        Kind("bus", "bus", 0.38, (("bus", "buses"),), PAINTED, part=ROAD, most=2),
         Kind("truck", "truck", 0.36, (("truck", "trucks"), ("lorry", "lorries")), PAINTED,
-             where=ROAD, most=2),
+             part=ROAD, most=2),
         Kind("bicycle", "bicycle", 0.32, (("bicycle", "bicycles"), ("bike", "bikes")),
-             ("red", "yellow", "green", "blue"), where=ROAD),
-        Kind("train", "train", 0.26, (("train", "trains"),), PAINTED, where=RAILS, most=1),
+             ("red", "yellow", "green", "blue"), part=ROAD),
+        Kind("train", "train", 0.26, (("train", "trains"),), PAINTED, part=RAILS, most=1),
         Kind("boat", "boat", 0.4, (("boat", "boats"), ("sailing boat", "sailing boats")), PAINTED,
-             where=WATER),
+             part=WATER),
         Kind("airplane", "airplane", 0.2, (("airplane", "airplanes"), ("plane", "planes")),
-             ("red", "yellow", "blue", "white"), where=AIR, most=2),
-        Kind("kite", "kite", 0.3, (("kite", "kites"),), CLOTHES[:-1], where=AIR,
+             ("red", "yellow", "blue", "white"), part=AIR, most=2),
+        Kind("kite", "kite", 0.3, (("kite", "kites"),), CLOTHES[:-1], part=AIR,
              places=("beach", "meadow", "park", "lake", "snow", "desert")),
         Kind("umbrella", "umbrella", 0.42, (("umbrella", "umbrellas"), ("parasol", "parasols")),
              CLOTHES, places=("beach", "park", "lake")),

@@ -52,7 +52,7 @@ def test_it_fills_its_box_and_stays_inside(kind: str) -> None:
     for seed in range(16):
         pixels = area(drawn(kind, colors(kind)[0], seed, 1 if seed % 2 else -1), kind)
         rows, columns = np.nonzero(pixels)
-        lift = 0.16 * high if KINDS[kind].where == AIR else 0  # a bird's wings are up or down
+        lift = 0.16 * high if KINDS[kind].part == AIR else 0  # a bird's wings are up or down
         assert 0.75 - pixel - lift <= (rows.max() + 1) * pixel <= 0.75 + pixel + 0.02 * high
         assert 0.75 - 1.04 * high - pixel <= rows.min() * pixel <= 0.75 - 0.92 * high + pixel
         sides = (abs(columns.min() * pixel - 0.5), abs((columns.max() + 1) * pixel - 0.5))
@@ -110,7 +110,7 @@ def test_only_what_stands_on_ground_has_a_shadow(kind: str) -> None:
     canvas = drawn(kind, colors(kind)[0], 0)
     around = canvas.pixels()[94:99][~area(canvas, kind)[94:99]]
     dark = (around.astype(int).sum(-1) < 255 * sum(GROUND) - 40).sum()
-    assert (dark > 8) == (KINDS[kind].where not in (AIR, WATER))
+    assert (dark > 8) == (KINDS[kind].part not in (AIR, WATER))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -36,7 +36,7 @@ def test_nothing_overlaps_unless_it_is_told() -> None:
             continue
         rows = {}
         for p in place_all(told):
-            rows.setdefault(KINDS[p.kind].where, []).append(ends(p))
+            rows.setdefault(KINDS[p.kind].part, []).append(ends(p))
         for row in rows.values():
             row.sort()
             for (_, right), (left, _) in zip(row, row[1:], strict=False):
@@ -70,5 +70,5 @@ def test_feet_are_in_their_part_of_the_place() -> None:
     for told in STORIES:
         for p in place_all(told):
             if not p.seated:
-                far, near = PLACES[told.place].parts[KINDS[p.kind].where]
+                far, near = PLACES[told.place].parts[KINDS[p.kind].part]
                 assert far - GRID <= p.y <= near + GRID
