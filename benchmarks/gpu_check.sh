@@ -3,11 +3,12 @@
 #
 #   OUT=/tmp/out benchmarks/gpu_check.sh
 #
-# Builds the package with its CUDA code, runs the GPU tests, compute-sanitizer over the CUDA sampler,
-# and the benchmarks that need nothing but torch and Triton. Wants Python with torch (CUDA), triton, cmake, ninja,
-# pybind11, pytest and hypothesis, and nvcc; what cannot run for want of one of them is named. Logs and results go
-# to $OUT, by default benchmarks/results. A step that fails does not stop the next ones; the exit status is 1 when any
-# failed. MAS_FAST_CUDA=0 tries the script itself where there is no GPU.
+# Builds the package with its CUDA code, runs the GPU tests, compute-sanitizer over the CUDA
+# sampler, and the benchmarks that need nothing but torch and Triton. Wants Python with torch
+# (CUDA), triton, cmake, ninja, pybind11, pytest and hypothesis, and nvcc; what cannot run for want
+# of one of them is named. Logs and results go to $OUT, by default benchmarks/results. A step that
+# fails does not stop the next ones; the exit status is 1 when any failed. MAS_FAST_CUDA=0 tries the
+# script itself where there is no GPU.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-benchmarks/results}
@@ -79,8 +80,9 @@ folder() {
   "$python" -c 'import importlib.util as u, sys; print(*u.find_spec(sys.argv[1]).submodule_search_locations)' "$1"
 }
 
-# Where pip cannot install (setuptools before 77 cannot read pyproject.toml): CMake alone, into a folder $site that
-# holds what an installation does. Without pybind11 it lacks the C++ engine, which the sampler's benchmark needs.
+# Where pip cannot install (setuptools before 77 cannot read pyproject.toml): CMake alone, into a
+# folder $site that holds what an installation does. Without pybind11 it lacks the C++ engine, which
+# the sampler's benchmark needs.
 build_here() {
   local options=(-DCMAKE_BUILD_TYPE=Release "-DPython_EXECUTABLE=$python" "-DMAS_FAST_CUDA=$MAS_FAST_CUDA"
     -DMAS_FAST_TORCH=ON "-DMAS_FAST_TORCH_DIR=$(folder torch)")

@@ -231,7 +231,8 @@ Args:
     config: dict of dim, layers, heads, mlp, qk_norm, norm_eps and streams, a list of dicts of name,
         length, vocab and, where a stream has one, grid (height, width); and attention (the mask of
         each layer; all are causal without it) and conv_kernel.
-    weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at a time.
+    weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at
+        a time.
     dtype: of the weights, 'fp32', 'bf16' or 'int8'.
     kv_dtype: of the KV cache, likewise.
     threads: of the thread pool. 0 is available_threads(), which is also the most that are started.

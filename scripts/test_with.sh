@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The fast tests in a fresh environment of a given torch and Python, which is removed afterwards:
 #   scripts/test_with.sh --torch 2.11.0 --python 3.12
-#   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/ops/test_sampling.py -k sample   # pytest's arguments
-# The wheels of torch on PyPI are gigabytes. TMPDIR says where the environment goes; it needs 12 GB. The last line is the
-# row of the table in docs/compatibility.md.
+#   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/ops/test_sampling.py -k sample
+# What follows -- are pytest's arguments. The wheels of torch on PyPI are gigabytes. TMPDIR says
+# where the environment goes; it needs 12 GB. The last line is the row of the table in
+# docs/compatibility.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
 torch='' python=''
 while [ $# -gt 0 ]; do
   case $1 in
@@ -55,7 +56,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 MAS_FAST_CUDA=0
 pip install --quiet --upgrade pip
 pip install --quiet "torch==$torch" "setuptools>=77" cmake ninja pybind11
 pip install --quiet --no-build-isolation -e ".[test]"
-# The interpreter of Triton up to 3.6 takes arrays of one element for numbers, as NumPy before 2.4 did.
+# The interpreter of Triton up to 3.6 takes arrays of one element for numbers, as NumPy before 2.4
+# did.
 case $(pip show triton | sed -n 's/^Version: //p') in 3.[0-6].*) pip install --quiet "numpy<2.4" ;; esac
 mas-fast info
 result=passed
