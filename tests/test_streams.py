@@ -89,9 +89,9 @@ def test_unfit_streams_are_named(items, message):
 
 def test_unknown_keys_names_and_positions_are_errors():
     row = STREAMS.to_list()[0]
-    with pytest.raises(ValueError, match=r"unknown keys \['colour'\]"):
+    with pytest.raises(ValueError, match=r"found unknown keys \['colour'\]"):
         Streams.from_list([row | {"colour": 1}])
-    with pytest.raises(ValueError, match=r"missing keys \['vocab'\]"):
+    with pytest.raises(ValueError, match=r"found no keys \['vocab'\]"):
         Streams.from_list([{key: value for key, value in row.items() if key != "vocab"}])
     with pytest.raises(ValueError, match="found dict, expected a list"):
         Streams.from_list(row)

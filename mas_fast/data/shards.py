@@ -224,7 +224,7 @@ def _check_entry(subject: str, stem: str, values: object) -> None:
     if not isinstance(values, dict):
         raise ValueError(f"{subject}: found {short(values)}, expected an object")
     if missing := [key for key in ENTRY if key not in values]:
-        raise ValueError(f"{subject}: found the keys {short(list(values))}, missing {missing}")
+        raise ValueError(f"{subject}: found the keys {short(list(values))}, expected {missing} too")
     names = [f"{stem}.{suffix}" for suffix in SUFFIXES]
     if values["file"] not in names:
         expected = f"expected {' or '.join(names)}"

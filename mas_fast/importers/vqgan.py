@@ -238,7 +238,9 @@ def _from_sequential(path: Path, weights: dict[str, Tensor], config: VQConfig) -
         )
         weight, bias = (out.pop(f"quant_conv.0.{name}") for name in ("weight", "bias"))
     except KeyError as error:
-        raise ValueError(f"{path}: missing parts of quant_conv.0 and quant_conv.1") from error
+        raise ValueError(
+            f"{path}: found no {error}, expected all of quant_conv.0 and quant_conv.1"
+        ) from error
     scale = gain / (variance + 1e-5).sqrt()
     out["quant_conv.weight"] = weight * scale[:, None, None, None]
     out["quant_conv.bias"] = (bias - mean) * scale + beta

@@ -81,8 +81,9 @@ def find_weights(folder: str | os.PathLike, *files: WeightFile) -> list[Path]:
     if missing:
         lines = [f"  {file.name} from {file.source}" for file in missing]
         raise ValueError(
-            f"{folder}: {len(missing)} weight file(s) missing. Put them there under these names, "
-            "or as safetensors with the suffix .safetensors:\n" + "\n".join(lines)
+            f"{folder}: found {len(files) - len(missing)} of {len(files)} weight files, expected "
+            "these too, under these names or as safetensors with the suffix .safetensors:\n"
+            + "\n".join(lines)
         )
     return [path for path in paths.values() if path is not None]
 

@@ -62,7 +62,10 @@ def run(
     if use_triton:
         check_products("hidden", dtype)
         if dtype == torch.float64:
-            raise ValueError("impl='triton' knows no float64; impl='chunked' does")
+            raise ValueError(
+                "hidden: found torch.float64, expected at most 32 bits for impl='triton'; "
+                "impl='chunked' takes it"
+            )
     loss, losses, *_ = stream_cross_entropy(
         hidden=hidden,
         heads=list(heads),

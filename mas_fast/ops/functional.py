@@ -329,8 +329,8 @@ def attention(
         return F.scaled_dot_product_attention(q, k, v, attn_mask=shown)
     if q.dtype == torch.float64 or q.shape[3] > 128:
         raise ValueError(
-            "impl='triton' needs float16, bfloat16 or float32 and at most 128 channels, "
-            f"found {q.dtype} and {q.shape[3]}"
+            f"q: found {q.dtype} and {q.shape[3]} channels, expected at most 32 bits "
+            "and 128 channels for impl='triton'"
         )
     check_products("q", q.dtype)
     from mas_fast.ops import attention_triton

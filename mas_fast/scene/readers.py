@@ -14,6 +14,7 @@ import numpy as np
 
 from mas_fast.scene.labels import COCO_IDS, COCO_NAMES, VOID
 from mas_fast.scene.png import png_array
+from mas_fast.utils.documents import short
 
 File = str | os.PathLike | bytes
 _LABELS = {number: label for label, number in enumerate(COCO_IDS)}
@@ -47,7 +48,9 @@ def coco_labels(categories: Iterable[Mapping] | None) -> dict[int, int]:
                 problem = f"found {category['name']!r} and {COCO_NAMES[labels[number]]!r}"
                 raise ValueError(f"category {number}: {problem}, expected one name for each id")
     except (TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"categories: expected a list of {{id, name}} ({error!r})") from error
+        raise ValueError(
+            f"categories: found {short(categories)}, expected a list of {{id, name}} ({error!r})"
+        ) from error
     return labels
 
 
@@ -87,7 +90,8 @@ def read_coco_panoptic(
             labels[number] = known[category]
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"segments_info: expected a list of {{id, category_id}} ({error!r})"
+            f"segments_info: found {short(segments_info)}, expected a list of {{id, category_id}} "
+            f"({error!r})"
         ) from error
     pixels, _ = png_array(png, ("RGB",), "panoptic PNG")
     red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)

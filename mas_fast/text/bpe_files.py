@@ -55,7 +55,7 @@ def read_tokenizer(file: Path) -> Tokenizer:
     except Exception as error:  # the library raises nothing narrower
         if isinstance(error, OSError | MemoryError):
             raise
-        raise ValueError(f"{file}: not a {file.name}: {error!s:.500}") from error
+        raise ValueError(f"{file}: found no tokenizer in it: {error!s:.500}") from error
     for added in values.get("added_tokens") or ():
         number = tokenizer.token_to_id(added["content"])
         if number != added["id"]:

@@ -160,7 +160,7 @@ class GPTSettings(Settings):
         streams = base.streams if streams is None else streams
         if unknown := [name for name in sizes if name not in SHAPE]:
             expected = ["preset", *SHAPE]
-            raise ValueError(f"model: found the unknown keys {unknown}, expected {expected}")
+            raise ValueError(f"model: found unknown keys {unknown}, expected {expected}")
         if unknown := [name for name in self.weights if name not in streams.names]:
             raise ValueError(f"weights: found {unknown}, expected some of {list(streams.names)}")
         weights = WEIGHTS | self.weights

@@ -223,7 +223,7 @@ def build(kind: type[T], values: Mapping, name: str) -> T:
     hints = typing.get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     if unknown := [key for key in values if key not in names]:
-        unknown_keys = f"found the unknown keys {short(unknown)}"
+        unknown_keys = f"found unknown keys {short(unknown)}"
         raise ValueError(f"{name}: {unknown_keys}, expected {sorted(names)}")
     required = [
         field.name
@@ -232,7 +232,7 @@ def build(kind: type[T], values: Mapping, name: str) -> T:
     ]
     if missing := [key for key in required if key not in values]:
         typed = " ".join(f"{_option(key)} ..." for key in missing)
-        raise ValueError(f"{name}: the keys {missing} are missing; as options: {typed}")
+        raise ValueError(f"{name}: found no keys {missing}, expected them; as options: {typed}")
     converted = {
         key: _convert(f"{name}: {key}", hints[key], value) for key, value in values.items()
     }
@@ -278,7 +278,7 @@ def _put(values: dict, key: str, value: Any) -> None:
     for name in path:
         inner = values.get(name, {})
         if not isinstance(inner, dict):
-            raise ValueError(f"{_option(key)}: {name} is {short(inner)}, not a mapping")
+            raise ValueError(f"{_option(key)}: {name}: found {short(inner)}, expected a mapping")
         values[name] = dict(inner)  # an alias (*a) of the file leads to the same one
         values = values[name]
     values[last] = value

@@ -384,6 +384,6 @@ class Trainer:
         }
         if changed:
             raise ValueError(
-                f"{self.settings.folder}: holds a run with other settings {{key: (then, now)}}: "
-                f"{changed}; use another folder, or the settings of that run"
+                f"{self.settings.folder}: found a run with other settings, {{key: (then, now)}}: "
+                f"{changed}, expected the same settings, or another folder"
             )

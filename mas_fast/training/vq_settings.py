@@ -76,7 +76,7 @@ class VQSettings(Settings):
         base = preset(values.pop("preset", None))
         if unknown := [name for name in values if name not in base.to_dict()]:
             expected = ["preset", *base.to_dict()]
-            raise ValueError(f"model: found the unknown keys {unknown}, expected {expected}")
+            raise ValueError(f"model: found unknown keys {unknown}, expected {expected}")
         return replace(base, **values)
 
 

@@ -36,9 +36,9 @@ def exact_keys(
     unknown = [key for key in values if key not in expected]
     missing = [key for key in required if key not in values]
     if unknown or missing:
-        raise ValueError(
-            f"{name}: unknown keys {short(unknown)}, missing keys {missing}, expected {expected}"
-        )
+        problems = [f"unknown keys {short(unknown)}"] if unknown else []
+        problems += [f"no keys {missing}"] if missing else []
+        raise ValueError(f"{name}: found {' and '.join(problems)}, expected {expected}")
     return values
 
 

@@ -44,11 +44,11 @@ def read_yaml(file: str | os.PathLike, loader: type[PlainLoader] | None = None) 
             raise ValueError(f"{file}: found {size} bytes, expected at most {MOST_BYTES}")
         content = file.read_bytes()
     except OSError as error:
-        raise ValueError(f"{file}: not a readable YAML file: {error.strerror or error}") from error
+        raise ValueError(f"{file}: found no readable YAML: {error.strerror or error}") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not a readable YAML file: {error}; expected UTF-8") from error
+        raise ValueError(f"{file}: found no readable YAML: {error}; expected UTF-8") from error
     return parse_yaml(text, str(file), loader)
 
 
@@ -70,10 +70,10 @@ def parse_yaml(text: str, name: str, loader: type[PlainLoader] | None = None) ->
     try:
         return yaml.load(text, loader or PlainLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{name}: not a readable YAML file: {_reason(error)}") from error
+        raise ValueError(f"{name}: found no readable YAML: {_reason(error)}") from error
     # An explicit tag whose text is unfit, as `!!int ""`: PyYAML does not expect it.
     except (ValueError, LookupError, TypeError, OverflowError) as error:
-        raise ValueError(f"{name}: not a readable YAML file: {error!r:.200}") from error
+        raise ValueError(f"{name}: found no readable YAML: {error!r:.200}") from error
 
 
 class PlainLoader(yaml.SafeLoader):

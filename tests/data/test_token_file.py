@@ -67,7 +67,7 @@ def test_other_files_are_refused(tmp_path) -> None:
     with pytest.raises(ValueError, match="x.npz: .*expected codes of `mas-fast encode`"):
         Codes.load(file)
     np.savez(file, codes=GIVEN.codes)
-    with pytest.raises(ValueError, match=r"missing keys \['format', 'model', 'bundle', 'names'\]"):
+    with pytest.raises(ValueError, match=r"found no keys \['format', 'model', 'bundle', 'names'\]"):
         Codes.load(file)
     values = {"format": 1} | vars(GIVEN)
     np.savez(file, **values | {"format": 2})

@@ -397,5 +397,5 @@ def test_configs_of_other_models_are_named(tmp_path):
         with pytest.raises(ValueError, match=rf"a\.yaml: {key}.*found"):
             read_config(write(tmp_path / "a.yaml", values))
     (tmp_path / "a.yaml").write_text("!!python/object/apply:os.system ['touch ran']")
-    with pytest.raises(ValueError, match="not a readable YAML file"):
+    with pytest.raises(ValueError, match="found no readable YAML"):
         read_config(tmp_path / "a.yaml")

@@ -149,13 +149,18 @@ def test_missing_files_are_all_named_with_their_source(tmp_path, folder):
     with pytest.raises(ValueError) as error:
         LPIPS(tmp_path)
     for text in (
-        *(str(tmp_path), "2 weight file(s) missing", ".safetensors", "vgg16-397923af.pth from"),
+        *(
+            str(tmp_path),
+            "found 0 of 2 weight files, expected these too",
+            ".safetensors",
+            "vgg16-397923af.pth from",
+        ),
         *("https://download.pytorch.org/models/vgg16-397923af.pth", "vgg.pth from"),
         "lpips/weights/v0.1/vgg.pth",
     ):
         assert text in str(error.value)
     (tmp_path / "vgg16-397923af.pth").symlink_to(folder / "vgg16-397923af.pth")
-    with pytest.raises(ValueError, match=r"1 weight file\(s\) missing.*\n  vgg.pth from [^\n]*$"):
+    with pytest.raises(ValueError, match=r"found 1 of 2 weight files.*\n  vgg.pth from [^\n]*$"):
         LPIPS(tmp_path)
     with pytest.raises(ValueError, match="vggface2-resnet50.pth from"):
         FaceDistance(tmp_path)

@@ -104,7 +104,7 @@ def test_an_unfit_config_is_named(change, message):
 def test_unknown_presets_and_keys_are_named():
     with pytest.raises(ValueError, match="preset: found 'vqgan', expected one of"):
         preset("vqgan")
-    with pytest.raises(ValueError, match=r"VQ config: unknown keys \['dropout'\]"):
+    with pytest.raises(ValueError, match=r"VQ config: found unknown keys \['dropout'\]"):
         VQConfig.from_dict(SEG.to_dict() | {"dropout": 0})
 
 

@@ -82,11 +82,11 @@ def broken(**changes):
         ({KEY: "[" * 100_000}, "mas_fast: found broken JSON"),
         ({KEY: "[]"}, "mas_fast: found list, expected dict"),
         (broken(format=2), "format: found 2, expected 1"),
-        (broken(extra=2), r"unknown keys \['extra'\]"),
+        (broken(extra=2), r"found unknown keys \['extra'\]"),
         (broken(model=["vq_img"]), r"model: found \['vq_img'\], expected one of"),
         (broken(model="vq_seg"), "expected one of 'labels'"),
         (broken(bundle="12"), "bundle: found '12', expected a SHA-256"),
-        (broken(config={}), "VQ config: unknown keys"),
+        (broken(config={}), "VQ config: found unknown keys"),
     ],
 )
 def test_broken_properties(properties, error):

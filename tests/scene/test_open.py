@@ -160,7 +160,7 @@ def _image(file: Path, mode: str, value: int = 3) -> Path:
         ("{}", "no segments_info for 000000000001.png in"),
         ('{"annotations": 3}', "no segments_info for 000000000001.png in"),
         ('{"segments_info": []}', r"found segment ids \[3, 256, 1000, 70000\] that segments_info"),
-        ('{"segments_info": 7}', "segments_info: expected a list of"),
+        ('{"segments_info": 7}', "segments_info: found 7, expected a list of"),
         ('{"segments_info": [{"id": 3, "category_id": 12}]}', "segment 3: found category id 12"),
     ],
 )

@@ -49,7 +49,7 @@ def test_coco_panoptic(tmp_path):
         ([{"id": 2**70, "category_id": 1}], "expected 24 bits"),
         ([{"id": float("inf"), "category_id": 1}], "expected a list of {id, category_id}"),
         ([{"id": 5}], "expected a list of {id, category_id}"),
-        (None, "expected a list"),
+        (None, "segments_info: found None, expected a list"),
     ):
         with pytest.raises(ValueError, match=message):
             read_coco_panoptic(file, bad)

@@ -57,7 +57,7 @@ def test_presets(name) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"preset": "tiny", "depth": 3}}, r"unknown keys \['depth'\].*'layers'"),
+        ({"model": {"preset": "tiny", "depth": 3}}, r"found unknown keys \['depth'\].*'layers'"),
         ({"model": {"dim": 32}}, "preset: found None, expected one of"),
         ({"model": {"preset": "tiny", "attention": "rows"}}, "attention: found 'rows', expected"),
         ({"weights": {"image": 7}}, r"weights: found \['image'\], expected some of"),

@@ -91,7 +91,7 @@ def test_no_samples(tmp_path) -> None:
 
 
 def test_other_settings_are_refused(whole) -> None:
-    with pytest.raises(ValueError, match=r"other settings .*'batch': \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"found a run with other settings, .*'batch': \(4, 2\)"):
         toy(whole, batch=2)
     assert Settings.FREE <= plain(build(Settings, TOY | {"folder": "x"}, "toy")).keys()
 
@@ -109,7 +109,7 @@ def test_a_folder_in_use_is_refused(tmp_path) -> None:
 
 def test_an_error_at_the_start_holds_no_lock(whole) -> None:
     for _ in range(2):
-        with pytest.raises(ValueError, match="other settings"):
+        with pytest.raises(ValueError, match="found a run with other settings"):
             toy(whole, seed=5)
 
 

@@ -171,7 +171,7 @@ class _Arrived(BaseException):
 
 
 def check_channels(
-    who: str,
+    name: str,
     network: nn.Module,
     call: Callable[[np.ndarray], object],
     *,
@@ -182,7 +182,7 @@ def check_channels(
     """Prove that RGB in reaches a network in the order that its weights expect.
 
     Args:
-        who: name of the annotator in errors.
+        name: name of the annotator in errors.
         network: the network, which does not run.
         call: takes a picture, uint8 [H, W, 3] of one colour, the whole way to the network.
         order: "RGB" or "BGR".
@@ -205,7 +205,7 @@ def check_channels(
     except _Arrived as arrived:
         values = arrived.args[0]
     else:
-        raise ValueError(f"{who}: the channel-order test did not reach the network")
+        raise ValueError(f"{name}: found no input of the network, expected a picture of one colour")
     finally:
         hook.remove()
     middle = _middle(values[0].float().cpu().numpy())
@@ -213,9 +213,9 @@ def check_channels(
     input_color = middle * np.array(std) + np.array(mean) if middle.shape == (3,) else middle
     if input_color.shape != (3,) or not np.abs(input_color - color).max() <= 0.5:
         raise ValueError(
-            f"{who}: of the colour {PROBE_COLOR} (red, green, blue) the network gets "
-            f"{np.round(input_color, 1).tolist()}, expected {color.tolist()}: {order}, "
-            f"normalised by mean {list(mean)} and deviation {list(std)}"
+            f"{name}: found {np.round(input_color, 1).tolist()} at the network for the colour "
+            f"{PROBE_COLOR} (red, green, blue), expected {color.tolist()}: {order}, normalised by "
+            f"mean {list(mean)} and deviation {list(std)}"
         )
 
 
@@ -234,11 +234,11 @@ def _middle(values: np.ndarray) -> np.ndarray:
     return values[:, row, column]
 
 
-def check_order(who: str, order: str, mean: Sequence[float]) -> None:
+def check_order(name: str, order: str, mean: Sequence[float]) -> None:
     """Check the channel order of a configuration by its mean: ImageNet's is largest in red.
 
     Args:
-        who: name of the annotator in errors.
+        name: name of the annotator in errors.
         order: the order that the configuration names.
         mean: mean of each channel, in that order.
 
@@ -246,10 +246,10 @@ def check_order(who: str, order: str, mean: Sequence[float]) -> None:
         ValueError: if the order is not "RGB" or "BGR", or contradicts the mean.
     """
     if order not in ("RGB", "BGR"):
-        raise ValueError(f"{who}: found the channel order {order!r}, expected RGB or BGR")
+        raise ValueError(f"{name}: found the channel order {order!r}, expected RGB or BGR")
     red, blue = (mean[0], mean[-1]) if order == "RGB" else (mean[-1], mean[0])
     if red < blue:
         raise ValueError(
-            f"{who}: found the channel order {order} with the mean {list(mean)}, whose red is less "
-            "than its blue; ImageNet's is not: expected the other order"
+            f"{name}: found the channel order {order} with the mean {list(mean)}, whose red is "
+            "less than its blue; ImageNet's is not: expected the other order"
         )

@@ -188,5 +188,5 @@ def face_parts(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.array(canvas)
 
 
-def _points(face: np.ndarray, which: range) -> list[tuple[int, int]]:
-    return [tuple(point) for point in face[which.start : which.stop].tolist()]
+def _points(face: np.ndarray, numbers: range) -> list[tuple[int, int]]:
+    return [tuple(point) for point in face[numbers.start : numbers.stop].tolist()]

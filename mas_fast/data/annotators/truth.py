@@ -92,7 +92,7 @@ def read_dlib(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 boxes.append(dict(parts))
         return {name: _stack(boxes, name) for name, boxes in faces.items()}
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # of an encoding, too
-        raise ValueError(f"{path}: not read as the XML of dlib's imglab: {error!r}") from error
+        raise ValueError(f"{path}: found no XML of dlib's imglab: {error!r}") from error
 
 
 def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -112,7 +112,7 @@ def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
         pairs = {(image["id"], image["file_name"]) for image in values["images"]}
         names = dict(pairs)
         if len(names) < len(pairs) or len(set(names.values())) < len(pairs):
-            raise ValueError("found an id of two images, or an image of two ids")
+            raise ValueError("found an id of two images, or an image of two ids, expected one each")
         points: dict[int, list] = {number: [] for number in names}
         for person in values["annotations"]:
             if person["face_valid"]:
@@ -122,7 +122,7 @@ def read_wholebody(path: str | os.PathLike) -> dict[str, np.ndarray]:
             check_name(name)
         return {name: _stack(points[number], name) for number, name in names.items()}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: not read as COCO-WholeBody's JSON: {error!r}") from error
+        raise ValueError(f"{path}: found no JSON of COCO-WholeBody: {error!r}") from error
 
 
 def _part(part: ElementTree.Element) -> tuple[int, tuple[float, float]]:

@@ -244,7 +244,7 @@ def read_pts(folder: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"found {count} points, expected {POINTS}")
             values = _numbers(points, 2 * POINTS)
         except (ValueError, IndexError) as error:
-            raise ValueError(f"{file}: not read as a .pts of 300-W: {error}") from error
+            raise ValueError(f"{file}: found no .pts of 300-W: {error}") from error
         faces[file.relative_to(folder).with_suffix("").as_posix()] = values[None] - 1
     if not faces:
         raise ValueError(f"{folder}: found no .pts, {FORMATS}")

@@ -284,7 +284,7 @@ def test_configs_are_read_over_their_base_and_run_no_code(tmp_path):
     assert values == {"MODEL": {"A": 2, "B": [1, 2]}, "INPUT": {"FORMAT": "RGB"}}
     assert not (tmp_path / "ran").exists()
     (tmp_path / "own.yaml").write_text("a: [")
-    with pytest.raises(ValueError, match="own.yaml: not a readable YAML file"):
+    with pytest.raises(ValueError, match="own.yaml: found no readable YAML"):
         read_config(tmp_path / "own.yaml")
     (tmp_path / "own.yaml").write_text("3")
     with pytest.raises(ValueError, match="own.yaml: found int, expected a config"):

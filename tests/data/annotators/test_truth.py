@@ -55,7 +55,7 @@ def test_dlib_faces(tmp_path):
     file.write_bytes(xml(PARTS).replace(image, 2 * image))
     assert read_dlib(file)["a.jpg"].shape == (2, 68, 2)
     for content, message in (
-        (b"<dataset>", "not read as the XML of dlib's imglab"),
+        (b"<dataset>", "found no XML of dlib's imglab: "),
         (xml(PARTS.replace("name='67'", "name='68'")), "a face with 68 points, expected 0..67"),
         (xml(PARTS[: PARTS.index("<part name='67'")]), "a face with 67 points"),
         (xml(PARTS.replace("x='3'", "x='?'")), "could not convert string to float"),
@@ -83,8 +83,8 @@ def test_wholebody_faces(tmp_path):
     assert read_wholebody(file)["a.jpg"].shape == (0, 68, 2)
     for change, message in (
         ({"points": points[:-3]}, "a face with 67 points"),
-        ({"points": points[:-1]}, "not read as COCO-WholeBody's JSON"),
-        ({"image_id": 2}, "not read as COCO-WholeBody's JSON: KeyError"),
+        ({"points": points[:-1]}, "found no JSON of COCO-WholeBody: "),
+        ({"image_id": 2}, "found no JSON of COCO-WholeBody: KeyError"),
         ({"name": "/a.jpg"}, "expected a relative path"),
     ):
         write(**change)

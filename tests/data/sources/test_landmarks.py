@@ -194,10 +194,10 @@ def test_what_is_wrong_is_named(tmp_path):
         (line + " ../a.jpg", "line 1: found the name '../a.jpg'"),
         (line.replace("1", "nan") + " a.jpg", "line 1: found 196 numbers, expected 196 finite"),
         (line.replace("1", "x") + " a.jpg", "line 1: could not convert"),
-        ("<?xml version='1.0' encoding='none'?><dataset/>", "not read as the XML of dlib's imglab"),
-        (wholebody([10**400] * 204), "not read as COCO-WholeBody's JSON"),
-        ("<dataset>", "not read as the XML of dlib's imglab"),
-        ("{}", "not read as COCO-WholeBody's JSON"),
+        ("<?xml version='1.0' encoding='none'?><dataset/>", "found no XML of dlib's imglab: "),
+        (wholebody([10**400] * 204), "found no JSON of COCO-WholeBody: "),
+        ("<dataset>", "found no XML of dlib's imglab: "),
+        ("{}", "found no JSON of COCO-WholeBody: "),
     ):
         file.write_text(content)
         with pytest.raises(ValueError, match=message):
@@ -211,11 +211,11 @@ def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(ValueError, match="f: found no .pts"):
         Landmarks.read(tmp_path / "f")
     for text, message in (
-        ("", "not read as a .pts of 300-W"),
+        ("", "found no .pts of 300-W: "),
         ("n_points: 68\n{\n1 2\n}", "found 2 numbers, expected 136"),
         ("n_points: 98\n{\n1 2\n}", "found 98 points, expected 68"),
         ("n_points: 68\n{\n" + "1 x\n" * 68 + "}", "could not convert"),
-        ("n_points:", "not read as a .pts"),
+        ("n_points:", "found no .pts of 300-W: "),
     ):
         (tmp_path / "f" / "a.pts").write_text(text)
         with pytest.raises(ValueError, match=f"f/a.pts: .*{message}"):
