@@ -205,7 +205,10 @@ MANIFESTS = [
     (lambda m: m.pop("shards"), "has not come to its end"),
     (lambda m: m.update(shards={}), "shards: found dict, expected a list"),
     (lambda m: m.update(shards=[3]), "shard 0: found 3, expected an object"),
-    (lambda m: m["shards"][0].pop("samples"), r"shard 0: found the keys .* missing \['samples'\]"),
+    (
+        lambda m: m["shards"][0].pop("samples"),
+        r"shard 0: found the keys .*, expected \['samples'\] too",
+    ),
     (lambda m: m["shards"][0].update(samples=-1), "samples: found -1, expected an integer in 0"),
     (lambda m: m["shards"][0].update(samples=2**63), "samples: found 9223372036854775808"),
     (lambda m: m["shards"][0].update(samples=10**400), "samples: found 1000"),
