@@ -166,7 +166,7 @@ def test_features_of_stylegans_network(photos, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--lpips", "nowhere"], "nowhere: 2 weight file"),
+        (["--lpips", "nowhere"], "nowhere: found 0 of 2 weight files"),
         (["--features", "nowhere.pt"], "nowhere.pt: found no TorchScript that can be read"),
         (["--device", "abacus"], "device: found 'abacus', expected one that is here"),
         (["--samples", "0"], "--samples: found 0, expected an integer in 1.."),

@@ -94,7 +94,7 @@ def cross_entropy_kernels() -> dict[str, Kernel]:
     """A row in registers and one read twice; the chunks of a sum, in bf16 and in fp32."""
     known = {"ignored": "i64"} | dict.fromkeys(("rows", "vocab", "width"), "i32")
     known |= dict.fromkeys(("logits", "g", "x"), "*bf16") | {"scale": "*fp32", "nats": "*fp32"}
-    known |= {"targets": "*i64", "rest": "*u8", "high": "*i16"}
+    known |= {"targets": "*i64", "low": "*u8", "high": "*i16"}
     found = {}
     for whole in (True, False):
         constants = {"GRADIENT": True, "WHOLE": whole, "BLOCK_V": cross_entropy.WHOLE}
@@ -105,7 +105,7 @@ def cross_entropy_kernels() -> dict[str, Kernel]:
         ends = ((True, False), (False, False), (False, True)) if narrow else ((False, False),)
         for first, last in ends:
             constants = {"NARROW": narrow, "FIRST": first, "LAST": last, "BLOCK_R": 64}
-            constants |= {} if narrow else {"rest": None, "high": None}
+            constants |= {} if narrow else {"low": None, "high": None}
             name = f"head-{typed['result'][1:]}-{first}-{last}"
             kernel = cross_entropy.head_gradient_kernel
             found[name] = Kernel(kernel, "head_gradient", typed, constants, 255)

@@ -220,8 +220,14 @@ def test_the_decoders_tokenizer_may_move_but_not_change(tmp_path, photos) -> Non
         ({"model": {"preset": "tiny-seg"}}, "found input 'labels', expected 'image'"),
         ({"model": {"preset": "tiny-img", "code": 3}}, r"found unknown keys \['code'\].*'codes'"),
         ({"model": {"codes": 3}}, "preset: found None, expected one of"),
-        ({"perceptual": "nowhere"}, r"nowhere: 2 weight file\(s\) missing.*\n.*vgg16-397923af.pth"),
-        ({"face": "nowhere"}, r"nowhere: 1 weight file.*\n.*vggface2-resnet50.pth from https"),
+        (
+            {"perceptual": "nowhere"},
+            r"nowhere: found 0 of 2 weight files, expected these too.*\n.*vgg16-397923af.pth",
+        ),
+        (
+            {"face": "nowhere"},
+            r"nowhere: found 0 of 1 weight files.*\n.*vggface2-resnet50.pth from https",
+        ),
         (
             {"gan_start": 9, "model": {"preset": "tiny-img", "resolution": 16}},
             "resolution: found 16, expected at least 24 for the discriminator",

@@ -195,7 +195,9 @@ def test_odd_pictures(shape):
 def test_colours_arrive_as_bgr(monkeypatch):
     wrong = normalise
     monkeypatch.setattr(schp, "normalise", lambda crops: wrong(crops.flip(1)))
-    with pytest.raises(ValueError, match=r"schp: of the colour .* expected \[26, 128, 230\]: BGR"):
+    with pytest.raises(
+        ValueError, match=r"schp: found .* for the colour .* expected \[26, 128, 230\]: BGR"
+    ):
         Schp(Bands())
 
 
