@@ -65,3 +65,25 @@ def test_unknown_presets_and_keys_are_named():
         preset("vqgan")
     with pytest.raises(ValueError, match=r"VQ config: unknown keys \['dropout'\]"):
         VQConfig.from_dict(SEG.to_dict() | {"dropout": 0})
+
+
+@pytest.mark.parametrize(
+    ("config", "f", "widths", "attending"),
+    [
+        (preset("vq-img-f16"), 16, (128, 128, 256, 256, 512), [4]),
+        (preset("vq-img-f8"), 8, (128, 128, 256, 512), [3]),
+        (preset("vq-img-storybook"), 8, (32, 64, 128), []),
+        (IMG, 4, (32, 32, 64), [2]),
+        (dataclasses.replace(IMG, patch=2), 8, (32, 32, 64), [1]),  # a level earlier
+    ],
+)
+def test_levels(config, f, widths, attending):
+    assert config.f == f
+    assert config.widths == widths
+    assert [level for level in range(len(widths)) if config.attends(level)] == attending
+
+
+def test_the_last_channel_is_the_edge_bit_only_in_a_layout_of_ours():
+    assert SEG.has_edges
+    assert not FLAT.has_edges
+    assert not IMG.has_edges
