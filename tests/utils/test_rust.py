@@ -13,3 +13,10 @@ def test_a_panic_is_a_value_error():
         raise PanicException("at 3")
     with pytest.raises(KeyboardInterrupt), no_panics():
         raise KeyboardInterrupt
+
+
+def test_other_errors_pass_as_they_are():
+    error = KeyError("x")
+    with pytest.raises(KeyError) as found, no_panics():
+        raise error
+    assert found.value is error
