@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mas_fast.scene import COCO_NAMES, VOID, space_named
+from mas_fast.scene import COCO_NAMES, SPACES, VOID, space_named
+from mas_fast.scene.spaces import LONGEST
 
 
 def png(values, mode: str = "L") -> bytes:
@@ -44,3 +45,29 @@ def test_a_file_of_classes(tmp_path):
             ValueError, match="labels: found .*, expected one of mini158, .*celebam"
         ):
             space_named(wrong)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_name_or_the_space_itself(name) -> None:
+    assert space_named(name) is SPACES[name]
+    assert space_named(SPACES[name]) is SPACES[name]
+
+
+def test_a_space_of_a_file_tells_its_values(tmp_path) -> None:
+    file = tmp_path / "classes.tsv"
+    file.write_text("\ufeffsky \t 12\r\n\r\nvoid\t3\n", encoding="utf-8")
+    space = space_named(file)
+    assert (space.name, space.about) == (str(file), f"the values of {file}: 3, 12")
+    assert sorted(space.values) == [3, 12]
+    assert space.values[12] == "sky-other-merged"
+
+
+def test_a_file_that_goes_on_and_on_is_no_list(tmp_path) -> None:
+    file = tmp_path / "classes.tsv"
+    line = "sky\t0\n"
+    file.write_text(line + "\n" * (LONGEST - len(line)))
+    assert list(space_named(file).values) == [0]
+    file.write_text(line + "\n" * (LONGEST + 1 - len(line)))
+    with pytest.raises(ValueError) as error:
+        space_named(file)
+    assert str(error.value) == f"{file}: found no list of classes (more than 1048576 bytes)"
