@@ -1,6 +1,7 @@
 """all_settings.py: the settings of each stage, out of those of all."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,54 @@ def test_the_storybooks_own_settings() -> None:
     few = ["--captions=null", "--scenes=5"]
     assert read(AllSettings, find("all", "storybook"), few).told == range(5)
     assert json.dumps(settings.sampling)
+
+
+FOLDER = ["--folder=f"]
+
+
+def storybook(*changes: str) -> AllSettings:
+    return read(AllSettings, find("all", "storybook"), [*FOLDER, *changes])
+
+
+def test_where_everything_lies() -> None:
+    settings = storybook()
+    assert settings.bundle == Path("f/bundle")
+    assert settings.scene_shards("train") == Path("f/scenes/train")
+    assert settings.token_shards("validation") == Path("f/tokens/validation")
+    folders = {name: settings.folder_of(name) for name in TRAINED}
+    assert folders["vq_seg_decoder"] == Path("f/vq-seg-decoder")
+    assert len(set(folders.values())) == len(TRAINED)
+
+
+def test_stages_get_the_data_of_their_own_kind() -> None:
+    settings = storybook()
+    for part in (*settings.segs(), *settings.imgs()):
+        assert part.data == Path("f/scenes/train")
+    for part in settings.gpts():
+        assert (part.data, part.validation) == (
+            Path("f/tokens/train"),
+            Path("f/tokens/validation"),
+        )
+
+
+def test_what_is_said_of_a_stage_replaces_its_config() -> None:
+    plain = storybook().gpts()
+    changed = storybook("--gpt.model.layers=3", "--gpt.lr=0.125", "--gpt.stored=fp32").gpts()
+    assert (changed[0].model["layers"], changed[0].lr, changed[0].stored) == (3, 0.125, "fp32")
+    assert changed[0].model == plain[0].model | {"layers": 3}
+    assert changed[1:] == plain[1:]
+
+
+def test_a_mistake_in_a_stage_is_said_of_it() -> None:
+    settings = storybook("--gpt_scenes.steps=0")
+    with pytest.raises(ValueError, match="^gpt_scenes: .*steps: found 0"):
+        settings.gpts()
+    assert settings.segs()
+
+
+@pytest.mark.parametrize("name", ["validation", "size", "vocab_size", "length", "workers"])
+def test_counts_are_at_least_one(name) -> None:
+    with pytest.raises(
+        ValueError, match=f"--{name.replace('_', '-')}: found 0, expected an integer >= 1"
+    ):
+        storybook(f"--{name}=0")
