@@ -29,8 +29,8 @@ LIBRARIES = {"_engine"}  # compiled: they import nothing of ours
 # What every __init__ may import. The others' names are imported on first use, since a deployment
 # without torch imports some modules of a package and not others.
 LAZY = {"utils.lazy.names_of", "version.__version__"}
-# Folders of tests that no package has: of benchmarks/, of csrc/, of what spans packages; and tests of
-# the repository itself, or of all kernels.
+# Folders of tests that no package has: of benchmarks/, of csrc/, of what spans packages. And tests
+# of the repository itself, or of all kernels.
 OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
 OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
 OTHER_TESTS |= {"test_repository", "kernels/test_aot"}

@@ -115,6 +115,11 @@ def test_the_end_of_a_word_has_its_suffix() -> None:
     assert found.ids("ab", 0.0, generator, 9) == [4]
     assert found.ids("ab", 1.0, generator, 9) == [0, 2]
     assert found.ids("abab", 0.0, generator, 9) == [3, 4]
+    for length in (LONGEST, LONGEST + 1):  # a part that is no end has none
+        assert found.ids("a" * (length - 1) + "b", 0.0, generator, 999)[-1] == (
+            4 if length == LONGEST else 2
+        )
+    assert found.ids("ab" * LONGEST, 0.0, generator, 999) == [3] * (LONGEST - 1) + [4]
 
 
 def test_long_words_are_merged_in_parts(abc) -> None:
