@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast import bundle as bundle
 from mas_fast import deploy as deploy
 from mas_fast import generation as generation

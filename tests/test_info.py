@@ -1,4 +1,4 @@
-"""mas-fast info, and the errors of mas_fast.utils.native that it reports."""
+"""mas-fast info, with the errors of utils/native.py that it reports."""
 
 import json
 import os
@@ -95,30 +95,3 @@ def test_render_names_every_fast_path_that_is_off() -> None:
         assert it["why"] in text
     for title in ("versions", "processor", "GPUs", "native libraries", "implementations"):
         assert f"{title}\n" in text
-
-
-def test_missing_engine_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mas_fast._engine", None)
-    with pytest.raises(ImportError, match=r"not built.*pip install -e \."):
-        native.engine()
-
-
-def test_missing_torch_library_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(native, "TORCH_LIBRARY", tmp_path / "_torch.so")
-    with pytest.raises(ImportError, match=r"MAS_FAST_TORCH=1 pip install -e \."):
-        native.load_torch_library()
-
-
-def test_broken_torch_library_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    broken = tmp_path / "_torch.so"
-    broken.write_bytes(b"not a library")
-    monkeypatch.setattr(native, "TORCH_LIBRARY", broken)
-    with pytest.raises(ImportError, match=r"pip install --no-build-isolation -e \."):
-        native.load_torch_library()
-
-
-def test_unknown_library() -> None:
-    with pytest.raises(
-        ValueError, match="library: found '_cuda', expected one of .*_engine.*_torch"
-    ):
-        native.problem("_cuda")

@@ -1,4 +1,4 @@
-"""What may import what: parses the imports, runs nothing."""
+"""What may import what, and where tests lie: parses the imports, runs nothing."""
 
 import ast
 import subprocess
@@ -29,6 +29,11 @@ LIBRARIES = {"_engine"}  # compiled: they import nothing of ours
 # What every __init__ may import. The others' names are imported on first use, since a deployment
 # without torch imports some modules of a package and not others.
 LAZY = {"utils.lazy.names_of", "version.__version__"}
+# Folders of tests that no package has: of benchmarks/, of csrc/, of what spans packages. And tests
+# of the repository itself, or of all kernels.
+OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
+OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
+OTHER_TESTS |= {"test_repository", "kernels/test_aot"}
 
 
 def files() -> dict[str, Path]:
@@ -115,6 +120,33 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_every_place_is_taken() -> None:
     assert set(FLOOR) == {module.partition(".")[0] for module in MODULES} - {""}
+
+
+def has_source(test: str) -> bool:
+    """Whether a test, by its path below tests/, lies as a module does and is called test_MODULE or
+    test_MODULE_ASPECT. A package is called so for its __init__."""
+    *folders, name = test.split("/")
+    words = name.removeprefix("test_").split("_")
+    begins = ["_".join(words[:end]) for end in range(1, len(words) + 1)]
+    modules = {".".join([*folders, begin]) for begin in begins}
+    return bool(modules & set(MODULES)) or folders[-1:] == [name.removeprefix("test_")]
+
+
+TESTS = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+
+
+@pytest.mark.parametrize("test", sorted(path.with_suffix("").as_posix() for path in TESTS))
+def test_tests_are_named_after_what_they_test(test: str) -> None:
+    assert has_source(test) or test in OTHER_TESTS or test.split("/")[0] in OTHER_FOLDERS
+
+
+def test_tests_without_a_source_are_found() -> None:
+    assert has_source("ops/reference/test_vq")
+    assert has_source("ops/test_functional_vq")
+    assert has_source("cli/test_cli")
+    for wrong in ("ops/test_vq", "ops/test_vqs", "test_vq", "vq/test_functional", "cli/test_clis"):
+        assert not has_source(wrong)
+    assert not any(has_source(test) for test in OTHER_TESTS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast.bundle.config import BPE_FILE as BPE_FILE
 from mas_fast.bundle.config import CONFIG_FILE as CONFIG_FILE
 from mas_fast.bundle.config import GPT_FILE as GPT_FILE

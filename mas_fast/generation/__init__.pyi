@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast.generation.cpp import CppEngine as CppEngine
 from mas_fast.generation.eager import EagerEngine as EagerEngine
 from mas_fast.generation.engine import Engine as Engine

@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast.ops import reference as reference
 from mas_fast.ops.dispatch import default_impl as default_impl
 from mas_fast.ops.dispatch import load_library as load_library

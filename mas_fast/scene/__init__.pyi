@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast.scene.labels import COCO_IDS as COCO_IDS
 from mas_fast.scene.labels import COCO_NAMES as COCO_NAMES
 from mas_fast.scene.labels import FACE_NAMES as FACE_NAMES

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeGuard
 
@@ -128,7 +129,7 @@ def values_of(content: bytes) -> object:
         return _Values(io.BytesIO(content)).load()
     except KeyError as error:  # of an opcode or of the memo
         raise ValueError(f"found {error} in a pickle, which torch does not write there") from error
-    except (EOFError, IndexError) as error:
+    except (EOFError, IndexError, struct.error) as error:  # struct: cut within a number
         raise ValueError("found a pickle that is cut off") from error
     except (TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise ValueError(str(error)) from error

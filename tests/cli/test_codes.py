@@ -14,7 +14,6 @@ pytest.importorskip("onnxruntime")
 from mas_fast import cli  # noqa: E402
 from mas_fast.bundle import load_vq  # noqa: E402
 from mas_fast.cli.ending import Interrupted  # noqa: E402
-from mas_fast.cli.runtime import check_runtime  # noqa: E402
 from mas_fast.data.token_file import Codes  # noqa: E402
 from mas_fast.models.torch_codec import TorchCodec  # noqa: E402
 from mas_fast.onnx.files import sha256  # noqa: E402
@@ -225,15 +224,6 @@ def _bundle(folder) -> str:
     from mas_fast.onnx.files import read_metadata
 
     return read_metadata(folder / "onnx" / "vq_img_decoder.fp32.onnx").bundle
-
-
-def test_options_of_the_other_runtime_are_refused() -> None:
-    check_runtime("torch", torch={"engine": "cpp"}, onnx={"provider": None})
-    check_runtime("onnx", torch={"engine": None}, onnx={"provider": ["cpu"]})
-    with pytest.raises(ValueError, match="--runtime: found 'tvm', expected one of"):
-        check_runtime("tvm")
-    with pytest.raises(ValueError, match="--provider: found .'cpu'. with --runtime torch, expect"):
-        check_runtime("torch", onnx={"provider": ["cpu"]})
 
 
 def test_without_torch_the_other_runtime_is_named(tiny_bundle, tmp_path) -> None:

@@ -12,6 +12,7 @@ from mas_fast.models.gpt import GPT, PRESETS, GPTConfig, preset
 from mas_fast.ops import dispatch
 from mas_fast.ops.reference.attention import visible
 from mas_fast.streams import Stream, Streams
+from random_gpt import random_model, random_tokens
 
 TINY = preset("tiny")
 ODD = (
@@ -32,25 +33,6 @@ ROW = dataclasses.replace(TINY, attention="row")
 CONFIGS = pytest.mark.parametrize(
     "config", [TINY, ODD, MASKED, ROW], ids=["tiny", "odd", "masked", "row"]
 )
-
-
-def random_tokens(config: GPTConfig, rows: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    parts = [
-        torch.randint(0, s.vocab, (rows, s.length), generator=generator) for s in config.streams
-    ]
-    return torch.cat(parts, 1)
-
-
-def random_model(config: GPTConfig, dtype: torch.dtype = torch.float64) -> GPT:
-    """With weights, gains and biases large enough that every part of the model matters."""
-    model = GPT.create(config).double()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.empty_like(parameter).normal_(0, 0.1, generator=generator)
-            parameter.add_(noise)
-    return model.to(dtype)
 
 
 # ---------------------------------------------------------------------- construction
@@ -197,33 +179,6 @@ def test_teacher_forced_is_incremental_decoding(config, prompt):
     for a, b in zip(found, whole[prompt - 1 :], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
         assert not a.requires_grad
-
-
-def test_a_repeated_cache_continues_each_sample_from_the_shared_prompt(poison_empty):
-    model, tokens = random_model(TINY), random_tokens(TINY, 2)
-    cache = model.new_cache(2, 8)
-    model.prefill(tokens[:, :8], cache)
-    shared = cache.repeat(3, 39)
-    assert shared.k.shape == (2, 6, 4, 39, 8)
-    rows = tokens.repeat_interleave(3, 0)
-    expected = model(rows)["seg"][:, 1]
-    torch.testing.assert_close(model.decode(rows[:, 8], 8, shared), expected, rtol=1e-9, atol=1e-11)
-
-
-def test_grid_positions_are_row_plus_column():
-    grid = random_model(dataclasses.replace(TINY, positions="grid"))
-    flat = random_model(TINY)
-    state = {name: value for name, value in grid.state_dict().items() if "position" not in name}
-    for name, table in grid.position.items():
-        state[f"position.{name}.weight"] = table()
-    flat.load_state_dict(state)
-    tokens = random_tokens(TINY, 2)
-    for name, value in grid(tokens).items():
-        assert torch.equal(value, flat(tokens)[name])
-    assert torch.equal(
-        grid.position["img"]()[6],
-        grid.position["img"].row.weight[1] + grid.position["img"].column.weight[2],
-    )
 
 
 @CONFIGS

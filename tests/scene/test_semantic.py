@@ -1,4 +1,4 @@
-"""scene/semantic.py and scene/spaces.py: other people's classes as ours, by name."""
+"""scene/semantic.py: other people's classes as ours, by name."""
 
 import io
 import struct
@@ -18,7 +18,6 @@ from mas_fast.scene import (
     MINI158,
     SPACES,
     VOID,
-    space_named,
 )
 
 STUFF = [ADE20K, COCO_STUFF, COCO_STUFF_IDS]
@@ -266,34 +265,3 @@ def test_palettes():
     mixed[new[0, 1]] = (1, 2, 3)
     with pytest.raises(ValueError, match="of the palette, which mini158 calls .*: an editor has"):
         space.read(palette_png(new, mixed))
-
-
-def test_a_file_of_classes(tmp_path):
-    file = tmp_path / "classes.tsv"
-    file.write_text("sky\t0\n\ndog\t7\nleft-arm\t8\nvoid\t255\n")
-    layers = space_named(file).read(png([[0, 7, 8, 255]]))
-    sky, dog = COCO_NAMES.index("sky-other-merged"), COCO_NAMES.index("dog")
-    assert layers.panoptic.tolist() == [[sky, dog, 0, VOID]]
-    assert layers.human.tolist() == [[0, 0, 14, 0]]
-    with pytest.raises(ValueError, match=r"classes.tsv: found \[1\] .*, expected the values of"):
-        space_named(str(file)).read(png([[1]]))
-    for text, message in (
-        ("", "found no class"),
-        ("sky 3", "line 1: found 'sky 3', expected NAME<TAB>VALUE"),
-        ("sky\t-1", "line 1: found .*VALUE 0..255"),
-        ("sky\t256", "line 1: found .*VALUE 0..255"),
-        ("sky\t\u0663", "line 1: found .*VALUE 0..255"),
-        ("dog\t3\nsky\t3", "line 2: found the value 3 again"),
-        ("dgo\t3", "line 1: region: found no class 'dgo'; did you mean 'dog'"),
-    ):
-        file.write_text(text)
-        with pytest.raises(ValueError, match=message):
-            space_named(file)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="classes.tsv: found no list of classes"):
-        space_named(file)
-    for wrong in ("ade", str(tmp_path)):
-        with pytest.raises(
-            ValueError, match="labels: found .*, expected one of mini158, .*celebam"
-        ):
-            space_named(wrong)

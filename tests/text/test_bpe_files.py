@@ -14,7 +14,6 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from mas_fast.bundle import SHIPPED
 from mas_fast.text.bpe import BPE
 from mas_fast.text.bpe_files import byte_names
-from mas_fast.utils.rust import no_panics
 
 SHIPPED_FILE = SHIPPED / "tokenizer.json"
 TEXTS = ["a red house " + "a" * 30 + "!", "x" * 30 + " 빨간"]
@@ -192,16 +191,6 @@ def test_settings_of_the_file_do_not_reach_the_ids(tmp_path, good):
     bpe, own = BPE.load(write(tmp_path, values)), BPE.load(SHIPPED_FILE, length=9)
     assert bpe.length == 9
     assert (bpe.encode(TEXTS).ids == own.encode(TEXTS).ids).all()
-
-
-def test_a_panic_is_a_value_error():
-    class PanicException(BaseException):
-        pass
-
-    with pytest.raises(ValueError, match="gave up: at 3"), no_panics():
-        raise PanicException("at 3")
-    with pytest.raises(KeyboardInterrupt), no_panics():
-        raise KeyboardInterrupt
 
 
 # ---------------------------------------------------------------------- what would be lost

@@ -1,6 +1,5 @@
 """Everything from nothing to a bundle, in one command that goes on where it was stopped."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,12 +11,10 @@ pytest.importorskip("skia")
 from mas_fast.bundle import (  # noqa: E402
     read_config,
     read_sampling,
-    read_vq_config,
     read_words,
-    shipped,
 )
-from mas_fast.training.all_settings import GPTS, TRAINED, AllSettings  # noqa: E402
-from mas_fast.training.settings import configs, find, read  # noqa: E402
+from mas_fast.training.all_settings import TRAINED, AllSettings  # noqa: E402
+from mas_fast.training.settings import find, read  # noqa: E402
 from mas_fast.training.train_all import run, stages  # noqa: E402
 from mas_fast.utils.locks import lock  # noqa: E402
 
@@ -64,17 +61,6 @@ def test_from_nothing_to_a_bundle(tmp_path) -> None:
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
 
 
-def test_stages_of_one_model_have_its_shape() -> None:
-    """That of the model in the package; configs/ has their settings in the order of the stages."""
-    settings = read(AllSettings, find("all", "storybook"))
-    for name, stages_of_it in (("vq_seg", settings.segs()), ("vq_img", settings.imgs())):
-        shapes = [stage.config() for stage in stages_of_it]
-        assert shapes == [read_vq_config(shipped(), name)] * 2
-    names = [getattr(settings, stage)["config"] for stage in GPTS]
-    assert names == sorted(names)
-    assert set(names) <= set(configs("gpt"))
-
-
 def test_one_run_at_a_time(tmp_path) -> None:
     settings = read(AllSettings, find("all", "storybook"), words(tmp_path / "run"))
     with lock(tmp_path / "run", ""), pytest.raises(ValueError, match="found another run.*wait for"):
@@ -100,38 +86,3 @@ def test_killed_at_any_moment_it_goes_on(tmp_path) -> None:
     one, two = (tmp_path / name / "bundle" for name in ("run", "whole"))
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name
-
-
-def test_settings_that_are_unfit(tmp_path) -> None:
-    with pytest.raises(ValueError, match="gpt: found no `config`"):
-        AllSettings(
-            folder=tmp_path, scenes=1, **({name: {"config": "a"} for name in TRAINED} | {"gpt": {}})
-        )
-    with pytest.raises(ValueError, match="nowhere: found no such file"):
-        stages(
-            read(AllSettings, find("all", "storybook"), [*words(tmp_path), "--gpt.config=nowhere"])
-        )
-    with pytest.raises(ValueError, match="scenes: found 0"):
-        read(AllSettings, find("all", "storybook"), ["--scenes=0"])
-
-
-def test_the_storybooks_own_settings() -> None:
-    settings = read(AllSettings, find("all", "storybook"))
-    segs, imgs, gpts = settings.segs(), settings.imgs(), settings.gpts()
-    for codes, (whole, decoder) in ((512, segs), (2048, imgs)):
-        assert whole.config() == decoder.config()
-        assert whole.config().codes == codes
-        assert decoder.decoder_of == whole.output != settings.bundle
-        assert decoder.output == settings.bundle
-    assert [part.folder.name for part in gpts] == ["gpt", "gpt-pictures", "gpt-scenes"]
-    assert [part.start for part in gpts] == [None, gpts[0].output, gpts[1].output]
-    assert len({part.output for part in gpts}) == 3
-    assert gpts[-1].output == settings.bundle
-    assert {part.bundle for part in gpts} == {settings.bundle}
-    assert all(part.caption_drop > 0 for part in gpts)
-    assert all(part.masked_share for part in gpts[1:])
-    assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
-    assert settings.told == range(80_000)
-    few = ["--captions=null", "--scenes=5"]
-    assert read(AllSettings, find("all", "storybook"), few).told == range(5)
-    assert json.dumps(settings.sampling)

@@ -1,4 +1,4 @@
-# What a type checker sees of the names that __init__.py hands on (tests/utils/test_stubs.py).
+# What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
 from mas_fast.ops.reference.checks import check_finite as check_finite
 from mas_fast.ops.reference.checks import has_values as has_values
 from mas_fast.ops.reference.sampling import check_sampling as check_sampling

@@ -147,20 +147,3 @@ def test_photos_of_a_sample():
     for size in (0, True, 1.5):
         with pytest.raises((ValueError, TypeError), match="size"):
             Sample("a", Image.new("RGB", (3, 2))).square(size)
-
-
-@pytest.mark.parametrize(
-    ("json", "captions"),
-    [
-        ('{"caption": "a cat"}', ["a cat"]),
-        ('{"captions": ["a", " "], "caption": "b"}', ["a"]),
-        ('{"captions": [], "caption": "b"}', ["b"]),
-        ('{"captions": [""], "caption": " "}', ["beside"]),
-        ('{"caption": null}', ["beside"]),
-    ],
-)
-def test_empty_captions_of_a_json_hide_no_others(json, captions):
-    file = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(file, "PNG")
-    parts = [("png", file.getvalue()), ("txt", b"beside\n"), ("json", json.encode())]
-    assert assemble("a", parts).captions == captions

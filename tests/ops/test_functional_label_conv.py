@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from label_conv_cases import convolved, make
 from mas_fast import ops
-from mas_fast.ops.label_conv_table import label_rows, label_table
 from mas_fast.ops.reference import label_conv as reference_label_conv
 from mas_fast.utils import native
 
@@ -22,24 +21,6 @@ CASES = [
     (1, (3, 4), 2, True, 131),
     (0, (3, 4), 2, True, 8),
 ]
-
-
-def make(rows, size, labels, has_edges, outputs, dtype=torch.float32):
-    """labels with void and, after them, what has no channel either; edges; weight; bias."""
-    g = torch.Generator().manual_seed(labels + outputs)
-    found = torch.randint(labels + 2, (rows, *size), generator=g)
-    found = torch.where(found == labels + 1, 255, found).clamp(max=255).to(torch.uint8)
-    edges = torch.rand(rows, *size, generator=g) < 0.4 if has_edges else None
-    weight = torch.randn(outputs, labels + has_edges, 3, 3, generator=g).to(dtype)
-    return found, edges, weight, torch.randn(outputs, generator=g).to(dtype)
-
-
-def convolved(labels, edges, weight, bias) -> torch.Tensor:
-    """The definition written again: one plane after the other, in fp64."""
-    count = weight.shape[1] - (edges is not None)
-    planes = [labels == label for label in range(count)] + ([] if edges is None else [edges])
-    x = torch.stack(planes, 1).double()
-    return F.conv2d(x, weight.double(), bias.double(), padding=1)
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -126,18 +107,6 @@ def test_many_pixels_of_one_label_lose_nothing():
     tenth = float(torch.tensor(0.1))
     assert got[1].tolist() == pytest.approx([512 * 512 * tenth] * 8, rel=1e-7)
     assert got[0][0, 0, 0, 0].item() == pytest.approx(511 * 511 * tenth, rel=1e-7)
-
-
-def test_a_table_of_rows():
-    labels, edges, weight, bias = make(1, (4, 6), 7, True, 3)
-    table = label_table(weight, bias, edges=True)
-    assert table.shape == (9 * 8 + 512, 3)
-    rows = label_rows(labels, edges, 7)
-    assert rows.shape == (24, 10)
-    assert rows.dtype == torch.int32
-    found = table[rows.long()].sum(1).view(1, 4, 6, 3).permute(0, 3, 1, 2).double()
-    want = convolved(labels, edges, weight, bias)
-    torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-5)
 
 
 LABELS, WEIGHT, BIAS = (

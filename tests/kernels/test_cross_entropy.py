@@ -1,4 +1,5 @@
-"""kernels/cross_entropy.py, beside what test_cross_entropy.py asks of every implementation.
+"""kernels/cross_entropy.py, beside what ops/test_functional_cross_entropy.py asks of every
+implementation.
 
 The kernels run here under the interpreter, in a pytest of their own, since Triton reads
 TRITON_INTERPRET when it is imported; and on a GPU, where there is one.
@@ -48,7 +49,7 @@ def test_triton_refuses_bf16_under_the_interpreter():
 @pytest.mark.skipif(INTERPRETED, reason="this is the pytest that it starts")
 def test_triton_kernels_under_the_interpreter(run_interpreted):
     run_interpreted(__file__)
-    run_interpreted(str(Path(__file__).with_name("test_cross_entropy.py")))
+    run_interpreted(str(Path(__file__).parents[1] / "ops" / "test_functional_cross_entropy.py"))
 
 
 @needs_triton

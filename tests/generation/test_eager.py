@@ -1,0 +1,99 @@
+"""eager.py: what is prefilled, what is drawn, and from which logits."""
+
+import pytest
+import torch
+
+from mas_fast import ops
+from mas_fast.generation.eager import EagerEngine
+from mas_fast.generation.request import request
+from mas_fast.models.gpt import GPT, preset
+from random_gpt import random_model
+
+STREAMS = preset("tiny").streams
+PROMPT = [[5, 9, 3], [7, 1]]
+
+
+@pytest.fixture
+def model(monkeypatch) -> GPT:
+    """Keeps the arguments of its passes."""
+    model = random_model(preset("tiny"))
+    model.prefilled, model.decoded = [], []
+    prefill, decode = model.prefill, model.decode
+
+    def prefilling(tokens, cache):
+        model.prefilled.append(tokens.tolist())
+        return prefill(tokens, cache)
+
+    def decoding(tokens, position, cache):
+        model.decoded.append((len(tokens), position))
+        return decode(tokens, position, cache)
+
+    monkeypatch.setattr(model, "prefill", prefilling)
+    monkeypatch.setattr(model, "decode", decoding)
+    return model
+
+
+def test_a_prompt_is_prefilled_once_for_all_its_samples(model) -> None:
+    run = EagerEngine(model).start(request(STREAMS, PROMPT, num_samples=3))
+    assert model.prefilled == [[[5, 9, 3] + [0] * 5, [7, 1] + [0] * 6]]
+    run.advance(3)
+    assert model.decoded == [(6, 8), (6, 9), (6, 10)]
+
+
+def test_guidance_doubles_the_rows_and_the_second_half_has_the_null_caption(model) -> None:
+    how = {"guidance": 2.0, "null": [4]}
+    run = EagerEngine(model).start(request(STREAMS, PROMPT, num_samples=3, **how))
+    null = [4] + [0] * 7
+    assert model.prefilled == [[[5, 9, 3] + [0] * 5, [7, 1] + [0] * 6, null, null]]
+    run.advance(1)
+    assert model.decoded == [(12, 8)]
+
+
+def test_what_every_row_forces_is_prefilled_too(model) -> None:
+    forced = torch.full((2, 40), -1)
+    forced[:, 8:12] = torch.tensor([1, 2, 3, 4])
+    forced[0, 12] = 9  # of the first row alone
+    run = EagerEngine(model).start(request(STREAMS, PROMPT, forced=forced, guidance=2.0))
+    assert run.position == 12
+    assert [row[8:] for row in model.prefilled[0]] == [[1, 2, 3, 4]] * 4
+    run.advance(1)
+    assert run.tokens[0, 12] == 9
+    assert run.tokens[1, 12] >= 0
+
+
+def test_what_is_forced_to_the_end_takes_no_pass(model) -> None:
+    forced = torch.full((40,), -1)
+    forced[8:12] = 5
+    run = EagerEngine(model).start(request(STREAMS, PROMPT, forced=forced, stop=12))
+    assert (run.position, run.stop) == (12, 12)
+    assert run.tokens[:, 8:].tolist() == [[5] * 4 + [-1] * 28] * 2
+    assert run.advance() == 12
+    assert not model.prefilled
+
+
+def test_no_pass_follows_the_last_token(model) -> None:
+    EagerEngine(model).start(request(STREAMS, PROMPT, stop=11)).advance()
+    assert model.decoded == [(2, 8), (2, 9)]
+
+
+def test_each_stream_is_drawn_as_it_is_told(model, monkeypatch) -> None:
+    asked = []
+
+    def sample(cond, **how):
+        asked.append((tuple(cond.shape), cond.dtype, how))
+        return cond.argmax(1)
+
+    monkeypatch.setattr(ops, "sample", sample)
+    options = {"guidance": {"img": 3.0}, "top_k": {"seg": 5}, "temperature": 0.5}
+    what = request(STREAMS, PROMPT, num_samples=2, first_sample=10, seed=6, **options)
+    EagerEngine(model).start(what).advance()
+    assert len(asked) == 32
+    for position, (shape, dtype, how) in enumerate(asked, 8):
+        stream = STREAMS.at(position)
+        assert shape == (4, stream.vocab)
+        assert dtype == torch.float32
+        assert (how["seed"], how["position"], how["temperature"]) == (6, position, 0.5)
+        assert how["sample"].tolist() == [10, 11, 10, 11]
+        assert (how["top_k"], how["top_p"]) == (5 if stream.name == "seg" else None, None)
+        # where guidance is 1, the difference from the unconditional logits would be rounded
+        assert (how["uncond"] is None) == (stream.name == "seg")
