@@ -129,7 +129,7 @@ if ! has pytest; then
   skip sanitizer "found no pytest"
 elif [ -n "$sanitizer" ]; then
   step sanitizer 120 "$sanitizer" --tool memcheck --error-exitcode 9 --target-processes all \
-    "${pytest[@]}" -x tests/ops/test_functional_sampling.py tests/ops/test_functional_sampling_arguments.py || true
+    "${pytest[@]}" -x tests/ops/test_functional_sampling{,_arguments}.py || true
 else
   skip sanitizer "found no compute-sanitizer"
 fi

@@ -70,7 +70,7 @@ def bundle(folder: Path) -> None:
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """name -> arguments, each writing to `place / name`."""
+    """name -> arguments, each writing to `folder / name`."""
     for kind, model in (("gpt", {"preset": "tiny"}), ("img", {"preset": "tiny-img"})):
         values = TRAINING | {"model": model} | ({"peak_tflops": 1.0} if kind == "gpt" else {})
         (folder / f"{kind}.yaml").write_text(yaml.safe_dump(values))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The fast tests in a fresh environment of a given torch and Python, which is removed afterwards:
 #   scripts/test_with.sh --torch 2.11.0 --python 3.12
-#   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/ops/test_functional_vq.py -k ids
+#   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/ops/test_functional_vq.py -k exact
 # What follows -- are pytest's arguments. The wheels of torch on PyPI are gigabytes. TMPDIR says
 # where the environment goes; it needs 12 GB. The last line is the row of the table in
 # docs/compatibility.md.

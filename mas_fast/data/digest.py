@@ -78,8 +78,8 @@ def changes(
 
     Args:
         record: from `digest`.
-        path: as for `listing`.
-        without: as for `listing`.
+        path: as for `digest`.
+        without: as for `digest`.
         every_byte: whether to read all files again even if nothing seems changed.
 
     Returns:

@@ -192,8 +192,10 @@ def judge(metadata: Metadata, rows: list[Row]) -> list[str]:
         total, differ = (sum(getattr(row, name) for row in rows) for name in ("tokens", "differ"))
         if differ > (1 - LEAST_TOKENS) * total:
             expected = f"at least {LEAST_TOKENS:.0%}"
-            value = f"found {total - differ} of {total}"
-            problems.append(f"{metadata.file_name}: equal codes: {value}, expected {expected}")
+            problems.append(
+                f"{metadata.file_name}: equal codes: found {total - differ} of {total}, "
+                f"expected {expected}"
+            )
     return problems
 
 

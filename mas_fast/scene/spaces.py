@@ -50,7 +50,7 @@ def _read(file: Path) -> LabelSpace:
     try:
         text = content.decode("utf-8-sig")
         if len(content) > LONGEST:
-            raise ValueError(f"found more than {LONGEST} bytes")
+            raise ValueError(f"more than {LONGEST} bytes")
     except ValueError as error:
         raise ValueError(f"{file}: found no list of classes ({error})") from error
     values: dict[int, str] = {}

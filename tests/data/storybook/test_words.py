@@ -42,7 +42,7 @@ def test_a_kind_is_where_its_places_have_a_part_for_it(name) -> None:
     assert 0 < kind.height < 1
     assert set(range(1, kind.most + 1)) <= set(COUNTS)
     for place in kind.places or ():
-        assert kind.where in PLACES[place].parts, place
+        assert kind.part in PLACES[place].parts, place
 
 
 @pytest.mark.parametrize("name", PLACES)
