@@ -1,6 +1,7 @@
-// One query against the KV cache of one head. While the keys are read the values are prefetched,
-// and while the values are read, the keys of the next head: each is a stream of the same length.
-// Only the panels that the ranges touch are read; their scores stand side by side.
+// Queries of consecutive positions against the KV cache of one head. While the keys are read the
+// values are prefetched, and while the values are read, the keys of the next head: each is a stream
+// of the same length. Only the panels that the ranges touch are read; their scores stand side by
+// side.
 //
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
@@ -114,93 +115,163 @@ inline void scale_slots(const PanelRun& run, float* scores, const float* scales)
   for (int i = 0; i < size; ++i) scores[i] *= scales[start + i];
 }
 
-// The scores of a run's panels; minus infinity for slots in none of its ranges.
-inline void score(const HeadCache& cache, const PanelRun& run, const PreparedRows& query,
-                  float* scores) {
+// Sets the scores of the last `count` slots that the ranges of a run cover.
+inline void set_last(const PanelRun& run, float* scores, int count, float value) {
+  const int end = run.last() - run.start();
+  for (int slot = end - count; slot < end; ++slot) scores[slot] = value;
+}
+
+// Sets what row `row` of ROWS does not see of a run: each row sees one slot more than the row
+// before it.
+template <int ROWS>
+inline void set_unseen(const PanelRun& run, bool is_last, int row, float* scores, float value) {
+  set_others(run, scores, value);
+  if (is_last) set_last(run, scores, ROWS - 1 - row, value);
+}
+
+// Scores of ROWS rows, `stride` floats apart, of a run's panels.
+template <int ROWS>
+inline void score(const HeadCache& cache, const PanelRun& run, const PreparedRows& queries,
+                  float* scores, int stride) {
   const int start = run.start();
   for (int panel = start / kPanel; panel * kPanel < run.last(); ++panel) {
     const Panels<1, Contiguous> keys{
         {cache.keys + panel * cache.key_panel_bytes()}, {}, cache.values - cache.keys};
-    const auto sums = dot<false, 1>(cache.dtype, keys, query, 0, cache.key_steps());
-    store(scores + panel * kPanel - start, sums.of[0][0]);
+    const auto sums = dot<false, ROWS>(cache.dtype, keys, queries, 0, cache.key_steps());
+    for (int row = 0; row < ROWS; ++row)
+      store(scores + row * stride + panel * kPanel - start, sums.of[0][row]);
   }
-  if (cache.dtype == DType::int8) scale_slots(run, scores, cache.key_scales);
-  set_others(run, scores, -__builtin_inff());
 }
 
 // Adds to `sums`, for PANELS panels of channels from `first` on, the values of a run's slots
 // times their weights. A function of its own, so that its sums stay in registers: inlined, all of
 // attend() took 1.1 times as long in int8.
-template <int PANELS>
+template <int ROWS, int PANELS>
 [[gnu::noinline]] void mix(const HeadCache& cache, const PanelRun& run, const PreparedRows& weights,
-                           int first, ptrdiff_t ahead, VFloat (&sums)[PANELS][kParts]) {
+                           int first, ptrdiff_t ahead, Outputs<PANELS, ROWS>& sums) {
   const int start = run.start(), stride = cache.value_stride();
   Panels<PANELS, int> values{{}, stride, ahead};
   for (int panel = 0; panel < PANELS; ++panel)
     values.at[panel] =
         cache.values + (first + panel) * kStepBytes + ptrdiff_t(cache.value_steps(start)) * stride;
   const auto mixed =
-      dot<false, 1>(cache.dtype, values, weights, 0, cache.value_steps(run.last() - start));
+      dot<false, ROWS>(cache.dtype, values, weights, 0, cache.value_steps(run.last() - start));
   for (int panel = 0; panel < PANELS; ++panel)
-    for (int part = 0; part < kParts; ++part) sums[panel][part] += mixed.of[panel][0][part];
+    for (int row = 0; row < ROWS; ++row)
+      for (int part = 0; part < kParts; ++part)
+        sums.of[panel][row][part] += mixed.of[panel][row][part];
 }
 
-// Channels of panels first, first + 1, ... of the output: over all runs, then times `factor`.
-template <int PANELS>
+template <int VALUE>
+struct Size {
+  static constexpr int value = VALUE;
+};
+
+// Queries, or outputs, `stride` floats apart.
+template <class T>
+struct Strided {
+  T* first;
+  ptrdiff_t stride;
+  inline T* row(int index) const { return first + index * stride; }
+};
+
+// Channels of panels first, first + 1, ... of the outputs: over all runs, then times `factors`.
+template <int ROWS, int PANELS>
 inline void mix_all(const HeadCache& cache, const Range* ranges, int count,
-                    const PreparedRows& weights, float factor, int first, ptrdiff_t ahead,
-                    float* out) {
-  VFloat sums[PANELS][kParts] = {};
+                    const PreparedRows& weights, const float (&factors)[ROWS], int first,
+                    ptrdiff_t ahead, Strided<float> out) {
+  Outputs<PANELS, ROWS> sums = {};
   each_run(ranges, count, [&](const PanelRun& run) {
-    mix<PANELS>(cache, run, rest_of(weights, run.offset), first, ahead, sums);
+    mix<ROWS, PANELS>(cache, run, rest_of(weights, run.offset), first, ahead, sums);
   });
-  for (int panel = 0; panel < PANELS; ++panel) {
-    float lanes[kPanel];
-    for (int part = 0; part < kParts; ++part)
-      store(lanes + part * kLanes, sums[panel][part] * factor);
-    const int channel = (first + panel) * kPanel, left = cache.head_dim - channel;
-    __builtin_memcpy(out + channel, lanes, sizeof(float) * (left < kPanel ? left : kPanel));
-  }
+  for (int panel = 0; panel < PANELS; ++panel)
+    for (int row = 0; row < ROWS; ++row) {
+      float lanes[kPanel];
+      for (int part = 0; part < kParts; ++part)
+        store(lanes + part * kLanes, sums.of[panel][row][part] * factors[row]);
+      const int channel = (first + panel) * kPanel, left = cache.head_dim - channel;
+      __builtin_memcpy(out.row(row) + channel, lanes,
+                       sizeof(float) * (left < kPanel ? left : kPanel));
+    }
 }
 
-void attend(const HeadCache& cache, const Range* ranges, int count, const float* query, float* out,
-            float* scratch, const char* next) {
+// The ranges are those of the last row.
+template <int ROWS>
+inline void attend_rows(const HeadCache& cache, const Range* ranges, int count,
+                        Strided<const float> queries, Strided<float> out, float* scratch,
+                        const char* next) {
   const int head_dim = cache.head_dim;
   const int padded = each_run(ranges, count, [](const PanelRun&) {});  // whole panels
-  const int size = padded > head_dim ? padded : round_up(head_dim, kPanel);
+  const int size = round_up(padded > head_dim ? padded : head_dim, kPanel);
   float* scores = scratch;
-  float* scale = scores + size;
+  float* scale = scores + ROWS * size;
   auto* offset = reinterpret_cast<int32_t*>(scale + 16);
-  char* data = reinterpret_cast<char*>(offset + round_up(size / kGroup, 16));
+  char* data = reinterpret_cast<char*>(offset + round_up(ROWS * size / kGroup, 16));
 
   const float factor = 1.0f / __builtin_sqrtf(float(head_dim));
-  for (int i = 0; i < head_dim; ++i)
-    scores[i] = query[i] * factor;  // scores holds the scaled query for a moment
   const PreparedRows q{cache.dtype, head_dim, data, scale, offset};
-  prepare(q, 0, scores);
-  each_run(ranges, count, [&](const PanelRun& run) { score(cache, run, q, scores + run.offset); });
-
-  VFloat most = splat(-__builtin_inff());
-  for (int t = 0; t < padded; t += kLanes) most = max(most, load<VFloat>(scores + t));
-  const VFloat bound = splat(largest(most));
-  VFloat sums = {};
-  for (int t = 0; t < padded; t += kLanes) {
-    const VFloat weight = exp_negative(load<VFloat>(scores + t) - bound);
-    store(scores + t, weight);
+  for (int row = 0; row < ROWS; ++row) {
+    for (int i = 0; i < head_dim; ++i)
+      scores[i] = queries.row(row)[i] * factor;  // scores holds the scaled query for a moment
+    prepare(q, row, scores);
   }
-  each_run(ranges, count, [&](const PanelRun& run) { set_others(run, scores + run.offset, 0); });
-  for (int t = 0; t < padded; t += kLanes) sums += load<VFloat>(scores + t);
-  const float total = 1.0f / sum(sums);
-  if (cache.dtype == DType::int8)
-    each_run(ranges, count, [&](const PanelRun& run) {
-      scale_slots(run, scores + run.offset, cache.value_scales);
-    });
+  each_run(ranges, count,
+           [&](const PanelRun& run) { score<ROWS>(cache, run, q, scores + run.offset, size); });
 
   const PreparedRows p{cache.dtype, padded, data, scale, offset};
-  prepare(p, 0, scores);
+  float factors[ROWS];
+  for (int row = 0; row < ROWS; ++row, scores += size) {
+    const auto each = [&](auto act) {
+      each_run(ranges, count, [&](const PanelRun& run) {
+        act(run, run.end == ranges + count, scores + run.offset);
+      });
+    };
+    each([&](const PanelRun& run, bool is_last, float* of) {
+      if (cache.dtype == DType::int8) scale_slots(run, of, cache.key_scales);
+      set_unseen<ROWS>(run, is_last, row, of, -__builtin_inff());
+    });
+    VFloat most = splat(-__builtin_inff());
+    for (int t = 0; t < padded; t += kLanes) most = max(most, load<VFloat>(scores + t));
+    const VFloat bound = splat(largest(most));
+    for (int t = 0; t < padded; t += kLanes)
+      store(scores + t, exp_negative(load<VFloat>(scores + t) - bound));
+    each([&](const PanelRun& run, bool is_last, float* of) {
+      set_unseen<ROWS>(run, is_last, row, of, 0);
+    });
+    VFloat sums = {};
+    for (int t = 0; t < padded; t += kLanes) sums += load<VFloat>(scores + t);
+    factors[row] = 1.0f / sum(sums);
+    if (cache.dtype == DType::int8)
+      each([&](const PanelRun& run, bool, float* of) { scale_slots(run, of, cache.value_scales); });
+    prepare(p, row, scores);
+  }
+
   const ptrdiff_t ahead = next - cache.values;
+  constexpr int kPanels = ROWS == 1 ? 2 : 1;  // as many sums as there are registers for
   int panel = 0;
-  for (; panel + 2 <= cache.value_panels(); panel += 2)
-    mix_all<2>(cache, ranges, count, p, total, panel, ahead, out);
-  if (panel < cache.value_panels()) mix_all<1>(cache, ranges, count, p, total, panel, ahead, out);
+  for (; panel + kPanels <= cache.value_panels(); panel += kPanels)
+    mix_all<ROWS, kPanels>(cache, ranges, count, p, factors, panel, ahead, out);
+  if (panel < cache.value_panels())
+    mix_all<ROWS, 1>(cache, ranges, count, p, factors, panel, ahead, out);
+}
+
+void attend(const HeadCache& cache, Range* ranges, int count, int rows, const float* queries,
+            ptrdiff_t query_stride, float* out, ptrdiff_t out_stride, float* scratch,
+            const char* next) {
+  int& end = ranges[count - 1].last;
+  end -= rows;
+  const auto block = [&](auto size, int row) {
+    constexpr int kRows = decltype(size)::value;
+    end += kRows;
+    attend_rows<kRows>(cache, ranges, count, {queries + row * query_stride, query_stride},
+                       {out + row * out_stride, out_stride}, scratch, next);
+  };
+  int row = 0;
+  for (; row + kRowsAtOnce <= rows; row += kRowsAtOnce) block(Size<kRowsAtOnce>{}, row);
+  if (kRowsAtOnce > 3 && rows - row == 3)
+    block(Size<3>{}, row);
+  else if (kRowsAtOnce > 2 && rows - row == 2)
+    block(Size<2>{}, row);
+  else if (rows - row == 1)
+    block(Size<1>{}, row);
 }

@@ -4,7 +4,15 @@
 namespace mas {
 
 MAS_DECLARE_PER_ISA(Kernels, table)
+#if defined(__x86_64__)
+MAS_DECLARE_IN(amx, Kernels, table)
+#endif
 
-const Kernels& kernels(Isa isa) { return MAS_CHOOSE(isa, table); }
+const Kernels& kernels(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::amx) return amx::table;
+#endif
+  return MAS_CHOOSE(isa, table);
+}
 
 }  // namespace mas

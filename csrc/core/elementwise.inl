@@ -66,17 +66,12 @@ void prepare_int8(const PreparedRows& rows, int row, const float* x) {
   char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
   const float bound = magnitude(x, size), inverse = kLargestInteger / bound;
-  if (!usable(bound)) {
-    __builtin_memset(out, 0, rows.data_bytes());
-    __builtin_memset(offset, 0, sizeof(int32_t) * rows.groups());
-    rows.scale[row] = bound - bound;
-    return;
-  }
-  rows.scale[row] = bound / kLargestInteger;
+  const bool fine = usable(bound);
+  rows.scale[row] = fine ? bound / kLargestInteger : bound - bound;
   for (int group = 0; group * kGroup < padded; ++group) {
     int32_t integers[kGroup] = {};
     const int valid = size - group * kGroup < kGroup ? size - group * kGroup : kGroup;
-    for (int k = 0; k < valid; ++k) {
+    for (int k = 0; k < (fine ? valid : 0); ++k) {
       const float shifted = x[group * kGroup + k] * inverse + kRounder;
       integers[k] = int32_t(shifted - kRounder);
     }
@@ -84,10 +79,12 @@ void prepare_int8(const PreparedRows& rows, int row, const float* x) {
     for (int k = 0; k < kGroup; ++k) total += integers[k];
     offset[group] = -128 * total;
 #if defined(__AVX512VNNI__)
+    char* const highs = rows.tile ? rows.tiled(row, group) : out + group * kGroup;
+    char* const lows = rows.tile ? highs + kGroup : highs + padded;
     for (int k = 0; k < kGroup; ++k) {
       const int32_t high = (integers[k] + 128) >> 8;
-      out[group * kGroup + k] = char(int8_t(high));
-      out[padded + group * kGroup + k] = char(int8_t(integers[k] - 256 * high));
+      highs[k] = char(int8_t(high));
+      lows[k] = char(int8_t(integers[k] - 256 * high));
     }
 #else
     auto* to = reinterpret_cast<int16_t*>(out) + group * kGroup;
@@ -108,12 +105,15 @@ void prepare(const PreparedRows& rows, int row, const float* x) {
     __builtin_memcpy(out, x, 4 * size_t(size));
     __builtin_memset(out + 4 * size_t(size), 0, 4 * size_t(padded - size));
   } else if (rows.dtype == DType::bf16) {
-    auto* to = reinterpret_cast<uint16_t*>(out);
-    for (int i = 0; i < size; ++i) {
-      const uint32_t bits = load<uint32_t>(x + i);
-      to[i] = uint16_t((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+    for (int group = 0; group * kGroup < padded; ++group) {
+      uint16_t halves[kGroup] = {};
+      const int valid = size - group * kGroup < kGroup ? size - group * kGroup : kGroup;
+      for (int k = 0; k < valid; ++k) {
+        const uint32_t bits = load<uint32_t>(x + group * kGroup + k);
+        halves[k] = uint16_t((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+      }
+      store(rows.tile ? rows.tiled(row, group) : out + group * sizeof halves, halves);
     }
-    for (int i = size; i < padded; ++i) to[i] = 0;
   } else {
     prepare_int8(rows, row, x);
   }

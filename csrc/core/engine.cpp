@@ -40,6 +40,7 @@ Engine::Engine(const Config& config, int threads, Isa isa)
       kernels_(kernels(isa)),
       weights_(config_),
       pool_(thread_count(threads)),
+      speculation_(config_.streams.size()),
       process_(getpid()),
       ranges_bytes_((sizeof(Range) * most_ranges(config_) + 63) / 64 * 64) {
   ranges_ = Buffer(ranges_bytes_ * pool_.size());
@@ -72,7 +73,7 @@ void Engine::reserve(int entries, int positions) {
   qkv_ = Buffer(4 * count * 3 * dim);
   context_ = Buffer(4 * count * dim);
   hidden_ = Buffer(4 * count * config_.mlp);
-  rows_ = Buffer(rows_bytes(most_entries, widest));
+  rows_ = Buffer(rows_bytes(most_entries + kMostTileRows, widest));
   private_rows_ = Buffer(pool_.size() * rows_bytes(kPrivateRows, widest));
   scratch_floats_ =
       std::max(attention_scratch_floats(config_.head_dim(), most_positions, most_ranges(config_)),
@@ -102,7 +103,8 @@ PreparedRows Engine::rows_view(int thread, int count, int inputs) {
                          thread * rows_bytes(kPrivateRows, std::max(config_.dim, config_.mlp))
                    : rows_.as<char>();
   PreparedRows rows{config_.dtype, inputs, data};
-  const int room = is_private ? kPrivateRows : entries_;
+  rows.tile = kernels_.tile(config_.dtype, count);
+  const int room = is_private ? kPrivateRows : entries_ + kMostTileRows;
   rows.scale = reinterpret_cast<float*>(data + room * rows.data_bytes());
   rows.offset = reinterpret_cast<int32_t*>(rows.scale + room);
   return rows;
@@ -128,55 +130,50 @@ void Engine::linear(int thread, const Packed& weights, const PreparedRows& rows,
 }
 
 // The slots that `position` sees in a layer; valid until the same thread calls again.
-std::span<const Range> Engine::visible(int thread, int layer, int position) {
+std::span<Range> Engine::visible(int thread, int layer, int position) {
   auto* ranges = reinterpret_cast<Range*>(ranges_.as<char>() + thread * ranges_bytes_);
   return {ranges, size_t(mas::visible(config_, config_.mask(layer), position, ranges))};
 }
 
+// A thread has the heads of some sequences to itself, so that a query meets all keys before it
+// without a barrier, and the keys of a head are read from memory once for all positions.
 void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
-                       std::span<const BatchEntry> entries, bool shared) {
+                       std::span<const BatchEntry> entries, int sequences) {
   const int heads = config_.heads, head_dim = config_.head_dim(), dim = config_.dim;
-  const int units = int(entries.size()) * heads;
+  const int positions = int(entries.size()) / sequences;
+  const Mask mask = config_.mask(index);
+  const int together = mask == Mask::causal ? positions : 1;
+  const ptrdiff_t stride = ptrdiff_t(sequences) * dim;  // from one position to the next
   float* scratch = scratch_.as<float>() + thread * scratch_floats_;
-  auto append = [&](int unit) {
-    const BatchEntry& entry = entries[unit / heads];
-    float* query = qkv_.as<float>() + size_t(unit / heads) * 3 * dim + unit % heads * head_dim;
-    if (layer.q_norm) {
-      kernels_.rms_norm(query, layer.q_norm, head_dim, 1e-6f);
-      kernels_.rms_norm(query + dim, layer.k_norm, head_dim, 1e-6f);
+  const auto head_of = [&](int unit) {
+    return cache.head(index, entries[unit / heads].sequence, unit % heads);
+  };
+  const Share mine = share(thread, sequences * heads);
+  for (int unit = mine.first; unit < mine.last; ++unit) {
+    const int sequence = unit / heads, first = sequence * dim + unit % heads * head_dim;
+    const HeadCache head = head_of(unit);
+    float* queries = qkv_.as<float>() + 3 * sequence * dim + unit % heads * head_dim;
+    for (int p = 0; p < positions; ++p) {
+      float* query = queries + p * 3 * stride;
+      if (layer.q_norm) {
+        kernels_.rms_norm(query, layer.q_norm, head_dim, 1e-6f);
+        kernels_.rms_norm(query + dim, layer.k_norm, head_dim, 1e-6f);
+      }
+      kernels_.append(head, slot(config_, mask, entries[p * sequences + sequence].position),
+                      query + dim, query + 2 * dim);
     }
-    kernels_.append(cache.head(index, entry.sequence, unit % heads),
-                    slot(config_, config_.mask(index), entry.position), query + dim,
-                    query + 2 * dim);
-  };
-  auto keys = [&](int unit) {
-    return cache.head(index, entries[unit / heads].sequence, unit % heads).keys;
-  };
-  auto attend = [&](int unit, int next) {
-    const BatchEntry& entry = entries[unit / heads];
-    const int head = unit % heads;
-    const std::span<const Range> seen = visible(thread, index, entry.position);
-    kernels_.attend(cache.head(index, entry.sequence, head), seen.data(), int(seen.size()),
-                    qkv_.as<float>() + size_t(unit / heads) * 3 * dim + head * head_dim,
-                    context_.as<float>() + size_t(unit / heads) * dim + head * head_dim, scratch,
-                    keys(next < units ? next : unit));
-  };
-  if (shared) {  // a query may need a key that another thread writes
-    for (int unit = thread; unit < units; unit += pool_.active()) append(unit);
-    pool_.barrier();
-    for (int unit = thread; unit < units; unit += pool_.active())
-      attend(unit, unit + pool_.active());
-  } else {
-    const Share mine = share(thread, units);
-    for (int unit = mine.first; unit < mine.last; ++unit) {
-      append(unit);
-      attend(unit, unit + 1);
+    const char* next = head_of(unit + 1 < mine.last ? unit + 1 : unit).keys;
+    for (int p = 0; p < positions; p += together) {
+      const std::span<Range> seen =
+          visible(thread, index, entries[(p + together - 1) * sequences + sequence].position);
+      kernels_.attend(head, seen.data(), int(seen.size()), together, queries + p * 3 * stride,
+                      3 * stride, context_.as<float>() + first + p * stride, stride, scratch, next);
     }
   }
   pool_.barrier(prefetch_range(thread, layer.proj));
 }
 
-void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, bool shared,
+void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, int sequences,
                      std::span<const LogitsRequest> logits_requests) {
   const int count = int(entries.size()), dim = config_.dim;
   float* x = residual_.as<float>();
@@ -209,15 +206,16 @@ void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> ent
     const LayerWeights& layer = weights_.layers()[index];
     PreparedRows rows =
         prepare(thread, count, dim, normed(layer.norm1_weight, layer.norm1_bias, 0));
-    const int unit =
-        share(thread, count * config_.heads).first;  // the head that this thread attends with first
-    const HeadCache head = cache.head(
-        index, entries[std::min(unit / config_.heads, count - 1)].sequence, unit % config_.heads);
+    const int unit = share(thread, sequences * config_.heads)
+                         .first;  // the head that this thread attends with first
+    const HeadCache head =
+        cache.head(index, entries[std::min(unit / config_.heads, sequences - 1)].sequence,
+                   unit % config_.heads);
     const Range first = visible(thread, index, entries[0].position).front();
     const char* keys = head.keys + first.first / kPanel * head.key_panel_bytes();
     linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(),
            3 * dim, {keys, head.keys + ceil_div(first.last, kPanel) * head.key_panel_bytes()});
-    attention(thread, layer, index, cache, entries, shared);
+    attention(thread, layer, index, cache, entries, sequences);
     rows = prepare(thread, count, dim, plain(context_.as<float>(), dim));
     linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim,
            prefetch_range(thread, layer.up));

@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "pace.h"
+#include "speculation.h"
 #include "thread_pool.h"
 #include "weights.h"
 
@@ -38,16 +39,17 @@ class Engine {
   Weights& weights() { return weights_; }
   ThreadPool& pool() { return pool_; }
   Pace& pace() { return pace_; }
+  Speculation& speculation(int stream) { return speculation_[stream]; }
   Isa isa() const { return isa_; }
 
   // Makes room for passes of up to `entries` entries over up to `positions` positions. Like run()
   // of the pool and forward(), it is for the holder of an EngineLock.
   void reserve(int entries, int positions);
 
-  // Called by every active thread of the pool. Entries of one sequence must be in the order of
-  // their positions and continue the positions in the cache; with `shared` false no two entries
-  // belong to the same sequence (a decode step).
-  void forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, bool shared,
+  // Called by every active thread of the pool. The entries are those of `sequences` sequences at
+  // one position of each, then of the same ones at the next position, and so on; they continue the
+  // positions in the cache.
+  void forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, int sequences,
                std::span<const LogitsRequest> logits_requests);
 
   // Bytes that a step at `position` reads for `rows` sequences: the weights once, and for every row
@@ -75,8 +77,8 @@ class Engine {
               const float* bias, Epilogue epilogue, float* out, ptrdiff_t stride,
               PrefetchRange next);
   void attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
-                 std::span<const BatchEntry> entries, bool shared);
-  std::span<const Range> visible(int thread, int layer, int position);
+                 std::span<const BatchEntry> entries, int sequences);
+  std::span<Range> visible(int thread, int layer, int position);
 
   Config config_;
   Isa isa_;
@@ -84,6 +86,7 @@ class Engine {
   Weights weights_;
   ThreadPool pool_;
   Pace pace_;
+  std::vector<Speculation> speculation_;  // one per stream
   std::mutex mutex_;
   std::atomic<std::thread::id> user_{};
   long process_;  // the threads of the pool do not survive a fork

@@ -1,5 +1,10 @@
 #include "isa.h"
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <stdexcept>
 
@@ -7,7 +12,18 @@ namespace mas {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+constexpr Isa kAll[] = {Isa::generic,     Isa::avx2,        Isa::avx512,
+                        Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
+
+// Whether Linux lets the threads of this process use the tiles of AMX, which it must be asked for.
+bool may_use_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 bool runs_here(Isa isa) {
 #if defined(__x86_64__)
@@ -26,6 +42,9 @@ bool runs_here(Isa isa) {
       return runs_here(Isa::avx512) && __builtin_cpu_supports("avx512vnni");
     case Isa::avx512_bf16:
       return runs_here(Isa::avx512_vnni) && __builtin_cpu_supports("avx512bf16");
+    case Isa::amx:
+      return runs_here(Isa::avx512_bf16) && __builtin_cpu_supports("amx-int8") &&
+             __builtin_cpu_supports("amx-bf16") && may_use_tiles();
   }
   return false;
 #else
@@ -53,6 +72,8 @@ const char* isa_name(Isa isa) {
       return "avx512_vnni";
     case Isa::avx512_bf16:
       return "avx512_bf16";
+    case Isa::amx:
+      return "amx";
   }
   return "unknown";
 }

@@ -9,7 +9,7 @@
 namespace mas {
 
 // A ladder: each level has all the instructions of the levels before it.
-enum class Isa { generic, avx2, avx512, avx512_vnni, avx512_bf16 };
+enum class Isa { generic, avx2, avx512, avx512_vnni, avx512_bf16, amx };
 
 const char* isa_name(Isa isa);
 

@@ -15,9 +15,24 @@ namespace {
 //
 #include "linear.inl"
 //
+#if defined(__AMX_INT8__)
+#include "tiles.inl"
+#else
+int tile_rows(DType, int) { return 0; }
+#endif
+//
 #include "elementwise.inl"
 //
 #include "attention.inl"
+
+void linear(const Packed& weights, const PreparedRows& rows, int count, const float* bias,
+            Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last) {
+  const Linear task{weights, rows, bias, epilogue, out, stride};
+#if defined(__AMX_INT8__)
+  if (rows.tile) return linear_tiles(task, count, first, last);
+#endif
+  linear_vectors(task, count, first, last);
+}
 
 float sum(const char* data, size_t bytes) {
   VFloat sums[8] = {};
@@ -29,6 +44,7 @@ float sum(const char* data, size_t bytes) {
 
 }  // namespace
 
-extern const Kernels table = {layer_norm, rms_norm, prepare, linear, append, attend, sum};
+extern const Kernels table = {layer_norm, rms_norm, tile_rows, prepare,
+                              linear,     append,   attend,    sum};
 
 }  // namespace mas::MAS_ISA

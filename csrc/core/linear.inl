@@ -196,15 +196,14 @@ struct Linear {
     const auto sums = dot<true, ROWS>(weights.dtype, data, rows, first,
                                       ceil_div(weights.inputs, inputs_per_step(weights.dtype)));
     for (int panel = 0; panel < PANELS; ++panel)
-      finish(sums.of[panel], first, index[panel] * kPanel);
+      finish(sums.of[panel], ROWS, first, index[panel] * kPanel);
   }
 
-  template <int ROWS>
-  inline void finish(const VFloat (&sums)[ROWS][kParts], int first, int output) const {
+  inline void finish(const VFloat (*sums)[kParts], int count, int first, int output) const {
     const int valid = weights.outputs - output < kPanel ? weights.outputs - output : kPanel;
     float added[kPanel] = {};
     if (bias) __builtin_memcpy(added, bias + output, sizeof(float) * valid);
-    for (int row = 0; row < ROWS; ++row) {
+    for (int row = 0; row < count; ++row) {
       float lanes[kPanel];
       for (int part = 0; part < kParts; ++part) {
         VFloat value = sums[row][part] + load<VFloat>(added + kLanes * part);
@@ -220,9 +219,7 @@ struct Linear {
   }
 };
 
-void linear(const Packed& weights, const PreparedRows& rows, int count, const float* bias,
-            Epilogue epilogue, float* out, ptrdiff_t stride, int first, int last) {
-  const Linear task{weights, rows, bias, epilogue, out, stride};
+inline void linear_vectors(const Linear& task, int count, int first, int last) {
   int panel = first;
   if (count <= kRowsOfPair) {  // bound by memory: two streams, half a share apart
     const int half = (last - first) / 2;

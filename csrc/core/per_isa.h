@@ -17,7 +17,7 @@
   MAS_DECLARE_IN(avx512_vnni, Type, table) \
   MAS_DECLARE_IN(avx512_bf16, Type, table)
 #define MAS_CHOOSE(isa, table)                      \
-  ((isa) == Isa::avx512_bf16   ? avx512_bf16::table \
+  ((isa) >= Isa::avx512_bf16   ? avx512_bf16::table \
    : (isa) == Isa::avx512_vnni ? avx512_vnni::table \
    : (isa) == Isa::avx512      ? avx512::table      \
    : (isa) == Isa::avx2        ? avx2::table        \
