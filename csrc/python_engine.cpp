@@ -123,8 +123,8 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
                            const std::vector<double>& guidance,
                            const std::vector<double>& temperature,
                            const std::vector<std::optional<int64_t>>& top_k,
-                           const std::vector<std::optional<double>>& top_p,
-                           const py::object& stop) {
+                           const std::vector<std::optional<double>>& top_p, const py::object& stop,
+                           const py::object& window) {
   const Config& config = engine->config();
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
@@ -141,6 +141,7 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   request.seed = seed_from(seed);
   request.stop =
       stop.is_none() ? config.length() : int(checked_int(stop, "stop", 1, config.length()));
+  request.window = int(checked_int(window, "window", 0, Speculation::kWidest));
   request.forced.assign(tokens.data(), tokens.data() + tokens.size());
   if (!null.is_none()) {
     const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
@@ -268,7 +269,7 @@ Raises:
       .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(),
            py::arg("samples") = 1, py::arg("first_sample") = 0, py::arg("seed") = 0,
            py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-           py::arg("stop") = py::none(), R"(Begins a generation.
+           py::arg("stop") = py::none(), py::arg("window") = 0, R"(Begins a generation.
 
 Args:
     forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it. Position 0 must be fixed.
@@ -277,6 +278,8 @@ Args:
     samples: sequences of each prompt, numbered from first_sample.
     guidance, temperature, top_k, top_p: lists with one entry per stream.
     stop: the number of positions to produce.
+    window: positions that a pass guesses and verifies, 1 to 32; 0: as many as are fastest. The
+        tokens are the same at any.
 
 Raises:
     ValueError: names the value found and those allowed.)");
@@ -285,15 +288,16 @@ Raises:
       .def("advance", &advance, py::arg("count") = 0, py::arg("progress") = py::none(),
            R"(Makes `count` more positions known (0: all that are left), and returns how many are.
 
-The GIL is released meanwhile; Ctrl-C stops at the next position.
+The GIL is released meanwhile; Ctrl-C stops after the next pass.
 
 Args:
     count: how many more positions.
-    progress: progress(position, stop) is called after each.
+    progress: progress(position, stop) is called after each pass.
 
 Raises:
     ValueError: a logit is NaN.)")
       .def_property_readonly("position", &Run::position)
+      .def_property_readonly("passes", &Run::passes, "Passes that drew tokens.")
       .def_property_readonly("stop", &Run::stop)
       .def_property_readonly("tokens", &tokens_of,
                              "int32 [prompts * samples, length]; -1 where not known yet.");

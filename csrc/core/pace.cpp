@@ -42,9 +42,10 @@ void Pace::window(bool alone) {
 bool Pace::passed() {
   const Clocks now = read_();
   ++passes_;
-  wall_ += now.wall - began_.wall;
+  last_ = now.wall - began_.wall;
+  wall_ += last_;
   busy_ += now.busy - began_.busy;
-  since_ += now.wall - began_.wall;
+  since_ += last_;
   if (wall_ < kWindow) return true;
   const bool was = alone_;
   const double each = wall_ / passes_, took = wall_;

@@ -29,6 +29,7 @@ class Pace {
   void start();
   // The pass has ended. Returns whether the next one runs the same way. Called by the first thread.
   bool passed();
+  double last() const { return last_; }  // seconds of the last pass
 
  private:
   void window(bool alone);
@@ -37,8 +38,9 @@ class Pace {
   Clocks began_{};
   bool alone_ = false;
   bool trial_ = false;  // these passes are to be compared with `other_`
-  double other_ = 0;    // seconds per pass the other way
-  int passes_ = 0;      // in the present window, which has taken these seconds
+  double last_ = 0;
+  double other_ = 0;  // seconds per pass the other way
+  int passes_ = 0;    // in the present window, which has taken these seconds
   double wall_ = 0, busy_ = 0;
   double since_ = 0, wait_ = 0;  // seconds of passes since the last trial, and until the next one
 };

@@ -41,6 +41,8 @@ void Request::check(const Config& config) const {
           "at most " + std::to_string(kMostRows));
   require(int64_t(first_sample) + samples <= int64_t(1) << 32, "first_sample + samples",
           int64_t(first_sample) + samples, "at most 2^32");
+  require(window >= 0 && window <= Speculation::kWidest, "window", window,
+          up_to(0, Speculation::kWidest));
   require(stop >= 1 && stop <= length, "stop", stop, up_to(1, length));
   require(forced.size() == size_t(prompts) * length, "the number of forced tokens",
           int64_t(forced.size()), std::to_string(size_t(prompts) * length));
@@ -81,18 +83,22 @@ Run::Run(std::shared_ptr<Engine> engine, Request request)
     tokens_.insert(tokens_.end(), prompt, prompt + request_.stop);
     tokens_.insert(tokens_.end(), length - request_.stop, -1);
   }
+  guesses_.assign(tokens_.size(), -1);
   cache_ = KvCache(config, rows, request_.stop);
-  logits_.resize(size_t(rows) * config.largest_vocab());
   scratch_bytes_ = (sampler_scratch_bytes(config.largest_vocab()) + 63) / 64 * 64;
   scratch_ = Buffer(scratch_bytes_ * engine_->pool().size());
-  errors_.resize(engine_->pool().size());
   extend();
+}
+
+int32_t& Run::at(std::vector<int32_t>& tokens, int sequence, int position) const {
+  return tokens[size_t(sequence) * engine_->config().length() + position];
 }
 
 int32_t Run::token(int row, int position) const {
   const int sequence = row % sequences();
   if (row >= sequences() && size_t(position) < request_.null.size()) return request_.null[position];
-  return tokens_[size_t(sequence) * engine_->config().length() + position];
+  const size_t index = size_t(sequence) * engine_->config().length() + position;
+  return tokens_[index] >= 0 ? tokens_[index] : guesses_[index];
 }
 
 bool Run::is_forced(int sequence, int position) const {
@@ -107,6 +113,18 @@ void Run::extend() {
     for (int prompt = 0; prompt < request_.prompts; ++prompt)
       if (!is_forced(prompt * request_.samples, known_)) return;
     ++known_;
+  }
+}
+
+// Guesses the positions of [known_, last) that have no guess yet: as the token to the left.
+void Run::guess(int last) {
+  const Config& config = engine_->config();
+  for (int position = known_; position < last; ++position) {
+    const int stream = config.stream_at(position);
+    const bool has_left = position > 0 && config.stream_at(position - 1) == stream;
+    for (int sequence = 0; sequence < sequences(); ++sequence)
+      if (int32_t& to = at(guesses_, sequence, position); to < 0)
+        to = has_left ? token(sequence, position - 1) : 0;
   }
 }
 
@@ -125,7 +143,7 @@ bool Run::prefill(const std::vector<int>& rows, int first, int last,
     const Step now = pass(rows, first, last);
     engine_->reserve(int(now.entries.size()), request_.stop);
     engine_->pool().run(
-        [&](int thread) { engine_->forward(thread, cache_, now.entries, now.positions > 1, {}); },
+        [&](int thread) { engine_->forward(thread, cache_, now.entries, int(rows.size()), {}); },
         engine_->pace().alone());
     first += now.positions;
     if (step && !step(first, request_.stop)) return false;
@@ -155,38 +173,111 @@ bool Run::share_prompts(const std::function<bool(int, int)>& step) {
   return true;
 }
 
-// Plans the next pass: the known tokens that the cache lacks, and, if the pass reaches it, the
-// logits of the first unknown position.
-void Run::plan() {
-  step_ = pass(rows_, done_, known_);
-  if (done_ + step_.positions < known_) return;
-  const int stream = engine_->config().stream_at(known_), count = int(rows_.size());
-  step_.logits_requests.push_back({stream, int(step_.entries.size()) - count, count, logits_.data(),
-                                   engine_->config().streams[stream].vocab});
+float* Run::logits(int index, int row) const {
+  const Config& config = engine_->config();
+  const auto& of = logits_[index];
+  return const_cast<float*>(of.data()) +
+         size_t(row) * config.streams[config.stream_at(known_ + index)].vocab;
+}
+
+// Plans the next pass: the known tokens that the cache lacks, and, if the pass reaches them,
+// guesses for a window of positions and the logits that follow each of these tokens.
+void Run::plan(int target) {
+  const Config& config = engine_->config();
+  const int rows = int(rows_.size()), room = std::max(1, kChunk / rows);  // positions in a pass
+  const int behind = known_ - done_;
+  if (behind > room) {
+    step_ = pass(rows_, done_, known_);
+    step_.window = 0;
+    return;
+  }
+  const int most = std::min(target - known_, room - behind + 1);
+  const int window =
+      std::min(most, request_.window ? request_.window
+                                     : engine_->speculation(config.stream_at(known_)).width(most));
+  guess(known_ + window - 1);
+  step_ = pass(rows_, done_, known_ + window - 1);
+  step_.window = window;
+  if (window > int(logits_.size())) logits_.resize(window);
+  drawn_.resize(size_t(window) * sequences());
+  for (int index = 0; index < window; ++index) {
+    const int stream = config.stream_at(known_ + index), vocab = config.streams[stream].vocab;
+    logits_[index].resize(size_t(rows) * config.largest_vocab());
+    step_.logits_requests.push_back(
+        {stream, (behind - 1 + index) * rows, rows, logits_[index].data(), vocab});
+  }
 }
 
 void Run::draw(int thread) {
-  const int stream = engine_->config().stream_at(known_),
-            vocab = engine_->config().streams[stream].vocab;
-  const int length = engine_->config().length();
-  const Sampling& settings = request_.sampling[stream];
-  for (int sequence = thread; sequence < sequences(); sequence += engine_->pool().active()) {
-    if (is_forced(sequence, known_)) continue;
-    const float* conditional = logits_.data() + size_t(sequence) * vocab;
-    const float* unconditional =
-        settings.guidance != 1 ? conditional + size_t(sequences()) * vocab : nullptr;
+  const Config& config = engine_->config();
+  for (int unit = thread; unit < step_.window * sequences(); unit += engine_->pool().active()) {
+    const int index = unit / sequences(), sequence = unit % sequences(), position = known_ + index;
+    int32_t& drawn = drawn_[unit];
+    if (is_forced(sequence, position)) {
+      drawn = token(sequence, position);
+      continue;
+    }
+    const int stream = config.stream_at(position), vocab = config.streams[stream].vocab;
+    const Sampling& settings = request_.sampling[stream];
     const Draw draw{request_.seed, request_.first_sample + uint32_t(sequence % request_.samples),
-                    uint32_t(known_)};
-    const int32_t drawn =
-        sample_or_nan(conditional, unconditional, vocab, settings, draw,
-                      scratch_.as<char>() + thread * scratch_bytes_, nullptr, engine_->isa());
-    if (drawn < 0)
-      errors_[thread] = "sequence " + std::to_string(sequence) + ", position " +
-                        std::to_string(known_) + ": the logit of token " +
-                        std::to_string(-1 - drawn) +
-                        ": found NaN, expected a number or an infinity";
-    tokens_[size_t(sequence) * length + known_] = std::max(drawn, -1);
+                    uint32_t(position)};
+    drawn = sample_or_nan(logits(index, sequence),
+                          settings.guidance != 1 ? logits(index, sequence + sequences()) : nullptr,
+                          vocab, settings, draw, scratch_.as<char>() + thread * scratch_bytes_,
+                          nullptr, engine_->isa());
   }
+}
+
+// Takes over what the pass has drawn: a position counts where the guesses of all positions before
+// it were right in every sequence, the rest are the next guesses. Returns false if a logit that
+// counts is NaN.
+bool Run::accept() {
+  const int first = known_;
+  int count = 0;
+  bool right = true, finite = true;
+  for (int index = 0; index < step_.window; ++index) {
+    const int position = first + index;
+    bool same = true;  // what was read at this position
+    for (int sequence = 0; sequence < sequences(); ++sequence) {
+      const int32_t drawn = drawn_[size_t(index) * sequences() + sequence];
+      same = same && drawn == token(sequence, position);
+      if (right && drawn < 0) {
+        error_ = "sequence " + std::to_string(sequence) + ", position " + std::to_string(position) +
+                 ": the logit of token " + std::to_string(-1 - drawn) +
+                 ": found NaN, expected a number or an infinity";
+        return false;
+      }
+      finite = finite && drawn >= 0;
+      if (right)
+        at(tokens_, sequence, position) = drawn;
+      else if (at(tokens_, sequence, position) < 0)
+        at(guesses_, sequence, position) = std::max(drawn, 0);
+    }
+    count += right;
+    right = right && same;
+  }
+  known_ = first + count;
+  done_ = known_ - 1;
+  if (!finite) forget(known_, first + step_.window - 1);
+  ++passes_;
+  engine_->speculation(engine_->config().stream_at(first))
+      .passed(step_.window, count, engine_->pace().last());
+  extend();
+  return true;
+}
+
+// Overwrites what the cache holds of positions that were guessed wrong: an infinite value would
+// outlive its weight of zero.
+void Run::forget(int first, int last) {
+  const Config& config = engine_->config();
+  const std::vector<float> zeros(config.head_dim());
+  for (int position = first; position < last; ++position)
+    for (int layer = 0; layer < config.layers; ++layer)
+      for (int row : rows_)
+        for (int head = 0; head < config.heads; ++head)
+          kernels(engine_->isa())
+              .append(cache_.head(layer, row, head), slot(config, config.mask(layer), position),
+                      zeros.data(), zeros.data());
 }
 
 int Run::advance(int count, const std::function<bool(int, int)>& step) {
@@ -194,11 +285,13 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   const EngineLock lock(*engine_);
   const int target =
       count ? int(std::min<int64_t>(request_.stop, int64_t(known_) + count)) : request_.stop;
-  check_errors();
+  check_error();
   if (known_ >= target) return known_;
   if (!done_ && known_ > 1 && !share_prompts(step)) return known_;
   engine_->reserve(std::max(kChunk, int(rows_.size())), request_.stop);
-  plan();
+  for (int stream = 0; stream < int(engine_->config().streams.size()); ++stream)
+    engine_->speculation(stream).begin(int(rows_.size()));
+  plan(target);
 
   ThreadPool& pool = engine_->pool();
   Pace& pace = engine_->pace();
@@ -206,11 +299,8 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   std::exception_ptr thrown;
   auto finish = [&] {  // thread 0, between two passes
     done_ += step_.positions;
-    for (const std::string& error : errors_)
-      if (!error.empty()) return false;
-    if (!step_.logits_requests.empty()) {
-      ++known_;
-      extend();
+    if (step_.window) {
+      if (!accept()) return false;
       try {
         if (step && !step(known_, request_.stop)) return false;
       } catch (...) {
@@ -219,13 +309,13 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
       }
     }
     if (known_ >= target) return false;
-    plan();
+    plan(target);
     return true;
   };
   const auto passes = [&](int thread) {
     do {
-      engine_->forward(thread, cache_, step_.entries, step_.positions > 1, step_.logits_requests);
-      if (!step_.logits_requests.empty()) draw(thread);
+      engine_->forward(thread, cache_, step_.entries, int(rows_.size()), step_.logits_requests);
+      if (step_.window) draw(thread);
       pool.barrier(engine_->first_weights(thread));  // before thread 0 changes step_
       if (thread == 0) {
         steady = pace.passed();
@@ -238,13 +328,12 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   pace.begin();
   while (going) pool.run(passes, pace.alone());
   if (thrown) std::rethrow_exception(thrown);
-  check_errors();
+  check_error();
   return known_;
 }
 
-void Run::check_errors() const {
-  for (const std::string& error : errors_)
-    if (!error.empty()) throw std::domain_error(error);
+void Run::check_error() const {
+  if (!error_.empty()) throw std::domain_error(error_);
 }
 
 int predicted(const Config& config, int stream, int length) {
@@ -279,9 +368,7 @@ void teacher_logits(Engine& engine, const int32_t* tokens, int count, int length
       }
       engine.pace().start();
       engine.pool().run(
-          [&](int thread) {
-            engine.forward(thread, cache, entries, entries.size() > 1, logits_requests);
-          },
+          [&](int thread) { engine.forward(thread, cache, entries, 1, logits_requests); },
           engine.pace().alone());
       engine.pace().passed();
       if (between) between();
