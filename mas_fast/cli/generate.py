@@ -74,6 +74,14 @@ def generate(
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
     ] = None,
+    speculate: Annotated[
+        str,
+        typer.Option(
+            help="How many tokens a pass over the weights draws, guessing those before them: 1 to "
+            "32, or auto, as many as are fastest (with eager 1). The tokens are the same at any "
+            "width; 1 turns guessing off, to measure what it gains."
+        ),
+    ] = "auto",
     runtime: Runtime = "torch",
     engine: Annotated[
         str | None,
@@ -110,6 +118,7 @@ def generate(
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
     """
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
+    from mas_fast.generation.request import check_speculate
     from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.sampling_params import Sampling
     from mas_fast.scene import read_scene
@@ -133,6 +142,8 @@ def generate(
     }
     drawing = {name: value for name, value in drawing.items() if value is not None}
     Sampling(**drawing)
+    width: Any = int(speculate) if speculate.isdecimal() else speculate
+    check_speculate(width)
     if seg_guidance is not None:
         Sampling(guidance=seg_guidance)
         if scene is not None:
@@ -173,7 +184,13 @@ def generate(
     options = torch_only if runtime == "torch" else onnx_only
     painter = _load(runtime, model, dtype=dtype, threads=threads, **options)
     painting = painter.paint(
-        captions, num_images=num_images, scene=given, seed=seed, progress=True, **drawing
+        captions,
+        num_images=num_images,
+        scene=given,
+        seed=seed,
+        speculate=width,
+        progress=True,
+        **drawing,
     )
     out = _write(painting, output, count)
     for read in out.truncated:

@@ -70,13 +70,14 @@ class CppEngine:
                 first_sample=request.first_sample,
                 seed=request.seed,
                 stop=request.stop,
+                window=0 if request.speculate == "auto" else request.speculate,
                 **lists,
             )
         )
 
 
 class CppRun:
-    """A generation under way, its tokens in an array."""
+    """A generation under way, its tokens in an array; `run` is the engine's own."""
 
     def __init__(self, run: Any) -> None:
         self.run, self.stop = run, run.stop
@@ -95,7 +96,7 @@ class CppRun:
 
         Args:
             count: how many; 0: to the end.
-            progress: is called with (position, stop) after each.
+            progress: is called with (position, stop) after each pass.
 
         Returns:
             The position reached.

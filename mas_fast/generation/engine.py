@@ -38,7 +38,7 @@ class Run(Protocol):
 
         Args:
             count: how many; 0: to the end.
-            progress: is called with (position, stop) after each.
+            progress: is called with (position, stop) after each pass, which may draw several.
 
         Returns:
             The position reached.

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Stream, Streams
 from mas_fast.utils.validate import check_int
+
+WIDEST = 32  # positions that a pass can draw: Speculation::kWidest in csrc/core/speculation.h
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Request:
         first_sample: the number of the first one.
         seed: of all draws.
         stop: positions that are filled.
+        speculate: positions that a pass draws, "auto" or 1 to WIDEST; the tokens are the same.
     """
 
     forced: np.ndarray
@@ -38,6 +41,7 @@ class Request:
     first_sample: int
     seed: int
     stop: int
+    speculate: int | Literal["auto"]
 
 
 def request(
@@ -54,6 +58,7 @@ def request(
     seed: int = 0,
     first_sample: int = 0,
     stop: int | None = None,
+    speculate: int | Literal["auto"] = "auto",
 ) -> Request:
     """Check the arguments of a generation and bring them to one form.
 
@@ -76,6 +81,9 @@ def request(
         seed: 0 .. 2^64 - 1.
         first_sample: the number of the first sample of each prompt.
         stop: how many positions to fill, by default all S.
+        speculate: positions that a pass draws, 1 to WIDEST: all but the first from guesses of the
+            tokens before them, and what follows a wrong guess is drawn again (Jacobi decoding). The
+            tokens are the same at any width, what changes is the time. "auto": the engine's choice.
 
     Returns:
         The checked request.
@@ -90,6 +98,7 @@ def request(
     check_int("seed", seed, 0, 2**64 - 1)
     stop = streams.length if stop is None else stop
     check_int("stop", stop, first.length, streams.length)
+    check_speculate(speculate)
     options = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     sampling = [_sampling(streams, stream, options) for stream in streams]
     sampling[0] = Sampling()
@@ -109,7 +118,20 @@ def request(
         first_sample=first_sample,
         seed=seed,
         stop=stop,
+        speculate=speculate,
     )
+
+
+def check_speculate(value: object) -> None:
+    """Check how many positions a pass shall draw.
+
+    Args:
+        value: anything.
+
+    Raises:
+        ValueError: if it is neither "auto" nor 1 to WIDEST.
+    """
+    check_int("speculate", value, 1, WIDEST, word="auto")
 
 
 def _sampling(streams: Streams, stream: Stream, options: Mapping[str, object]) -> Sampling:

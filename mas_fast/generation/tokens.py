@@ -48,9 +48,9 @@ def generate_tokens(
         engine: one of engines.ENGINES, where model is not one already; None: "eager".
         dtype: in which the GPT computes, as make_engine's.
         kv_dtype: in which keys and values are kept, as make_engine's.
-        progress: True for a bar, or a callable that gets (position, stop).
+        progress: True for a bar, or a callable that gets (position, stop) after each pass.
         options: those of request.request: num_samples, forced, null, guidance, temperature, top_k,
-            top_p, seed, first_sample, stop.
+            top_p, seed, first_sample, stop, speculate.
 
     Returns:
         int64 [B * num_samples, S], on the engine's device. Row b * num_samples + n is sample n of
@@ -82,7 +82,7 @@ def stream_tokens(
     Args:
         model: as in `generate_tokens`.
         prompt: as in `generate_tokens`.
-        every: positions of a step.
+        every: positions of a step, the most that a pass draws.
         engine: as in `generate_tokens`.
         dtype: as in `generate_tokens`.
         kv_dtype: as in `generate_tokens`.

@@ -168,7 +168,7 @@ class GPT(nn.Module):
             raise ValueError(f"tokens: found {length} in a row, expected {expected}: whole streams")
         return list(self.streams)[: lengths.index(length) + 1]
 
-    # ------------------------------------------------------------------ one token at a time
+    # ------------------------------------------------------------------ a few tokens at a time
 
     def new_cache(self, rows: int, positions: int) -> KVCache:
         """An empty KV cache of the model's device and dtype."""
@@ -186,24 +186,24 @@ class GPT(nn.Module):
             Logits [B, V] of token T.
         """
         self._check(tokens)
-        return self._next_logits(self._hidden(tokens, cache), tokens.shape[1] - 1)
+        return self._next_logits(self._hidden(tokens, cache)[:, -1], tokens.shape[1] - 1)
 
     @torch.no_grad()
-    def decode(self, tokens: Tensor, position: int, cache: KVCache) -> Tensor:
-        """Computes one decode step.
+    def decode(self, tokens: Tensor, start: int, cache: KVCache) -> Tensor:
+        """Computes one decode step, of one position or of several.
 
         Args:
-            tokens: [B], at `position`.
-            position: the index in the whole sequence.
-            cache: holds the positions before, and receives this one.
+            tokens: [B, T], at positions start, ...; all predict tokens of one stream.
+            start: the first one's index in the whole sequence.
+            cache: holds the positions before, and receives these, over what it held there.
 
         Returns:
-            Logits [B, V] of token position + 1.
+            Logits [B, T, V] of tokens start + 1, ...
         """
-        return self._next_logits(self._hidden(tokens[:, None], cache, position), position)
+        return self._next_logits(self._hidden(tokens, cache, start), start)
 
-    def _next_logits(self, x_BTD: Tensor, position: int) -> Tensor:
-        return self.head[self.streams.at(position + 1).name](x_BTD[:, -1])
+    def _next_logits(self, x_BTD: Tensor, start: int) -> Tensor:
+        return self.head[self.streams.at(start + 1).name](x_BTD)
 
     def _hidden(
         self,

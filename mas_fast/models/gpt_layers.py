@@ -46,14 +46,17 @@ class Attention(nn.Module):
     def _cached(self, q_BHTK: Tensor, cache: tuple[Tensor, Tensor], start: int) -> Tensor:
         """Attends from the queries at `start`, ... to the KV cache, which has their keys already.
 
-        The queries are one, or several that begin at position 0, so that the mask is square.
+        Queries from position 0 on have a square mask. Later ones meet the keys that they see one
+        after the other: so each gets what it would get alone, and never meets a key that is hidden.
         """
         T = q_BHTK.shape[2]
-        assert start == 0 or T == 1
-        if T == 1:
-            shown = seen(self.mask, start, **self.layout)
-            k_BHCK, v_BHCK = (_taken(x, shown) for x in cache)
-            return F.scaled_dot_product_attention(q_BHTK, k_BHCK, v_BHCK)
+        if start or T == 1:
+            parts = []
+            for position, q_BH1K in enumerate(q_BHTK.split(1, 2), start):
+                shown = seen(self.mask, position, **self.layout)
+                k_BHCK, v_BHCK = (_taken(x, shown) for x in cache)
+                parts.append(F.scaled_dot_product_attention(q_BH1K, k_BHCK, v_BHCK))
+            return torch.cat(parts, 2)
         k_BHTK, v_BHTK = (store[:, :, :T] for store in cache)
         if self.mask == "causal":
             return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -88,7 +88,7 @@ class Painter(ABC, Generic[C]):
 
         Args:
             text: int64 [B, length of the text].
-            progress: is called with (position, stop).
+            progress: is called with (position, stop) after each pass.
             options: those of request.request.
 
         Returns:
@@ -112,6 +112,7 @@ class Painter(ABC, Generic[C]):
         temperature: float | Mapping[str, float] | None = None,
         top_k: int | Mapping[str, int | None] | None = None,
         top_p: float | Mapping[str, float | None] | None = None,
+        speculate: int | Literal["auto"] = "auto",
         progress: bool = False,
     ) -> Generation:
         """Draw `num_images` pictures, each with its scene, for each caption.
@@ -134,6 +135,8 @@ class Painter(ABC, Generic[C]):
             top_k: draw from so many of the likeliest tokens; 256 where the bundle says nothing.
             top_p: draw from the likeliest tokens that sum to it; none where the bundle says
                 nothing.
+            speculate: positions that a pass over the weights draws, as in request.request: 1 to 32,
+                or "auto", as many as are fastest. The tokens are the same at any.
             progress: show a bar on stderr.
 
         Returns:
@@ -152,6 +155,7 @@ class Painter(ABC, Generic[C]):
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            speculate=speculate,
             progress=progress,
         )
         return out
@@ -168,6 +172,7 @@ class Painter(ABC, Generic[C]):
         temperature: float | Mapping[str, float] | None = None,
         top_k: int | Mapping[str, int | None] | None = None,
         top_p: float | Mapping[str, float | None] | None = None,
+        speculate: int | Literal["auto"] = "auto",
         progress: bool = False,
     ) -> Iterator[Generation]:
         """Draw pictures as `generate` does, one after the other.
@@ -184,6 +189,7 @@ class Painter(ABC, Generic[C]):
             temperature: of the sampling.
             top_k: draw from so many of the likeliest tokens.
             top_p: draw from the likeliest tokens that sum to it.
+            speculate: positions that a pass draws.
             progress: show a bar on stderr.
 
         Yields:
@@ -215,7 +221,8 @@ class Painter(ABC, Generic[C]):
             unknown_words=[] if self.words is None else [w for w in asked if w not in self.words],
             truncated=self.bpe.decode(text[cut]),
         )
-        for tokens in self._draw(text, forced, num_images, progress, seed=seed, **options):
+        options |= {"seed": seed, "speculate": speculate}
+        for tokens in self._draw(text, forced, num_images, progress, **options):
             out.tokens = np.concatenate([out.tokens, tokens])
             for row in tokens:
                 if self.seg:

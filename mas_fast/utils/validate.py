@@ -76,7 +76,9 @@ def check_flag(name: str, value: object) -> None:
         raise ValueError(f"{name}: found {short(value)}, expected True or False")
 
 
-def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
+def check_int(
+    name: str, value: object, low: int, high: int | None = None, *, word: str | None = None
+) -> None:
     """Check that a value is an int in a range.
 
     Args:
@@ -84,18 +86,22 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> No
         value: anything.
         low: the least value allowed.
         high: the largest value allowed; None: no limit.
+        word: a string that is allowed too, as "auto".
 
     Raises:
         ValueError: if the value is no such int.
     """
+    if word is not None and isinstance(value, str) and value == word:
+        return
     if (
         isinstance(value, bool)
         or not isinstance(value, int)
         or value < low
         or (high is not None and value > high)
     ):
-        allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise ValueError(f"{name}: found {short(value)}, expected an integer {allowed}")
+        allowed = "" if word is None else f"{word!r} or "
+        allowed += f"an integer >= {low}" if high is None else f"an integer in {low}..{high}"
+        raise ValueError(f"{name}: found {short(value)}, expected {allowed}")
 
 
 def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> None:

@@ -91,8 +91,12 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
         "seed": 5,
         "num_images": 1,
         "scene": None,
+        "speculate": "auto",
         "progress": True,
     }
+    with pytest.raises(ZeroDivisionError):
+        run(CAPTION, "--speculate", 8)
+    assert calls[-1]["speculate"] == 8
     for words, expected in (
         ([], None),
         (["--guidance", "4"], 4.0),
@@ -138,6 +142,11 @@ def test_a_painted_scene(run, tiny_bundle, terminal) -> None:
         ([CAPTION, "--guidance", "nan"], "--guidance: found nan, expected a finite number"),
         ([CAPTION, "--seg-guidance", "inf"], "guidance: found inf, expected a finite number"),
         ([CAPTION, "--top-k", "0"], "--top-k: found 0, expected an integer >= 1"),
+        (
+            [CAPTION, "--speculate", "33"],
+            "--speculate: found 33, expected 'auto' or an integer in 1..32",
+        ),
+        ([CAPTION, "--speculate", "fast"], "--speculate: found 'fast', expected 'auto' or an "),
         ([CAPTION, "--scene", "none.png"], "none.png: found no such file"),
         ([CAPTION, "--scene-labels", "voc"], "--scene-labels: found voc, expected --scene with it"),
         (

@@ -25,7 +25,7 @@ def model(monkeypatch) -> GPT:
         return prefill(tokens, cache)
 
     def decoding(tokens, position, cache):
-        model.decoded.append((len(tokens), position))
+        model.decoded.append((*tokens.shape, position))
         return decode(tokens, position, cache)
 
     monkeypatch.setattr(model, "prefill", prefilling)
@@ -37,7 +37,7 @@ def test_a_prompt_is_prefilled_once_for_all_its_samples(model) -> None:
     run = EagerEngine(model).start(request(STREAMS, PROMPT, num_samples=3))
     assert model.prefilled == [[[5, 9, 3] + [0] * 5, [7, 1] + [0] * 6]]
     run.advance(3)
-    assert model.decoded == [(6, 8), (6, 9), (6, 10)]
+    assert model.decoded == [(6, 1, 8), (6, 1, 9)]  # the first token is drawn from the prefill
 
 
 def test_guidance_doubles_the_rows_and_the_second_half_has_the_null_caption(model) -> None:
@@ -45,8 +45,8 @@ def test_guidance_doubles_the_rows_and_the_second_half_has_the_null_caption(mode
     run = EagerEngine(model).start(request(STREAMS, PROMPT, num_samples=3, **how))
     null = [4] + [0] * 7
     assert model.prefilled == [[[5, 9, 3] + [0] * 5, [7, 1] + [0] * 6, null, null]]
-    run.advance(1)
-    assert model.decoded == [(12, 8)]
+    run.advance(2)
+    assert model.decoded == [(12, 1, 8)]
 
 
 def test_what_every_row_forces_is_prefilled_too(model) -> None:
@@ -73,7 +73,7 @@ def test_what_is_forced_to_the_end_takes_no_pass(model) -> None:
 
 def test_no_pass_follows_the_last_token(model) -> None:
     EagerEngine(model).start(request(STREAMS, PROMPT, stop=11)).advance()
-    assert model.decoded == [(2, 8), (2, 9)]
+    assert model.decoded == [(2, 1, 8), (2, 1, 9)]
 
 
 def test_each_stream_is_drawn_as_it_is_told(model, monkeypatch) -> None:
@@ -92,7 +92,8 @@ def test_each_stream_is_drawn_as_it_is_told(model, monkeypatch) -> None:
         stream = STREAMS.at(position)
         assert shape == (4, stream.vocab)
         assert dtype == torch.float32
-        assert (how["seed"], how["position"], how["temperature"]) == (6, position, 0.5)
+        assert (how["seed"], how["temperature"]) == (6, 0.5)
+        assert how["position"].tolist() == [position] * 4
         assert how["sample"].tolist() == [10, 11, 10, 11]
         assert (how["top_k"], how["top_p"]) == (5 if stream.name == "seg" else None, None)
         # where guidance is 1, the difference from the unconditional logits would be rounded

@@ -35,6 +35,7 @@ def test_options_of_one_stream_or_of_all():
     seg, img = Sampling(2, top_k=5), Sampling(top_k=5, top_p=0.5)
     assert what.sampling == (Sampling(), seg, img)  # nothing of the prompt is drawn
     assert (what.samples, what.first_sample, what.seed, what.stop) == (1, 0, 0, 40)
+    assert what.speculate == "auto"
 
 
 def test_the_null_caption_is_padding_and_only_there_when_needed():
@@ -136,6 +137,12 @@ def forced_with(position, value):
         ({"first_sample": 2**32, "num_samples": 1}, "first_sample: found 4294967296"),
         ({"stop": 7}, "stop: found 7, expected an integer in 8..40"),
         ({"stop": 41}, "stop: found 41"),
+        ({"speculate": 0}, "speculate: found 0, expected 'auto' or an integer in 1..32"),
+        ({"speculate": 33}, "speculate: found 33"),
+        ({"speculate": True}, "speculate: found True"),
+        ({"speculate": 2.0}, "speculate: found 2.0"),
+        ({"speculate": "8"}, "speculate: found '8'"),
+        ({"speculate": None}, "speculate: found None"),
     ],
     ids=str,
 )

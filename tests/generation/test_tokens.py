@@ -1,6 +1,5 @@
 """Both engines against a loop without a cache."""
 
-import dataclasses
 import importlib.util
 import warnings
 
@@ -13,9 +12,9 @@ from mas_fast.models.gpt import GPT, preset
 from mas_fast.ops import reference
 from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Stream, Streams
+from random_gpt import peaked
 
-TINY = preset("tiny")
-STREAMS = TINY.streams
+STREAMS = preset("tiny").streams
 PROMPT = torch.tensor(
     [[5, 9, 3, 0, 0, 0, 0, 0], [7, 1, 1, 2, 60, 3, 0, 0], [63, 0, 0, 0, 0, 0, 0, 0]]
 )
@@ -26,19 +25,6 @@ needs_engine = pytest.mark.skipif(
     importlib.util.find_spec("mas_fast._engine") is None,
     reason="mas_fast._engine is not built: pip install -e .",
 )
-
-
-def peaked(dtype=torch.float64, **changes) -> GPT:
-    """A random model whose logits have a spread of about 2, so that what it is told matters."""
-    model = GPT.create(dataclasses.replace(TINY, **changes), dtype=torch.float64)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.empty_like(parameter)
-            parameter.add_(
-                noise.normal_(0, 0.3 if parameter.ndim > 1 else 0.1, generator=generator)
-            )
-    return model.to(dtype)
 
 
 @pytest.fixture(scope="module")
@@ -338,8 +324,11 @@ def test_cpp_forced_tokens_stop_streaming_and_progress():
     assert all(torch.equal(step[step >= 0], whole[step >= 0]) for step in steps)
     calls = []
     generate_tokens(engine, PROMPT, progress=lambda *now: calls.append(now))
-    assert calls == sorted(calls)
+    assert calls == sorted(set(calls))
     assert calls[-1] == (40, 40)
+    calls.clear()
+    generate_tokens(engine, PROMPT, speculate=1, progress=lambda *now: calls.append(now))
+    assert [now for now in calls if now[0] > 8] == [(n, 40) for n in range(9, 41)]
 
 
 @needs_engine

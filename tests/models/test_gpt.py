@@ -166,8 +166,8 @@ def test_no_position_sees_a_later_token(config):
 
 
 @CONFIGS
-@pytest.mark.parametrize("prompt", [1, 3, None])
-def test_teacher_forced_is_incremental_decoding(config, prompt):
+@pytest.mark.parametrize(("prompt", "window"), [(1, 1), (3, 1), (None, 1), (1, 5), (3, 64)])
+def test_teacher_forced_is_incremental_decoding(config, prompt, window):
     model, tokens = random_model(config), random_tokens(config, 3)
     length = config.streams.length
     prompt = prompt or length - 1
@@ -175,7 +175,11 @@ def test_teacher_forced_is_incremental_decoding(config, prompt):
     cache = model.new_cache(3, length - 1)
     cache.k.fill_(torch.nan), cache.v.fill_(torch.nan)  # what is not written must not be read
     found = [model.prefill(tokens[:, :prompt], cache)]
-    found += [model.decode(tokens[:, n], n, cache) for n in range(prompt, length - 1)]
+    while prompt + len(found) - 1 < length - 1:
+        n = prompt + len(found) - 1
+        predicted = config.streams.slice(config.streams.at(n + 1).name)
+        last = min(n + window, predicted.stop - 1)
+        found += model.decode(tokens[:, n:last], n, cache).unbind(1)
     for a, b in zip(found, whole[prompt - 1 :], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
         assert not a.requires_grad
@@ -330,7 +334,7 @@ def test_flops_are_those_that_torch_counts(config, monkeypatch):
     model.prefill(tokens[:, :1], cache)
     for position in range(1, length - 1):
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            model.decode(tokens[:, position], position, cache)
+            model.decode(tokens[:, position : position + 1], position, cache)
         assert counter.get_total_flops() == model.flops_per_token(position + 1)
     # A whole forward and backward pass; torch counts the square of attention, we what is seen.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

@@ -21,6 +21,18 @@ from mas_fast.utils.validate import (
         (check_int, 9, {"low": 1, "high": 8}, "x: found 9, expected an integer in 1..8"),
         (check_int, 2.0, {"low": 1}, "x: found 2.0, expected an integer >= 1"),
         (check_int, True, {"low": 1}, "x: found True, expected an integer >= 1"),
+        (
+            check_int,
+            0,
+            {"low": 1, "high": 8, "word": "auto"},
+            "x: found 0, expected 'auto' or an integer in 1..8",
+        ),
+        (
+            check_int,
+            "automatic",
+            {"low": 1, "word": "auto"},
+            "x: found 'automatic', expected 'auto' or an integer >= 1",
+        ),
         (check_number, math.nan, {}, "x: found nan, expected a finite number"),
         (check_number, math.inf, {"low": 0}, "x: found inf, expected a finite number >= 0"),
         (
@@ -57,6 +69,7 @@ def test_what_is_unfit_is_named(check, value, options, message) -> None:
 
 def test_what_fits_passes() -> None:
     check_int("x", 8, 1, 8)
+    check_int("x", "auto", 1, 8, word="auto")
     check_number("x", 1, 0, 1)
     check_number("x", -1e308)
     check_positive("x", 5e-324)
