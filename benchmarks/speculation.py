@@ -23,14 +23,13 @@ from benchmarks import goals, results
 from benchmarks.engine import MasFast
 from benchmarks.goals import Goal
 from benchmarks.versus import Block, Contestant, Disagreement, Match, measure
-from mas_fast.bundle import read_sampling, save_gpt, shipped
+from mas_fast.bundle import load_bpe, read_sampling, save_gpt, shipped
 from mas_fast.data.storybook.captions import captions
 from mas_fast.data.storybook.story import story
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.request import request
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import preset
-from mas_fast.text import load_bpe
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 DTYPES = ("int8", "bf16", "fp32")
@@ -125,7 +124,7 @@ def run(plan: Plan | None = None, measure=measure) -> dict:
             passes = {w: statistics.mean(p.passes) for w, p in pictures.items()}
             large = Passes(folder, 64, 64, plan.threads, dtype, kv_dtype or dtype)
             costs = measure([_passes(large, w, plan.passes) for w in WIDTHS], plan.blocks)
-            length = sum(s.length for s in engine.streams[1:])
+            length = engine.streams.length - engine.streams[0].length
             given = {w: length / passes[w] for w in pictures}
             cases[dtype] = {
                 "pictures": match.to_dict(),
