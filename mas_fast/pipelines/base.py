@@ -136,7 +136,7 @@ class Painter(ABC, Generic[C]):
             top_p: draw from the likeliest tokens that sum to it; none where the bundle says
                 nothing.
             speculate: positions that a pass over the weights draws, as in request.request: 1 to 32,
-                or "auto", as many as are fastest. The tokens are the same at any.
+                or "auto", as many as are fastest (in the eager engine 1). The tokens are the same.
             progress: show a bar on stderr.
 
         Returns:

@@ -61,8 +61,10 @@ def test_rows_are_drawn_in_blocks(painter, capsys, terminal) -> None:
     both = {"seg": 3.0, "img": 3.0}
     assert painter.asked[0][3]["guidance"] == both
     assert painter.asked[0][3]["seed"] == 5
+    assert painter.asked[0][3]["speculate"] == "auto"
     painter.asked.clear()
-    painter.generate(["a"] * 7, num_images=5)
+    painter.generate(["a"] * 7, num_images=5, speculate=3)
+    assert painter.asked[0][3]["speculate"] == 3
     assert [asked[:3] for asked in painter.asked] == [(3, 5, 0), (3, 5, 0), (1, 5, 0)]
 
 

@@ -186,6 +186,15 @@ def test_unknown_words_and_long_captions_are_reported(model, copy) -> None:
     assert load(copy, engine="eager", device="cpu").generate("zebra").unknown_words == []
 
 
+@needs_engine
+def test_pictures_are_the_same_at_any_width(tiny_bundle) -> None:
+    model = load(tiny_bundle, engine="cpp", device="cpu")
+    expected = model.generate([HOUSE, DOGS], num_images=2, seed=4, speculate=1)
+    for speculate in (2, 8, 32, "auto"):
+        found = model.generate([HOUSE, DOGS], num_images=2, seed=4, speculate=speculate)
+        assert same(found, expected)
+
+
 def test_progress_goes_to_the_end(model, capsys, scene, terminal) -> None:
     model.generate([HOUSE, DOGS], num_images=ROWS + 1, progress=True)
     assert "128/128" in capsys.readouterr().err  # four blocks of 32 tokens
@@ -210,6 +219,7 @@ def test_progress_goes_to_the_end(model, capsys, scene, terminal) -> None:
         ({"temperature": -1}, "temperature: found -1"),
         ({"top_k": 0}, "top_k: found 0"),
         ({"top_p": 2.0}, "top_p: found 2.0"),
+        ({"speculate": 0}, "speculate: found 0, expected 'auto' or an integer in 1..32"),
         ({"scene": "none.png"}, "none.png: found no such file"),
         ({"scene": 7}, "scene: found int, expected"),
         ({"scene": [7]}, "scene: found int, expected a Scene or the path of one"),
