@@ -196,6 +196,37 @@ def deployed(tiny_bundle, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def faint_bundle(tiny_bundle, tmp_path_factory) -> Path:
+    """The tiny bundle with pictures of half the contrast: random weights go far beyond [-1, 1], and
+    so do the errors of 8 bits."""
+    import shutil
+
+    import torch
+
+    from mas_fast.bundle import load_vq, save_vq
+
+    folder = shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("bundles") / "faint")
+    model = load_vq(folder, "vq_img")
+    with torch.no_grad():
+        for parameter in model.decoder.conv_out.parameters():
+            parameter.mul_(0.5)
+    save_vq(folder, "vq_img", model)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deployed_int8(faint_bundle, tmp_path_factory) -> Path:
+    """Its ONNX files in fp32, and that in int8."""
+    pytest.importorskip("onnxscript")
+    from mas_fast.onnx.export import export_onnx
+    from mas_fast.pipelines.calibration import draw_pictures
+
+    folder = tmp_path_factory.mktemp("bundles") / "int8"
+    export_onnx(faint_bundle, folder, dtypes=["fp32", "int8"], pictures=draw_pictures)
+    return folder
+
+
 def make_tiny_bundle(folder: Path) -> Path:
     """A whole bundle at random, whose logits have a spread of about 2, so that what it is told
     matters: 8 + 16 + 16 tokens, pictures of 16 pixels."""

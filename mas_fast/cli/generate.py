@@ -97,7 +97,10 @@ def generate(
     ] = None,
     provider: Provider = None,
     onnx_dtype: Annotated[
-        str | None, typer.Option(help="With onnx: fp32 or fp16, the files that run. [fp32]")
+        str | None,
+        typer.Option(
+            help="With onnx: the files that run, fp32 or fp16; or int8, VQ-IMG's decoder. [fp32]"
+        ),
     ] = None,
     threads: Threads = 0,
     preview: Annotated[

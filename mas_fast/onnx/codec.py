@@ -14,7 +14,7 @@ import numpy as np
 
 from mas_fast.bundle.config import read_vq_config
 from mas_fast.models.codec import Codec, Item
-from mas_fast.onnx.files import FOLDER, file_name, read_metadata, sha256
+from mas_fast.onnx.files import FOLDER, dtype_of, file_name, read_metadata, sha256
 from mas_fast.onnx.session import Session
 from mas_fast.scene.labels import layout_named
 from mas_fast.scene.scene import Scene
@@ -27,7 +27,7 @@ class OnnxCodec(Codec):
         path: the bundle.
         name: "vq_seg" or "vq_img".
         providers: as for Session.
-        dtype: of the files, "fp32" or "fp16".
+        dtype: of the files, "fp32", "fp16", or "int8": VQ-IMG's decoder in int8, the rest in fp32.
         threads: as for Session.
 
     Raises:
@@ -46,7 +46,7 @@ class OnnxCodec(Codec):
         threads: int = 0,
     ) -> None:
         super().__init__(f"{path}: {name}", read_vq_config(path, name))
-        file_name(name, "decoder", dtype)  # checks dtype
+        dtype_of(name, "decoder", dtype)  # checks dtype
         self.path, self.name, self.dtype = Path(path), name, dtype
         self._providers, self._threads = providers, threads
         self._bundle: str | None = None
@@ -54,9 +54,10 @@ class OnnxCodec(Codec):
 
     def open(self, part: str) -> Session:
         """The session of the "encoder" or the "decoder"."""
-        name = file_name(self.name, part, self.dtype)
+        dtype = dtype_of(self.name, part, self.dtype)
+        name = file_name(self.name, part, dtype)
         if name not in self.sessions:
-            self.sessions[name] = self._open(self.path / FOLDER / name, part)
+            self.sessions[name] = self._open(self.path / FOLDER / name, part, dtype)
         return self.sessions[name]
 
     @property
@@ -70,14 +71,14 @@ class OnnxCodec(Codec):
             raise ValueError(f"{self.subject}: found no open graph, expected one: call open before")
         return self._bundle
 
-    def _open(self, file: Path, part: str) -> Session:
+    def _open(self, file: Path, part: str, dtype: str) -> Session:
         if not file.is_file():
             others = sorted(other.name for other in file.parent.glob("*.onnx"))
             expected = f"expected what `mas-fast export onnx {self.path} -o {self.path}` makes"
             raise ValueError(f"{file}: found no such file, beside it {others}, {expected}")
         session = Session(file, self._providers, self._threads)
         metadata = read_metadata(session.inference, file)
-        metadata.check(file, model=self.name, part=part, dtype=self.dtype, config=self.config)
+        metadata.check(file, model=self.name, part=part, dtype=dtype, config=self.config)
         weights = self.path / f"{self.name}.safetensors"
         bundle = self._bundle or (sha256(weights) if weights.is_file() else metadata.bundle)
         if metadata.bundle != bundle:

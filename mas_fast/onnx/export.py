@@ -2,6 +2,7 @@
 
     report = export_onnx("my-bundle", "deployed")   # deployed/onnx/vq_img_decoder.fp32.onnx, ...
     rich.print(report.table())
+    export_onnx("my-bundle", "my-bundle", dtypes=["int8"], pictures=draw_pictures)
 
 The folder then has all that a deployment needs: what the bundle has beside its tokenizers' weights
 is copied, too. Nothing appears in it until every graph has passed onnx.checker and the comparison
@@ -16,7 +17,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -39,16 +41,20 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.onnx import graphs
 from mas_fast.onnx.files import (
     DTYPES,
+    FLOATS,
     FOLDER,
+    GRAPHS,
     MODELS,
     PARTS,
+    QUANTIZED,
     REPORT_FILE,
     Metadata,
     file_name,
     read_metadata,
     sha256,
 )
-from mas_fast.onnx.parity import Parity, Row, compare, judge, made_up
+from mas_fast.onnx.parity import Parity, Row, compare, compare_pictures, judge, made_up
+from mas_fast.onnx.quantize import Pictures, quantize
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_choice
@@ -66,7 +72,8 @@ def export_onnx(
     output: str | os.PathLike,
     *,
     parts: Sequence[str] = PARTS,
-    dtypes: Sequence[str] = DTYPES,
+    dtypes: Sequence[str] = FLOATS,
+    pictures: Callable[[Path], Pictures] | None = None,
     progress: bool = False,
 ) -> Parity:
     """Write output/onnx/{vq_seg,vq_img}_PART.DTYPE.onnx and parity.json.
@@ -78,12 +85,15 @@ def export_onnx(
         bundle: the bundle.
         output: folder of a bundle that can do without the tokenizers' weights.
         parts: some of "encoder" and "decoder".
-        dtypes: some of "fp32" and "fp16".
+        dtypes: some of "fp32", "fp16" and "int8", which is of VQ-IMG's decoder alone.
+        pictures: gives, for the path of a bundle, what int8 is calibrated with and measured by, as
+            pipelines.calibration.draw_pictures does.
         progress: whether to show a progress bar.
 
     Raises:
         ValueError: if the bundle lacks tokenizers that it needs, if the output folder belongs to
             other weights, or if a graph differs too much from PyTorch; then nothing is written.
+            With int8, also if there are no pictures.
         ImportError: if onnx, onnxscript or onnxruntime is missing.
     """
     parts, dtypes = _choices("parts", parts, PARTS), _choices("dtypes", dtypes, DTYPES)
@@ -91,10 +101,17 @@ def export_onnx(
         _import(module)
     bundle, output = Path(bundle), Path(output)
     hashes = {name: sha256(bundle / f"{name}.safetensors") for name in _tokenizers(bundle)}
-    wanted = [(name, part, dtype) for name in hashes for dtype in dtypes for part in parts]
+    wanted = [g for g in GRAPHS if g[0] in hashes and g[1] in parts and g[2] in dtypes]
+    if "int8" in dtypes and (*QUANTIZED, "int8") not in wanted:
+        problem = f"found 'int8' with the {list(parts)} of {list(hashes)}"
+        raise ValueError(f"dtypes: {problem}, expected {QUANTIZED} among them: no other has int8")
+    if "int8" in dtypes and pictures is None:
+        expected = "expected what draws some, as mas_fast.pipelines.calibration.draw_pictures"
+        raise ValueError(f"pictures: found None with the dtype int8, {expected}")
     _check_output(bundle, output, hashes, [file_name(*names) for names in wanted])
     folder = output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = pictures(bundle) if "int8" in dtypes and pictures is not None else None
     rows: list[Row] = []
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as made:
@@ -103,11 +120,15 @@ def export_onnx(
         for name, part, dtype in bar:
             if name not in models:
                 models = {name: load_vq(bundle, name, "cpu", torch.float32)}  # one at a time
-            metadata = Metadata(name, part, dtype, models[name].config, hashes[name])
-            bar.set_postfix_str(metadata.file_name)
-            file = Path(made) / metadata.file_name
-            write_graph(file, metadata, models[name])
-            measured = compare(file, metadata, models[name])
+            file = Path(made) / file_name(name, part, dtype)
+            bar.set_postfix_str(file.name)
+            if drawn is not None and dtype == "int8":
+                metadata = Metadata(name, part, "fp32", models[name].config, hashes[name])
+                metadata, measured = write_int8(file, metadata, models[name], drawn)
+            else:
+                metadata = Metadata(name, part, dtype, models[name].config, hashes[name])
+                write_graph(file, metadata, models[name])
+                measured = compare(file, metadata, models[name])
             rows += measured
             problems += judge(metadata, measured)
         if problems:
@@ -135,7 +156,6 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
         metadata: says its inputs, its outputs and what it carries of itself.
         model: the tokenizer, fp32, on the CPU.
     """
-    onnx = _import("onnx")
     make = {"encoder": graphs.Encoder, "decoder": graphs.Decoder}[metadata.part]
     graph = make(model, TORCH_DTYPES[metadata.dtype]).eval()
     example = made_up(metadata.config, metadata.part, EXAMPLE)
@@ -155,6 +175,35 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
     assert program is not None  # with dynamo=True
     proto = program.model_proto
     _take_empty_batches(proto)
+    _save(proto, file, metadata)
+
+
+def write_int8(
+    file: Path, metadata: Metadata, model: VQVAE, pictures: Pictures
+) -> tuple[Metadata, list[Row]]:
+    """Write VQ-IMG's decoder in int8.
+
+    Args:
+        file: the file.
+        metadata: of the fp32 graph.
+        model: the tokenizer, fp32, on the CPU.
+        pictures: to calibrate with, and to measure by.
+
+    Returns:
+        What the file says of itself, and how near it is to the fp32 graph.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / metadata.file_name
+        write_graph(source, metadata, model)
+        quantize(source, file, pictures.calibration)
+        row = compare_pictures(file, metadata, source, pictures.held_out)
+    metadata = replace(metadata, dtype="int8", psnr=row.psnr)
+    _save(_import("onnx").load(file), file, metadata)
+    return metadata, [row]
+
+
+def _save(proto: Any, file: Path, metadata: Metadata) -> None:
+    onnx = _import("onnx")
     _strip(proto)
     proto.producer_name, proto.producer_version = "mas_fast", __version__
     onnx.helper.set_model_props(proto, metadata.to_properties())
@@ -234,15 +283,14 @@ def _check_output(bundle: Path, output: Path, hashes: dict[str, str], replaced: 
                 f"{file}: found other weights than those of {bundle}, expected the same bundle, "
                 "or a folder without"
             )
-        for part in PARTS:
-            for dtype in DTYPES:
-                file = output / FOLDER / file_name(name, part, dtype)
-                if file.name not in replaced and file.is_file():
-                    if read_metadata(file).bundle != expected:
-                        raise ValueError(
-                            f"{file}: found a graph of other weights than those of {bundle}; "
-                            "export it again, too, or remove it"
-                        )
+        for graph in GRAPHS:
+            file = output / FOLDER / file_name(*graph)
+            if graph[0] == name and file.name not in replaced and file.is_file():
+                if read_metadata(file).bundle != expected:
+                    raise ValueError(
+                        f"{file}: found a graph of other weights than those of {bundle}; "
+                        "export it again, too, or remove it"
+                    )
 
 
 def _choices(option: str, values: Sequence[str], allowed: tuple[str, ...]) -> tuple[str, ...]:

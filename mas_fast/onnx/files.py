@@ -2,19 +2,21 @@
 No torch, and no onnx either.
 
     BUNDLE/onnx/{vq_seg,vq_img}_{encoder,decoder}.{fp32,fp16}.onnx
+    BUNDLE/onnx/vq_img_decoder.int8.onnx
 
     found = read_metadata("my-bundle/onnx/vq_img_decoder.fp32.onnx")     # or an open session
     found.check(file, model="vq_img", part="decoder", dtype="fp32", config=config)
 
-An encoder ends in codes and a decoder begins with them; fp16 is inside, so the inputs and outputs
-are those of fp32. A file carries one JSON object under the key "mas_fast", from which everything
-here is read, and beside it the same for the eyes of people.
+An encoder ends in codes and a decoder begins with them; fp16 and int8 are inside, so the inputs and
+outputs are those of fp32. A file carries one JSON object under the key "mas_fast", from which
+everything here is read, and beside it the same for the eyes of people.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,7 +30,17 @@ from mas_fast.utils.validate import check_choice, exact_keys
 
 FORMAT, KEY, FOLDER = 1, "mas_fast", "onnx"
 REPORT_FILE = "parity.json"
-MODELS, PARTS, DTYPES = ("vq_seg", "vq_img"), ("encoder", "decoder"), ("fp32", "fp16")
+MODELS, PARTS = ("vq_seg", "vq_img"), ("encoder", "decoder")
+FLOATS = ("fp32", "fp16")
+DTYPES = (*FLOATS, "int8")
+QUANTIZED = ("vq_img", "decoder")  # the one graph that there is in int8
+GRAPHS = tuple(
+    (model, part, dtype)
+    for model in MODELS
+    for dtype in DTYPES
+    for part in PARTS
+    if dtype != "int8" or (model, part) == QUANTIZED
+)
 INPUTS = {"vq_seg": "labels", "vq_img": "image"}  # VQConfig.input
 
 
@@ -54,9 +66,10 @@ class Metadata:
     Attributes:
         model: "vq_seg" or "vq_img".
         part: "encoder" or "decoder".
-        dtype: of the arithmetic, "fp32" or "fp16".
+        dtype: of the arithmetic, "fp32", "fp16" or "int8".
         config: the config of the tokenizer.
         bundle: the SHA-256 of the weights file that it was made from.
+        psnr: of int8: in dB, of pictures beside those of the fp32 graph; else None.
     """
 
     model: str
@@ -64,11 +77,10 @@ class Metadata:
     dtype: str
     config: VQConfig
     bundle: str
+    psnr: float | None = None
 
     def __post_init__(self) -> None:
-        check_choice("model", self.model, MODELS)
-        check_choice("part", self.part, PARTS)
-        check_choice("dtype", self.dtype, DTYPES)
+        file_name(self.model, self.part, self.dtype)  # checks them
         if not isinstance(self.config, VQConfig) or self.config.input != INPUTS[self.model]:
             expected = f"expected one of {INPUTS[self.model]!r}"
             raise ValueError(f"{self.model}: found the config {self.config!r}, {expected}")
@@ -76,6 +88,10 @@ class Metadata:
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
             problem = f"found {short(self.bundle)}"
             raise ValueError(f"bundle: {problem}, expected a SHA-256 in hexadecimal")
+        measured = isinstance(self.psnr, float) and math.isfinite(self.psnr)
+        if not (measured if self.dtype == "int8" else self.psnr is None):
+            expected = "a number of dB" if self.dtype == "int8" else "none"
+            raise ValueError(f"psnr: found {short(self.psnr)}, expected {expected}")
 
     @property
     def file_name(self) -> str:
@@ -94,7 +110,7 @@ class Metadata:
 
     def to_properties(self) -> dict[str, str]:
         """The values of the file's metadata_props; `from_properties` reads them back."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: getattr(self, name) for name in _names(self.dtype)}
         values = {"format": FORMAT} | values | {"config": self.config.to_dict()}
         side = self.config.resolution // self.config.f
         properties = {"grid": f"{side} x {side}", "codes": str(self.config.codes)}
@@ -122,7 +138,7 @@ class Metadata:
         values: Any = parse_json(properties[KEY], KEY)
         if values.get("format", FORMAT) != FORMAT:
             raise ValueError(f"format: found {short(values['format'])}, expected {FORMAT}")
-        names = [field.name for field in fields(cls)]
+        names = _names(values.get("dtype"))
         exact_keys(KEY, values, ["format", *names])
         chosen = {name: values[name] for name in names}
         return cls(**chosen | {"config": VQConfig.from_dict(chosen["config"])})
@@ -151,12 +167,26 @@ def file_name(model: str, part: str, dtype: str) -> str:
     """The name of a file, as "vq_img_decoder.fp32.onnx".
 
     Raises:
-        ValueError: if the model, part or dtype is unknown.
+        ValueError: if the model, part or dtype is unknown, or there is no such graph in int8.
     """
     check_choice("model", model, MODELS)
     check_choice("part", part, PARTS)
-    check_choice("dtype", dtype, DTYPES)
+    if (model, part) == QUANTIZED:
+        check_choice("dtype", dtype, DTYPES)
+    else:
+        check_choice("dtype", dtype, FLOATS, f"for {model}_{part}")
     return f"{model}_{part}.{dtype}.onnx"
+
+
+def dtype_of(model: str, part: str, dtype: str) -> str:
+    """The dtype of a graph where `dtype` is asked of all: with int8, those that there are in int8
+    run beside fp32 ones.
+
+    Raises:
+        ValueError: if the dtype is unknown.
+    """
+    check_choice("dtype", dtype, DTYPES)
+    return "fp32" if dtype == "int8" and (model, part) != QUANTIZED else dtype
 
 
 def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadata:
@@ -227,6 +257,11 @@ def _open(file: Path) -> Any:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes share no base but this
         raise ValueError(f"{file}: found no ONNX graph that onnxruntime loads: {error}") from error
+
+
+def _names(dtype: object) -> list[str]:
+    """The fields that a file of this dtype has."""
+    return [field.name for field in fields(Metadata) if field.name != "psnr" or dtype == "int8"]
 
 
 def _source(config: VQConfig) -> tuple[Value, ...]:

@@ -112,8 +112,10 @@ def test_files_that_are_missing_are_named(copy, tmp_path) -> None:
         _ = codec.bundle
     with pytest.raises(ValueError, match=r"encoder.fp16.onnx: found no such file.*mas-fast export"):
         OnnxCodec(copy, "vq_img", dtype="fp16").open("encoder")
-    with pytest.raises(ValueError, match=r"dtype: found 'int8', expected one of \['fp32', 'fp16'"):
-        OnnxCodec(copy, "vq_img", dtype="int8")
+    with pytest.raises(ValueError, match=r"vq_img_decoder.int8.onnx: found no such file, beside"):
+        OnnxCodec(copy, "vq_img", dtype="int8").open("decoder")
+    with pytest.raises(ValueError, match=r"dtype: found 'bf16', expected one of \['fp32', 'fp16'"):
+        OnnxCodec(copy, "vq_img", dtype="bf16")
     with pytest.raises(ValueError, match="tokenizer: found 'vq_dog', expected one of"):
         OnnxCodec(copy, "vq_dog")
     with pytest.raises(ValueError, match="not a bundle: found no config.json"):

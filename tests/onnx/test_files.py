@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mas_fast.models.vqvae_config import preset
-from mas_fast.onnx.files import KEY, Metadata, Value, file_name, read_metadata, sha256
+from mas_fast.onnx.files import KEY, Metadata, Value, dtype_of, file_name, read_metadata, sha256
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -16,6 +16,7 @@ IMG, SEG = preset("tiny-img"), preset("tiny-seg")
 PLAIN = dataclasses.replace(SEG, channels=183, layout=None)
 HASH = "0123456789abcdef" * 4
 DECODER = Metadata("vq_img", "decoder", "fp32", IMG, HASH)
+INT8 = Metadata("vq_img", "decoder", "int8", IMG, HASH, psnr=41.5)
 
 
 def test_names():
@@ -29,6 +30,8 @@ def test_names():
         (("vq", "encoder", "fp32"), r"model: found 'vq', expected one of \['vq_seg', 'vq_img'\]"),
         (("vq_img", "coder", "fp32"), "part: found 'coder', expected one of"),
         (("vq_img", "encoder", "bf16"), r"dtype: found 'bf16', expected one of \['fp32', 'fp16'\]"),
+        (("vq_img", "decoder", "bf16"), r"dtype: found 'bf16', expected one of .*, 'int8'\]"),
+        (("vq_seg", "decoder", "int8"), r"dtype: found 'int8', .*'fp16'\] for vq_seg_decoder"),
     ],
 )
 def test_names_that_are_none(arguments, error):
@@ -65,6 +68,26 @@ def test_properties_and_back(config):
     )
 
 
+def test_int8_says_how_good_it_is():
+    assert Metadata.from_properties(INT8.to_properties()) == INT8
+    assert json.loads(INT8.to_properties()[KEY])["psnr"] == 41.5
+    assert "psnr" not in json.loads(DECODER.to_properties()[KEY])
+    for psnr in (None, 41, float("nan"), float("inf"), "41", True):
+        with pytest.raises(ValueError, match="psnr: found .*, expected a number of dB"):
+            dataclasses.replace(INT8, psnr=psnr)
+    with pytest.raises(ValueError, match="psnr: found 41.5, expected none"):
+        dataclasses.replace(DECODER, psnr=41.5)
+
+
+def test_beside_int8_the_rest_is_fp32():
+    assert dtype_of("vq_img", "decoder", "int8") == "int8"
+    for graph in (("vq_img", "encoder"), ("vq_seg", "decoder"), ("vq_seg", "encoder")):
+        assert dtype_of(*graph, "int8") == "fp32"
+        assert dtype_of(*graph, "fp16") == "fp16"
+    with pytest.raises(ValueError, match="dtype: found 'bf16', expected one of"):
+        dtype_of("vq_img", "decoder", "bf16")
+
+
 def test_configs_of_the_other_input():
     with pytest.raises(ValueError, match="vq_seg: found the config .* expected one of 'labels'"):
         Metadata("vq_seg", "encoder", "fp32", IMG, HASH)
@@ -84,6 +107,8 @@ def broken(**changes):
         (broken(format=2), "format: found 2, expected 1"),
         (broken(extra=2), r"found unknown keys \['extra'\]"),
         (broken(model=["vq_img"]), r"model: found \['vq_img'\], expected one of"),
+        (broken(psnr=41.5), r"found unknown keys \['psnr'\]"),
+        (broken(dtype="int8"), r"found no keys \['psnr'\]"),
         (broken(model="vq_seg"), "expected one of 'labels'"),
         (broken(bundle="12"), "bundle: found '12', expected a SHA-256"),
         (broken(config={}), r"VQ config: found no keys \['"),

@@ -20,7 +20,7 @@ GUMBEL = replace(IMG, quantizer="gumbel")
 
 
 def metadata(part, dtype):
-    return Metadata("vq_img", part, dtype, IMG, "0" * 64)
+    return Metadata("vq_img", part, dtype, IMG, "0" * 64, 40.0 if dtype == "int8" else None)
 
 
 # ---------------------------------------------------------------------- inputs
@@ -76,6 +76,8 @@ def test_codes_are_in_range():
         ("fp16", {"error": 1.0, "psnr": 40.0}, None),
         ("fp16", {"error": 1e-9, "psnr": 39.9}, "PSNR: found 39.9, expected >= 40.0 dB"),
         ("fp16", {"error": math.nan, "psnr": math.nan}, "PSNR: found nan"),
+        ("int8", {"error": 1.0, "psnr": 40.0}, None),
+        ("int8", {"error": 1e-9, "psnr": 39.9}, "PSNR: found 39.9, expected >= 40.0 dB"),
     ],
 )
 def test_decoders(dtype, values, error):
