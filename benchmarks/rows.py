@@ -23,7 +23,7 @@ from benchmarks.engine import MasFast
 from benchmarks.goals import Goal
 from benchmarks.versus import Block, Contestant, Match, measure
 from benchmarks.worker import Worker
-from mas_fast.bundle import save_gpt
+from mas_fast.bundle import read_config, save_gpt
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import preset
 
@@ -35,8 +35,8 @@ LIMITS = {("int8", 4): 1.3, ("int8", 16): 3.2, ("bf16", 4): 1.4}
 @dataclass(frozen=True)
 class Plan:
     preset: str = "mini-270m"
-    blocks: int = 8
-    steps: int = 8  # of a block
+    blocks: int = 6
+    steps: int = 4  # of a block
     threads: int = 2
     samples: tuple[int, ...] = SAMPLES
 
@@ -45,7 +45,8 @@ class Steps(MasFast):
     """Decode steps of `samples` pictures at once."""
 
     def __init__(self, bundle: str, threads: int, dtype: str) -> None:
-        super().__init__(bundle, 64, 64, threads, dtype, KINDS[dtype])
+        prompt = read_config(bundle).streams[0].length
+        super().__init__(bundle, prompt, prompt, threads, dtype, KINDS[dtype])
 
     def seconds(self, samples: int, steps: int) -> list[float]:
         """Return the seconds of each of some steps."""

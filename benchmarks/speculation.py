@@ -122,7 +122,8 @@ def run(plan: Plan | None = None, measure=measure) -> dict:
             pictures = {w: Pictures(engine, ids, w, tokens) for w in (*WIDTHS, "auto")}
             match = measure([Contestant(str(w), p.block) for w, p in pictures.items()], len(ids))
             passes = {w: statistics.mean(p.passes) for w, p in pictures.items()}
-            large = Passes(folder, 64, 64, plan.threads, dtype, kv_dtype or dtype)
+            prompt = preset(plan.preset).streams[0].length
+            large = Passes(folder, prompt, prompt, plan.threads, dtype, kv_dtype or dtype)
             costs = measure([_passes(large, w, plan.passes) for w in WIDTHS], plan.blocks)
             length = engine.streams.length - engine.streams[0].length
             given = {w: length / passes[w] for w in pictures}
