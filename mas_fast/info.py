@@ -19,6 +19,7 @@ ISAS = {
     "avx512": "16 floats at a time",
     "avx512_vnni": "int8 dot products",
     "avx512_bf16": "bf16 dot products",
+    "amx": "tiles: many rows a pass",
 }
 
 

@@ -40,7 +40,17 @@ inline void append_as(const HeadCache& cache, int slot, const T* key, const T* v
 
 constexpr int kMostChannels = 256;  // the engine's bound on head_dim
 
+// A value that is not finite would reach even the positions that do not see it, as its weight of
+// zero times infinity is NaN. In its place lie zeros and a key of NaN, which reaches only those
+// that see it.
 void append(const HeadCache& cache, int slot, const float* key, const float* value) {
+  constexpr float kLargest = 3.3895314e38f;  // that is finite in bfloat16
+  if (!(magnitude(value, cache.head_dim) <= kLargest)) {
+    const float zeros[kMostChannels] = {};
+    float nans[kMostChannels];
+    for (float& element : nans) element = __builtin_nanf("");
+    return append(cache, slot, nans, zeros);
+  }
   if (cache.dtype == DType::fp32) {
     append_as<DType::fp32>(cache, slot, key, value);
   } else if (cache.dtype == DType::bf16) {

@@ -150,9 +150,10 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
   };
   const Share mine = share(thread, sequences * heads);
   for (int unit = mine.first; unit < mine.last; ++unit) {
-    const int sequence = unit / heads, first = sequence * dim + unit % heads * head_dim;
+    const int sequence = unit / heads, channel = unit % heads * head_dim;
     const HeadCache head = head_of(unit);
-    float* queries = qkv_.as<float>() + 3 * sequence * dim + unit % heads * head_dim;
+    float* queries = qkv_.as<float>() + 3 * ptrdiff_t(sequence) * dim + channel;
+    float* out = context_.as<float>() + ptrdiff_t(sequence) * dim + channel;
     for (int p = 0; p < positions; ++p) {
       float* query = queries + p * 3 * stride;
       if (layer.q_norm) {
@@ -167,7 +168,7 @@ void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache
       const std::span<Range> seen =
           visible(thread, index, entries[(p + together - 1) * sequences + sequence].position);
       kernels_.attend(head, seen.data(), int(seen.size()), together, queries + p * 3 * stride,
-                      3 * stride, context_.as<float>() + first + p * stride, stride, scratch, next);
+                      3 * stride, out + p * stride, stride, scratch, next);
     }
   }
   pool_.barrier(prefetch_range(thread, layer.proj));

@@ -1,6 +1,7 @@
 #include "isa.h"
 
-#if defined(__linux__)
+#if defined(MAS_FAST_AMX)
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -15,9 +16,14 @@ namespace {
 constexpr Isa kAll[] = {Isa::generic,     Isa::avx2,        Isa::avx512,
                         Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
 
-// Whether Linux lets the threads of this process use the tiles of AMX, which it must be asked for.
-bool may_use_tiles() {
-#if defined(__x86_64__) && defined(__linux__)
+// Whether there are tiles for bytes and bfloat16, and Linux lets this process use them, which it
+// must be asked for. Not every compiler's __builtin_cpu_supports() knows them.
+bool has_tiles() {
+#if defined(MAS_FAST_AMX)
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25,
+                     kNeeded = kBf16 | kTiles | kInt8;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kNeeded) != kNeeded) return false;
   constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 #else
@@ -43,8 +49,7 @@ bool runs_here(Isa isa) {
     case Isa::avx512_bf16:
       return runs_here(Isa::avx512_vnni) && __builtin_cpu_supports("avx512bf16");
     case Isa::amx:
-      return runs_here(Isa::avx512_bf16) && __builtin_cpu_supports("amx-int8") &&
-             __builtin_cpu_supports("amx-bf16") && may_use_tiles();
+      return runs_here(Isa::avx512_bf16) && has_tiles();
   }
   return false;
 #else

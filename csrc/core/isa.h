@@ -8,7 +8,8 @@
 
 namespace mas {
 
-// A ladder: each level has all the instructions of the levels before it.
+// A ladder: each level has all the instructions of the levels before it. `amx` needs Linux and a
+// compiler that knows tiles (MAS_FAST_AMX).
 enum class Isa { generic, avx2, avx512, avx512_vnni, avx512_bf16, amx };
 
 const char* isa_name(Isa isa);

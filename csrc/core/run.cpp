@@ -229,55 +229,45 @@ void Run::draw(int thread) {
 }
 
 // Takes over what the pass has drawn: a position counts where the guesses of all positions before
-// it were right in every sequence, the rest are the next guesses. Returns false if a logit that
-// counts is NaN.
+// it were right in every sequence, the rest are the next guesses. A logit that counts and is NaN is
+// left to the next pass, whose first position it is; then this returns false.
 bool Run::accept() {
   const int first = known_;
   int count = 0;
-  bool right = true, finite = true;
+  bool right = true;
   for (int index = 0; index < step_.window; ++index) {
     const int position = first + index;
-    bool same = true;  // what was read at this position
-    for (int sequence = 0; sequence < sequences(); ++sequence) {
-      const int32_t drawn = drawn_[size_t(index) * sequences() + sequence];
-      same = same && drawn == token(sequence, position);
-      if (right && drawn < 0) {
-        error_ = "sequence " + std::to_string(sequence) + ", position " + std::to_string(position) +
-                 ": the logit of token " + std::to_string(-1 - drawn) +
+    const auto drawn = drawn_.begin() + ptrdiff_t(index) * sequences();
+    const auto nan =
+        std::find_if(drawn, drawn + sequences(), [](int32_t token) { return token < 0; });
+    if (nan != drawn + sequences()) {
+      if (index == 0) {
+        error_ = "sequence " + std::to_string(nan - drawn) + ", position " +
+                 std::to_string(position) + ": the logit of token " + std::to_string(-1 - *nan) +
                  ": found NaN, expected a number or an infinity";
         return false;
       }
-      finite = finite && drawn >= 0;
+      right = false;
+    }
+    bool same = true;  // what was read at this position
+    for (int sequence = 0; sequence < sequences(); ++sequence) {
+      same = same && drawn[sequence] == token(sequence, position);
       if (right)
-        at(tokens_, sequence, position) = drawn;
+        at(tokens_, sequence, position) = drawn[sequence];
       else if (at(tokens_, sequence, position) < 0)
-        at(guesses_, sequence, position) = std::max(drawn, 0);
+        at(guesses_, sequence, position) = std::max(drawn[sequence], 0);
     }
     count += right;
     right = right && same;
   }
   known_ = first + count;
   done_ = known_ - 1;
-  if (!finite) forget(known_, first + step_.window - 1);
   ++passes_;
-  engine_->speculation(engine_->config().stream_at(first))
-      .passed(step_.window, count, engine_->pace().last());
+  if (step_.positions == step_.window)  // and read no given tokens besides
+    engine_->speculation(engine_->config().stream_at(first))
+        .passed(step_.window, count, engine_->pace().last());
   extend();
   return true;
-}
-
-// Overwrites what the cache holds of positions that were guessed wrong: an infinite value would
-// outlive its weight of zero.
-void Run::forget(int first, int last) {
-  const Config& config = engine_->config();
-  const std::vector<float> zeros(config.head_dim());
-  for (int position = first; position < last; ++position)
-    for (int layer = 0; layer < config.layers; ++layer)
-      for (int row : rows_)
-        for (int head = 0; head < config.heads; ++head)
-          kernels(engine_->isa())
-              .append(cache_.head(layer, row, head), slot(config, config.mask(layer), position),
-                      zeros.data(), zeros.data());
 }
 
 int Run::advance(int count, const std::function<bool(int, int)>& step) {

@@ -72,7 +72,6 @@ class Run {
   bool share_prompts(const std::function<bool(int, int)>& step);
   void plan(int target);
   void draw(int thread);
-  void forget(int first, int last);
   void check_error() const;
 
   std::shared_ptr<Engine> engine_;

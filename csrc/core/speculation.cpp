@@ -8,6 +8,7 @@ namespace mas {
 namespace {
 
 constexpr double kFade = 0.99;   // of what passes gave, a pass later
+constexpr double kAge = 0.998;   // of what is known of every width, a pass later
 constexpr double kNewest = 0.2;  // weight of the newest cost of a width
 constexpr double kTries = 3;     // passes after which the cost of a width counts
 constexpr double kPrior = 4;     // passes that a promise weighs as much as
@@ -33,16 +34,17 @@ double Speculation::promised(int width) const {
   return expected;
 }
 
-// Seconds of a pass. Past the widest of the narrower ones that was tried, half of what the last
+bool Speculation::tried(int index) const {
+  return index == 0 || records_[index].passes > kTries - 1;
+}
+
+// Seconds of a pass, all narrower ones being tried. Past the widest of these, half of what the last
 // positions cost is added for each further one: passes become dearer in steps.
 double Speculation::cost(int index) const {
-  const auto tried = [this](int of) { return of == 0 || records_[of].passes > kTries - 1; };
-  int known = index;
-  while (!tried(known)) --known;
-  int before = known - 1;
-  while (before > 0 && !tried(before)) --before;
+  if (tried(index)) return records_[index].seconds;
+  const int known = index - 1, before = known - 1;
   const double seconds = records_[known].seconds;
-  if (known == index || before < 0) return seconds;
+  if (before < 0) return seconds;
   const double slope = (seconds - records_[before].seconds) / (kWidths[known] - kWidths[before]);
   return seconds + std::max(0.0, slope / 2) * (kWidths[index] - kWidths[known]);
 }
@@ -61,6 +63,8 @@ int Speculation::width(int most) {
   int best = 0, second = 0;
   double most_tokens = kGain * rate(0), next = 0;
   for (int index = 1; index < int(kWidths.size()) && kWidths[index] <= most; ++index) {
+    // One after the other: on some processors a pass takes as long as its positions one by one.
+    if (!tried(index - 1)) break;
     const double value = rate(index);
     if (value > most_tokens) {
       second = best, next = most_tokens;
@@ -75,6 +79,9 @@ int Speculation::width(int most) {
 }
 
 void Speculation::passed(int width, int tokens, double seconds) {
+  for (Place& place : places_) place.tried *= kAge, place.right *= kAge;
+  for (Record& record : records_)
+    if (record.passes > kTries) record.passes *= kAge, record.tokens *= kAge;
   for (int place = 0; place + 1 < width && place < tokens; ++place) {
     places_[place].tried = kFade * places_[place].tried + 1;
     places_[place].right = kFade * places_[place].right + (place + 1 < tokens);

@@ -4,8 +4,9 @@
 // Both sides are learned while decoding: what a pass of each width costs, and how many tokens it
 // gives. Of a width that was seldom tried, the tokens are told from how often the guess of each
 // place in a window is right, and the cost from those of narrower ones, so that it is tried only
-// where it promises something. The best one is taken, and another one now and then, as costs change
-// with the load of the machine. Widths change nothing but the time: the tokens are the same at any.
+// after them and where it promises something. The best one is taken, and another one now and then,
+// as costs change with the load of the machine. Widths change nothing but the time: the tokens are
+// the same at any.
 #pragma once
 
 #include <array>
@@ -34,6 +35,7 @@ class Speculation {
   };
 
   double promised(int width) const;
+  bool tried(int index) const;
   double cost(int index) const;
   double rate(int index) const;
 

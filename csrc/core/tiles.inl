@@ -148,7 +148,7 @@ inline void each_tile(const char* weights, ptrdiff_t apart, int steps, Act act) 
   for (int panel = 0; panel < 2; ++panel)
     __builtin_memcpy(rest[panel], weights + panel * apart + step * kStepBytes,
                      size_t(steps - step) * kStepBytes);
-  asm volatile("" ::: "memory");  // the compiler does not know that tiles read memory
+  asm volatile("" ::"r"(rest) : "memory");  // the compiler does not know that tiles read memory
   act(rest[0], kBytes, step);
 }
 
@@ -229,7 +229,7 @@ int tile_rows(DType dtype, int count) {
 
 inline void configure(int upper, int lower, int bytes) {
   const TileShapes shapes(upper, lower, bytes);
-  asm volatile("" ::: "memory");  // the compiler does not know that this reads memory
+  asm volatile("" ::"r"(&shapes) : "memory");  // the compiler does not know that this reads memory
   _tile_loadconfig(&shapes);
 }
 

@@ -250,6 +250,205 @@ void test_shape(const Config& config) {
     }
 }
 
+// Calls act(isa, dtype, kv_dtype) for every instruction set and each type of weights and of keys.
+template <class Act>
+void each_kind(Act act) {
+  for (const mas::Isa isa : mas::supported_isas())
+    for (const auto& [dtype, kv_dtype] : {std::pair{DType::fp32, DType::fp32},
+                                          {DType::bf16, DType::bf16},
+                                          {DType::int8, DType::bf16},
+                                          {DType::int8, DType::int8}})
+      act(isa, dtype, kv_dtype);
+}
+
+// The token of a sequence at a position.
+int32_t some_token(const Config& config, int sequence, int position) {
+  return (position * 7 + sequence * 5) % config.streams[config.stream_at(position)].vocab;
+}
+
+// The logits of each position for `sequences` sequences from `first` on, read `window` positions at
+// a time, the first `alone` of them one at a time.
+std::vector<std::vector<float>> logits_of(mas::Engine& engine, int first, int sequences, int window,
+                                          int alone = 0) {
+  const Config& config = engine.config();
+  const int length = config.length() - 1;
+  std::vector<std::vector<float>> made(size_t(sequences) * length);
+  mas::KvCache cache(config, sequences, length);
+  engine.reserve(sequences * window, length);
+  for (int start = 0; start < length;) {
+    const int end = start < alone ? start + 1 : std::min(length, start + window);
+    std::vector<mas::BatchEntry> entries;
+    std::vector<mas::LogitsRequest> requests;
+    std::vector<std::vector<float>> out(end - start);
+    for (int position = start; position < end; ++position) {
+      const int stream = config.stream_at(position + 1), vocab = config.streams[stream].vocab;
+      std::vector<float>& to = out[position - start];
+      to.resize(size_t(sequences) * vocab);
+      requests.push_back({stream, int(entries.size()), sequences, to.data(), vocab});
+      for (int sequence = 0; sequence < sequences; ++sequence)
+        entries.push_back({some_token(config, first + sequence, position), position, sequence});
+    }
+    engine.pool().run(
+        [&](int thread) { engine.forward(thread, cache, entries, sequences, requests); });
+    for (int position = start; position < end; ++position) {
+      const std::vector<float>& from = out[position - start];
+      const size_t vocab = from.size() / sequences;
+      for (int sequence = 0; sequence < sequences; ++sequence)
+        made[size_t(sequence) * length + position].assign(from.begin() + sequence * vocab,
+                                                          from.begin() + (sequence + 1) * vocab);
+    }
+    start = end;
+  }
+  return made;
+}
+
+// What a row gives depends neither on the rows beside it nor on when they are read.
+void test_rows(const Config& config, bool all_windows) {
+  const Tensors tensors = random_tensors(config);
+  const int length = config.length() - 1;
+  std::map<DType, std::vector<std::vector<float>>> of_bytes;  // int8 by dot products of bytes
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
+    const auto engine = make(config, tensors, dtype, kv_dtype, 1, isa);
+    std::vector<std::vector<float>> alone;  // one row at a time
+    for (int sequence = 0; sequence < 3; ++sequence)
+      for (auto& logits : logits_of(*engine, sequence, 1, 1)) alone.push_back(std::move(logits));
+    const auto equal = [&](const std::vector<std::vector<float>>& made, int first) {
+      bool same = true;
+      for (size_t i = 0; i < made.size(); ++i) {
+        const size_t sequence = first + i / length, at = sequence * length + i % length;
+        same = same && (sequence >= 3 || made[i] == alone[at]);
+      }
+      return same;
+    };
+    std::vector<int> windows{2, 3, 4, 7, 8, 9, 16, 17, 33, 70};
+    if (all_windows && isa >= mas::Isa::avx512_bf16)
+      for (int window = 5; window < 70; window += 3) windows.push_back(window);
+    for (const int window : windows) CHECK(equal(logits_of(*engine, 0, 1, window, window % 4), 0));
+    for (const auto& [sequences, window] : {std::pair{3, 1}, {5, 2}, {17, 1}})
+      CHECK(equal(logits_of(*engine, 0, sequences, window), 0));
+    CHECK(equal(logits_of(*engine, 1, 2, 4), 1));
+    const auto team = make(config, tensors, dtype, kv_dtype, 3, isa);
+    CHECK(equal(logits_of(*team, 0, 3, 2), 0) && equal(logits_of(*team, 0, 1, 9), 0));
+    if (dtype == DType::int8 && isa >= mas::Isa::avx512_vnni) {
+      // bfloat16 keys and values meet another instruction from avx512_bf16 on.
+      if (isa == mas::Isa::avx512_vnni || (isa == mas::Isa::avx512_bf16 && kv_dtype == DType::bf16))
+        of_bytes[kv_dtype] = alone;
+      CHECK(of_bytes[kv_dtype] == alone);
+    }
+  });
+}
+
+// A request whose guesses are often right: little is left to chance.
+mas::Request easy_request(const Config& config, int prompts, int samples) {
+  mas::Request made = request(config, prompts, samples);
+  made.sampling.back().temperature = 0;
+  return made;
+}
+
+// The tokens are the same whatever is guessed.
+void test_windows(const Config& config) {
+  const Tensors tensors = random_tensors(config);
+  int fewer = 0;  // passes than positions
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
+    for (const auto& [prompts, samples] : {std::pair{1, 1}, {3, 2}})
+      for (const bool easy : {false, true}) {
+        if (easy != (prompts == 1)) continue;
+        mas::Request what = (easy ? easy_request : request)(config, prompts, samples);
+        const auto run = [&](int window, int threads, int count) {
+          what.window = window;
+          mas::Run made(make(config, tensors, dtype, kv_dtype, threads, isa), what);
+          int last = 0;
+          while (made.position() < made.stop()) {
+            const int target = count ? std::min(made.stop(), made.position() + count) : 0;
+            made.advance(count, [&](int position, int stop) {
+              CHECK(position >= last && position <= stop && stop == what.stop);
+              last = position;
+              return true;
+            });
+            CHECK(made.position() >= target);
+          }
+          CHECK(last == what.stop);
+          const int drawn = what.stop - (config.streams[0].length - 2);
+          CHECK(made.passes() >= 1 && made.passes() <= drawn);
+          if (window > 1 && !count) fewer += made.passes() < drawn;
+          return made.tokens();
+        };
+        const std::vector<int32_t> one = run(1, 1, 0);
+        for (const int window : {0, 3, 4, 32})
+          CHECK(run(window, window % 5 == 3 ? 3 : 1, window == 4 ? 7 : 0) == one);
+      }
+  });
+  CHECK(fewer > 0);
+}
+
+// Finite weights, of which the row of one token is so large that every norm of it is NaN: reading
+// the token gives keys, values and logits that are NaN.
+Tensors with_poison(Tensors tensors, const Config& config, int stream, int32_t token) {
+  float* row = tensors.values.at("embed." + config.streams[stream].name + ".weight").data() +
+               size_t(token) * config.dim;
+  for (int i = 0; i < config.dim; ++i) row[i] = i % 2 ? 3e38f : -3e38f;
+  return tensors;
+}
+
+// What became of a run: its tokens, how far it came, and its error.
+struct Outcome {
+  std::vector<int32_t> tokens;
+  int position = 0, last = 0;  // `last`: what step() heard
+  std::string error;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome outcome(const std::shared_ptr<mas::Engine>& engine, mas::Request what, int window) {
+  what.window = window;
+  mas::Run run(engine, what);
+  Outcome made;
+  for (int attempt = 0; attempt < 2; ++attempt)  // an error stays
+    try {
+      run.advance(0, [&](int position, int) {
+        made.last = position;
+        return true;
+      });
+    } catch (const std::domain_error& error) {
+      made.error = error.what();
+    }
+  made.tokens = run.tokens();
+  made.position = run.position();
+  return made;
+}
+
+// A guess that overflows harms nothing, and a token that overflows is an error at its position.
+void test_overflow(const Config& config) {
+  const int stream = int(config.streams.size()) - 1, offset = config.offset(stream);
+  Tensors tensors = random_tensors(config);
+  // Token 0, with which guesses begin, is never drawn, as its logit is far below the others.
+  std::vector<float>& bias = tensors.values.at("norm.bias");
+  std::vector<float>& head = tensors.values.at("head." + config.streams[stream].name + ".weight");
+  for (int i = 0; i < config.dim; ++i) bias[i] = 1, head[i] = -9;
+  const Tensors guessed = with_poison(tensors, config, stream, 0);
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
+    for (const auto& [prompts, samples] : {std::pair{2, 2}}) {
+      const mas::Request what = request(config, prompts, samples);
+      const auto engine = make(config, guessed, dtype, kv_dtype, 1, isa);
+      const Outcome one = outcome(engine, what, 1);
+      CHECK(one.error.empty() && one.position == what.stop);
+      CHECK(one == outcome(make(config, tensors, dtype, kv_dtype, 1, isa), what, 1));
+      for (const int window : {0, 3, 8}) CHECK(outcome(engine, what, window) == one);
+
+      // A token of the last sequence, halfway.
+      const int position = offset + config.streams[stream].length / 2;
+      const int32_t token = one.tokens[one.tokens.size() - config.length() + position];
+      const auto drawn =
+          make(config, with_poison(tensors, config, stream, token), dtype, kv_dtype, 1, isa);
+      const Outcome stopped = outcome(drawn, what, 1);
+      CHECK(stopped.error.find("the logit of token 0: found NaN") != std::string::npos);
+      CHECK(stopped.position <= position + 1 && stopped.position == stopped.last);
+      CHECK(stopped.error.find("position " + std::to_string(stopped.position) + ":") !=
+            std::string::npos);
+      for (const int window : {0, 3, 8}) CHECK(outcome(drawn, what, window) == stopped);
+    }
+  });
+}
+
 void test_refusals(const Config& config) {
   const Tensors tensors = random_tensors(config);
   const auto engine = make(config, tensors, DType::fp32, DType::fp32, 2, mas::best_isa());
@@ -267,6 +466,8 @@ void test_refusals(const Config& config) {
   refused([](mas::Request& what) { what.samples = 0; });
   refused([](mas::Request& what) { what.prompts = 0; });
   refused([](mas::Request& what) { what.stop = 0; });
+  refused([](mas::Request& what) { what.window = -1; });
+  refused([](mas::Request& what) { what.window = mas::Speculation::kWidest + 1; });
   refused([](mas::Request& what) { what.sampling.pop_back(); });
   refused([](mas::Request& what) { what.sampling[0].temperature = NAN; });
   for (auto change :
@@ -364,10 +565,23 @@ int main() {
                       .streams = {{"seg", 30, 37, 5, 6}, {"img", 40, 70, 8, 5}},
                       .attention = {mas::Mask::conv, mas::Mask::column},
                       .conv_kernel = 3};
+  // Sums of more inputs than are multiplied in one go.
+  Config five{.dim = 95,
+              .layers = 2,
+              .heads = 5,
+              .mlp = 333,
+              .qk_norm = true,
+              .streams = {{"text", 5, 33}, {"img", 67, 101}}};
+  Config four{
+      .dim = 132, .layers = 1, .heads = 4, .mlp = 35, .streams = {{"text", 3, 7}, {"img", 70, 9}}};
   test_shape(odd);
   test_shape(wide);
   test_shape(sparse);
   test_shape(without_text);
+  for (const Config& config : {wide, four, sparse}) test_rows(config, false);
+  test_rows(five, true);
+  for (const Config& config : {odd, sparse}) test_windows(config);
+  for (const Config& config : {odd, sparse}) test_overflow(config);
   test_refusals(odd);
   test_out_of_memory(odd);
   return check::finish();

@@ -41,7 +41,7 @@ def mostly(good) -> st.SearchStrategy:
     null=mostly(NULL),
     options=st.fixed_dictionaries(
         {name: mostly(value) for name, value in SETTINGS.items()},
-        optional={name: anything for name in ("samples", "first_sample", "seed", "stop")},
+        optional={name: anything for name in ("samples", "first_sample", "seed", "stop", "window")},
     ),
     count=st.one_of(st.integers(0, 9), anything),
     progress=st.one_of(st.none(), anything),

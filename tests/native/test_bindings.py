@@ -116,6 +116,10 @@ def test_bad_engine_options(options: dict, message: str) -> None:
         ({"seed": 2**64}, "seed: found 18446744073709551616, expected"),
         ({"seed": 1.5}, "seed: found 1.5, expected an int"),
         ({"stop": 8}, "stop: found 8, expected 1 to 7"),
+        ({"window": -1}, "window: found -1, expected 0 to 32"),
+        ({"window": 33}, "window: found 33, expected 0 to 32"),
+        ({"window": 1.5}, "window: found 1.5, expected an int"),
+        ({"window": None}, "window: found None, expected an int"),
         ({"guidance": [1.0]}, "guidance: found 1 entries, expected 2, one a stream"),
         ({"guidance": [1.0, float("nan")]}, "guidance"),
         ({"temperature": [1.0, -1.0]}, "temperature"),
@@ -211,15 +215,16 @@ def test_every_thread_reads_a_share(threads) -> None:
 
 def test_progress_sees_every_position_and_its_error_stops(engine) -> None:
     seen = []
-    run = engine.start(FORCED, NULL, **SETTINGS)
+    run = engine.start(FORCED, NULL, window=1, **SETTINGS)
     run.advance(progress=lambda position, stop: seen.append((position, stop)))
     assert seen[-4:] == [(4, 7), (5, 7), (6, 7), (7, 7)]
+    assert run.passes == 4
 
     def refuse(position, stop):
         if position == 5:
             raise KeyError("enough")
 
-    run = engine.start(FORCED, NULL, **SETTINGS)
+    run = engine.start(FORCED, NULL, window=1, **SETTINGS)
     with pytest.raises(KeyError, match="enough"):
         run.advance(progress=refuse)
     assert run.position == 5
@@ -227,6 +232,22 @@ def test_progress_sees_every_position_and_its_error_stops(engine) -> None:
     again = engine.start(FORCED, NULL, **SETTINGS)
     again.advance()
     assert np.array_equal(run.tokens, again.tokens)
+
+
+@pytest.mark.parametrize("window", [0, 2, 3, 32])
+def test_windows_give_the_tokens_of_single_positions(engine, window: int) -> None:
+    """Progress ascends to the end, in a call for each pass that drew."""
+    one = engine.start(FORCED, NULL, window=1, **SETTINGS)
+    one.advance()
+    seen = []
+    run = engine.start(FORCED, NULL, window=window, **SETTINGS)
+    assert run.passes == 0
+    run.advance(progress=lambda position, stop: seen.append(position))
+    drawn = [position for position in seen if position > 3]
+    assert drawn == sorted(set(drawn))
+    assert drawn[-1] == 7
+    assert run.passes == len(drawn) <= 4
+    assert np.array_equal(run.tokens, one.tokens)
 
 
 def test_a_call_from_its_own_progress_is_refused(engine) -> None:
