@@ -6,14 +6,9 @@ import torch
 
 from mas_fast.generation.eager import EagerEngine
 from mas_fast.generation.request import WIDEST, request
-from random_gpt import peaked
+from random_gpt import GUIDED, PARTS, PROMPT, peaked
 
 WIDTHS = [2, 3, 5, 8, WIDEST]
-PROMPT = np.array([[5, 9, 3, 0, 0, 0, 0, 0], [7, 1, 1, 2, 60, 3, 0, 0]])
-GUIDED = {"guidance": {"seg": 2.0, "img": 3.0}, "top_k": 5, "top_p": 0.9}
-# Part of a scene, other tokens in each row, and a few of the picture.
-PARTS = np.full((2, 40), -1)
-PARTS[0, 9:20], PARTS[1, [8, 12, 13, 23]], PARTS[:, 26:29] = 3, 4, 60
 HOW = {
     "plain": {},
     "greedy": {"temperature": 0.0},

@@ -2,9 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import torch
 
 from mas_fast.models.gpt import GPT, GPTConfig, preset
+
+# What speculation is asked for, of `peaked`.
+PROMPT = np.array([[5, 9, 3, 0, 0, 0, 0, 0], [7, 1, 1, 2, 60, 3, 0, 0]])
+GUIDED = {"guidance": {"seg": 2.0, "img": 3.0}, "top_k": 5, "top_p": 0.9}
+# Part of a scene, other tokens in each row, and a few of the picture.
+PARTS = np.full((2, 40), -1)
+PARTS[0, 9:20], PARTS[1, [8, 12, 13, 23]], PARTS[:, 26:29] = 3, 4, 60
 
 
 def random_tokens(config: GPTConfig, rows: int, seed: int = 0) -> torch.Tensor:
