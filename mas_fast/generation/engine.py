@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 from mas_fast.generation.request import Request
 from mas_fast.streams import Streams
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 Progress = Callable[[int, int], object]
@@ -52,3 +53,8 @@ class Engine(Protocol):
     streams: Streams
 
     def start(self, request: Request) -> Run: ...
+
+
+def as_array(tokens: Tensor | np.ndarray) -> np.ndarray:
+    """Bring a run's tokens to numpy, from whatever device they are on."""
+    return tokens if isinstance(tokens, np.ndarray) else tokens.cpu().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -18,14 +18,19 @@ from mas_fast.bundle import (
     read_sampling,
     read_words,
 )
-from mas_fast.generation.engine import Progress
+from mas_fast.generation.engine import Engine, as_array
 from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec
+from mas_fast.pipelines.given import scene_codes
+from mas_fast.pipelines.options import Options, SceneLike, check_names, sampling_of
 from mas_fast.pipelines.output import Generation
-from mas_fast.scene import Scene, open_scene, square
+from mas_fast.scene import Scene
 from mas_fast.text.captions import check_captions, words
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 C = TypeVar("C", bound=Codec)
@@ -37,10 +42,11 @@ ROWS = 16
 class Painter(ABC, Generic[C]):
     """A bundle made ready.
 
-    A runtime says how tokens are drawn (`_tokens`) and which tokenizers it has (`_codec`). The
-    parts may be used alone.
+    A runtime says what draws tokens (`engine`) and which tokenizers it has (`_codec`). The parts
+    may be used alone.
 
     Attributes:
+        engine: draws tokens.
         bundle: the bundle, and `path` its folder.
         streams: of the GPT.
         bpe: the tokenizer of captions.
@@ -49,6 +55,8 @@ class Painter(ABC, Generic[C]):
         words: those of the captions that the GPT learned from; None where the bundle has no list.
         sampling: what `generate` takes where it is not told otherwise.
     """
+
+    engine: Engine
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.path = bundle, bundle.path
@@ -73,7 +81,7 @@ class Painter(ABC, Generic[C]):
             name: dict.fromkeys(drawn, value) for name, value in SAMPLING.items()
         }
         try:
-            self.sampling = self._options(given)
+            self.sampling = sampling_of(self.sampling, given)
             request(self.streams, [0], **self.sampling)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.path / SAMPLING_FILE}: {error}") from error
@@ -81,19 +89,6 @@ class Painter(ABC, Generic[C]):
     @abstractmethod
     def _codec(self, name: str) -> C:
         """The tokenizer `name`, vq_seg or vq_img, of the bundle. ValueError where it is unfit."""
-
-    @abstractmethod
-    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
-        """Draw what request.request of these options asks for.
-
-        Args:
-            text: int64 [B, length of the text].
-            progress: is called with (position, stop) after each pass.
-            options: those of request.request.
-
-        Returns:
-            int64 [B * num_samples, S].
-        """
 
     @property
     def size(self) -> int:
@@ -105,7 +100,7 @@ class Painter(ABC, Generic[C]):
         captions: str | Sequence[str],
         *,
         num_images: int = 1,
-        scene: Scene | str | os.PathLike | Sequence[Scene | str | os.PathLike] | None = None,
+        scene: SceneLike | Sequence[SceneLike] | None = None,
         scene_labels: str | os.PathLike | None = None,
         seed: int = 0,
         guidance: float | Mapping[str, float] | None = None,
@@ -161,55 +156,29 @@ class Painter(ABC, Generic[C]):
         return out
 
     def paint(
-        self,
-        captions: str | Sequence[str],
-        *,
-        num_images: int = 1,
-        scene: Scene | str | os.PathLike | Sequence[Scene | str | os.PathLike] | None = None,
-        scene_labels: str | os.PathLike | None = None,
-        seed: int = 0,
-        guidance: float | Mapping[str, float] | None = None,
-        temperature: float | Mapping[str, float] | None = None,
-        top_k: int | Mapping[str, int | None] | None = None,
-        top_p: float | Mapping[str, float | None] | None = None,
-        speculate: int | Literal["auto"] = "auto",
-        progress: bool = False,
+        self, captions: str | Sequence[str], **options: Unpack[Options]
     ) -> Iterator[Generation]:
         """Draw pictures as `generate` does, one after the other.
 
         So those that are finished can be kept where the others come to nothing.
 
         Args:
-            captions: as in `generate`, like all that follow.
-            num_images: pictures of each caption.
-            scene: of all captions, or one for each.
-            scene_labels: the label space of files.
-            seed: 0 .. 2^64 - 1.
-            guidance: how closely the caption is followed.
-            temperature: of the sampling.
-            top_k: draw from so many of the likeliest tokens.
-            top_p: draw from the likeliest tokens that sum to it.
-            speculate: positions that a pass draws.
-            progress: show a bar on stderr.
+            captions: as in `generate`.
+            options: those of `generate`.
 
         Yields:
             The Generation after each picture, with those that are finished.
 
         Raises:
             ValueError: names what was found and what is allowed.
+            TypeError: an option is unknown.
         """
+        check_names(options)
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
+        num_images, seed = options.get("num_images", 1), options.get("seed", 0)
         check_int("num_images", num_images, 1)
         text, cut = self.bpe.encode(captions)
-        given = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p)
-        options = self._options(given)
-        forced = np.full((len(captions), self.streams.length), -1, np.int64)
-        if scene is None and scene_labels is not None:
-            raise ValueError(f"scene_labels: found {scene_labels}, expected a scene with it")
-        if scene is not None:
-            codes = self._codes(scene, scene_labels, len(captions))
-            forced[:, self.streams.slice("seg")] = codes
         asked = dict.fromkeys(word for caption in captions for word in words(caption))
         out = Generation(
             images=[],
@@ -221,8 +190,13 @@ class Painter(ABC, Generic[C]):
             unknown_words=[] if self.words is None else [w for w in asked if w not in self.words],
             truncated=self.bpe.decode(text[cut]),
         )
-        options |= {"seed": seed, "speculate": speculate}
-        for tokens in self._draw(text, forced, num_images, progress, **options):
+        forced = self._forced(len(captions), options)
+        drawing = sampling_of(self.sampling, options) | {
+            "seed": seed,
+            "speculate": options.get("speculate", "auto"),
+        }
+        show = options.get("progress", False)
+        for tokens in self._draw(text, forced, num_images, show, **drawing):
             out.tokens = np.concatenate([out.tokens, tokens])
             for row in tokens:
                 if self.seg:
@@ -237,37 +211,21 @@ class Painter(ABC, Generic[C]):
         codec.fit(self.streams[name])
         return codec
 
-    def _options(self, given: Mapping[str, object]) -> dict[str, Any]:
-        """`sampling`, for each stream that is drawn, with what is given for all or some of them."""
-        options = {}
-        for name, defaults in self.sampling.items():
-            value = given.get(name)
-            if isinstance(value, Mapping):
-                options[name] = defaults | dict(value)
-            else:
-                options[name] = defaults if value is None else dict.fromkeys(defaults, value)
-        return options
-
-    def _codes(self, scene: Any, labels: str | os.PathLike | None, count: int) -> np.ndarray:
-        """int64 [1 or count, length of seg]: the seg tokens of one scene or of one a caption."""
+    def _forced(self, count: int, options: Options) -> np.ndarray:
+        """int64 [count, S]: the tokens that are given with the captions; -1 elsewhere."""
+        forced = np.full((count, self.streams.length), -1, np.int64)
+        scene, labels = options.get("scene"), options.get("scene_labels")
+        if scene is None:
+            if labels is not None:
+                raise ValueError(f"scene_labels: found {labels}, expected a scene with it")
+            return forced
         if self.seg is None:
             raise ValueError(
                 f"scene: found one, expected None: {self.path} has no scenes, it draws pictures "
                 "from captions alone"
             )
-        several = isinstance(scene, list | tuple)
-        scenes = list(scene) if several else [scene]
-        if several and len(scenes) != count:
-            raise ValueError(f"scene: found {len(scenes)}, expected one, or {count} as captions")
-        for n, item in enumerate(scenes):
-            if isinstance(item, Scene):
-                scenes[n] = square(item, self.size)
-            elif isinstance(item, str | os.PathLike):
-                scenes[n] = open_scene(item, labels=labels, size=self.size)
-            else:
-                name = type(item).__name__
-                raise ValueError(f"scene: found {name}, expected a Scene or the path of one")
-        return self.seg.encode(scenes).reshape(len(scenes), -1)
+        forced[:, self.streams.slice("seg")] = scene_codes(self.seg, scene, labels, count)
+        return forced
 
     def _draw(
         self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options: Any
@@ -284,14 +242,17 @@ class Painter(ABC, Generic[C]):
                 def report(position: int, _: int, before: int = done * steps) -> None:
                     bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
 
-                yield self._tokens(
+                asked = request(
+                    self.streams,
                     text[b : b + batch],
-                    report,
                     forced=forced[b : b + batch],
                     num_samples=min(ROWS, count - n),
                     first_sample=n,
                     **options,
                 )
+                run = self.engine.start(asked)
+                run.advance(progress=report)
+                yield as_array(run.tokens)
 
     def _grid(self, row: np.ndarray, name: str) -> np.ndarray:
         """int64 [1, h, w]: a stream's part of the row."""

@@ -24,9 +24,7 @@ from PIL import Image
 
 from mas_fast.bundle import Bundle, shipped
 from mas_fast.generation.cpp import CppEngine
-from mas_fast.generation.engine import Progress
 from mas_fast.generation.engines import check_engine
-from mas_fast.generation.request import request
 from mas_fast.models.codec import Codec, Item
 from mas_fast.onnx.codec import OnnxCodec
 from mas_fast.onnx.files import DTYPES, import_onnxruntime
@@ -58,6 +56,8 @@ class Pipeline(Painter[OnnxCodec]):
             and does not start.
         ImportError: where onnxruntime is not installed or the C++ engine is not built.
     """
+
+    engine: CppEngine
 
     def __init__(
         self,
@@ -154,8 +154,3 @@ class Pipeline(Painter[OnnxCodec]):
         codec = OnnxCodec(self.bundle, name, **self._graphs)
         codec.open("decoder")
         return codec
-
-    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
-        run = self.engine.start(request(self.streams, text, **options))
-        run.advance(progress=progress)
-        return run.tokens

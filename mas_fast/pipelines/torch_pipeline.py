@@ -18,12 +18,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from mas_fast.bundle import Bundle, load_vq, shipped
-from mas_fast.generation import Engine, generate_tokens
-from mas_fast.generation.engine import Progress
+from mas_fast.generation.engine import Engine
 from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.base import Painter
@@ -47,9 +45,6 @@ class Model(Painter[TorchCodec]):
     def _codec(self, name: str) -> TorchCodec:
         model = load_vq(self.bundle, name, self._device, torch.float32)
         return TorchCodec(f"{self.path}: {name}", model)
-
-    def _tokens(self, text: np.ndarray, progress: Progress, **options: Any) -> np.ndarray:
-        return generate_tokens(self.engine, text, progress=progress, **options).cpu().numpy()
 
 
 def load(

@@ -23,25 +23,38 @@ class Flat(Codec):
         return np.stack([labels] * 3, -1)
 
 
-class Fake(Painter):
-    """The tokens of sample n of a caption are all n, but those that are forced."""
+class Numbers:
+    """An engine: the tokens of sample n of a caption are all n, but those that are forced."""
 
+    def __init__(self, streams) -> None:
+        self.streams, self.asked = streams, []
+
+    def start(self, request):
+        self.asked.append(request)
+        return NumbersRun(request)
+
+
+class NumbersRun:
+    def __init__(self, request) -> None:
+        self.position, self.stop = 0, request.stop
+        numbers = np.arange(request.samples) + request.first_sample
+        forced = request.forced.repeat(request.samples, 0)
+        self.tokens = np.where(forced < 0, np.tile(numbers, len(request.forced))[:, None], forced)
+
+    def advance(self, count=0, progress=None):
+        while self.position < self.stop:
+            self.position += 1
+            progress(self.position, self.stop)
+        return self.position
+
+
+class Fake(Painter):
     def __init__(self, path) -> None:
-        self.asked = []
         super().__init__(Bundle(path, "gpt"))
+        self.engine = Numbers(self.streams)
 
     def _codec(self, name):
         return Flat(name, read_vq_config(self.path, name))
-
-    def _tokens(self, text, progress, *, forced, num_samples, first_sample, **options):
-        self.asked.append((len(text), num_samples, first_sample, options))
-        for position in range(1, 41):
-            progress(position, 40)
-        numbers = np.tile(np.arange(num_samples) + first_sample, len(text))[:, None]
-        tokens = np.where(forced < 0, 0, forced).repeat(num_samples, 0)
-        tokens[:, 8:] = np.where(forced.repeat(num_samples, 0)[:, 8:] < 0, numbers, tokens[:, 8:])
-        tokens[:, :8] = text.repeat(num_samples, 0)
-        return tokens
 
 
 @pytest.fixture
@@ -49,23 +62,26 @@ def painter(tiny_bundle) -> Painter:
     return Fake(tiny_bundle)
 
 
+def sizes(request) -> tuple[int, int, int]:
+    return len(request.forced), request.samples, request.first_sample
+
+
 def test_rows_are_drawn_in_blocks(painter, capsys, terminal) -> None:
     out = painter.generate(["a", "b", "c"], num_images=ROWS + 3, seed=5, progress=True)
-    sizes = [asked[:3] for asked in painter.asked]
-    assert sizes == [(1, ROWS, 0), (1, 3, ROWS)] * 3
+    asked = painter.engine.asked
+    assert [sizes(request) for request in asked] == [(1, ROWS, 0), (1, 3, ROWS)] * 3
     assert out.tokens[:, -1].tolist() == [*range(ROWS + 3)] * 3
     assert [image.getpixel((0, 0))[0] for image in out.images] == out.tokens[:, -1].tolist()
     assert [int(scene.labels[0, 0]) for scene in out.scenes] == out.tokens[:, 8].tolist()
     assert out.captions == ["a"] * (ROWS + 3) + ["b"] * (ROWS + 3) + ["c"] * (ROWS + 3)
     assert "192/192" in capsys.readouterr().err  # six blocks of 32 tokens
-    both = {"seg": 3.0, "img": 3.0}
-    assert painter.asked[0][3]["guidance"] == both
-    assert painter.asked[0][3]["seed"] == 5
-    assert painter.asked[0][3]["speculate"] == "auto"
-    painter.asked.clear()
+    assert [how.guidance for how in asked[0].sampling] == [1.0, 3.0, 3.0]
+    assert asked[0].seed == 5
+    assert asked[0].speculate == "auto"
+    asked.clear()
     painter.generate(["a"] * 7, num_images=5, speculate=3)
-    assert painter.asked[0][3]["speculate"] == 3
-    assert [asked[:3] for asked in painter.asked] == [(3, 5, 0), (3, 5, 0), (1, 5, 0)]
+    assert asked[0].speculate == 3
+    assert [sizes(request) for request in asked] == [(3, 5, 0), (3, 5, 0), (1, 5, 0)]
 
 
 def test_scenes_are_forced(painter, scene) -> None:
@@ -75,3 +91,8 @@ def test_scenes_are_forced(painter, scene) -> None:
     assert out.tokens[:, 24].tolist() == [0, 1, 0, 1]
     with pytest.raises(ValueError, match="scene: found 1, expected one, or 2 as captions"):
         painter.generate(["a", "b"], scene=[scene])
+
+
+def test_paint_takes_known_options_alone(painter) -> None:
+    with pytest.raises(TypeError, match="colour: found an unknown option"):
+        next(painter.paint("a", colour="red"))
