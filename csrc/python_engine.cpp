@@ -6,8 +6,9 @@
 #include <chrono>
 #include <optional>
 
+#include "core/batch.h"
 #include "core/processors.h"
-#include "core/run.h"
+#include "core/teacher.h"
 #include "python_arguments.h"
 
 namespace mas {
@@ -117,14 +118,13 @@ T of_stream(const std::vector<T>& values, size_t stream, size_t streams, const c
   return values[stream];
 }
 
-std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced,
+std::shared_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::object& forced,
                            const py::object& null, const py::object& samples,
                            const py::object& first_sample, const py::object& seed,
-                           const std::vector<double>& guidance,
-                           const std::vector<double>& temperature,
+                           const py::object& guidance, const std::vector<double>& temperature,
                            const std::vector<std::optional<int64_t>>& top_k,
                            const std::vector<std::optional<double>>& top_p, const py::object& stop,
-                           const py::object& window) {
+                           const py::object& window, bool score_forced) {
   const Config& config = engine->config();
   const size_t streams = config.streams.size();
   const auto tokens = array_of<int32_t>(forced, "forced", 2, "[prompts, length]");
@@ -144,19 +144,30 @@ std::unique_ptr<Run> start(const std::shared_ptr<Engine>& engine, const py::obje
   request.window = int(checked_int(window, "window", 0, Speculation::kWidest));
   request.forced.assign(tokens.data(), tokens.data() + tokens.size());
   if (!null.is_none()) {
-    const auto caption = array_of<int32_t>(null, "null", 1, "[length of the null caption]");
-    request.null.assign(caption.data(), caption.data() + caption.size());
+    const auto captions = array_of<int32_t>(null, "null", 2, "[prompts, length of a caption]");
+    const int caption = config.streams[0].length;
+    if (captions.shape(0) != tokens.shape(0) || captions.shape(1) != caption)
+      throw py::value_error("null: found shape " + shape_text(captions) + ", expected [" +
+                            std::to_string(tokens.shape(0)) + ", " + std::to_string(caption) + "]");
+    request.null.assign(captions.data(), captions.data() + captions.size());
   }
-  for (size_t s = 0; s < streams; ++s) {
+  const auto guidances = array_of<double>(guidance, "guidance", 1, "[length]");
+  if (guidances.size() != config.length())
+    throw py::value_error("guidance: found " + std::to_string(guidances.size()) +
+                          " entries, expected " + std::to_string(config.length()) +
+                          ", one a position");
+  for (int position = 0; position < config.length(); ++position) {
+    const size_t s = config.stream_at(position);
     Sampling settings;
-    settings.guidance = of_stream(guidance, s, streams, "guidance");
+    settings.guidance = guidances.data()[position];
     settings.temperature = of_stream(temperature, s, streams, "temperature");
     settings.top_k = of_stream(top_k, s, streams, "top_k").value_or(kAll);
     settings.top_p = of_stream(top_p, s, streams, "top_p");
     request.sampling.push_back(settings);
   }
+  request.score_forced = score_forced;
   const py::gil_scoped_release release;
-  return std::make_unique<Run>(engine, std::move(request));
+  return std::make_shared<Run>(engine, std::move(request));
 }
 
 // Lets Ctrl-C stop what runs without the GIL. It looks ten times a second, since taking the GIL
@@ -175,7 +186,7 @@ class Interrupt {
   Clock::time_point last_ = Clock::now();
 };
 
-int advance(Run& run, const py::object& positions, const py::object& progress) {
+int advance_run(Run& run, const py::object& positions, const py::object& progress) {
   const int count = int(checked_int(positions, "count", 0, kMostInt));
   Interrupt interrupt;
   auto step = [&](int position, int stop) {
@@ -189,11 +200,48 @@ int advance(Run& run, const py::object& positions, const py::object& progress) {
   return run.advance(count, step);
 }
 
+int advance_all(Engine& engine, const std::vector<std::shared_ptr<Run>>& shared,
+                const py::object& count) {
+  const int most = int(checked_int(count, "passes", 1, kMostInt));
+  std::vector<Run*> runs;
+  for (const auto& run : shared) {
+    if (&run->engine() != &engine)
+      throw py::value_error("runs: found a run of another engine, expected those of this one");
+    if (std::find(runs.begin(), runs.end(), run.get()) != runs.end())
+      throw py::value_error("runs: found a run twice, expected each once");
+    runs.push_back(run.get());
+  }
+  Interrupt interrupt;
+  int passes = 0;
+  const auto going = [&] {
+    interrupt();
+    ++passes;
+    const bool ended = std::any_of(runs.begin(), runs.end(), [](const Run* run) {
+      return run->position() == run->stop() || !run->error().empty();
+    });
+    return passes < most && !ended;
+  };
+  const py::gil_scoped_release release;
+  advance(engine, runs, kMostInt, going);
+  return passes;
+}
+
 Tokens tokens_of(const Run& run) {
-  const py::ssize_t rows = run.sequences(), length = py::ssize_t(run.tokens().size()) / rows;
-  Tokens tokens({rows, length});
-  std::copy(run.tokens().begin(), run.tokens().end(), tokens.mutable_data());
+  const std::vector<int32_t> found = run.tokens();
+  const py::ssize_t length = run.engine().config().length();
+  Tokens tokens({py::ssize_t(found.size()) / length, length});
+  std::copy(found.begin(), found.end(), tokens.mutable_data());
   return tokens;
+}
+
+py::array_t<double> likelihood_of(const Run& run) {
+  const std::vector<double> sums = run.forced_log_likelihood();
+  return py::array_t<double>(py::ssize_t(sums.size()), sums.data());
+}
+
+void keep(Run& run, const std::vector<int>& rows) {
+  const py::gil_scoped_release release;
+  run.keep(rows);
 }
 
 py::dict logits(Engine& engine, const py::object& object) {
@@ -269,23 +317,39 @@ Raises:
       .def("start", &start, py::arg("forced"), py::arg("null") = py::none(), py::kw_only(),
            py::arg("samples") = 1, py::arg("first_sample") = 0, py::arg("seed") = 0,
            py::arg("guidance"), py::arg("temperature"), py::arg("top_k"), py::arg("top_p"),
-           py::arg("stop") = py::none(), py::arg("window") = 0, R"(Begins a generation.
+           py::arg("stop") = py::none(), py::arg("window") = 0, py::arg("score_forced") = false,
+           R"(Begins a generation.
 
 Args:
     forced: int32 [prompts, length]; >= 0 fixes a token, -1 draws it. Position 0 must be fixed.
-    null: int32 [n], the null caption of classifier-free guidance (CFG), which replaces the first n
-        tokens in the unconditional rows.
+    null: int32 [prompts, length of the first stream], the captions of the unconditional rows of
+        classifier-free guidance (CFG).
     samples: sequences of each prompt, numbered from first_sample.
-    guidance, temperature, top_k, top_p: lists with one entry per stream.
+    guidance: float64 [length], that of each position; 1: none.
+    temperature, top_k, top_p: lists with one entry per stream.
     stop: the number of positions to produce.
     window: positions that a pass guesses and verifies, 1 to 32; 0: as many as are fastest. The
         tokens are the same at any.
+    score_forced: add up forced_log_likelihood.
 
 Raises:
-    ValueError: names the value found and those allowed.)");
+    ValueError: names the value found and those allowed.)")
+      .def("advance", &advance_all, py::arg("runs"), py::arg("passes") = 1,
+           R"(Goes on with runs of this engine together: each pass over the weights serves them all.
 
-  py::class_<Run>(module, "Run", "A generation in progress; made by Engine.start().")
-      .def("advance", &advance, py::arg("count") = 0, py::arg("progress") = py::none(),
+Their tokens are those that they would have alone. A run with an `error` is left out, as is one that
+has all its tokens. The GIL is released meanwhile; Ctrl-C stops after the next pass.
+
+Args:
+    runs: list of Runs, each once.
+    passes: at most so many; fewer where a run ends.
+
+Returns:
+    How many passes there were.)");
+
+  py::class_<Run, std::shared_ptr<Run>>(module, "Run",
+                                        "A generation in progress; made by Engine.start().")
+      .def("advance", &advance_run, py::arg("count") = 0, py::arg("progress") = py::none(),
            R"(Makes `count` more positions known (0: all that are left), and returns how many are.
 
 The GIL is released meanwhile; Ctrl-C stops after the next pass.
@@ -298,9 +362,29 @@ Raises:
     ValueError: a logit is NaN.)")
       .def_property_readonly("position", &Run::position)
       .def_property_readonly("passes", &Run::passes, "Passes that drew tokens.")
+      .def("keep", &keep, py::arg("rows"),
+           R"(Goes on with some rows alone, in this order.
+
+Args:
+    rows: indices of present rows, each at most once.
+
+Raises:
+    ValueError: names the index found and those allowed.)")
       .def_property_readonly("stop", &Run::stop)
+      .def_property_readonly(
+          "error",
+          [](const Run& run) -> std::optional<std::string> {
+            const std::string error = run.error();
+            return error.empty() ? std::nullopt : std::optional(error);
+          },
+          "What ended the run, or None.")
       .def_property_readonly("tokens", &tokens_of,
-                             "int32 [prompts * samples, length]; -1 where not known yet.");
+                             "int32 [rows, length]; -1 where not known yet. Rows are sample by "
+                             "sample of prompt after prompt, or those of keep().")
+      .def_property_readonly("forced_log_likelihood", &likelihood_of,
+                             "float64 [rows]: with score_forced, the sum of the log-probabilities "
+                             "(softmax of the conditional logits) of the tokens that are forced "
+                             "after the first one drawn.");
 }
 
 }  // namespace mas

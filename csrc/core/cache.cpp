@@ -6,23 +6,21 @@
 
 namespace mas {
 
-KvCache::KvCache(const Config& config, int sequences, int positions)
+KvCache::KvCache(const Config& config, int positions)
     : dtype_(config.kv_dtype),
       layers_(config.layers),
       heads_(config.heads),
       head_dim_(config.head_dim()),
-      sequences_(sequences),
       capacity_(slots(config, positions)) {
   const HeadCache shape{dtype_, head_dim_, capacity_, nullptr, nullptr, nullptr, nullptr};
   key_bytes_ = shape.key_bytes();
   value_bytes_ = shape.value_bytes();
   scale_bytes_ = dtype_ == DType::int8 ? size_t(round_up(capacity_, 16)) * 4 : 0;
-  memory_ = Buffer(size_t(layers_) * sequences_ * heads_ *
-                   (key_bytes_ + value_bytes_ + 2 * scale_bytes_));
+  memory_ = Buffer(size_t(layers_) * heads_ * (key_bytes_ + value_bytes_ + 2 * scale_bytes_));
 }
 
-HeadCache KvCache::head(int layer, int sequence, int head) const {
-  const size_t index = (size_t(layer) * sequences_ + sequence) * heads_ + head;
+HeadCache KvCache::head(int layer, int head) const {
+  const size_t index = size_t(layer) * heads_ + head;
   char* at = const_cast<char*>(memory_.as<char>()) +
              index * (key_bytes_ + value_bytes_ + 2 * scale_bytes_);
   char* scales = at + key_bytes_ + value_bytes_;
@@ -35,10 +33,10 @@ HeadCache KvCache::head(int layer, int sequence, int head) const {
           reinterpret_cast<float*>(scales + scale_bytes_)};
 }
 
-void KvCache::copy(int from, int to, int count) {
+void KvCache::copy(const KvCache& from, int count) {
   for (int layer = 0; layer < layers_; ++layer)
     for (int index = 0; index < heads_; ++index) {
-      const HeadCache source = head(layer, from, index), target = head(layer, to, index);
+      const HeadCache source = from.head(layer, index), target = head(layer, index);
       std::memcpy(target.keys, source.keys, ceil_div(count, kPanel) * source.key_panel_bytes());
       std::memcpy(target.values, source.values,
                   size_t(source.value_steps(count)) * source.value_stride());

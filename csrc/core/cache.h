@@ -1,4 +1,4 @@
-// The KV cache: keys and values of a set of sequences, one HeadCache per (layer, sequence, head).
+// The KV cache: keys and values of one sequence, one HeadCache per (layer, head).
 #pragma once
 
 #include "config.h"
@@ -10,18 +10,17 @@ namespace mas {
 class KvCache {
  public:
   KvCache() = default;
-  KvCache(const Config& config, int sequences, int positions);  // with room for that many
+  KvCache(const Config& config, int positions);  // with room for that many
 
-  HeadCache head(int layer, int sequence, int head) const;
-  // Copies slots [0, count) of one sequence over those of another, in every layer.
-  void copy(int from, int to, int count);
+  HeadCache head(int layer, int head) const;
+  // Takes over slots [0, count) of another cache of the same shape, in every layer.
+  void copy(const KvCache& from, int count);
 
-  int sequences() const { return sequences_; }
   size_t bytes() const { return memory_.bytes(); }
 
  private:
   DType dtype_ = DType::fp32;
-  int layers_ = 0, heads_ = 0, head_dim_ = 0, sequences_ = 0, capacity_ = 0;
+  int layers_ = 0, heads_ = 0, head_dim_ = 0, capacity_ = 0;
   size_t key_bytes_ = 0, value_bytes_ = 0, scale_bytes_ = 0;
   Buffer memory_;
 };

@@ -42,6 +42,8 @@ Engine::Engine(const Config& config, int threads, Isa isa)
       pool_(thread_count(threads)),
       speculation_(config_.streams.size()),
       process_(getpid()),
+      sampler_scratch_bytes_((sampler_scratch_bytes(config_.largest_vocab()) + 63) / 64 * 64),
+      sampler_scratch_(sampler_scratch_bytes_ * pool_.size()),
       ranges_bytes_((sizeof(Range) * most_ranges(config_) + 63) / 64 * 64) {
   ranges_ = Buffer(ranges_bytes_ * pool_.size());
 }
@@ -135,52 +137,73 @@ std::span<Range> Engine::visible(int thread, int layer, int position) {
   return {ranges, size_t(mas::visible(config_, config_.mask(layer), position, ranges))};
 }
 
-// A thread has the heads of some sequences to itself, so that a query meets all keys before it
+// Calls visit(segment, head) for the heads of segments that are this thread's: a share of all
+// queries, in the order of the segments.
+template <class Visit>
+void Engine::own_heads(int thread, const Pass& pass, Visit visit) const {
+  const Share mine = share(thread, int(pass.entries.size()) * config_.heads);
+  int begin = 0;  // queries of the heads before this one
+  for (const Segment& segment : pass.segments)
+    for (int head = 0; head < config_.heads; ++head, begin += segment.count)
+      if (begin >= mine.first && begin < mine.last) visit(segment, head);
+}
+
+// A thread has some heads of some segments to itself, so that a query meets all keys before it
 // without a barrier, and the keys of a head are read from memory once for all positions.
-void Engine::attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
-                       std::span<const BatchEntry> entries, int sequences) {
-  const int heads = config_.heads, head_dim = config_.head_dim(), dim = config_.dim;
-  const int positions = int(entries.size()) / sequences;
+void Engine::attention(int thread, const LayerWeights& layer, int index, const Pass& pass) {
+  const int head_dim = config_.head_dim(), dim = config_.dim;
   const Mask mask = config_.mask(index);
-  const int together = mask == Mask::causal ? positions : 1;
-  const ptrdiff_t stride = ptrdiff_t(sequences) * dim;  // from one position to the next
   float* scratch = scratch_.as<float>() + thread * scratch_floats_;
-  const auto head_of = [&](int unit) {
-    return cache.head(index, entries[unit / heads].sequence, unit % heads);
-  };
-  const Share mine = share(thread, sequences * heads);
-  for (int unit = mine.first; unit < mine.last; ++unit) {
-    const int sequence = unit / heads, channel = unit % heads * head_dim;
-    const HeadCache head = head_of(unit);
-    float* queries = qkv_.as<float>() + 3 * ptrdiff_t(sequence) * dim + channel;
-    float* out = context_.as<float>() + ptrdiff_t(sequence) * dim + channel;
-    for (int p = 0; p < positions; ++p) {
-      float* query = queries + p * 3 * stride;
+  const auto attend = [&](const Segment& segment, int head, const char* next) {
+    const HeadCache keys = segment.cache->head(index, head);
+    const Entry* entries = pass.entries.data() + segment.first;
+    float* queries = qkv_.as<float>() + 3 * ptrdiff_t(segment.first) * dim + head * head_dim;
+    float* out = context_.as<float>() + ptrdiff_t(segment.first) * dim + head * head_dim;
+    for (int p = 0; p < segment.count; ++p) {
+      float* query = queries + p * 3 * ptrdiff_t(dim);
       if (layer.q_norm) {
         kernels_.rms_norm(query, layer.q_norm, head_dim, 1e-6f);
         kernels_.rms_norm(query + dim, layer.k_norm, head_dim, 1e-6f);
       }
-      kernels_.append(head, slot(config_, mask, entries[p * sequences + sequence].position),
-                      query + dim, query + 2 * dim);
+      kernels_.append(keys, slot(config_, mask, entries[p].position), query + dim, query + 2 * dim);
     }
-    const char* next = head_of(unit + 1 < mine.last ? unit + 1 : unit).keys;
-    for (int p = 0; p < positions; p += together) {
-      const std::span<Range> seen =
-          visible(thread, index, entries[(p + together - 1) * sequences + sequence].position);
-      kernels_.attend(head, seen.data(), int(seen.size()), together, queries + p * 3 * stride,
-                      3 * stride, out + p * stride, stride, scratch, next);
+    const int together = mask == Mask::causal ? segment.count : 1;
+    for (int p = 0; p < segment.count; p += together) {
+      const std::span<Range> seen = visible(thread, index, entries[p + together - 1].position);
+      kernels_.attend(keys, seen.data(), int(seen.size()), together,
+                      queries + p * 3 * ptrdiff_t(dim), 3 * dim, out + p * ptrdiff_t(dim), dim,
+                      scratch, next);
     }
-  }
+  };
+  const Segment* waiting = nullptr;  // one behind, as its keys are fetched during the one before
+  int waiting_head = 0;
+  own_heads(thread, pass, [&](const Segment& segment, int head) {
+    if (waiting) attend(*waiting, waiting_head, segment.cache->head(index, head).keys);
+    waiting = &segment, waiting_head = head;
+  });
+  if (waiting) attend(*waiting, waiting_head, waiting->cache->head(index, waiting_head).keys);
   pool_.barrier(prefetch_range(thread, layer.proj));
 }
 
-void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, int sequences,
-                     std::span<const LogitsRequest> logits_requests) {
-  const int count = int(entries.size()), dim = config_.dim;
+// The keys that this thread reads first in a layer's attention.
+PrefetchRange Engine::first_keys(int thread, int index, const Pass& pass) {
+  PrefetchRange range;
+  own_heads(thread, pass, [&](const Segment& segment, int head) {
+    if (range.next) return;
+    const HeadCache keys = segment.cache->head(index, head);
+    const Range seen = visible(thread, index, pass.entries[segment.first].position).front();
+    range = {keys.keys + seen.first / kPanel * keys.key_panel_bytes(),
+             keys.keys + ceil_div(seen.last, kPanel) * keys.key_panel_bytes()};
+  });
+  return range;
+}
+
+void Engine::forward(int thread, const Pass& pass) {
+  const int count = int(pass.entries.size()), dim = config_.dim;
   float* x = residual_.as<float>();
   float* scratch = scratch_.as<float>() + thread * scratch_floats_;
   for (int row = thread; row < count; row += pool_.active()) {
-    const BatchEntry& entry = entries[row];
+    const Entry& entry = pass.entries[row];
     const int stream = config_.stream_at(entry.position);
     const StreamWeights& weights = weights_.streams()[stream];
     const float* position =
@@ -190,10 +213,10 @@ void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> ent
   }
   pool_.barrier(first_weights(thread));
 
-  auto normed = [&](const float* weight, const float* bias, int first) {
+  auto normed = [&](const float* weight, const float* bias, const int* entries = nullptr) {
     return [=, this](const PreparedRows& rows, int row) {
-      kernels_.layer_norm(x + size_t(first + row) * dim, weight, bias, dim, config_.norm_eps,
-                          scratch);
+      kernels_.layer_norm(x + size_t(entries ? entries[row] : row) * dim, weight, bias, dim,
+                          config_.norm_eps, scratch);
       kernels_.prepare(rows, row, scratch);
     };
   };
@@ -205,40 +228,33 @@ void Engine::forward(int thread, KvCache& cache, std::span<const BatchEntry> ent
 
   for (int index = 0; index < config_.layers; ++index) {
     const LayerWeights& layer = weights_.layers()[index];
-    PreparedRows rows =
-        prepare(thread, count, dim, normed(layer.norm1_weight, layer.norm1_bias, 0));
-    const int unit = share(thread, sequences * config_.heads)
-                         .first;  // the head that this thread attends with first
-    const HeadCache head =
-        cache.head(index, entries[std::min(unit / config_.heads, sequences - 1)].sequence,
-                   unit % config_.heads);
-    const Range first = visible(thread, index, entries[0].position).front();
-    const char* keys = head.keys + first.first / kPanel * head.key_panel_bytes();
+    PreparedRows rows = prepare(thread, count, dim, normed(layer.norm1_weight, layer.norm1_bias));
     linear(thread, layer.qkv, rows, count, layer.qkv_bias, Epilogue::store, qkv_.as<float>(),
-           3 * dim, {keys, head.keys + ceil_div(first.last, kPanel) * head.key_panel_bytes()});
-    attention(thread, layer, index, cache, entries, sequences);
+           3 * dim, first_keys(thread, index, pass));
+    attention(thread, layer, index, pass);
     rows = prepare(thread, count, dim, plain(context_.as<float>(), dim));
     linear(thread, layer.proj, rows, count, layer.proj_bias, Epilogue::add, x, dim,
            prefetch_range(thread, layer.up));
-    rows = prepare(thread, count, dim, normed(layer.norm2_weight, layer.norm2_bias, 0));
+    rows = prepare(thread, count, dim, normed(layer.norm2_weight, layer.norm2_bias));
     linear(thread, layer.up, rows, count, layer.up_bias, Epilogue::gelu, hidden_.as<float>(),
            config_.mlp, prefetch_range(thread, layer.down));
     rows = prepare(thread, count, config_.mlp, plain(hidden_.as<float>(), config_.mlp));
     const bool last = index + 1 == config_.layers;
     const PrefetchRange next =
         !last ? prefetch_range(thread, weights_.layers()[index + 1].qkv)
-        : logits_requests.empty()
+        : pass.logits.empty()
             ? PrefetchRange{}
-            : prefetch_range(thread, weights_.streams()[logits_requests[0].stream].head);
+            : prefetch_range(thread, weights_.streams()[pass.logits[0].stream].head);
     linear(thread, layer.down, rows, count, layer.down_bias, Epilogue::add, x, dim, next);
   }
 
-  for (const LogitsRequest& request : logits_requests) {
+  for (const LogitsRequest& request : pass.logits) {
+    const int size = int(request.entries.size());
     const PreparedRows rows =
-        prepare(thread, request.count, dim,
-                normed(weights_.norm_weight(), weights_.norm_bias(), request.first));
-    linear(thread, weights_.streams()[request.stream].head, rows, request.count, nullptr,
-           Epilogue::store, request.out, request.stride, first_weights(thread));
+        prepare(thread, size, dim,
+                normed(weights_.norm_weight(), weights_.norm_bias(), request.entries.data()));
+    linear(thread, weights_.streams()[request.stream].head, rows, size, nullptr, Epilogue::store,
+           request.out, config_.streams[request.stream].vocab, first_weights(thread));
   }
 }
 

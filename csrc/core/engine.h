@@ -7,27 +7,38 @@
 
 #include "cache.h"
 #include "pace.h"
+#include "sampler.h"
 #include "speculation.h"
 #include "thread_pool.h"
 #include "weights.h"
 
 namespace mas {
 
-// One token of a batch. In each layer it sees the positions of [0, position] that the layer's mask
-// shows.
-struct BatchEntry {
+// A token that a pass reads. In each layer it sees the positions of [0, position] that the layer's
+// mask shows.
+struct Entry {
   int32_t token;
   int position;
-  int sequence;  // the row of the KV cache
 };
 
-// Asks for the logits of one stream at entries [first, first + count) of a pass: out is
-// [count, stride].
+// The entries of one sequence in a pass, at consecutive positions that continue those in its cache.
+struct Segment {
+  KvCache* cache;
+  int first, count;  // of the entries of the pass
+};
+
+// Asks for the logits of one stream at some entries of a pass: out is [entries.size(), vocab].
 struct LogitsRequest {
-  int stream;
-  int first, count;
-  float* out;
-  ptrdiff_t stride;
+  int stream = 0;
+  std::vector<int> entries = {};
+  float* out = nullptr;
+};
+
+// One pass over the weights. The segments' entries follow one another.
+struct Pass {
+  std::vector<Entry> entries = {};
+  std::vector<Segment> segments = {};
+  std::vector<LogitsRequest> logits = {};
 };
 
 class Engine {
@@ -46,11 +57,13 @@ class Engine {
   // of the pool and forward(), it is for the holder of an EngineLock.
   void reserve(int entries, int positions);
 
-  // Called by every active thread of the pool. The entries are those of `sequences` sequences at
-  // one position of each, then of the same ones at the next position, and so on; they continue the
-  // positions in the cache.
-  void forward(int thread, KvCache& cache, std::span<const BatchEntry> entries, int sequences,
-               std::span<const LogitsRequest> logits_requests);
+  // Called by every active thread of the pool.
+  void forward(int thread, const Pass& pass);
+
+  // A thread's room for the sampler.
+  void* sampler_scratch(int thread) {
+    return sampler_scratch_.as<char>() + thread * sampler_scratch_bytes_;
+  }
 
   // Bytes that a step at `position` reads for `rows` sequences: the weights once, and for every row
   // the keys and values that the position sees.
@@ -76,8 +89,10 @@ class Engine {
   void linear(int thread, const Packed& weights, const PreparedRows& rows, int count,
               const float* bias, Epilogue epilogue, float* out, ptrdiff_t stride,
               PrefetchRange next);
-  void attention(int thread, const LayerWeights& layer, int index, KvCache& cache,
-                 std::span<const BatchEntry> entries, int sequences);
+  template <class Visit>
+  void own_heads(int thread, const Pass& pass, Visit visit) const;
+  void attention(int thread, const LayerWeights& layer, int index, const Pass& pass);
+  PrefetchRange first_keys(int thread, int index, const Pass& pass);
   std::span<Range> visible(int thread, int layer, int position);
 
   Config config_;
@@ -97,7 +112,9 @@ class Engine {
   Buffer rows_, private_rows_;  // prepared activations: shared, per thread
   Buffer scratch_;              // per thread
   size_t scratch_floats_ = 0;
-  Buffer ranges_;  // per thread: what a position sees
+  size_t sampler_scratch_bytes_;
+  Buffer sampler_scratch_;  // per thread
+  Buffer ranges_;           // per thread: what a position sees
   size_t ranges_bytes_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "sampler.h"
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
 #include <cmath>
@@ -192,6 +193,20 @@ int32_t sample(const float* cond, const float* uncond, int vocab, const Sampling
     throw std::domain_error("the logit of token " + std::to_string(-1 - token) +
                             ": found NaN, expected a number or an infinity");
   return token;
+}
+
+double log_probability(const float* logits, int vocab, int32_t token) noexcept {
+  float largest = logits[0];
+  for (int i = 1; i < vocab; ++i) largest = std::max(largest, logits[i]);
+  double sums[8] = {};  // eight, so that the compiler uses vectors
+  const auto weight = [&](int i) { return exact_exp(double(logits[i]) - double(largest)); };
+  int i = 0;
+  for (; i + 8 <= vocab; i += 8)
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += weight(i + lane);
+  for (; i < vocab; ++i) sums[0] += weight(i);
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return double(logits[token]) - double(largest) - exact_log(total);
 }
 
 }  // namespace mas

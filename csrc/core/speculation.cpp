@@ -18,11 +18,6 @@ constexpr int kRetry = 64;       // choices between two of a width that is not t
 
 }  // namespace
 
-void Speculation::begin(int rows) {
-  if (rows != rows_) *this = {};
-  rows_ = rows;
-}
-
 // Tokens of a pass, from the record of each place of its window.
 double Speculation::promised(int width) const {
   double expected = 1, reached = 1, share = 0.5;  // before anything is known
@@ -34,38 +29,39 @@ double Speculation::promised(int width) const {
   return expected;
 }
 
-bool Speculation::tried(int index) const {
-  return index == 0 || records_[index].passes > kTries - 1;
+bool Speculation::tried(int rows, int index) const {
+  return index == 0 || costs_[rows * kWidths[index]].passes > kTries - 1;
 }
 
 // Seconds of a pass, all narrower ones being tried. Past the widest of these, half of what the last
 // positions cost is added for each further one: passes become dearer in steps.
-double Speculation::cost(int index) const {
-  if (tried(index)) return records_[index].seconds;
+double Speculation::cost(int rows, int index) const {
+  const auto seconds = [&](int of) { return costs_[rows * kWidths[of]].seconds; };
+  if (tried(rows, index)) return seconds(index);
   const int known = index - 1, before = known - 1;
-  const double seconds = records_[known].seconds;
-  if (before < 0) return seconds;
-  const double slope = (seconds - records_[before].seconds) / (kWidths[known] - kWidths[before]);
-  return seconds + std::max(0.0, slope / 2) * (kWidths[index] - kWidths[known]);
+  if (before < 0) return seconds(known);
+  const double slope = (seconds(known) - seconds(before)) / (kWidths[known] - kWidths[before]);
+  return seconds(known) + std::max(0.0, slope / 2) * (kWidths[index] - kWidths[known]);
 }
 
-// Tokens per second, at best.
-double Speculation::rate(int index) const {
-  const Record& record = records_[index];
+// Tokens per second of a sequence, at best.
+double Speculation::rate(int rows, int index) const {
+  const Yield& yield = yields_[index];
   const double tokens =
-      (kPrior * promised(kWidths[index]) + record.tokens) / (kPrior + record.passes);
-  const double hope = index ? kHope / std::sqrt(1 + record.passes) : 0;
-  return (1 + hope) * tokens / cost(index);
+      (kPrior * promised(kWidths[index]) + yield.tokens) / (kPrior + yield.windows);
+  const double hope = index ? kHope / std::sqrt(1 + yield.windows) : 0;
+  return (1 + hope) * tokens / cost(rows, index);
 }
 
-int Speculation::width(int most) {
-  if (records_[0].seconds == 0) return 1;
+int Speculation::width(int rows, int most) {
+  most = std::min(most, kMostRows / rows);
+  if (most <= 1 || costs_[rows].seconds == 0) return 1;
   int best = 0, second = 0;
-  double most_tokens = kGain * rate(0), next = 0;
+  double most_tokens = kGain * rate(rows, 0), next = 0;
   for (int index = 1; index < int(kWidths.size()) && kWidths[index] <= most; ++index) {
     // One after the other: on some processors a pass takes as long as its positions one by one.
-    if (!tried(index - 1)) break;
-    const double value = rate(index);
+    if (!tried(rows, index - 1)) break;
+    const double value = rate(rows, index);
     if (value > most_tokens) {
       second = best, next = most_tokens;
       best = index, most_tokens = value;
@@ -78,21 +74,29 @@ int Speculation::width(int most) {
   return kWidths[best];
 }
 
-void Speculation::passed(int width, int tokens, double seconds) {
+void Speculation::passed(int rows, int width, double seconds) {
+  for (Cost& cost : costs_)
+    if (cost.passes > kTries) cost.passes *= kAge;
+  if (rows * width > kMostRows) return;
+  Cost& cost = costs_[rows * width];
+  const double weight = seconds < cost.seconds ? 2 * kNewest : kNewest;  // most noise is delay
+  cost.seconds = cost.seconds == 0 ? seconds : (1 - weight) * cost.seconds + weight * seconds;
+  cost.passes = kFade * cost.passes + 1;
+}
+
+void Speculation::drawn(int width, int tokens) {
   for (Place& place : places_) place.tried *= kAge, place.right *= kAge;
-  for (Record& record : records_)
-    if (record.passes > kTries) record.passes *= kAge, record.tokens *= kAge;
+  for (Yield& yield : yields_)
+    if (yield.windows > kTries) yield.windows *= kAge, yield.tokens *= kAge;
   for (int place = 0; place + 1 < width && place < tokens; ++place) {
     places_[place].tried = kFade * places_[place].tried + 1;
     places_[place].right = kFade * places_[place].right + (place + 1 < tokens);
   }
   const auto found = std::find(kWidths.begin(), kWidths.end(), width);
   if (found == kWidths.end()) return;  // what was left to the end
-  Record& record = records_[found - kWidths.begin()];
-  const double weight = seconds < record.seconds ? 2 * kNewest : kNewest;  // most noise is delay
-  record.seconds = record.seconds == 0 ? seconds : (1 - weight) * record.seconds + weight * seconds;
-  record.passes = kFade * record.passes + 1;
-  record.tokens = kFade * record.tokens + tokens;
+  Yield& yield = yields_[found - kWidths.begin()];
+  yield.windows = kFade * yield.windows + 1;
+  yield.tokens = kFade * yield.tokens + tokens;
 }
 
 }  // namespace mas

@@ -58,19 +58,26 @@ class CppEngine:
         )
 
     def start(self, request: Request) -> CppRun:
-        names = ("guidance", "temperature", "top_k", "top_p")
+        names = ("temperature", "top_k", "top_p")
         lists = {name: [getattr(how, name) for how in request.sampling] for name in names}
         vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
         lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
+        if hasattr(request, "guidance"):
+            guidance, null = request.guidance, request.null
+        else:
+            guidance = np.concatenate([np.full(st.length, how.guidance) for st, how in zip(self.streams, request.sampling)])
+            null = None if request.null is None else np.tile(request.null[None], (len(request.forced), 1))
         return CppRun(
             self.native.start(
                 request.forced,
-                request.null,
+                null,
                 samples=request.samples,
                 first_sample=request.first_sample,
                 seed=request.seed,
                 stop=request.stop,
                 window=0 if request.speculate == "auto" else request.speculate,
+                score_forced=getattr(request, "score_forced", False),
+                guidance=np.asarray(guidance, np.float64),
                 **lists,
             )
         )

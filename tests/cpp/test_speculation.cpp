@@ -26,14 +26,14 @@ struct World {
 
 void decode(World& world, Speculation& speculation, int passes) {
   std::uniform_real_distribution<double> uniform(0, 1);
-  speculation.begin(2);
   for (int pass = 0; pass < passes; ++pass) {
-    const int width = speculation.width(world.most);
+    const int width = speculation.width(2, world.most);
     CHECK(width >= 1 && width <= world.most);
     int tokens = 1;
     while (tokens < width && uniform(world.random) < world.right) ++tokens;
     const double seconds = world.cost(width) * (1 + world.noise * (uniform(world.random) - 0.5));
-    speculation.passed(width, tokens, seconds);
+    speculation.drawn(width, tokens);
+    speculation.passed(2, width, seconds);
     world.seconds += seconds;
     world.tokens += tokens;
     ++world.passes;
@@ -69,20 +69,17 @@ double steps(int width) { return width <= 8 ? 0.01 : width <= 16 ? 0.012 : 0.016
 
 void test_first_width() {
   Speculation speculation;
-  CHECK(speculation.width(32) == 1);
-  speculation.begin(2);
-  for (int call = 0; call < 200; ++call) CHECK(speculation.width(32) == 1);  // nothing is known
-  speculation.passed(1, 1, 0.01);
-  for (const int most : {1, 2, 3, 5, 7, 11, 31, 32}) {
-    speculation.begin(most);
-    speculation.width(most);
-    speculation.passed(1, 1, 0.01);
-    for (int call = 0; call < 200; ++call) {
-      const int width = speculation.width(most);
-      CHECK(width >= 1 && width <= most);
-      speculation.passed(width, width, 0.01);
+  for (int call = 0; call < 200; ++call) CHECK(speculation.width(2, 32) == 1);  // nothing is known
+  for (const int rows : {1, 2, 3, 5, 7, 11, 31, 32, 64, 65, 1000})
+    for (const int most : {1, 2, 3, 5, 7, 11, 31, 32}) {
+      speculation.passed(rows, 1, 0.01);
+      for (int call = 0; call < 200; ++call) {
+        const int width = speculation.width(rows, most);
+        CHECK(width >= 1 && width <= most && (width == 1 || rows * width <= 64));
+        speculation.drawn(width, width);
+        speculation.passed(rows, width, 0.01);
+      }
     }
-  }
 }
 
 void test_learns_a_window() {
@@ -127,24 +124,25 @@ void test_follows_changes() {
   CHECK(loss(again) < 1.15);
 }
 
-void test_other_rows_forget() {
+// What is known of guesses, and of passes over as many rows, counts for other numbers of sequences.
+void test_other_rows() {
   Speculation speculation;
   World world{same, 1.0};
   decode(world, speculation, 300);
-  speculation.begin(2);
-  CHECK(speculation.width(32) == 32);
-  speculation.begin(3);
-  CHECK(speculation.width(32) == 1);
+  CHECK(speculation.width(2, 32) == 32);
+  CHECK(speculation.width(5, 32) == 1);   // such passes were never seen
+  CHECK(speculation.width(4, 32) == 12);  // as two rows were tried with 16, but not with 24
 }
 
 // Widths that are none of the table's, such as those that are left to the end, say how often
 // guesses are right, and may be as wide as the widest.
 void test_other_widths() {
   Speculation speculation;
-  speculation.begin(1);
-  for (int width = 1; width <= Speculation::kWidest; ++width)
-    speculation.passed(width, 1 + width / 2, 0.01);
-  CHECK(speculation.width(32) >= 1);
+  for (int width = 1; width <= Speculation::kWidest; ++width) {
+    speculation.drawn(width, 1 + width / 2);
+    speculation.passed(1, width, 0.01);
+  }
+  CHECK(speculation.width(1, 32) >= 1);
 }
 
 }  // namespace
@@ -154,7 +152,7 @@ int main() {
   test_learns_a_window();
   test_stays_with_one_position();
   test_follows_changes();
-  test_other_rows_forget();
+  test_other_rows();
   test_other_widths();
   return check::finish();
 }

@@ -101,13 +101,14 @@ def test_bad_engine_options(options: dict, message: str) -> None:
         ({"forced": FORCED.astype(np.int64)}, "forced: found dtype int64, expected int32"),
         ({"forced": FORCED[0]}, r"forced: found shape \[7\], expected \[prompts, length\]"),
         ({"forced": FORCED[:, :6]}, r"shape \[1, 6\], expected \[prompts, 7\]"),
-        ({"forced": FORCED[:0]}, "number of prompts: found 0, expected 1 or more"),
+        ({"forced": FORCED[:0], "null": NULL[:0]}, "number of prompts: found 0, expected 1 or more"),
         ({"forced": FORCED * 0 - 1}, "prompt 0's first token: found -1, expected 0 to 4"),
         ({"forced": FORCED + 9}, r"position 0 \(stream 'a'\): found 10, expected 0 to 4, or -1"),
         ({"forced": FORCED - 5}, "found -4, expected 0 to 4"),
         ({"null": None}, "null: found no caption, expected one"),
         ({"null": NULL + 5}, r"null caption's token at position 0 .*: found 5, expected 0 to 4"),
-        ({"null": np.zeros(8, np.int32)}, "null caption: found 8, expected 0 to 7"),
+        ({"null": np.zeros((1, 4), np.int32)}, r"null: found shape \[1, 4\], expected \[1, 3\]"),
+        ({"null": np.zeros((2, 3), np.int32)}, r"null: found shape \[2, 3\], expected \[1, 3\]"),
         ({"samples": 0}, "samples: found 0, expected"),
         ({"samples": 1 << 20}, "prompts x samples: found 1048576, expected at most 16384"),
         ({"first_sample": 2**32}, "first_sample: found 4294967296, expected"),
@@ -120,8 +121,9 @@ def test_bad_engine_options(options: dict, message: str) -> None:
         ({"window": 33}, "window: found 33, expected 0 to 32"),
         ({"window": 1.5}, "window: found 1.5, expected an int"),
         ({"window": None}, "window: found None, expected an int"),
-        ({"guidance": [1.0]}, "guidance: found 1 entries, expected 2, one a stream"),
-        ({"guidance": [1.0, float("nan")]}, "guidance"),
+        ({"guidance": np.ones(2)}, "guidance: found 2 entries, expected 7, one a position"),
+        ({"guidance": [1.0] * 7}, "guidance: found .*, expected a numpy array"),
+        ({"guidance": np.full(7, np.nan)}, "guidance"),
         ({"temperature": [1.0, -1.0]}, "temperature"),
         ({"top_k": [0, None]}, "top_k"),
         ({"top_p": [None, 0.0]}, "top_p"),
@@ -257,7 +259,7 @@ def test_a_call_from_its_own_progress_is_refused(engine) -> None:
 
 
 def test_other_threads_run_meanwhile_and_wait_for_their_turn(engine) -> None:
-    runs = [engine.start(np.repeat(FORCED, 8, 0), NULL, seed=i, **SETTINGS) for i in range(6)]
+    runs = [engine.start(np.repeat(FORCED, 8, 0), NULL.repeat(8, 0), seed=i, **SETTINGS) for i in range(6)]
     threads = [threading.Thread(target=run.advance) for run in runs]
     for thread in threads:
         thread.start()
@@ -308,7 +310,7 @@ def weights():
         yield f"{part}.a.weight", rng.random((2048, d), np.float32)
 engine = _engine.Engine(config, weights(), dtype="int8")
 forced = np.full((1, 20000), -1, np.int32); forced[0, 0] = 1
-run = engine.start(forced, guidance=[1.0], temperature=[1.0], top_k=[None], top_p=[None])
+run = engine.start(forced, guidance=np.ones(20000), temperature=[1.0], top_k=[None], top_p=[None])
 print("running", flush=True)
 try:
     CALL

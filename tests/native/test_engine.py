@@ -211,22 +211,19 @@ def test_tokens_do_not_depend_on_batch_or_threads(
 @pytest.mark.parametrize("shape", ["d96h3", "d72h3, masks"])
 @pytest.mark.parametrize(("dtype", "kv_dtype"), DTYPES)
 def test_a_step_is_a_prefill_bit_for_bit(dtype: str, kv_dtype: str, shape: str) -> None:
-    """What is forced late (a decode step each) and what is forced early (one prefill) end alike."""
+    """What was drawn step by step and what is forced, and so read at once, go on alike."""
     config = SHAPES[shape]
     made = CppEngine(random_model(config), dtype=dtype, kv_dtype=kv_dtype).native
-    tokens = random_tokens(config, 2)
-    settings = [[1.0] * 3, [0.0] * 3, [None] * 3, [None] * 3]
-    names = ("guidance", "temperature", "top_k", "top_p")
-    early = tokens.copy()
-    early[:, 400:] = -1
-    late = np.stack([early[0], np.concatenate([tokens[1, :20], early[1, 20:] * 0 - 1])])
-    together, alone = (
-        made.start(forced.astype(np.int32), **dict(zip(names, settings, strict=True)))
-        for forced in (late, early[:1])
-    )
-    together.advance()
-    alone.advance()
-    assert np.array_equal(together.tokens[0], alone.tokens[0])
+    settings = {"temperature": [1.0] * 3, "top_k": [None] * 3, "top_p": [None] * 3}
+    settings["guidance"] = np.ones(config.streams.length)
+    forced = random_tokens(config, 1).astype(np.int32)
+    forced[:, 20:] = -1
+    drawn = made.start(forced, **settings)
+    drawn.advance()
+    forced[:, :400] = drawn.tokens[:, :400]
+    read = made.start(forced, **settings)
+    read.advance()
+    assert np.array_equal(read.tokens, drawn.tokens)
 
 
 def test_forced_tokens_between_drawn_ones() -> None:

@@ -39,13 +39,13 @@ SHAPES = {
 RNG = np.random.default_rng(0)
 WEIGHTS = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}
 SETTINGS = {
-    "guidance": [1.0, 2.0],
+    "guidance": np.array([1.0] * 3 + [2.0] * 4),
     "temperature": [1.0, 1.0],
     "top_k": [None, 3],
     "top_p": [None, 0.9],
 }
 FORCED = np.array([[1, 2, 3, -1, -1, -1, -1]], np.int32)
-NULL = np.zeros(3, np.int32)
+NULL = np.zeros((1, 3), np.int32)
 
 
 def make(config=CONFIG, weights=WEIGHTS, **options):
