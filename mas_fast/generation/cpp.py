@@ -9,12 +9,14 @@ run.tokens                                                # int64 [B * samples, 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mas_fast.bundle import read_config, read_weights
 from mas_fast.generation.engine import Progress
+from mas_fast.generation.ids import sequences_of
 from mas_fast.generation.request import Request
 from mas_fast.utils import native
 
@@ -58,14 +60,19 @@ class CppEngine:
         )
 
     def start(self, request: Request) -> CppRun:
-        names = ("guidance", "temperature", "top_k", "top_p")
+        names = ("temperature", "top_k", "top_p")
         lists = {name: [getattr(how, name) for how in request.sampling] for name in names}
+        parts = [request.guidance[self.streams.slice(stream.name)] for stream in self.streams]
+        lists["guidance"] = [float(part[0]) for part in parts]
+        several = request.null is not None and (request.null != request.null[0]).any()
+        if several or request.score_forced or any((part != part[0]).any() for part in parts):
+            raise NotImplementedError("other nulls, schedules and likelihoods in the C++ engine")
         vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
         lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
         return CppRun(
             self.native.start(
                 request.forced,
-                request.null,
+                None if request.null is None else request.null[0],
                 samples=request.samples,
                 first_sample=request.first_sample,
                 seed=request.seed,
@@ -74,6 +81,9 @@ class CppEngine:
                 **lists,
             )
         )
+
+    def logits(self, tokens: object) -> dict[str, np.ndarray]:
+        return self.native.logits(sequences_of(tokens, self.streams))
 
 
 class CppRun:
@@ -102,3 +112,11 @@ class CppRun:
             The position reached.
         """
         return self.run.advance(count, progress)
+
+    @property
+    def forced_log_likelihood(self) -> np.ndarray:
+        """float64 [rows]."""
+        return np.zeros(len(self.run.tokens))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        raise NotImplementedError("Run.keep in the C++ engine")
