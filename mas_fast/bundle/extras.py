@@ -93,7 +93,8 @@ def save_sampling(path: str | os.PathLike, values: dict[str, object]) -> None:
 
     Args:
         path: the bundle.
-        values: any of guidance, temperature, top_k and top_p.
+        values: any of guidance, temperature, top_k and top_p, as `Sampling` takes them, for all
+            streams or in a mapping for some of them.
 
     Raises:
         ValueError: if there are other keys.

@@ -58,12 +58,20 @@ def generate(
     ] = None,
     num_images: Annotated[int, typer.Option("--num-images", "-n", help="For each caption.")] = 1,
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
-    guidance: Annotated[
-        float | None,
-        typer.Option(help="How closely to follow the caption: 1 not more than learned. [3.0]"),
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CAPTION",
+            help="What to stay away from, where guidance is not 1; several: one for each caption.",
+        ),
     ] = None,
-    seg_guidance: Annotated[
-        float | None, typer.Option(help="That of the scene; --guidance is then the picture's.")
+    guidance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLOAT[:FLOAT...]",
+            help="How closely to follow the caption: 1 not more than learned; 5:2 from 5 at the "
+            "first token to 2 at the last. [3.0]",
+        ),
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(help="Draw from the best K tokens only. [256]")
@@ -73,6 +81,18 @@ def generate(
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
+    ] = None,
+    seg_guidance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLOAT[:FLOAT...]",
+            help="That of the scene; --guidance is then the picture's. So with the next three.",
+        ),
+    ] = None,
+    seg_top_k: Annotated[int | None, typer.Option(help="--top-k of the scene.")] = None,
+    seg_top_p: Annotated[float | None, typer.Option(help="--top-p of the scene.")] = None,
+    seg_temperature: Annotated[
+        float | None, typer.Option(help="--temperature of the scene.")
     ] = None,
     speculate: Annotated[
         str,
@@ -119,11 +139,14 @@ def generate(
     mas-fast generate "a red house beside a lake at dusk" -o out.png
 
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
+
+    mas-fast generate "a red house" --negative "a tree" --seg-guidance 2 --guidance 5:2
     """
     from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
-    from mas_fast.generation.request import check_speculate
+    from mas_fast.cli.sampling import by_stream, settings
+    from mas_fast.generation.request import check_speculate, request
+    from mas_fast.pipelines.options import negatives_of
     from mas_fast.pipelines.output import check_output, files_of
-    from mas_fast.sampling_params import Sampling
     from mas_fast.scene import read_scene
     from mas_fast.text.captions import check_captions
     from mas_fast.utils.outputs import check_outputs
@@ -137,23 +160,18 @@ def generate(
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1, MOST // len(captions))
     check_threads(threads, "--threads")
-    drawing: dict[str, Any] = {
-        "guidance": guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-    }
-    drawing = {name: value for name, value in drawing.items() if value is not None}
-    Sampling(**drawing)
+    negatives_of(negative or None, len(captions))
+    both = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
+    seg = settings(
+        "seg_", seg_guidance, temperature=seg_temperature, top_k=seg_top_k, top_p=seg_top_p
+    )
+    drawing = by_stream(both, seg)
     width: Any = int(speculate) if speculate.isdecimal() else speculate
     check_speculate(width)
-    if seg_guidance is not None:
-        Sampling(guidance=seg_guidance)
+    for name, value in seg.items():
         if scene is not None:
-            problem = f"found {seg_guidance} with --scene {scene}, whose scene is not drawn"
-            raise ValueError(f"--seg-guidance: {problem}, expected one of them")
-        both = {"seg": seg_guidance, "img": guidance}
-        drawing["guidance"] = {name: value for name, value in both.items() if value is not None}
+            problem = f"found {value} with --scene {scene}, whose scene is not drawn"
+            raise ValueError(f"{_typed(name)}: {problem}, expected one of them")
     if scene is None and scene_labels is not None:
         raise ValueError(f"--scene-labels: found {scene_labels}, expected --scene with it")
     if scene is None and scene_json is not None:
@@ -164,7 +182,12 @@ def generate(
     if engine is not None:
         check_engine(engine, dtype=dtype)
     model = shipped() if model is None else model
-    streams = read_config(model).streams.names
+    streams = read_config(model).streams
+    for name, value in seg.items():
+        if "seg" not in streams.names:
+            problem = f"found {value}, expected none: the GPT of {model} draws no scenes"
+            raise ValueError(f"{_typed(name)}: {problem}")
+    request(streams, [0] * streams[0].length, **drawing)
     count = len(captions) * num_images
     check_output(output)
     sheets = [output] if count > 1 else []
@@ -173,11 +196,11 @@ def generate(
     check_outputs({"--output": [*sheets, *pictures]}, inputs)
     given = None
     if scene is not None:
-        if "seg" not in streams:
+        if "seg" not in streams.names:
             raise ValueError(
                 f"--scene: found {scene}, expected none: the GPT of {model} has the streams "
-                f"{list(streams)}, so it draws pictures from captions alone. Leave --scene out, or "
-                "take a model with scenes, such as the one that is used without --model"
+                f"{list(streams.names)}, so it draws pictures from captions alone. Leave --scene "
+                "out, or take a model with scenes, such as the one that is used without --model"
             )
         size = read_vq_config(model, "vq_seg").resolution
         reading = read_scene(scene, scene_json, labels=scene_labels, size=size)
@@ -189,6 +212,7 @@ def generate(
     painting = painter.paint(
         captions,
         num_images=num_images,
+        negative=negative or None,
         scene=given,
         seed=seed,
         speculate=width,
@@ -202,6 +226,11 @@ def generate(
         typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
     if preview:
         _preview(out)
+
+
+def _typed(name: str) -> str:
+    """The option of a setting of the scene."""
+    return f"--seg-{name.replace('_', '-')}"
 
 
 def _one_word(caption: str) -> bool:

@@ -1,5 +1,6 @@
 """Caption tokens in, scene and picture tokens out: what is asked (`request`), engines behind one
-protocol (`engine`), the table of them (`engines`), and the two calls that most need (`tokens`)."""
+protocol (`engine`), the table of them (`engines`), the two calls that most need (`tokens`), and how
+well tokens show their captions (`scoring`)."""
 
 from mas_fast.utils.lazy import names_of
 
@@ -10,6 +11,7 @@ __getattr__, __dir__, __all__ = names_of(
         "eager": ("EagerEngine",),
         "engine": ("Engine", "Progress", "Run"),
         "engines": ("ENGINES", "EngineSpec", "make_engine"),
+        "scoring": ("score_tokens",),
         "tokens": ("generate_tokens", "stream_tokens"),
     },
 )

@@ -7,5 +7,6 @@ from mas_fast.generation.engine import Run as Run
 from mas_fast.generation.engines import ENGINES as ENGINES
 from mas_fast.generation.engines import EngineSpec as EngineSpec
 from mas_fast.generation.engines import make_engine as make_engine
+from mas_fast.generation.scoring import score_tokens as score_tokens
 from mas_fast.generation.tokens import generate_tokens as generate_tokens
 from mas_fast.generation.tokens import stream_tokens as stream_tokens

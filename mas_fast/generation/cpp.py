@@ -9,12 +9,14 @@ run.tokens                                                # int64 [B * samples, 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mas_fast.bundle import read_config, read_weights
-from mas_fast.generation.engine import Progress
+from mas_fast.generation.engine import Progress, kept_rows
+from mas_fast.generation.ids import sequences_of
 from mas_fast.generation.request import Request
 from mas_fast.utils import native
 
@@ -62,25 +64,39 @@ class CppEngine:
         lists = {name: [getattr(how, name) for how in request.sampling] for name in names}
         vocabs = [stream.vocab for stream in self.streams]  # 10^30 would not fit into int64
         lists["top_k"] = [k and min(k, v) for k, v in zip(lists["top_k"], vocabs, strict=True)]
-        if hasattr(request, "guidance"):
-            guidance, null = request.guidance, request.null
-        else:
-            guidance = np.concatenate([np.full(st.length, how.guidance) for st, how in zip(self.streams, request.sampling)])
-            null = None if request.null is None else np.tile(request.null[None], (len(request.forced), 1))
         return CppRun(
             self.native.start(
                 request.forced,
-                null,
+                request.null,
                 samples=request.samples,
                 first_sample=request.first_sample,
                 seed=request.seed,
                 stop=request.stop,
                 window=0 if request.speculate == "auto" else request.speculate,
-                score_forced=getattr(request, "score_forced", False),
-                guidance=np.asarray(guidance, np.float64),
+                score_forced=request.score_forced,
+                guidance=request.guidance,
                 **lists,
             )
         )
+
+    def advance(self, runs: Sequence[CppRun], passes: int = 1) -> int:
+        """Go on with several runs of this engine, whose rows share each pass over the weights.
+
+        Runs may come and go between calls, and differ in all that a request says. The tokens of
+        each are those that it would have alone. Runs that are at their end, or that an error has
+        ended (`CppRun.error`), are left out.
+
+        Args:
+            runs: the runs, each once.
+            passes: at most so many; fewer where a run ends.
+
+        Returns:
+            How many passes there were.
+        """
+        return self.native.advance([run.run for run in runs], passes)
+
+    def logits(self, tokens: object) -> dict[str, np.ndarray]:
+        return self.native.logits(sequences_of(tokens, self.streams))
 
 
 class CppRun:
@@ -109,3 +125,16 @@ class CppRun:
             The position reached.
         """
         return self.run.advance(count, progress)
+
+    @property
+    def error(self) -> str | None:
+        """What ended the run, where `CppEngine.advance` met it."""
+        return self.run.error
+
+    @property
+    def forced_log_likelihood(self) -> np.ndarray:
+        """float64 [rows]."""
+        return self.run.forced_log_likelihood
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.run.keep(kept_rows(rows, len(self.run.tokens)).tolist())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from mas_fast.generation.request import Request
 from mas_fast.streams import Streams
+from mas_fast.utils.documents import short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,13 @@ class Run(Protocol):
     Attributes:
         position: that all rows have reached.
         stop: the position at which they end.
-        tokens: int64 [B * samples, S], row b * samples + n; -1 where not yet drawn.
+        tokens: int64 [rows, S], row b * samples + n; -1 where not yet drawn.
+        forced_log_likelihood: float64 [rows]; 0 unless the request asks for it (`score_forced`).
+            The sum of the natural logarithms of the probabilities of the row's forced tokens, those
+            up to `position` that come after the first token that the row draws. Probabilities are
+            the softmax of the conditional logits, without guidance, temperature, top-k and top-p,
+            in fp64. It is for choosing among candidates of one prompt, which differ in what they
+            drew before a forced token, and not in what comes before all that is drawn.
     """
 
     @property
@@ -33,6 +40,9 @@ class Run(Protocol):
 
     @property
     def tokens(self) -> Tensor | np.ndarray: ...
+
+    @property
+    def forced_log_likelihood(self) -> Tensor | np.ndarray: ...
 
     def advance(self, count: int = 0, progress: Progress | None = None) -> int:
         """Go on by some positions.
@@ -45,6 +55,19 @@ class Run(Protocol):
             The position reached.
         """
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the rows alone.
+
+        Each keeps its prompt and the number of its sample, so it goes on to the tokens that it
+        would have had.
+
+        Args:
+            rows: indices of rows as they are now, none twice; the new order.
+
+        Raises:
+            ValueError: if there are none, or one is out of range or comes twice.
+        """
+
 
 @runtime_checkable
 class Engine(Protocol):
@@ -53,6 +76,43 @@ class Engine(Protocol):
     streams: Streams
 
     def start(self, request: Request) -> Run: ...
+
+    def logits(self, tokens: object) -> dict[str, np.ndarray]:
+        """Predict each token of whole sequences, or of their beginnings, from those before it.
+
+        Args:
+            tokens: ids [B, T] or [T] of the first T positions, T <= S.
+
+        Returns:
+            For each stream, float32 [B, n, vocab], the logits of those n of its tokens that have
+            one of the T positions before them. n may be 0.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
+        """
+
+
+def kept_rows(rows: Sequence[int], count: int) -> np.ndarray:
+    """Check the argument of `Run.keep`.
+
+    Args:
+        rows: as there.
+        count: rows that there are.
+
+    Returns:
+        int64 [len(rows)].
+
+    Raises:
+        ValueError: as there.
+    """
+    index = np.asarray(rows)
+    if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu":
+        raise ValueError(f"rows: found {short(rows)}, expected some integers in 0..{count - 1}")
+    for row in index[(index < 0) | (index >= count)][:1]:
+        raise ValueError(f"rows: found {row}, expected integers in 0..{count - 1}")
+    if len(np.unique(index)) < len(index):
+        raise ValueError(f"rows: found {short(index.tolist())}, expected none twice")
+    return index.astype(np.int64)
 
 
 def as_array(tokens: Tensor | np.ndarray) -> np.ndarray:

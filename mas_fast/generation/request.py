@@ -3,16 +3,18 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from mas_fast.generation.ids import captions_of, check_range, ids_of, nulls_of
 from mas_fast.sampling_params import Sampling
 from mas_fast.streams import Stream, Streams
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_flag, check_int
 
+Guidance: TypeAlias = float | Sequence[float]  # a number, or a schedule: see Sampling
 WIDEST = 32  # positions that a pass can draw: Speculation::kWidest in csrc/core/speculation.h
 
 
@@ -24,24 +26,28 @@ class Request:
 
     Attributes:
         forced: int32 [B, S], ids >= 0 are kept and -1 is drawn; the whole first stream is >= 0.
-        null: int32 [length of the first stream], the caption of the unconditional rows; None
-            without guidance.
-        sampling: one per stream.
+        null: int32 [B, length of the first stream], the caption of each prompt's unconditional
+            rows; None without guidance.
+        sampling: one per stream. Its guidance is what was asked for, `guidance` what is drawn by.
+        guidance: float64 [S], of each position; 1.0 in the first stream.
         samples: of each prompt.
         first_sample: the number of the first one.
         seed: of all draws.
         stop: positions that are filled.
         speculate: positions that a pass draws, "auto" or 1 to WIDEST; the tokens are the same.
+        score_forced: whether the run sums up how likely its forced tokens are.
     """
 
     forced: np.ndarray
     null: np.ndarray | None
     sampling: tuple[Sampling, ...]
+    guidance: np.ndarray
     samples: int
     first_sample: int
     seed: int
     stop: int
     speculate: int | Literal["auto"]
+    score_forced: bool = False
 
 
 def request(
@@ -51,7 +57,7 @@ def request(
     num_samples: int = 1,
     forced: object = None,
     null: object = None,
-    guidance: float | Mapping[str, float] = 1.0,
+    guidance: Guidance | Mapping[str, Guidance] = 1.0,
     temperature: float | Mapping[str, float] = 1.0,
     top_k: int | None | Mapping[str, int | None] = None,
     top_p: float | None | Mapping[str, float | None] = None,
@@ -59,6 +65,7 @@ def request(
     first_sample: int = 0,
     stop: int | None = None,
     speculate: int | Literal["auto"] = "auto",
+    score_forced: bool = False,
 ) -> Request:
     """Check the arguments of a generation and bring them to one form.
 
@@ -73,8 +80,9 @@ def request(
         num_samples: samples of each prompt.
         forced: ids [B, S] or [S], -1 where the model draws: a scene, part of one, half a picture.
             In the first stream -1 or the prompt's own ids.
-        null: ids [P] of the unconditional caption that guidance needs; by default all padding.
-        guidance: 1: none.
+        null: ids of the unconditional caption that guidance needs, as in `prompt`: one for all
+            prompts or one for each; by default all padding. A negative caption is given here.
+        guidance: 1: none. A list of numbers is a schedule over the positions of a stream.
         temperature: 0: the best token.
         top_k: None: all tokens.
         top_p: None: all tokens.
@@ -84,6 +92,7 @@ def request(
         speculate: positions that a pass draws, 1 to WIDEST: all but the first from guesses of the
             tokens before them, and what follows a wrong guess is drawn again (Jacobi decoding). The
             tokens are the same at any width, what changes is the time. "auto": the engine's choice.
+        score_forced: sum up how likely the forced tokens are, for Run.forced_log_likelihood.
 
     Returns:
         The checked request.
@@ -99,26 +108,27 @@ def request(
     stop = streams.length if stop is None else stop
     check_int("stop", stop, first.length, streams.length)
     check_speculate(speculate)
+    check_flag("score_forced", score_forced)
     options = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     sampling = [_sampling(streams, stream, options) for stream in streams]
     sampling[0] = Sampling()
-    guided = any(how.guidance != 1 for how in sampling)
-    if null is None and guided and first.pad is None:
-        raise ValueError(f"null: found None, expected ids: {first.name!r} has no pad id")
-    unconditional = None
-    if null is not None or guided:
-        unconditional = _captions("null", [first.pad] if null is None else null, first)
-        if len(unconditional) != 1:
-            raise ValueError(f"null: found {len(unconditional)} captions, expected one")
+    guidance_at = np.concatenate(
+        [how.guidance_at(s.length) for how, s in zip(sampling, streams, strict=True)]
+    )
+    captions = captions_of("prompt", prompt, first)
+    guided = bool((guidance_at != 1).any())
+    nulls = nulls_of(null, first, len(captions)) if guided or null is not None else None
     return Request(
-        forced=_forced(forced, _captions("prompt", prompt, first), streams),
-        null=unconditional[0] if guided and unconditional is not None else None,
+        forced=_forced(forced, captions, streams),
+        null=nulls if guided else None,
         sampling=tuple(sampling),
+        guidance=guidance_at,
         samples=num_samples,
         first_sample=first_sample,
         seed=seed,
         stop=stop,
         speculate=speculate,
+        score_forced=score_forced,
     )
 
 
@@ -148,32 +158,17 @@ def _sampling(streams: Streams, stream: Stream, options: Mapping[str, object]) -
     return Sampling(**chosen)
 
 
-def _captions(name: str, value: Any, stream: Stream) -> np.ndarray:
-    """int32 [B, length]: the ids, filled up with the stream's pad id."""
-    ragged = isinstance(value, list | tuple) and value and hasattr(value[0], "__len__")
-    rows = [row for block in (value if ragged else [value]) for row in _ids(name, block)]
-    shortest = stream.length if stream.pad is None else 1
-    captions = np.full((len(rows), stream.length), stream.pad or 0, np.int32)
-    for caption, row in zip(captions, rows, strict=True):
-        if not shortest <= len(row) <= stream.length:
-            allowed = f"{shortest} to {stream.length}"
-            raise ValueError(f"{name}: found {len(row)} tokens, expected {allowed}")
-        _check_range(name, row, 0, stream)
-        caption[: len(row)] = row
-    return captions
-
-
 def _forced(value: object, captions: np.ndarray, streams: Streams) -> np.ndarray:
     """int32 [B, S]: the captions, then what is forced of the rest."""
     first, shape = streams[0], (len(captions), streams.length)
     forced = np.full(shape, -1, np.int32)
     if value is not None:
-        given = _ids("forced", value)
+        given = ids_of("forced", value)
         if given.shape not in (shape, (1, streams.length)):
             allowed = f"{list(shape)} or [{streams.length}]"
             raise ValueError(f"forced: found shape {list(given.shape)}, expected {allowed}")
         for stream in streams:
-            _check_range("forced", given[:, streams.slice(stream.name)], -1, stream)
+            check_range("forced", given[:, streams.slice(stream.name)], -1, stream)
         forced[:] = given
     text = forced[:, : first.length]
     for b, n in np.argwhere((text >= 0) & (text != captions))[:1]:
@@ -181,26 +176,3 @@ def _forced(value: object, captions: np.ndarray, streams: Streams) -> np.ndarray
         raise ValueError(f"forced: {problem}; expected -1 or the prompt's own in {first.name!r}")
     text[:] = captions
     return forced
-
-
-def _ids(label: str, value: Any) -> np.ndarray:
-    """The integers [B, P] of a tensor, an array or a list of one or two dimensions."""
-    try:
-        ids = np.asarray(value.cpu() if hasattr(value, "cpu") else value)  # torch, on any device
-    except (TypeError, ValueError, RuntimeError) as error:
-        name = type(value).__name__
-        raise TypeError(f"{label}: found {name}, expected token ids ({error})") from error
-    if ids.ndim in (1, 2) and ids.size == 0:
-        raise ValueError(f"{label}: empty: found shape {list(ids.shape)}, expected some tokens")
-    if ids.dtype.kind not in "iu":
-        raise ValueError(f"{label}: found dtype {ids.dtype}, expected integers")
-    if ids.ndim not in (1, 2):
-        raise ValueError(f"{label}: found shape {list(ids.shape)}, expected 1 or 2 dimensions")
-    return ids.reshape(-1, ids.shape[-1])
-
-
-def _check_range(name: str, ids: np.ndarray, low: int, stream: Stream) -> None:
-    bad = ids[(ids < low) | (ids >= stream.vocab)]
-    if len(bad):
-        allowed = f"{low} to {stream.vocab - 1}"
-        raise ValueError(f"{name}: found id {bad[0]} in {stream.name!r}, expected {allowed}")

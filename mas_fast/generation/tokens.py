@@ -2,6 +2,7 @@
 
     tokens = generate_tokens(model, prompt, num_samples=4, guidance={"seg": 3.0, "img": 5.0})
     tokens = generate_tokens("my-bundle", prompt, engine="cpp", forced=scene)  # a scene given
+    tokens = generate_tokens(model, prompt, null=negative, guidance={"img": [5.0, 2.0]})
     engine = make_engine("cpp", "my-bundle", dtype="int8")  # packs the weights, for many calls
     for tokens in stream_tokens(engine, prompt, every=16): ...
 
@@ -50,7 +51,7 @@ def generate_tokens(
         kv_dtype: in which keys and values are kept, as make_engine's.
         progress: True for a bar, or a callable that gets (position, stop) after each pass.
         options: those of request.request: num_samples, forced, null, guidance, temperature, top_k,
-            top_p, seed, first_sample, stop, speculate.
+            top_p, seed, first_sample, stop, speculate, score_forced.
 
     Returns:
         int64 [B * num_samples, S], on the engine's device. Row b * num_samples + n is sample n of

@@ -50,3 +50,7 @@ class KVCache:
             new[..., :filled, :] = old.repeat_interleave(samples, dim=1)
             copies.append(new)
         return KVCache(*copies)
+
+    def select(self, rows: Tensor) -> KVCache:
+        """Copies some of the rows, int64 [n], in this order."""
+        return KVCache(self.k[:, rows], self.v[:, rows])

@@ -19,10 +19,11 @@ from mas_fast.bundle import (
     read_words,
 )
 from mas_fast.generation.engine import Engine, as_array
-from mas_fast.generation.request import request
+from mas_fast.generation.request import Guidance, request
+from mas_fast.generation.scoring import score_tokens
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.given import scene_codes
-from mas_fast.pipelines.options import Options, SceneLike, check_names, sampling_of
+from mas_fast.pipelines.options import Options, SceneLike, check_names, negatives_of, sampling_of
 from mas_fast.pipelines.output import Generation
 from mas_fast.scene import Scene
 from mas_fast.text.captions import check_captions, words
@@ -100,10 +101,11 @@ class Painter(ABC, Generic[C]):
         captions: str | Sequence[str],
         *,
         num_images: int = 1,
+        negative: str | Sequence[str] | None = None,
         scene: SceneLike | Sequence[SceneLike] | None = None,
         scene_labels: str | os.PathLike | None = None,
         seed: int = 0,
-        guidance: float | Mapping[str, float] | None = None,
+        guidance: Guidance | Mapping[str, Guidance] | None = None,
         temperature: float | Mapping[str, float] | None = None,
         top_k: int | Mapping[str, int | None] | None = None,
         top_p: float | Mapping[str, float | None] | None = None,
@@ -120,12 +122,17 @@ class Painter(ABC, Generic[C]):
         Args:
             captions: one, or a list of them.
             num_images: pictures of each caption.
+            negative: what to stay away from: a caption for all captions, or a list of one for each.
+                Guidance leads away from it to the caption, where it otherwise leads away from no
+                caption at all.
             scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
                 each. Its middle square is brought to the model's size, VQ-SEG's codes of it become
                 the seg tokens, and image tokens alone are drawn.
             scene_labels: the label space of files that do not say theirs, as open_scene's labels.
             seed: 0 .. 2^64 - 1.
-            guidance: how closely the caption is followed; 3.0 where the bundle says nothing.
+            guidance: how closely the caption is followed; 3.0 where the bundle says nothing. A
+                list of numbers is a schedule, from a stream's first token to its last, as Sampling
+                says: {"img": [5.0, 2.0]}.
             temperature: 1.0 where the bundle says nothing.
             top_k: draw from so many of the likeliest tokens; 256 where the bundle says nothing.
             top_p: draw from the likeliest tokens that sum to it; none where the bundle says
@@ -143,6 +150,7 @@ class Painter(ABC, Generic[C]):
         *_, out = self.paint(
             captions,
             num_images=num_images,
+            negative=negative,
             scene=scene,
             scene_labels=scene_labels,
             seed=seed,
@@ -178,8 +186,10 @@ class Painter(ABC, Generic[C]):
         check_captions(captions)
         num_images, seed = options.get("num_images", 1), options.get("seed", 0)
         check_int("num_images", num_images, 1)
-        text, cut = self.bpe.encode(captions)
-        asked = dict.fromkeys(word for caption in captions for word in words(caption))
+        negatives = negatives_of(options.get("negative"), len(captions))
+        ids, cut = self.bpe.encode(captions + negatives)
+        text, null = ids[: len(captions)], ids[len(captions) :]
+        asked = dict.fromkeys(word for caption in captions + negatives for word in words(caption))
         out = Generation(
             images=[],
             scenes=[],
@@ -188,15 +198,21 @@ class Painter(ABC, Generic[C]):
             seed=seed,
             num_images=num_images,
             unknown_words=[] if self.words is None else [w for w in asked if w not in self.words],
-            truncated=self.bpe.decode(text[cut]),
+            truncated=self.bpe.decode(ids[cut]),
         )
         forced = self._forced(len(captions), options)
         drawing = sampling_of(self.sampling, options) | {
             "seed": seed,
             "speculate": options.get("speculate", "auto"),
         }
+        if negatives and request(self.streams, text[:1], **drawing).null is None:
+            raise ValueError(
+                "negative: found one with guidance 1, by which no second caption is read, expected "
+                "another guidance, such as 3"
+            )
+        nulls = null.repeat(len(text) // len(null), 0) if negatives else None
         show = options.get("progress", False)
-        for tokens in self._draw(text, forced, num_images, show, **drawing):
+        for tokens in self._draw(text, forced, nulls, num_images, show, **drawing):
             out.tokens = np.concatenate([out.tokens, tokens])
             for row in tokens:
                 if self.seg:
@@ -204,6 +220,25 @@ class Painter(ABC, Generic[C]):
                 pictures = cast(list[np.ndarray], self.img.decode(self._grid(row, "img")))
                 out.images += map(Image.fromarray, pictures)
                 yield out
+
+    def score(self, captions: str | Sequence[str], tokens: np.ndarray) -> dict[str, np.ndarray]:
+        """Measure how well pictures show captions, by the model itself, to rank them.
+
+        Args:
+            captions: one for all pictures, or a list of one for each.
+            tokens: integers [N, S] of all streams, as `Generation.tokens`; those of the captions
+                that they were drawn for are not looked at.
+
+        Returns:
+            For each stream that is drawn, float64 [N], in nats: the log-likelihood of its tokens
+            with the caption, minus that without. See `generation.scoring`.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
+        """
+        captions = [captions] if isinstance(captions, str) else list(captions)
+        check_captions(captions)
+        return score_tokens(self.engine, self.bpe.encode(captions).ids, tokens)
 
     def _fitting(self, name: str) -> C:
         """The tokenizer of a stream."""
@@ -228,7 +263,13 @@ class Painter(ABC, Generic[C]):
         return forced
 
     def _draw(
-        self, text: np.ndarray, forced: np.ndarray, count: int, progress: bool, **options: Any
+        self,
+        text: np.ndarray,
+        forced: np.ndarray,
+        nulls: np.ndarray | None,
+        count: int,
+        progress: bool,
+        **options: Any,
     ) -> Iterator[np.ndarray]:
         """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
         batch = max(1, ROWS // count)
@@ -246,6 +287,7 @@ class Painter(ABC, Generic[C]):
                     self.streams,
                     text[b : b + batch],
                     forced=forced[b : b + batch],
+                    null=None if nulls is None else nulls[b : b + batch],
                     num_samples=min(ROWS, count - n),
                     first_sample=n,
                     **options,

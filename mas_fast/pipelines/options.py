@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from mas_fast.generation.request import Guidance
 from mas_fast.scene import Scene
+from mas_fast.text.captions import check_captions
 
 SceneLike: TypeAlias = Scene | str | os.PathLike
 
@@ -15,10 +17,11 @@ class Options(TypedDict, total=False):
     """The options of `Painter.generate`, which documents them; each may be left out."""
 
     num_images: int
+    negative: str | Sequence[str] | None
     scene: SceneLike | Sequence[SceneLike] | None
     scene_labels: str | os.PathLike | None
     seed: int
-    guidance: float | Mapping[str, float] | None
+    guidance: Guidance | Mapping[str, Guidance] | None
     temperature: float | Mapping[str, float] | None
     top_k: int | Mapping[str, int | None] | None
     top_p: float | Mapping[str, float | None] | None
@@ -39,6 +42,29 @@ def check_names(options: Mapping[str, object]) -> None:
     for name in options:
         if name not in known:
             raise TypeError(f"{name}: found an unknown option, expected one of {', '.join(known)}")
+
+
+def negatives_of(value: str | Sequence[str] | None, count: int) -> list[str]:
+    """Bring negative captions to one form.
+
+    Args:
+        value: one for all captions, a list of one for each, or None.
+        count: captions.
+
+    Returns:
+        One, or `count` of them; none for None.
+
+    Raises:
+        ValueError: for another number of them, or one without words.
+    """
+    if value is None:
+        return []
+    negatives = [value] if isinstance(value, str) else list(value)
+    if len(negatives) not in (1, count):
+        several = f", or {count} as captions" if count > 1 else ""
+        raise ValueError(f"negative: found {len(negatives)}, expected one{several}")
+    check_captions(negatives, "negative caption")
+    return negatives
 
 
 def sampling_of(

@@ -29,8 +29,10 @@ class Generation:
         tokens: int64 [N, S], all streams.
         seed: of the generation.
         num_images: pictures of each caption.
-        unknown_words: those of the captions that the model has not learned, each once, in order.
-        truncated: of each caption that was too long, the part that the model read.
+        unknown_words: those of the captions, also of negative ones, that the model has not learned,
+            each once, in order.
+        truncated: of each caption, also of negative ones, that was too long, the part that the
+            model read.
     """
 
     images: list[Image.Image]

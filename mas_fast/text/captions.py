@@ -318,22 +318,23 @@ def check_text(name: str, text: object) -> None:
         raise ValueError(f"{name}: {problem}, expected Unicode text") from error
 
 
-def check_captions(captions: list[str]) -> None:
+def check_captions(captions: list[str], name: str = "caption") -> None:
     """Check captions that were given as arguments.
 
     Args:
         captions: the captions.
+        name: what errors call one.
 
     Raises:
         ValueError: if there are none, or if one has only white space or is no text that UTF-8 can
             hold.
     """
     if not captions:
-        raise ValueError("captions: found none, expected at least one")
+        raise ValueError(f"{name}s: found none, expected at least one")
     for n, caption in enumerate(captions):
         if not isinstance(caption, str) or not caption.strip():
-            raise ValueError(f"caption {n + 1}: found {caption!r}, expected some words")
-        check_text(f"caption {n + 1}", caption)
+            raise ValueError(f"{name} {n + 1}: found {caption!r}, expected some words")
+        check_text(f"{name} {n + 1}", caption)
 
 
 READERS = {".txt": _read_text, ".en": _read_text, ".tsv": _read_tsv, ".json": _read_coco}

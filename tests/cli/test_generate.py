@@ -81,7 +81,7 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
     monkeypatch.setattr("torch.set_num_threads", calls.append)
     numbers = "--guidance 4 --seg-guidance 2 --top-k 9 --top-p 0.5 --temperature 0.8 --seed 5"
     with pytest.raises(ZeroDivisionError):
-        run(CAPTION, *numbers.split(), "--threads", 1)
+        run(CAPTION, *numbers.split(), "--threads", 1, "--negative", "a tree")
     assert calls[0] == 1
     assert calls[1] == {
         "guidance": {"seg": 2.0, "img": 4.0},
@@ -90,6 +90,7 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
         "temperature": 0.8,
         "seed": 5,
         "num_images": 1,
+        "negative": ["a tree"],
         "scene": None,
         "speculate": "auto",
         "progress": True,
@@ -101,10 +102,42 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
         ([], None),
         (["--guidance", "4"], 4.0),
         (["--seg-guidance", "2"], {"seg": 2.0}),
+        (["--guidance", "5:2"], [5.0, 2.0]),
+        (["--seg-guidance", "1:2.5:-1", "--guidance", "3"], {"seg": [1.0, 2.5, -1.0], "img": 3.0}),
     ):
         with pytest.raises(ZeroDivisionError):
             run(CAPTION, *words)
         assert calls[-1].get("guidance") == expected
+        assert calls[-1]["negative"] is None
+    words = "--seg-top-k 4 --seg-top-p 0.5 --seg-temperature 0 --temperature 2"
+    with pytest.raises(ZeroDivisionError):
+        run(CAPTION, *words.split())
+    expected = {"top_k": {"seg": 4}, "top_p": {"seg": 0.5}, "temperature": {"seg": 0, "img": 2}}
+    assert {name: calls[-1].get(name) for name in expected} == expected
+
+
+def test_negative_captions_and_schedules(run, tiny_bundle) -> None:
+    words = "--negative", "two dogs", "--guidance", "5:1:2", "--seg-guidance", 4, "--seg-top-k", 9
+    assert run(CAPTION, *words, "--engine", "eager").exit_code == 0
+    model = mas_fast.load(tiny_bundle, device="cpu", engine="eager")
+    how = {"guidance": {"seg": 4.0, "img": [5.0, 1.0, 2.0]}, "top_k": {"seg": 9}}
+    expected = model.generate(CAPTION, negative="two dogs", **how)
+    assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
+    words = "--negative", "two dogs", "--negative", "the lake"
+    assert run(CAPTION, "dogs", *words, "--engine", "eager").exit_code == 0
+    expected = model.generate([CAPTION, "dogs"], negative=["two dogs", "the lake"])
+    for n, image in enumerate(expected.images, 1):
+        assert Image.open(f"out-{n}.png").tobytes() == image.tobytes()
+
+
+def test_settings_of_the_scene_for_a_model_without_scenes(run, tiny_bundle, tmp_path) -> None:
+    config = json.loads((tiny_bundle / "config.json").read_text())
+    config["gpt"]["streams"] = [s for s in config["gpt"]["streams"] if s["name"] != "seg"]
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "config.json").write_text(json.dumps(config))
+    message = "--seg-top-k: found 3, expected none: the GPT of .*plain draws no scenes"
+    with pytest.raises(ValueError, match=message):
+        run(CAPTION, "--seg-top-k", 3, model=tmp_path / "plain")
 
 
 def test_words_and_length_are_reported(run) -> None:
@@ -140,7 +173,27 @@ def test_a_painted_scene(run, tiny_bundle, terminal) -> None:
         ([CAPTION, "-o", "none/out.png"], "none/out.png: found no folder none, expected one"),
         ([CAPTION, "-o", "out.txt"], "out.txt: found the suffix '.txt'"),
         ([CAPTION, "--guidance", "nan"], "--guidance: found nan, expected a finite number"),
-        ([CAPTION, "--seg-guidance", "inf"], "guidance: found inf, expected a finite number"),
+        ([CAPTION, "--seg-guidance", "inf"], "--seg-guidance: found inf, expected a finite "),
+        (
+            [CAPTION, "--guidance", "5:x"],
+            "--guidance: found '5:x', expected a number, or several for a schedule, as 5:2",
+        ),
+        ([CAPTION, "--seg-guidance", "5:"], "--seg-guidance: found '5:', expected a number, or"),
+        ([CAPTION, "--guidance", "1:nan"], "--guidance: found nan, expected a finite number"),
+        (
+            [CAPTION, "--guidance", ":".join("1" * 17)],
+            "--guidance: found a schedule of 17 numbers, expected at most 16",
+        ),
+        ([CAPTION, "--seg-top-k", "0"], "--seg-top-k: found 0, expected an integer >= 1"),
+        ([CAPTION, "--negative", " "], "negative caption 1: found ' ', expected some words"),
+        (
+            [CAPTION, "--negative", "a", "--negative", "b"],
+            "--negative: found 2, expected one",
+        ),
+        (
+            [CAPTION, "--negative", "a tree", "--guidance", "1", "--device", "cpu"],
+            "--negative: found one with guidance 1, by which no second caption is read",
+        ),
         ([CAPTION, "--top-k", "0"], "--top-k: found 0, expected an integer >= 1"),
         (
             [CAPTION, "--speculate", "33"],
@@ -235,17 +288,18 @@ def test_words_without_quotes_get_a_hint(run) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> None:
-    from mas_fast.pipelines.torch_pipeline import Model
+    from mas_fast.pipelines import base
 
-    draw, calls = Model._tokens, []
+    request, calls = base.request, []
 
-    def interrupted(self, *arguments, **options):
-        calls.append(options["first_sample"])
+    def interrupted(*arguments, **options):
+        if "first_sample" in options:  # not of settings alone
+            calls.append(options["first_sample"])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return draw(self, *arguments, **options)
+        return request(*arguments, **options)
 
-    monkeypatch.setattr(Model, "_tokens", interrupted)
+    monkeypatch.setattr(base, "request", interrupted)
     with pytest.raises(Interrupted, match="^32 of 40 pictures are finished$"):
         run(CAPTION, "-n", 40, "--seed", 3)
     assert calls == [0, 16, 32]
@@ -253,7 +307,7 @@ def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> N
         assert Scene.load(f"out-{n}.scene.png")
         assert Image.open(f"out-{n}.legend.png")
     assert not Path("out-33.png").exists()
-    monkeypatch.setattr(Model, "_tokens", draw)
+    monkeypatch.setattr(base, "request", request)
     whole = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, num_images=32, seed=3)
     assert Image.open("out-32.png").tobytes() == whole.images[31].tobytes()
     assert Image.open("out.png").tobytes() == whole.sheet().tobytes()

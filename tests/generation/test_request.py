@@ -42,8 +42,27 @@ def test_the_null_caption_is_padding_and_only_there_when_needed():
     assert request(STREAMS, PROMPT).null is None
     assert request(STREAMS, PROMPT, guidance={"text": 3.0}).null is None
     assert request(STREAMS, PROMPT, null=[4]).null is None
-    assert request(STREAMS, PROMPT, guidance=3.0).null.tolist() == [0] * 8
-    assert request(STREAMS, PROMPT, guidance=3.0, null=[4, 5]).null.tolist() == [4, 5] + [0] * 6
+    assert request(STREAMS, PROMPT, guidance=3.0).null.tolist() == [[0] * 8] * 3
+    one = request(STREAMS, PROMPT, guidance=3.0, null=[4, 5]).null
+    assert one.dtype == np.int32
+    assert one.tolist() == [[4, 5] + [0] * 6] * 3
+    each = request(STREAMS, PROMPT, guidance={"img": 3.0}, null=[[4], [5, 6], [7]]).null
+    assert each.tolist() == [[4] + [0] * 7, [5, 6] + [0] * 6, [7] + [0] * 7]
+
+
+def test_the_guidance_of_each_position():
+    def found(guidance):
+        return request(STREAMS, PROMPT, guidance=guidance).guidance.tolist()
+
+    assert found(3) == [1.0] * 8 + [3.0] * 32
+    assert found({"text": 5.0, "img": 2.0}) == [1.0] * 24 + [2.0] * 16
+    slope = [4 - n / 5 for n in range(16)]
+    assert found({"seg": [4, 1]}) == pytest.approx([1.0] * 8 + slope + [1.0] * 16, abs=1e-12)
+    each = [float(n) for n in range(16)]
+    assert found({"seg": each, "img": 0.5}) == [1.0] * 8 + each + [0.5] * 16
+    assert request(STREAMS, PROMPT, guidance={"img": (1, 1.0)}).null is None
+    what = request(STREAMS, PROMPT, guidance={"img": [3, 2]})
+    assert what.sampling == (Sampling(), Sampling(), Sampling(guidance=(3, 2)))
 
 
 def test_forced_tokens_are_for_all_prompts_or_for_each():
@@ -113,7 +132,7 @@ def forced_with(position, value):
         ({"forced": forced_with(8, 32)}, "forced: found id 32 in 'seg', expected -1 to 31"),
         ({"forced": forced_with(39, -2)}, "forced: found id -2 in 'img', expected -1 to 63"),
         ({"forced": forced_with(1, 2)}, r"forced: found 2 at \[1, 1\], where the prompt has 1"),
-        ({"null": [[1], [2]]}, "null: found 2 captions, expected one"),
+        ({"null": [[1], [2]]}, "null: found 2 captions, expected one, or 3 as prompts"),
         ({"null": [64]}, "null: found id 64"),
         ({"guidance": float("inf")}, "guidance: found inf, expected a finite"),
         ({"guidance": "3"}, "guidance: found '3'"),
@@ -122,6 +141,11 @@ def forced_with(position, value):
             r"guidance: found streams \['image'\], expected \['text', 'seg'",
         ),
         ({"guidance": {"seg": None}}, "guidance: found None"),
+        ({"guidance": []}, r"guidance: found \[\], expected a number, or two or more in a list"),
+        ({"guidance": [2.0]}, r"guidance: found \[2.0\], expected a number, or two"),
+        ({"guidance": {"img": [1, float("nan")]}}, "guidance: found nan, expected a finite"),
+        ({"guidance": [1] * 17}, "guidance: found a schedule of 17 numbers, expected at most 16"),
+        ({"score_forced": 1}, "score_forced: found 1, expected True or False"),
         ({"temperature": -0.5}, "temperature: found -0.5, expected a finite number >= 0"),
         ({"temperature": float("nan")}, "temperature: found nan"),
         ({"temperature": {"text": -1}}, "temperature: found -1"),

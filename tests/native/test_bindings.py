@@ -101,7 +101,10 @@ def test_bad_engine_options(options: dict, message: str) -> None:
         ({"forced": FORCED.astype(np.int64)}, "forced: found dtype int64, expected int32"),
         ({"forced": FORCED[0]}, r"forced: found shape \[7\], expected \[prompts, length\]"),
         ({"forced": FORCED[:, :6]}, r"shape \[1, 6\], expected \[prompts, 7\]"),
-        ({"forced": FORCED[:0], "null": NULL[:0]}, "number of prompts: found 0, expected 1 or more"),
+        (
+            {"forced": FORCED[:0], "null": NULL[:0]},
+            "number of prompts: found 0, expected 1 or more",
+        ),
         ({"forced": FORCED * 0 - 1}, "prompt 0's first token: found -1, expected 0 to 4"),
         ({"forced": FORCED + 9}, r"position 0 \(stream 'a'\): found 10, expected 0 to 4, or -1"),
         ({"forced": FORCED - 5}, "found -4, expected 0 to 4"),
@@ -259,7 +262,10 @@ def test_a_call_from_its_own_progress_is_refused(engine) -> None:
 
 
 def test_other_threads_run_meanwhile_and_wait_for_their_turn(engine) -> None:
-    runs = [engine.start(np.repeat(FORCED, 8, 0), NULL.repeat(8, 0), seed=i, **SETTINGS) for i in range(6)]
+    runs = [
+        engine.start(np.repeat(FORCED, 8, 0), NULL.repeat(8, 0), seed=i, **SETTINGS)
+        for i in range(6)
+    ]
     threads = [threading.Thread(target=run.advance) for run in runs]
     for thread in threads:
         thread.start()

@@ -84,6 +84,50 @@ def test_rows_are_drawn_in_blocks(painter, capsys, terminal) -> None:
     assert [sizes(request) for request in asked] == [(3, 5, 0), (3, 5, 0), (1, 5, 0)]
 
 
+def test_negative_captions_go_to_the_engine(painter) -> None:
+    """Also those of captions that are drawn in another block, and what is said of them."""
+    painter.words = frozenset("a b house dogs".split())
+    negatives = [f"house {'dogs ' * n}" for n in range(5)]
+    out = painter.generate(["a"] * 5, negative=negatives, num_images=4)
+    nulls = np.concatenate([request.null for request in painter.engine.asked])
+    assert np.array_equal(nulls, painter.bpe.encode(negatives).ids)
+    assert [sizes(request)[0] for request in painter.engine.asked] == [4, 1]
+    painter.engine.asked.clear()
+    assert out.unknown_words == []
+    out = painter.generate(["a", "b zebra"], negative="b house " * 99 + "yak")
+    (request,) = painter.engine.asked
+    assert np.array_equal(request.null, painter.bpe.encode(["b house " * 99]).ids.repeat(2, 0))
+    assert out.unknown_words == ["zebra", "yak"]
+    assert len(out.truncated) == 1
+    assert ("b house " * 99).startswith(out.truncated[0])
+    assert out.captions == ["a", "b zebra"]
+
+
+def test_a_schedule_goes_to_the_engine(painter) -> None:
+    painter.generate("a", guidance={"img": [5.0, 2.0]})
+    (request,) = painter.engine.asked
+    assert request.guidance[:24].tolist() == [1.0] * 8 + [3.0] * 16
+    assert request.guidance[24:].tolist() == pytest.approx([5 - n / 5 for n in range(16)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"negative": ["b"] * 3}, "negative: found 3, expected one, or 2 as captions"),
+        ({"negative": []}, "negative: found 0, expected one, or 2 as captions"),
+        ({"negative": ""}, "negative caption 1: found '', expected some words"),
+        ({"negative": ["b", 7]}, "negative caption 2: found 7, expected some words"),
+        ({"negative": "b", "guidance": 1}, "negative: found one with guidance 1, by which no"),
+        ({"guidance": {"img": [1.0]}}, r"guidance: found \[1.0\], expected a number, or two or"),
+        ({"guidance": [1] * 17}, "guidance: found a schedule of 17 numbers, expected at most 16"),
+    ],
+)
+def test_bad_negatives_and_schedules_are_named(painter, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        painter.generate(["a", "b"], **options)
+    assert painter.engine.asked == []
+
+
 def test_scenes_are_forced(painter, scene) -> None:
     both = [Scene(scene.labels * 0 + label, scene.edges) for label in (5, 7)]
     out = painter.generate(["a", "b"], scene=both, num_images=2)

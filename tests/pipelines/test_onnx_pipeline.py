@@ -198,6 +198,8 @@ def test_bad_options_are_named(deployed, options, message) -> None:
         ({"seed": -1}, "seed: found -1"),
         ({"num_images": 0}, "num_images: found 0"),
         ({"guidance": float("nan")}, "guidance: found nan"),
+        ({"guidance": [1] * 17}, "guidance: found a schedule of 17 numbers, expected at most 16"),
+        ({"negative": "dogs", "guidance": 1}, "negative: found one with guidance 1"),
         ({"scene": "none.png"}, "none.png: found no such file"),
         ({"scene": 7}, "scene: found int, expected a Scene or the path of one"),
     ],

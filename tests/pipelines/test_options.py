@@ -23,5 +23,6 @@ def test_settings_of_sampling() -> None:
     own = {"guidance": {"seg": 3.0, "img": 5.0}, "top_k": {"seg": 256, "img": None}}
     assert sampling_of(own, {}) == own
     assert sampling_of(own, {"guidance": 2.0})["guidance"] == {"seg": 2.0, "img": 2.0}
+    assert sampling_of(own, {"guidance": [5, 2]})["guidance"] == {"seg": [5, 2], "img": [5, 2]}
     assert sampling_of(own, {"top_k": {"img": 8}})["top_k"] == {"seg": 256, "img": 8}
     assert sampling_of(own, {"top_k": {"seg": None}})["top_k"] == {"seg": None, "img": None}

@@ -12,7 +12,7 @@ import torch
 import mas_fast
 from mas_fast.bundle import config as bundles
 from mas_fast.bundle import load_bpe, load_gpt, load_vq, save_bpe, save_gpt, save_vq
-from mas_fast.generation import CppEngine, generate_tokens
+from mas_fast.generation import CppEngine, EagerEngine, generate_tokens, score_tokens
 from mas_fast.models.gpt import GPT
 from mas_fast.models.torch_codec import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.models.vqvae import VQVAE, preset
@@ -153,6 +153,51 @@ def test_a_bundle_says_how_to_sample(copy, model) -> None:
     assert same(own.generate(HOUSE, **asked), model.generate(HOUSE, **asked))
 
 
+def test_negative_captions_and_schedules(model, tiny_bundle) -> None:
+    plain = model.generate([HOUSE, DOGS], num_images=2, seed=7)
+    text, null = (load_bpe(tiny_bundle).encode(words).ids for words in ([HOUSE, DOGS], [DOGS]))
+    tokens = generate_tokens(
+        load_gpt(tiny_bundle),
+        text,
+        num_samples=2,
+        seed=7,
+        null=null,
+        guidance={"seg": 3.0, "img": [5.0, 1.0]},
+        top_k=256,
+    )
+    how = {"num_images": 2, "seed": 7, "guidance": {"img": [5.0, 1.0]}}
+    out = model.generate([HOUSE, DOGS], negative=DOGS, **how)
+    assert np.array_equal(out.tokens, tokens.numpy())
+    assert not np.array_equal(out.tokens[:, :24], plain.tokens[:, :24])
+    assert same(out, model.generate([HOUSE, DOGS], negative=[DOGS, DOGS], **how))
+
+
+def test_a_bundle_may_hold_a_schedule(copy, model) -> None:
+    (copy / "sampling.json").write_text('{"guidance": {"seg": [1.0, 4.0]}}')
+    own = load(copy, engine="eager", device="cpu")
+    assert same(own.generate(HOUSE), model.generate(HOUSE, guidance={"seg": [1.0, 4.0]}))
+    assert not same(own.generate(HOUSE), model.generate(HOUSE))
+
+
+def test_scores_of_pictures(model, tiny_bundle) -> None:
+    out = model.generate([HOUSE, DOGS], num_images=2)
+    encode = load_bpe(tiny_bundle).encode
+    engine = EagerEngine(load_gpt(tiny_bundle))
+    for captions, text in (
+        (HOUSE, encode([HOUSE]).ids),
+        ([HOUSE, DOGS, DOGS, HOUSE], encode([HOUSE, DOGS, DOGS, HOUSE]).ids),
+    ):
+        scores = model.score(captions, out.tokens)
+        expected = score_tokens(engine, text, out.tokens)
+        assert list(scores) == ["seg", "img"]
+        assert all(np.array_equal(scores[name], expected[name]) for name in scores)
+        assert all(score.shape == (4,) for score in scores.values())
+    with pytest.raises(ValueError, match="captions: found 2, expected one, or 4 as rows of tok"):
+        model.score([HOUSE, DOGS], out.tokens)
+    with pytest.raises(ValueError, match="caption 1: found '', expected some words"):
+        model.score("", out.tokens)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -164,6 +209,14 @@ def test_a_bundle_says_how_to_sample(copy, model) -> None:
         ),
         ('{"guidance": NaN}', r"sampling.json: found broken JSON \(found NaN, which"),
         ('{"guidance": 1e999}', "sampling.json: guidance: found inf, expected a finite number"),
+        (
+            '{"guidance": {"seg": [3]}}',
+            r"sampling.json: guidance: found \[3\], expected a number, or two or more in a list",
+        ),
+        (
+            '{"guidance": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]}',
+            "sampling.json: guidance: found a schedule of 17 numbers, expected at most 16",
+        ),
         ('{"top_k": 0}', "sampling.json: top_k: found 0, expected an integer >= 1"),
         ('{"top_p": {"sky": 0.5}}', r"sampling.json: top_p: found streams \['sky'\]"),
     ],
