@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mas_fast.utils.documents import short
 from mas_fast.utils.validate import check_int, check_number
 
 
@@ -34,7 +35,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if isinstance(self.guidance, list | tuple):
             if len(self.guidance) < 2:
-                problem = f"found {list(self.guidance)}, expected a number"
+                problem = f"found {short(list(self.guidance))}, expected a number"
                 raise ValueError(f"guidance: {problem}, or two or more in a list")
             object.__setattr__(self, "guidance", tuple(self.guidance))
         for value in self.guidance if isinstance(self.guidance, tuple) else [self.guidance]:

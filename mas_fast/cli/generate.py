@@ -68,7 +68,7 @@ def generate(
     guidance: Annotated[
         str | None,
         typer.Option(
-            metavar="FLOAT[:FLOAT...]",
+            metavar="<float>[:...]",
             help="How closely to follow the caption: 1 not more than learned; 5:2 from 5 at the "
             "first token to 2 at the last. [3.0]",
         ),
@@ -85,7 +85,7 @@ def generate(
     seg_guidance: Annotated[
         str | None,
         typer.Option(
-            metavar="FLOAT[:FLOAT...]",
+            metavar="<float>[:...]",
             help="That of the scene; --guidance is then the picture's. So with the next three.",
         ),
     ] = None,

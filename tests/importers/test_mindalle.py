@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from mas_fast.bundle import load_gpt, load_vq, read_sampling
 from mas_fast.cli import app
+from mas_fast.generation import EagerEngine, generate_tokens, score_tokens
 from mas_fast.importers.bundle import import_bundle
 from mas_fast.importers.mindalle import import_gpt, read_gpt_config
 from mas_fast.models.gpt_config import preset
@@ -108,6 +109,25 @@ def test_logits_are_those_of_the_formula(folder, weights) -> None:
     found = model(torch.cat([text, img], 1))
     for name, logits in zip(("text", "img"), expected, strict=True):
         torch.testing.assert_close(found[name], logits, rtol=1e-10, atol=1e-10)
+
+
+def test_negative_captions_and_schedules(folder, weights) -> None:
+    """Greedy, so that the formula's logits of caption and negative caption say each token."""
+    generator = torch.Generator().manual_seed(2)
+    text, null = torch.randint(1, TEXT, (2, N_TEXT), generator=generator)
+    model = import_gpt(folder / "stage2_last.ckpt", folder / "config.yaml").double()
+    how = {"temperature": 0.0, "guidance": {"img": [4.0, 1.0]}}
+    found = generate_tokens(model, text, null=null, **how)
+    doubles = {name: weight.double() for name, weight in weights.items()}
+    img = found[:, N_TEXT:]
+    cond, uncond = (formula(doubles, rows[None], img[:, :-1])[1] for rows in (text, null))
+    guidance = torch.linspace(4, 1, N_IMG, dtype=torch.float64)[:, None]
+    assert torch.equal((uncond + guidance * (cond - uncond)).argmax(-1), img)
+    assert not torch.equal(generate_tokens(model, text, **how), found)
+    scores = score_tokens(EagerEngine(model), text, found, null=null)
+    of_token = [x.log_softmax(-1).gather(2, img[..., None]).sum() for x in (cond, uncond)]
+    assert list(scores) == ["img"]
+    assert scores["img"].tolist() == pytest.approx([float(of_token[0] - of_token[1])], abs=1e-5)
 
 
 def test_the_published_checkpoint_fits() -> None:

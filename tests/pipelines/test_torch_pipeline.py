@@ -342,10 +342,18 @@ def test_a_model_without_scenes(copy, tiny_bundle, scene) -> None:
     config = load_gpt(tiny_bundle).config
     streams = Streams([config.streams["text"], config.streams["img"]])
     save_gpt(copy, GPT.create(replace(config, streams=streams)))
-    model = load(copy, device="cpu")
+    (copy / "sampling.json").write_text('{"guidance": 1.0}')
+    model = load(copy, engine="eager", device="cpu")
     out = model.generate(HOUSE, num_images=2)
     assert out.scenes == []
     assert out.tokens.shape == (2, 24)
+    how = {"num_images": 2, "negative": DOGS}
+    guided = model.generate(HOUSE, guidance=[5.0, 2.0], **how)
+    assert not np.array_equal(guided.tokens, out.tokens)
+    with pytest.raises(ValueError, match="negative: found one with guidance 1, by which no second"):
+        model.generate(HOUSE, **how)
+    scores = model.score(HOUSE, out.tokens)
+    assert [(name, score.shape) for name, score in scores.items()] == [("img", (2,))]
     assert model.size == 16
     with pytest.raises(ValueError, match="scene: found one, expected None: .* has no scenes"):
         model.generate(HOUSE, scene=scene)
