@@ -211,15 +211,17 @@ int advance_all(Engine& engine, const std::vector<std::shared_ptr<Run>>& shared,
       throw py::value_error("runs: found a run twice, expected each once");
     runs.push_back(run.get());
   }
+  const auto open = [&] {
+    return std::count_if(runs.begin(), runs.end(), [](const Run* run) {
+      return run->position() < run->stop() && run->error().empty();
+    });
+  };
+  const auto before = open();
   Interrupt interrupt;
   int passes = 0;
   const auto going = [&] {
     interrupt();
-    ++passes;
-    const bool ended = std::any_of(runs.begin(), runs.end(), [](const Run* run) {
-      return run->position() == run->stop() || !run->error().empty();
-    });
-    return passes < most && !ended;
+    return ++passes < most && open() == before;
   };
   const py::gil_scoped_release release;
   advance(engine, runs, kMostInt, going);

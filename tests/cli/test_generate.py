@@ -118,13 +118,13 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
 
 def test_negative_captions_and_schedules(run, tiny_bundle) -> None:
     words = "--negative", "two dogs", "--guidance", "5:1:2", "--seg-guidance", 4, "--seg-top-k", 9
-    assert run(CAPTION, *words, "--engine", "eager").exit_code == 0
+    assert run(CAPTION, *words).exit_code == 0
     model = mas_fast.load(tiny_bundle, device="cpu", engine="eager")
     how = {"guidance": {"seg": 4.0, "img": [5.0, 1.0, 2.0]}, "top_k": {"seg": 9}}
     expected = model.generate(CAPTION, negative="two dogs", **how)
     assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
     words = "--negative", "two dogs", "--negative", "the lake"
-    assert run(CAPTION, "dogs", *words, "--engine", "eager").exit_code == 0
+    assert run(CAPTION, "dogs", *words).exit_code == 0
     expected = model.generate([CAPTION, "dogs"], negative=["two dogs", "the lake"])
     for n, image in enumerate(expected.images, 1):
         assert Image.open(f"out-{n}.png").tobytes() == image.tobytes()
