@@ -12,11 +12,12 @@ from benchmarks.stepping import Stepping
 from mas_fast.bundle import read_config, read_weights
 from mas_fast.utils import native
 
-SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
+GUIDANCE = 3.0
+SAMPLING = {"temperature": 1.0, "top_k": 256, "top_p": None}
 
 
 class MasFast(Stepping):
-    """The C++ engine, with guidance 3 on every stream but the first, and top-k 256.
+    """The C++ engine, with guidance 3 and top-k 256.
 
     So there are two rows a token. Times include the sampling.
 
@@ -42,10 +43,11 @@ class MasFast(Stepping):
             threads=threads,
         )
         streams = len(config.streams)
+        text = config.streams[0]
         self.sampling = {name: [value] * streams for name, value in SAMPLING.items()}
-        self.sampling["guidance"][0] = 1.0
-        self.null = np.full(prompt, config.streams[0].pad, np.int32)
-        self.caption = np.random.default_rng(0).integers(1, config.streams[0].vocab, prompt)
+        self.sampling["guidance"] = np.full(self.length, GUIDANCE)
+        self.null = np.full((1, text.length), text.pad, np.int32)
+        self.caption = np.random.default_rng(0).integers(1, text.vocab, prompt)
         self.seed, self.run = 0, None
 
     def describe(self) -> dict:

@@ -1,0 +1,7 @@
+"""pytest benchmarks/ -k requests"""
+
+from benchmarks import requests
+
+
+def test_requests(versus, keep):
+    keep("requests", requests.run(measure=versus))
