@@ -265,6 +265,8 @@ inline void attend_rows(const HeadCache& cache, const Range* ranges, int count,
     mix_all<ROWS, 1>(cache, ranges, count, p, factors, panel, ahead, out);
 }
 
+static_assert(kRowsAtOnce <= kMostQueryRows);
+
 void attend(const HeadCache& cache, Range* ranges, int count, int rows, const float* queries,
             ptrdiff_t query_stride, float* out, ptrdiff_t out_stride, float* scratch,
             const char* next) {

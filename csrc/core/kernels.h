@@ -65,13 +65,15 @@ struct Range {
   int first, last;
 };
 
+inline constexpr int kMostQueryRows = 4;  // that attend() takes at once, by any instruction set
+
 // Floats of scratch that attend() needs for `length` slots in `ranges` ranges: for each of the rows
 // that it takes at once the scores of whole panels, and a prepared row with its scale and offsets,
 // each a whole number of cache lines.
 MAS_INLINE size_t attention_scratch_floats(int head_dim, int length, int ranges) {
   const int panels = length + 2 * kPanel * ranges;
   const int size = round_up(panels > head_dim ? panels : head_dim, kPanel);
-  constexpr int kRows = 4;
+  constexpr int kRows = kMostQueryRows;
   return 2 * size_t(kRows) * size + 16 + round_up(kRows * size / kGroup, 16);
 }
 
