@@ -189,9 +189,11 @@ class Interrupt {
 int advance_run(Run& run, const py::object& positions, const py::object& progress) {
   const int count = int(checked_int(positions, "count", 0, kMostInt));
   Interrupt interrupt;
+  int last = 0;
   auto step = [&](int position, int stop) {
     interrupt();
-    if (progress.is_none()) return true;
+    if (progress.is_none() || position == last) return true;
+    last = position;
     const py::gil_scoped_acquire acquire;
     progress(position, stop);
     return true;
@@ -358,7 +360,7 @@ The GIL is released meanwhile; Ctrl-C stops after the next pass.
 
 Args:
     count: how many more positions.
-    progress: progress(position, stop) is called after each pass.
+    progress: progress(position, stop) is called after each pass that goes on in every row.
 
 Raises:
     ValueError: a logit is NaN.)")

@@ -23,6 +23,7 @@ class Batch {
   // Plans the next pass; returns whether there is any.
   bool plan();
   const Pass& pass() const { return pass_; }
+  int rows() const { return all_rows_; }  // of all runs
   void draw(int thread);
   // Takes over what the pass has read and drawn.
   void finish();
@@ -55,6 +56,7 @@ class Batch {
   int target_;
   Pass pass_;
   std::vector<Part> parts_;
+  int all_rows_ = 0;
   int rows_ = 0;                 // of these sequences
   bool only_draws_ = true;       // the pass reads no other known token than the last one of each
   std::vector<Run::Row*> read_;  // rows of prompts, and the positions that their caches then hold
@@ -70,12 +72,12 @@ Batch::Batch(Engine& engine, std::span<Run* const> runs, int target)
       runs_(runs.begin(), runs.end()),
       target_(target),
       logits_(config_.streams.size()) {
-  int rows = 0, positions = 1;
+  int positions = 1;
   for (const Run* run : runs_) {
-    for (const auto& sequence : run->sequences_) rows += int(sequence.rows.size());
+    for (const auto& sequence : run->sequences_) all_rows_ += int(sequence.rows.size());
     positions = std::max(positions, run->stop());
   }
-  engine_.reserve(rows + kChunk, positions);
+  engine_.reserve(all_rows_ + kChunk, positions);
 }
 
 // Reads the tokens of a row from where its cache ends to before position `last`.
@@ -289,7 +291,7 @@ void advance(Engine& engine, std::span<Run* const> runs, int target,
       pool.barrier(engine.first_weights(thread));
     } while (more && steady);
   };
-  pace.begin();
+  pace.begin(batch.rows());
   while (more) pool.run(passes, pace.alone());
   if (thrown) std::rethrow_exception(thrown);
 }

@@ -25,9 +25,12 @@ Pace::Clocks read_clocks() {
 
 Pace::Pace(std::function<Clocks()> read) : read_(read ? std::move(read) : read_clocks) {}
 
-void Pace::begin() {
-  window(trial_ ? !alone_ : alone_);  // an undecided trial does not count
-  trial_ = false;
+void Pace::begin(int kind) {
+  if (kind == 0 || kind != kind_) {
+    window(trial_ ? !alone_ : alone_);  // an undecided trial does not count
+    trial_ = false;
+  }
+  kind_ = kind;
   start();
 }
 

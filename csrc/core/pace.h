@@ -23,8 +23,9 @@ class Pace {
   // Whether the next pass is for one thread alone.
   bool alone() const { return alone_; }
 
-  // Passes of another kind follow, which earlier timings say nothing about.
-  void begin();
+  // Passes of a kind follow. Earlier timings say nothing about those of another one; 0 is always
+  // another one.
+  void begin(int kind = 0);
   // A pass begins now.
   void start();
   // The pass has ended. Returns whether the next one runs the same way. Called by the first thread.
@@ -36,6 +37,7 @@ class Pace {
 
   std::function<Clocks()> read_;
   Clocks began_{};
+  int kind_ = 0;
   bool alone_ = false;
   bool trial_ = false;  // these passes are to be compared with `other_`
   double last_ = 0;

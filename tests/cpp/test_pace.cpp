@@ -12,8 +12,8 @@ struct World {
   int passes[2] = {0, 0};
 };
 
-void draw(World& world, mas::Pace& pace, double seconds) {
-  pace.begin();
+void draw(World& world, mas::Pace& pace, double seconds, int kind = 0) {
+  pace.begin(kind);
   for (const double end = world.wall + seconds; world.wall < end;) {
     const bool alone = pace.alone();
     const double took = alone ? world.alone : world.pool;
@@ -65,6 +65,13 @@ int main() {
     world = {0.005, 0.009, 0.97, world.wall, world.busy};
     for (int call = 0; call < 1000; ++call) draw(world, pace, 0.004);
     CHECK(world.passes[1] == 0);
+  }
+  // Calls of a pass each: one of the same kind goes on, one of another begins anew.
+  for (const bool same : {true, false}) {
+    World world{0.05, 0.009, 0.1};
+    mas::Pace pace([&] { return mas::Pace::Clocks{world.wall, world.busy}; });
+    for (int call = 0; call < 500; ++call) draw(world, pace, 1e-9, same ? 2 : 2 + call % 2);
+    CHECK(same == (world.passes[1] > 0));
   }
   return check::finish();
 }
