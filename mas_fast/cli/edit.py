@@ -53,8 +53,21 @@ def edit(
     seed: Annotated[
         int, typer.Option(help="Another one than the picture's, or it becomes what it was.")
     ] = 1,
+    negative: Annotated[
+        str | None,
+        typer.Option(metavar="CAPTION", help="What to stay away from, where guidance is not 1."),
+    ] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="How closely to follow the caption. [3.0]")
+        str | None,
+        typer.Option(
+            metavar="<float>[:...]", help="How closely to follow the caption, as generate. [3.0]"
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from the best K tokens only. [256]")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the best that sum to P only. [all]")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
@@ -94,24 +107,23 @@ def edit(
     mas-fast edit photo.jpg --region mask.png --scene photo.seg.png --caption "two dogs" -o dogs.png
     """
     from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.cli.sampling import settings
     from mas_fast.pipelines.edit import WHAT
     from mas_fast.pipelines.output import check_output, files_of
-    from mas_fast.sampling_params import Sampling
     from mas_fast.scene import is_words
     from mas_fast.text.captions import check_captions
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.validate import check_choice, check_int
 
     # Whatever can be wrong without torch, which takes a second to import.
-    if caption is not None:
-        check_captions([caption])
+    for text in (caption, negative):
+        if text is not None:
+            check_captions([text])
     check_choice("--what", what, WHAT)
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1)
     check_threads(threads, "--threads")
-    drawing: dict[str, Any] = {"guidance": guidance, "temperature": temperature}
-    drawing = {name: value for name, value in drawing.items() if value is not None}
-    Sampling(**drawing)
+    drawing = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
     torch_only: dict[str, Any] = {"engine": engine, "device": device}
     onnx_only: dict[str, Any] = {"provider": provider or None, "onnx_dtype": onnx_dtype}
     check_runtime(runtime, torch=torch_only, onnx=onnx_only)
@@ -143,6 +155,7 @@ def edit(
         caption=caption,
         what=chosen,
         num_images=num_images,
+        negative=negative,
         scene=given,
         seed=seed,
         progress=True,

@@ -45,15 +45,18 @@ def test_a_box_and_a_mask(run, tiny_bundle) -> None:
 
 def test_options_reach_the_model(run, tiny_bundle) -> None:
     told = "two dogs on a long road"
-    words = f"-n 2 --what picture --guidance 2 --temperature 0.5 --caption '{told}'"
-    assert run("out.png", "--region", "0,0,8,8", *shlex.split(words)).exit_code == 0
+    words = "-n 2 --what picture --guidance 2:3 --temperature 0.5 --top-k 9 --negative 'a lake'"
+    chosen = [*shlex.split(words), "--caption", told]
+    assert run("out.png", "--region", "0,0,8,8", *chosen).exit_code == 0
     expected = mas_fast.load(tiny_bundle, device="cpu").edit(
         "out.png",
         region=(0, 0, 8, 8),
         caption=told,
         what="picture",
         num_images=2,
-        guidance=2.0,
+        guidance=[2.0, 3.0],
+        top_k=9,
+        negative="a lake",
         temperature=0.5,
     )
     for n in range(2):

@@ -1,15 +1,23 @@
 """source.py: what an edit starts from, through Painter.edit, by a tiny model and both engines."""
 
 import importlib.util
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from mas_fast.bundle import load_gpt, save_gpt
+from mas_fast.models.gpt import GPT
+from mas_fast.pipelines.onnx_pipeline import Pipeline
 from mas_fast.pipelines.torch_pipeline import Model, load
+from mas_fast.scene.fill import fill_nearest
+from mas_fast.streams import Streams
 
+ENCODER = "onnx/vq_img_encoder.fp32.onnx"
 HOUSE = "a red house beside the lake"
 BUILT = importlib.util.find_spec("mas_fast._engine") is not None
 pytestmark = pytest.mark.skipif(not BUILT, reason="mas_fast._engine is not built")
@@ -97,6 +105,45 @@ def test_a_png_that_was_painted_over_is_encoded(model, out, tmp_path) -> None:
     assert edited.captions == [HOUSE]
     codes = model._encoder().encode([np.asarray(over)])[0]
     assert np.array_equal(edited.tokens[0, 24:].reshape(4, 4)[:2], codes[:2])
+
+
+def test_a_model_without_scenes(tiny_bundle, tmp_path) -> None:
+    """As minDALL-E, imported: a picture goes on, and is edited."""
+    folder = shutil.copytree(tiny_bundle, tmp_path / "copy")
+    config = load_gpt(folder).config
+    streams = Streams([config.streams["text"], config.streams["img"]])
+    save_gpt(folder, GPT.create(replace(config, streams=streams)))
+    model = load(folder, device="cpu", threads=1)
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    out = model.generate(HOUSE, image=tmp_path / "photo.png", image_rows=8, num_images=2)
+    assert (out.tokens[0, 8:16] == out.tokens[1, 8:16]).all()
+    assert (out.tokens[0, 16:] != out.tokens[1, 16:]).any()
+    codes = model._encoder().encode([fill_nearest(pixels, np.indices((16, 16))[0] < 8)])
+    assert np.array_equal(out.tokens[0, 8:16].reshape(2, 4), codes[0, :2])
+    edited = model.edit(tmp_path / "photo.png", region=(0, 12, 16, 16), caption=HOUSE)
+    assert np.array_equal(edited.tokens[0, 8:20], model._encoder().encode([pixels])[0, :3].ravel())
+    with pytest.raises(ValueError, match="what: found 'scene', expected 'picture' or 'both'"):
+        model.edit(out, region=(0, 0, 4, 4), what="scene")
+
+
+def test_without_torch(deployed, tiny_bundle, tmp_path) -> None:
+    """The tokens are those of torch's runtime, with files and with encoders."""
+    pytest.importorskip("onnxruntime")
+    pipeline, model = Pipeline(deployed, threads=1), load(tiny_bundle, device="cpu", threads=1)
+    out = model.generate(HOUSE, seed=3)
+    out.save(tmp_path / "out.png")
+    Image.open(tmp_path / "out.png").save(tmp_path / "out.webp", lossless=True)
+    for name in ("out.png", "out.webp"):
+        how = {"region": (0, 0, 8, 16), "caption": HOUSE}
+        found, expected = (x.edit(tmp_path / name, **how) for x in (pipeline, model))
+        assert np.array_equal(found.tokens, expected.tokens)
+    how = {"scene": "sky: 0,0,16,4", "image": tmp_path / "out.png", "image_rows": 4}
+    found, expected = (x.generate(HOUSE, **how) for x in (pipeline, model))
+    assert np.array_equal(found.tokens, expected.tokens)
+    (Path(shutil.copytree(deployed, tmp_path / "less")) / ENCODER).unlink()
+    with pytest.raises(ValueError, match="vq_img_encoder.fp32.onnx: found no such file"):
+        Pipeline(tmp_path / "less", threads=1).generate(HOUSE, **how)
 
 
 @pytest.mark.parametrize(
