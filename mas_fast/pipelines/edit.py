@@ -11,6 +11,7 @@ from PIL import Image
 
 from mas_fast.pipelines.given import cells
 from mas_fast.scene.png import open_image
+from mas_fast.scene.scene import TEXT_KEY
 from mas_fast.streams import Streams
 from mas_fast.utils.documents import short
 from mas_fast.utils.validate import check_choice
@@ -68,9 +69,10 @@ def region_mask(region: Region, sides: Mapping[str, int]) -> np.ndarray:
     if isinstance(region, str | os.PathLike):
         name, region = f"region: {region}", open_image(region)
     if isinstance(region, Image.Image):
-        if region.mode not in MODES:
+        if region.mode not in MODES or TEXT_KEY in region.info:
+            kind = "a scene that mas_fast saved" if TEXT_KEY in region.info else region.mode
             allowed = f"expected a mask of the mode {', '.join(MODES)}, not 0 where it is drawn"
-            raise ValueError(f"{name}: found the mode {region.mode}, {allowed}")
+            raise ValueError(f"{name}: found {kind}, {allowed}")
         mask = np.asarray(region if region.mode != "RGB" else region.convert("L")) != 0
     elif isinstance(region, np.ndarray) and region.ndim > 1:
         if region.dtype not in (np.bool_, np.uint8):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from mas_fast.pipelines.edit import erase, region_mask
+from mas_fast.scene import Scene
 from mas_fast.streams import Stream, Streams
 
 STREAMS = Streams([Stream("text", 2, 9, pad=0), Stream("seg", 4, 9, (2, 2))])
@@ -48,6 +49,9 @@ def test_a_mask_in_a_file(tmp_path) -> None:
         assert drawn(path) == ([0, 3], [0, 5, 10, 15])
     with pytest.raises(ValueError, match="none.png: found no such file"):
         drawn(tmp_path / "none.png")
+    Scene(np.eye(16, dtype=np.uint8), np.eye(16) > 0).save(tmp_path / "scene.png")
+    with pytest.raises(ValueError, match=r"scene.png: found a scene that mas_fast saved, expected"):
+        drawn(tmp_path / "scene.png")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_a_mask_in_a_file(tmp_path) -> None:
         (np.ones((16, 16, 3), np.uint8), "found a mask of 16 x 16 x 3 pixels"),
         (np.ones((16, 16)), "found the dtype float64, expected bool or uint8"),
         (np.zeros((16, 16), bool), "found a mask that is 0 everywhere"),
-        (Image.new("RGBA", (16, 16)), "found the mode RGBA, expected a mask of the mode 1, L, RGB"),
+        (Image.new("RGBA", (16, 16)), "found RGBA, expected a mask of the mode 1, L, RGB"),
     ],
 )
 def test_unfit_regions(region, message) -> None:
