@@ -11,6 +11,7 @@ import typer
 from mas_fast.cli.bundle import export_commands, import_
 from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
+from mas_fast.cli.edit import edit
 from mas_fast.cli.ending import Commands, end
 from mas_fast.cli.eval import commands as eval_commands
 from mas_fast.cli.generate import generate
@@ -59,6 +60,7 @@ def root(
 
 
 app.command()(generate)
+app.command()(edit)
 app.command()(encode)
 app.command()(decode)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mas_fast.pipelines.base import Painter
     from mas_fast.pipelines.output import Generation
+    from mas_fast.scene import Scene
 
 WIDTH = 64  # columns of the preview, at most
 MOST = 10_000  # pictures of one command
@@ -32,10 +33,12 @@ def generate(
         Path, typer.Option("--output", "-o", help="The picture; the suffix says the format.")
     ] = Path("out.png"),
     scene: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Paint this scene: a PNG that mas-fast saved, as out.scene.png, a COCO panoptic "
-            "PNG, or a label map with --scene-labels."
+            "PNG, or a label map with --scene-labels; or words and boxes (left,top,right,bottom in "
+            "pixels of the picture), as `lake: 0,60,128,128; elephant: 30,40,70,100`, where a "
+            "colon, and no .png at the end, tells them from a file. What it leaves open is drawn."
         ),
     ] = None,
     scene_labels: Annotated[
@@ -52,6 +55,18 @@ def generate(
             help="The JSON of a COCO panoptic PNG; by default the one of the same name, else a "
             "panoptic_*.json that lists it."
         ),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with this picture: what is transparent is drawn, and what is below "
+            "--image-rows. A model with scenes does not look at it when it draws the scene, so "
+            "give --scene too."
+        ),
+    ] = None,
+    image_rows: Annotated[
+        int | None,
+        typer.Option(help="How many upper rows of --image are given, in pixels of the output."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
@@ -141,13 +156,15 @@ def generate(
     mas-fast generate "the same house in winter" --scene out.scene.png -o winter.png
 
     mas-fast generate "a red house" --negative "a tree" --seg-guidance 2 --guidance 5:2
+
+    mas-fast generate "an elephant by a lake" --scene "lake: 0,60,128,128; elephant: 30,40,70,100"
     """
-    from mas_fast.bundle import bundle_files, read_config, read_vq_config, shipped
+    from mas_fast.bundle import bundle_files, read_config, shipped
     from mas_fast.cli.sampling import by_stream, settings
     from mas_fast.generation.request import check_speculate, request
     from mas_fast.pipelines.options import negatives_of
     from mas_fast.pipelines.output import check_output, files_of
-    from mas_fast.scene import read_scene
+    from mas_fast.scene import is_words
     from mas_fast.text.captions import check_captions
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.validate import check_int
@@ -168,10 +185,6 @@ def generate(
     drawing = by_stream(both, seg)
     width: Any = int(speculate) if speculate.isdecimal() else speculate
     check_speculate(width)
-    for name, value in seg.items():
-        if scene is not None:
-            problem = f"found {value} with --scene {scene}, whose scene is not drawn"
-            raise ValueError(f"{_typed(name)}: {problem}, expected one of them")
     if scene is None and scene_labels is not None:
         raise ValueError(f"--scene-labels: found {scene_labels}, expected --scene with it")
     if scene is None and scene_json is not None:
@@ -192,7 +205,12 @@ def generate(
     check_output(output)
     sheets = [output] if count > 1 else []
     pictures = itertools.chain.from_iterable(files_of(output, n, count) for n in range(count))
-    inputs = [scene, scene_json, *bundle_files(model)]
+    if image_rows is not None and image is None:
+        raise ValueError(f"--image-rows: found {image_rows}, expected --image with it")
+    if image is not None and not image.is_file():
+        raise ValueError(f"--image: found no file {image}, expected a picture")
+    file = None if is_words(scene) else scene
+    inputs = [file, scene_json, image, *bundle_files(model)]
     check_outputs({"--output": [*sheets, *pictures]}, inputs)
     given = None
     if scene is not None:
@@ -202,30 +220,69 @@ def generate(
                 f"{list(streams.names)}, so it draws pictures from captions alone. Leave --scene "
                 "out, or take a model with scenes, such as the one that is used without --model"
             )
-        size = read_vq_config(model, "vq_seg").resolution
-        reading = read_scene(scene, scene_json, labels=scene_labels, size=size)
-        typer.echo(f"{scene}: {reading.describe()}", err=True)
-        given = reading.scene
+        given, open_cells = read_given(scene, scene_json, scene_labels, model)
+        for name, value in seg.items():
+            if open_cells == 0:
+                problem = f"found {value} with --scene {scene}, whose scene is not drawn"
+                raise ValueError(f"{_typed(name)}: {problem}, expected one of them")
 
     options = torch_only if runtime == "torch" else onnx_only
-    painter = _load(runtime, model, dtype=dtype, threads=threads, **options)
+    painter = load_painter(runtime, model, dtype=dtype, threads=threads, **options)
     painting = painter.paint(
         captions,
         num_images=num_images,
         negative=negative or None,
         scene=given,
+        image=image,
+        image_rows=image_rows,
         seed=seed,
         speculate=width,
         progress=True,
         **drawing,
     )
     out = _write(painting, output, count)
-    for read in out.truncated:
-        typer.echo(f"too long, the model read no more than: {read}", err=True)
-    if out.unknown_words:
-        typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
+    report(out)
     if preview:
-        _preview(out)
+        preview_of(out)
+
+
+def read_given(scene: str, json: Path | None, labels: str | None, model: Path) -> tuple[Scene, int]:
+    """Read the scene of a command, and print what was read.
+
+    Args:
+        scene: a file, or words and boxes.
+        json: of a COCO panoptic PNG.
+        labels: the label space of a file that does not say its own.
+        model: the bundle.
+
+    Returns:
+        The scene, and how many of its cells are left to be drawn.
+
+    Raises:
+        ValueError: names what was found and what is allowed.
+    """
+    from mas_fast.bundle import read_vq_config
+    from mas_fast.pipelines.given import cells
+    from mas_fast.scene import VOID, is_words, read_scene, scene_from_words, square
+    from mas_fast.scene.open import Found
+
+    config = read_vq_config(model, "vq_seg")
+    if is_words(scene):
+        for name, value in (("--scene-json", json), ("--scene-labels", labels)):
+            if value is not None:
+                raise ValueError(f"{name}: found {value} with words, expected a file as --scene")
+        side = read_vq_config(model, "vq_img").resolution
+        reading = Found(square(scene_from_words(scene, side, side), config.resolution), "words")
+        typer.echo(f"--scene: {reading.describe()}", err=True)
+    else:
+        reading = read_scene(scene, json, labels=labels, size=config.resolution)
+        typer.echo(f"{scene}: {reading.describe()}", err=True)
+    side = config.resolution // config.f
+    given = int(cells(reading.scene.labels != VOID, (side, side)).sum())
+    if given < side * side:
+        drawn = side * side - given
+        typer.echo(f"{given} of {side * side} cells of it are given, {drawn} are drawn", err=True)
+    return reading.scene, side * side - given
 
 
 def _typed(name: str) -> str:
@@ -254,7 +311,16 @@ def _write(painting: Iterator[Generation], output: Path, count: int) -> Generati
     return out
 
 
-def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options: Any) -> Painter:
+def report(out: Generation) -> None:
+    """Print which parts of the captions the model does not know, or did not read."""
+    for read in out.truncated:
+        typer.echo(f"too long, the model read no more than: {read}", err=True)
+    if out.unknown_words:
+        typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
+
+
+def load_painter(runtime: str, path: Path, *, dtype: str, threads: int, **options: Any) -> Painter:
+    """Load a bundle in a runtime, with its options by their names in the command."""
     if runtime == "onnx":
         from mas_fast.pipelines.onnx_pipeline import Pipeline
 
@@ -266,7 +332,8 @@ def _load(runtime: str, path: Path, *, dtype: str, threads: int, **options: Any)
     return load(path, dtype=dtype, threads=threads, **options)
 
 
-def _preview(out: Generation) -> None:
+def preview_of(out: Generation) -> None:
+    """Show the picture, or the sheet, in a terminal that can."""
     from rich.console import Console
 
     console = Console()

@@ -22,9 +22,18 @@ from mas_fast.generation.engine import Engine, as_array
 from mas_fast.generation.request import Guidance, request
 from mas_fast.generation.scoring import score_tokens
 from mas_fast.models.codec import Codec
-from mas_fast.pipelines.given import scene_codes
-from mas_fast.pipelines.options import Options, SceneLike, check_names, negatives_of, sampling_of
+from mas_fast.pipelines.edit import Region, erase
+from mas_fast.pipelines.given import forced_tokens
+from mas_fast.pipelines.options import (
+    ImageLike,
+    Options,
+    SceneLike,
+    check_names,
+    negatives_of,
+    sampling_of,
+)
 from mas_fast.pipelines.output import Generation
+from mas_fast.pipelines.source import read_source
 from mas_fast.scene import Scene
 from mas_fast.text.captions import check_captions, words
 from mas_fast.utils.progress import progress_bar
@@ -104,6 +113,8 @@ class Painter(ABC, Generic[C]):
         negative: str | Sequence[str] | None = None,
         scene: SceneLike | Sequence[SceneLike] | None = None,
         scene_labels: str | os.PathLike | None = None,
+        image: ImageLike | Sequence[ImageLike] | None = None,
+        image_rows: int | None = None,
         seed: int = 0,
         guidance: Guidance | Mapping[str, Guidance] | None = None,
         temperature: float | Mapping[str, float] | None = None,
@@ -125,10 +136,18 @@ class Painter(ABC, Generic[C]):
             negative: what to stay away from: a caption for all captions, or a list of one for each.
                 Guidance leads away from it to the caption, where it otherwise leads away from no
                 caption at all.
-            scene: a Scene, or a file that open_scene reads, for all captions, or a list of one for
-                each. Its middle square is brought to the model's size, VQ-SEG's codes of it become
-                the seg tokens, and image tokens alone are drawn.
+            scene: a Scene, a file that open_scene reads, or words and boxes in pixels of the
+                picture, "lake: 0,60,128,128; elephant: 30,40,70,100" (a str with a colon that does
+                not end in .png); for all captions, or a list of one for each. Its middle square is
+                brought to the model's size, and VQ-SEG's codes of it become the seg tokens. Only
+                cells of nothing but void (255) are drawn.
             scene_labels: the label space of files that do not say theirs, as open_scene's labels.
+            image: a picture that is given in part: a file, or Pillow's, for all captions, or a list
+                of one for each. Its middle square is brought to the model's size, and VQ-IMG's
+                codes of it become the img tokens, but for cells that are transparent anywhere. A
+                model with scenes draws the scene without seeing it, so give the scene too.
+            image_rows: how many of the picture's upper rows are given, in pixels at the model's
+                size; None: all.
             seed: 0 .. 2^64 - 1.
             guidance: how closely the caption is followed; 3.0 where the bundle says nothing. A
                 list of numbers is a schedule, from a stream's first token to its last, as Sampling
@@ -153,6 +172,8 @@ class Painter(ABC, Generic[C]):
             negative=negative,
             scene=scene,
             scene_labels=scene_labels,
+            image=image,
+            image_rows=image_rows,
             seed=seed,
             guidance=guidance,
             temperature=temperature,
@@ -184,6 +205,61 @@ class Painter(ABC, Generic[C]):
         check_names(options)
         captions = [captions] if isinstance(captions, str) else list(captions)
         check_captions(captions)
+        forced = forced_tokens(
+            options, len(captions), self.streams, self.seg, self.img, self._encoder
+        )
+        return self._paint(captions, forced, options)
+
+    def edit(
+        self,
+        source: Generation | str | os.PathLike,
+        *,
+        region: Region,
+        caption: str | None = None,
+        what: Literal["both", "scene", "picture"] = "both",
+        index: int = 0,
+        **options: Unpack[Options],
+    ) -> Generation:
+        """Draw a region of a picture anew, and keep all tokens outside of it.
+
+        Args:
+            source: a Generation; a PNG that it saved, which has its tokens in it; or any other
+                picture, which is encoded, and so is its scene: `scene`, or FILE.scene.png beside
+                it.
+            region: what is drawn anew, up to the cells that it touches: a box (left, top, right,
+                bottom) in pixels of the picture; or a mask that is not 0 there, of the size of the
+                picture or of the scene: bool or uint8 [H, W], Pillow's, or a file.
+            caption: of the new picture; None: that of the source.
+            what: draw this in the region: the "scene", the "picture", or "both". With "scene" the
+                picture is kept, so edit it next.
+            index: which picture of a Generation.
+            options: those of `generate`; `scene` and `scene_labels` only where the source has no
+                tokens. The seed is 1 where it is left out: with its own, and its own caption, a
+                picture becomes what it was.
+
+        Returns:
+            The new pictures and scenes. Outside of the region their tokens are the source's.
+
+        Raises:
+            ValueError: names what was found and what is allowed.
+            TypeError: an option is unknown.
+        """
+        check_names(options)
+        options.setdefault("seed", 1)
+        known = read_source(source, index, options, self.streams, self.seg, self.img, self._encoder)
+        captions = [known.caption if caption is None else caption]
+        check_captions(captions)
+        codecs = {"seg": self.seg, "img": self.img}
+        sides = {name: codec.config.resolution for name, codec in codecs.items() if codec}
+        forced = erase(known.tokens, self.streams, region, what, sides)
+        forced[self.streams.slice("text")] = -1
+        *_, out = self._paint(captions, forced[None], options)
+        return out
+
+    def _paint(
+        self, captions: list[str], forced: np.ndarray, options: Options
+    ) -> Iterator[Generation]:
+        """`paint` with the tokens that are given, int64 [captions, S]; -1 elsewhere."""
         num_images, seed = options.get("num_images", 1), options.get("seed", 0)
         check_int("num_images", num_images, 1)
         negatives = negatives_of(options.get("negative"), len(captions))
@@ -200,7 +276,6 @@ class Painter(ABC, Generic[C]):
             unknown_words=[] if self.words is None else [w for w in asked if w not in self.words],
             truncated=self.bpe.decode(ids[cut]),
         )
-        forced = self._forced(len(captions), options)
         drawing = sampling_of(self.sampling, options) | {
             "seed": seed,
             "speculate": options.get("speculate", "auto"),
@@ -240,27 +315,15 @@ class Painter(ABC, Generic[C]):
         check_captions(captions)
         return score_tokens(self.engine, self.bpe.encode(captions).ids, tokens)
 
+    def _encoder(self) -> Codec:
+        """The tokenizer of pictures, with its encoder."""
+        return self.img
+
     def _fitting(self, name: str) -> C:
         """The tokenizer of a stream."""
         codec = self._codec(f"vq_{name}")
         codec.fit(self.streams[name])
         return codec
-
-    def _forced(self, count: int, options: Options) -> np.ndarray:
-        """int64 [count, S]: the tokens that are given with the captions; -1 elsewhere."""
-        forced = np.full((count, self.streams.length), -1, np.int64)
-        scene, labels = options.get("scene"), options.get("scene_labels")
-        if scene is None:
-            if labels is not None:
-                raise ValueError(f"scene_labels: found {labels}, expected a scene with it")
-            return forced
-        if self.seg is None:
-            raise ValueError(
-                f"scene: found one, expected None: {self.path} has no scenes, it draws pictures "
-                "from captions alone"
-            )
-        forced[:, self.streams.slice("seg")] = scene_codes(self.seg, scene, labels, count)
-        return forced
 
     def _draw(
         self,
@@ -275,7 +338,8 @@ class Painter(ABC, Generic[C]):
         batch = max(1, ROWS // count)
         blocks = [(b, n) for b in range(0, len(text), batch) for n in range(0, count, ROWS)]
         length = self.streams.length
-        first = int((forced[0, self.streams[0].length :] < 0).argmax()) + self.streams[0].length
+        drawn = np.flatnonzero((forced[:, self.streams[0].length :] < 0).any(0))
+        first = int(drawn[0]) + self.streams[0].length if len(drawn) else length
         steps = length - first
         with progress_bar(total=len(blocks) * steps, unit="token", show=progress) as bar:
             for done, (b, n) in enumerate(blocks):

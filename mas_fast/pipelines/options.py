@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from PIL import Image
+
 from mas_fast.generation.request import Guidance
 from mas_fast.scene import Scene
 from mas_fast.text.captions import check_captions
 
 SceneLike: TypeAlias = Scene | str | os.PathLike
+ImageLike: TypeAlias = str | os.PathLike | Image.Image
 
 
 class Options(TypedDict, total=False):
@@ -20,6 +23,8 @@ class Options(TypedDict, total=False):
     negative: str | Sequence[str] | None
     scene: SceneLike | Sequence[SceneLike] | None
     scene_labels: str | os.PathLike | None
+    image: ImageLike | Sequence[ImageLike] | None
+    image_rows: int | None
     seed: int
     guidance: Guidance | Mapping[str, Guidance] | None
     temperature: float | Mapping[str, float] | None

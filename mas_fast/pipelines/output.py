@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mas_fast.pipelines.png_tokens import Painted
 from mas_fast.scene import Scene
 from mas_fast.utils.contact_sheet import sheet
 from mas_fast.utils.files import replace_file
@@ -54,8 +55,8 @@ class Generation:
     def save(self, path: str | os.PathLike) -> list[Path]:
         """Write the pictures and their scenes.
 
-        One picture: out.png; its scene as `Scene.save`, out.scene.png, and to look at,
-        out.legend.png.
+        One picture: out.png, which has its tokens in a text entry where it is a PNG (`edit` takes
+        them); its scene as `Scene.save`, out.scene.png, and to look at, out.legend.png.
         Several: out.png is the contact sheet, and out-1.png, out-1.scene.png, out-1.legend.png and
         so on are theirs. Files of these names are replaced.
 
@@ -75,7 +76,7 @@ class Generation:
     def save_picture(self, path: str | os.PathLike, n: int) -> list[Path]:
         """Write picture n, and its scene, as `save` does."""
         files = files_of(path, n, len(self.captions))[: 3 if self.scenes else 1]
-        _save(self.images[n], files[0])
+        _save(self.images[n], files[0], Painted(self.captions[n], self.tokens[n]))
         if self.scenes:
             replace_file(files[1], self.scenes[n].save)
             _save(self.scenes[n].render(), files[2])
@@ -140,5 +141,7 @@ def _format(path: Path) -> str | None:
     return Image.EXTENSION.get(path.suffix.lower())
 
 
-def _save(image: Image.Image, path: Path) -> None:
-    replace_file(path, lambda file: image.save(file, _format(path)))
+def _save(image: Image.Image, path: Path, painted: Painted | None = None) -> None:
+    form = _format(path)
+    more = {"pnginfo": painted.text()} if painted and form == "PNG" else {}
+    replace_file(path, lambda file: image.save(file, form, **more))

@@ -40,7 +40,13 @@ class Model(Painter[TorchCodec]):
     def __init__(self, bundle: Bundle, engine: Engine, device: torch.device) -> None:
         self.engine, self._device = engine, device
         super().__init__(bundle)
-        del self.img.model.encoder  # nothing here needs it
+        del self.img.model.encoder  # few need it
+        self._whole_img: TorchCodec | None = None
+
+    def _encoder(self) -> TorchCodec:
+        if self._whole_img is None:
+            self._whole_img = self._codec("vq_img")
+        return self._whole_img
 
     def _codec(self, name: str) -> TorchCodec:
         model = load_vq(self.bundle, name, self._device, torch.float32)

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = names_of(
         "semantic": ("ADE20K", "CIHP", "COCO_STUFF", "COCO_STUFF_IDS", "SPACES", "LabelSpace"),
         "spaces": ("space_named",),
         "open": ("open_scene", "read_scene", "square"),
-        "words": ("label_named", "scene_from_regions"),
+        "words": ("is_words", "label_named", "scene_from_regions", "scene_from_words"),
         "readers": ("coco_labels", "read_coco_panoptic", "read_label_png", "read_two_channel"),
     },
 )

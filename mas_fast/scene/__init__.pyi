@@ -29,5 +29,7 @@ from mas_fast.scene.semantic import COCO_STUFF_IDS as COCO_STUFF_IDS
 from mas_fast.scene.semantic import SPACES as SPACES
 from mas_fast.scene.semantic import LabelSpace as LabelSpace
 from mas_fast.scene.spaces import space_named as space_named
+from mas_fast.scene.words import is_words as is_words
 from mas_fast.scene.words import label_named as label_named
 from mas_fast.scene.words import scene_from_regions as scene_from_regions
+from mas_fast.scene.words import scene_from_words as scene_from_words

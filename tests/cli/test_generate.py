@@ -92,6 +92,8 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
         "num_images": 1,
         "negative": ["a tree"],
         "scene": None,
+        "image": None,
+        "image_rows": None,
         "speculate": "auto",
         "progress": True,
     }
@@ -166,9 +168,36 @@ def test_a_painted_scene(run, tiny_bundle, terminal) -> None:
     assert "16/16" in result.stderr
 
 
+def test_a_scene_in_words(run, tiny_bundle, terminal) -> None:
+    words = "sky: 0,0,16,4; dog: 8,8,16,16"
+    result = run(CAPTION, "--scene", words)
+    assert result.exit_code == 0
+    assert "--scene: read as words: void 50.0%, dog 25.0%, sky-other-merged 25.0%" in result.stderr
+    assert "8 of 16 cells of it are given, 8 are drawn\n" in result.stderr
+    expected = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, scene=words)
+    assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
+    assert "28/28" in result.stderr  # from the first one that is drawn
+
+
+def test_a_picture_goes_on(run, tiny_bundle) -> None:
+    assert run(CAPTION, "-o", "a.png").exit_code == 0
+    assert run(CAPTION, "--image", "a.png", "--image-rows", 8, "--seed", 5).exit_code == 0
+    model = mas_fast.load(tiny_bundle, device="cpu")
+    expected = model.generate(CAPTION, image="a.png", image_rows=8, seed=5)
+    assert Image.open("out.png").tobytes() == expected.images[0].tobytes()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([CAPTION, "--scene", "sky: 0,0,17,4"], "--scene: sky: found the box 0,0,17,4, expected"),
+        ([CAPTION, "--scene", "skyy: 0,0,9,4"], "--scene: found no class 'skyy'; did you mean"),
+        (
+            [CAPTION, "--scene", "sky: 0,0,9,4", "--scene-labels", "voc"],
+            "--scene-labels: found voc with words, expected a file as --scene",
+        ),
+        ([CAPTION, "--image-rows", "4"], "--image-rows: found 4, expected --image with it"),
+        ([CAPTION, "--image", "none.png"], "--image: found no file none.png, expected a picture"),
         ([" "], "caption 1: found ' ', expected some words"),
         ([CAPTION, "-o", "none/out.png"], "none/out.png: found no folder none, expected one"),
         ([CAPTION, "-o", "out.txt"], "out.txt: found the suffix '.txt'"),
@@ -268,7 +297,9 @@ def test_a_bundle_is_not_overwritten(tiny_bundle, tmp_path, monkeypatch) -> None
 def test_the_guidance_of_a_scene_that_is_given(run) -> None:
     Image.fromarray(np.full((20, 30), 119, np.uint8)).save("painted.png")
     with pytest.raises(ValueError, match="--seg-guidance: found 2.0 with --scene painted.png"):
-        run(CAPTION, "--scene", "painted.png", "--seg-guidance", 2)
+        run(CAPTION, "--scene", "painted.png", "--scene-labels", "mini158", "--seg-guidance", 2)
+    part = run(CAPTION, "--scene", "sky: 0,0,16,4", "--seg-guidance", 2)
+    assert part.exit_code == 0
 
 
 def test_a_model_without_scenes_takes_none(run, tiny_bundle, tmp_path) -> None:

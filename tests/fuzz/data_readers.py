@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL.PngImagePlugin import PngInfo
 from reader import attempt
 
 # ---------------------------------------------------------------------------- shards
@@ -213,6 +214,34 @@ def read_pngs(folder: Path) -> None:
     named = {"grey.png": "mini158", "palette.png": "ade20k"}
     files = sorted(folder.glob("*.png"))
     attempt(*(partial(open_scene, file, labels=named.get(file.name), size=8) for file in files))
+
+
+def make_painted(folder: Path) -> None:
+    from PIL import Image
+
+    from mas_fast.pipelines.png_tokens import KEY, Painted
+
+    painted = Painted("a red house", np.arange(40))
+    picture = Image.fromarray(np.full((16, 16, 3), 90, np.uint8))
+    picture.save(folder / "zipped.png", pnginfo=painted.text())
+    plain = PngInfo()
+    plain.add_text(KEY, json.dumps({"format": 1, "caption": "a", "tokens": list(range(40))}))
+    picture.save(folder / "plain.png", pnginfo=plain)
+    Image.fromarray(np.full((16, 20, 4), 90, np.uint8), "RGBA").save(folder / "clear.png")
+
+
+def read_painted(folder: Path) -> None:
+    from mas_fast.pipelines.given import read_picture
+    from mas_fast.pipelines.png_tokens import Painted
+    from mas_fast.scene.png import open_image
+
+    def read(file: Path) -> None:
+        pixels, given = read_picture(file, 8)
+        assert (pixels.shape, given.shape) == ((8, 8, 3), (8, 8))
+        painted = Painted.of(open_image(file), file.name)
+        assert painted is None or painted.tokens.min(initial=0) >= 0
+
+    attempt(*(partial(read, file) for file in sorted(folder.glob("*.png"))))
 
 
 def make_captions(folder: Path) -> None:

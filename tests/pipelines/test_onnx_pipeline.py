@@ -201,7 +201,7 @@ def test_bad_options_are_named(deployed, options, message) -> None:
         ({"guidance": [1] * 17}, "guidance: found a schedule of 17 numbers, expected at most 16"),
         ({"negative": "dogs", "guidance": 1}, "negative: found one with guidance 1"),
         ({"scene": "none.png"}, "none.png: found no such file"),
-        ({"scene": 7}, "scene: found int, expected a Scene or the path of one"),
+        ({"scene": 7}, "scene: found int, expected a Scene, the path of one, or words"),
     ],
 )
 def test_bad_arguments_are_named(pipeline, arguments, message) -> None:

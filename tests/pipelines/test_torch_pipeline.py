@@ -275,7 +275,7 @@ def test_progress_goes_to_the_end(model, capsys, scene, terminal) -> None:
         ({"speculate": 0}, "speculate: found 0, expected 'auto' or an integer in 1..32"),
         ({"scene": "none.png"}, "none.png: found no such file"),
         ({"scene": 7}, "scene: found int, expected"),
-        ({"scene": [7]}, "scene: found int, expected a Scene or the path of one"),
+        ({"scene": [7]}, "scene: found int, expected a Scene, the path of one, or words"),
         ({"scene": ["a.png", "b.png"]}, "scene: found 2, expected one, or 1 as captions"),
     ],
 )

@@ -32,7 +32,7 @@ def test_a_file_of_classes(tmp_path):
         ("sky\t256", "line 1: found .*VALUE 0..255"),
         ("sky\t\u0663", "line 1: found .*VALUE 0..255"),
         ("dog\t3\nsky\t3", "line 2: found the value 3 again"),
-        ("dgo\t3", "line 1: region: found no class 'dgo'; did you mean 'dog'"),
+        ("dgo\t3", "line 1: scene: found no class 'dgo'; did you mean 'dog'"),
     ):
         file.write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -1,9 +1,20 @@
 """scene/words.py: scenes out of regions named in words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mas_fast.scene import COCO_NAMES, LAYOUTS, MAS159, VOID, label_named, scene_from_regions
+from mas_fast.scene import (
+    COCO_NAMES,
+    LAYOUTS,
+    MAS159,
+    VOID,
+    is_words,
+    label_named,
+    scene_from_regions,
+    scene_from_words,
+)
 
 SKY, ELEPHANT = COCO_NAMES.index("sky-other-merged"), COCO_NAMES.index("elephant")
 
@@ -35,7 +46,6 @@ def test_short_names(name, expected):
     ("name", "message"),
     [
         ("eliphant", "no class 'eliphant'; did you mean 'elephant'"),
-        ("sofa", "did you mean 'couch'"),
         ("skyy", "did you mean 'sky-other-merged'"),
         ("brick", "'wall-brick'"),
         ("edge", "found no class 'edge'"),
@@ -104,3 +114,44 @@ def test_unfit_shapes(shape, message):
 def test_unfit_sizes():
     with pytest.raises(ValueError, match="scene: found 0 x 4, expected at least 1 x 1"):
         scene_from_regions(4, 0, [])
+
+
+def test_names_of_other_data_sets():
+    assert COCO_NAMES[label_named("lake")] == "water-other"
+    assert COCO_NAMES[label_named("Sofa")] == "couch"
+
+
+def test_words_and_boxes():
+    scene = scene_from_words(" sky: 0,0,10,4;elephant :2, 2,5,6 ; ", 10, 8)
+    expected = scene_from_regions(10, 8, [("sky", (0, 0, 10, 4)), ("elephant", (2, 2, 5, 6))])
+    assert scene == expected
+    assert (scene.labels == VOID).sum() == 80 - 40 - 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sky: 0,0,4", "found 'sky: 0,0,4', expected a class and four whole numbers, as in 'lake"),
+        ("sky: 0,0,4,x", "found 'sky: 0,0,4,x', expected a class and four"),
+        ("sky 0,0,4,4; dog: 1,1,2,2", "found 'sky 0,0,4,4', expected a class"),
+        (": 0,0,4,4", "found ': 0,0,4,4', expected a class"),
+        ("sky: 0,0,1.5,4", "expected a class and four whole numbers"),
+        (" ;; ", "found ' ;; ', expected such as 'lake"),
+        ("sky: 0,0,11,8", r"sky: found the box 0,0,11,8, expected left < right in 0\.\.10 and top"),
+        ("sky: 0,0,4,9", r"found the box 0,0,4,9, expected .* < bottom in 0\.\.8, the picture's"),
+        ("sky: -1,0,4,4", "found the box -1,0,4,4"),
+        ("sky: 4,0,4,4", "found the box 4,0,4,4"),
+        ("sky: 0,0,9,9999999999", "expected a class and four"),
+        ("eliphant: 0,0,4,4", "found no class 'eliphant'; did you mean 'elephant'"),
+    ],
+)
+def test_unfit_words(text, message):
+    with pytest.raises(ValueError, match=f"scene: .*{message}|^scene: {message}"):
+        scene_from_words(text, 10, 8)
+
+
+def test_words_and_paths_are_told_apart():
+    for words in ("sky: 0,0,4,4", "sky: nonsense", ":"):
+        assert is_words(words)
+    for path in ("a.png", "a:b.png", "C:x.PNG", "folder/scene", Path("sky: 0,0,4,4"), None):
+        assert not is_words(path)
