@@ -75,6 +75,19 @@ def test_and_under_every_mask(changes, dtype, kv_dtype) -> None:
         widths_agree(engine, PROMPT, **how)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("dtype", "kv_dtype"), DTYPES)
+def test_a_thousand_seeds(dtype, kv_dtype, threads) -> None:
+    engine = CppEngine(peaked(torch.float32), dtype=dtype, kv_dtype=kv_dtype, threads=threads)
+    right = 0
+    for seed in range(1000):
+        one, many = drawn(engine, PROMPT[:1], speculate=1, seed=seed, **GUIDED)
+        tokens, passes = drawn(engine, PROMPT[:1], speculate=8, seed=seed, **GUIDED)
+        assert np.array_equal(tokens, one), seed
+        right += many - passes
+    assert right > 1000  # guesses
+
+
 @pytest.mark.parametrize("speculate", [1, 4, WIDEST, "auto"])
 def test_a_run_may_pause_anywhere(speculate) -> None:
     engine = CppEngine(peaked(torch.float32), threads=1)
