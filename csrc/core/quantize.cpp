@@ -84,23 +84,38 @@ float int4_error(const float* weights, float scale) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// Scales of both signs are tried, which put the largest weight at 96 to 144: beyond the last level
-// it loses something, and the others gain more.
+// The scale with the least squared error for the levels that `scale` gives.
+float fitted(const float* weights, float scale) {
+  const float inverse = 1 / scale;
+  float products = 0, squares = 0;
+  for (int i = 0; i < kGroup; ++i) {
+    const float level = nearest_int4(weights[i] * inverse);
+    products += weights[i] * inverse * level;
+    squares += level * level;
+  }
+  return scale * (products / squares);
+}
+
+// Scales of both signs are tried, which put the largest weight at 100 to 140 (beyond the last level
+// it loses something, and the others gain more), then the one that fits the best levels of these.
 uint16_t quantize_int4(const float* weights, int8_t* levels) {
   const float largest = largest_of(weights);
-  uint16_t best = 0;  // a group of zeros
+  uint16_t best = 0;  // of a group of zeros
   float least = std::numeric_limits<float>::infinity();
-  if (largest > 256 * std::numeric_limits<float>::min())
-    for (int at = 96; at <= 144; at += 4)
-      for (const int sign : {-1, 1}) {
-        const uint16_t scale = to_bf16(largest / float(sign * at));
-        const float unit = from_bf16(scale) / largest;
-        const float error = int4_error(weights, from_bf16(scale)) * unit * unit;
-        if (error < least) {
-          least = error;
-          best = scale;
-        }
-      }
+  const auto attempt = [&](float value) {
+    const uint16_t scale = to_bf16(value);
+    const float unit = from_bf16(scale) / largest;
+    const float error = int4_error(weights, from_bf16(scale)) * unit * unit;
+    if (error < least) {
+      least = error;
+      best = scale;
+    }
+  };
+  if (largest > 256 * std::numeric_limits<float>::min()) {
+    for (int at = 100; at <= 140; at += 10)
+      for (const int sign : {-1, 1}) attempt(largest / float(sign * at));
+    attempt(fitted(weights, from_bf16(best)));
+  }
   const float inverse = best ? 1 / from_bf16(best) : 0;
   for (int i = 0; i < kGroup; ++i) levels[i] = nearest_int4(weights[i] * inverse);
   return best;

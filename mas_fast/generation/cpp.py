@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mas_fast.models.gpt import GPT
 
 
-KV_DTYPES = {"fp32": "fp32", "bf16": "bf16", "int8": "bf16", "int4": "int8"}
+KV_DTYPES = {"fp32": "fp32", "int4": "int8"}  # of keys and values, by the GPT's; else bf16
 
 
 class CppEngine:
@@ -33,7 +33,8 @@ class CppEngine:
     Args:
         model: a GPT, or the path of a bundle, whose weights are mapped, not loaded.
         dtype: in which the GPT computes, "fp32", "bf16", "int8" or "int4".
-        kv_dtype: in which keys and values are kept, "fp32", "bf16" or "int8". None: as KV_DTYPES.
+        kv_dtype: in which keys and values are kept, "fp32", "bf16" or "int8". None: fp32 beside
+            fp32, int8 beside int4, else bf16.
         threads: at most native.engine().available_threads(), what affinity and quotas allow; 0:
             that many.
         isa: the instruction set; "": the best (see mas_fast._engine).
@@ -52,12 +53,17 @@ class CppEngine:
         isa: str = "",
     ) -> None:
         if isinstance(model, str | os.PathLike):
-            config, weights = read_config(model), read_weights(model)
+            config, weights = read_config(model), read_weights(model, levels=dtype == "int4")
         else:
             config, weights = model.config, model.arrays()
         self.streams = config.streams
         self.native = native.engine().Engine(
-            config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype or KV_DTYPES[dtype], threads=threads, isa=isa
+            config.to_engine(),
+            weights,
+            dtype=dtype,
+            kv_dtype=kv_dtype or KV_DTYPES.get(dtype, "bf16"),
+            threads=threads,
+            isa=isa,
         )
 
     def start(self, request: Request) -> CppRun:
