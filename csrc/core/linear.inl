@@ -123,7 +123,8 @@ inline VWord levels_of(VWord indices) {
 // One part of a step of int8 or int4: its bytes, the levels plus 128.
 template <DType TYPE>
 inline VWord step_bytes(const char* weights, int stride, int step, int part) {
-  if constexpr (TYPE == DType::int8) return load<VWord>(weights + step * stride + part * sizeof(VWord));
+  if constexpr (TYPE == DType::int8)
+    return load<VWord>(weights + step * stride + part * sizeof(VWord));
   const VWord two = load<VWord>(weights + step / 2 * stride + part * sizeof(VWord));
   return levels_of((step % 2 ? two >> 4 : two) & 0x0f0f0f0fu);
 }
@@ -172,12 +173,12 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
 #endif
 }
 
-// int8 and int4: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added in
-// float.
+// int8 and int4: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added
+// in float.
 template <DType TYPE, bool SCALED, int PANELS, class Stride, int ROWS>
 inline Outputs<PANELS, ROWS> dot_levels(const Panels<PANELS, Stride>& panels,
-                                      const char* const (&x)[ROWS], const PreparedRows& rows,
-                                      int first, int steps) {
+                                        const char* const (&x)[ROWS], const PreparedRows& rows,
+                                        int first, int steps) {
   constexpr int kSteps = kGroup / 4;
   const ptrdiff_t bytes = SCALED ? group_bytes(TYPE) : kSteps * panels.stride;
   Outputs<PANELS, ROWS> outputs = {};

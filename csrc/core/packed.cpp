@@ -107,9 +107,7 @@ void pack(const Packed& shape, const Source& source, char* out) {
         }
 }
 
-void pack(const Packed& shape, const Levels& source, char* out) {
-  pack_groups(shape, source, out);
-}
+void pack(const Packed& shape, const Levels& source, char* out) { pack_groups(shape, source, out); }
 
 void quantize(const Packed& shape, const Source& source, int8_t* levels, uint16_t* scales) {
   for (int row = 0; row < shape.outputs; ++row)

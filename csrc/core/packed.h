@@ -8,8 +8,8 @@
 //   int4  4 + 4:     uint8_t  [32][4], indices of levels (quantize.h): those of one step in the
 //                    lower halves of the bytes, those of the next step in the upper ones
 // Packed int8 and int4 weights have a line of 32 bf16 scales before the 8 steps of every 32 inputs;
-// so a weight is level * scale, 8.5 or 4.5 bits in all. Inputs are padded with zero weights to whole
-// steps (int8, int4: whole groups, where activations are zeros).
+// so a weight is level * scale, 8.5 or 4.5 bits in all. Inputs are padded with zero weights to
+// whole steps (int8, int4: whole groups, where activations are zeros).
 //
 // The KV cache has the same layout without scales: a key panel has 32 positions for outputs and the
 // head's channels for inputs, a value panel 32 channels for outputs and the positions for inputs.

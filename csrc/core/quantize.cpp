@@ -49,8 +49,7 @@ uint16_t quantize_int8(const float* weights, int8_t* levels) {
     }
   }
   const float inverse = 1 / from_bf16(best);
-  for (int i = 0; i < kGroup; ++i)
-    levels[i] = int8_t((weights[i] * inverse + kRounder) - kRounder);
+  for (int i = 0; i < kGroup; ++i) levels[i] = int8_t((weights[i] * inverse + kRounder) - kRounder);
   return best;
 }
 

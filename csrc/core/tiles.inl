@@ -104,7 +104,8 @@ inline void add_int8(const Linear& task, int index, int begin, int end, int firs
       const TileSums& sum = sums[group % kGroupsAhead];
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
-        const VFloat scale = load_bf16(weights + group * group_bytes(DType::int8) + part * sizeof(VHalf));
+        const VFloat scale =
+            load_bf16(weights + group * group_bytes(DType::int8) + part * sizeof(VHalf));
 #pragma GCC unroll 8
         for (int row = 0; row < kRowsOfInt8; ++row) {
           const VInt low = sum.of[part][2 * row + 1] + splat(offsets[row][group]);

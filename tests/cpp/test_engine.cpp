@@ -172,10 +172,10 @@ void test_refusals(const Config& config) {
   refused([](mas::Request& what) { what.sampling[0].temperature = NAN; });
   for (auto change :
        {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; },
-        +[](Config& c) { c.kv_dtype = DType::int4; },
-        +[](Config& c) { c.streams.clear(); }, +[](Config& c) { c.streams[0].vocab = 0; },
-        +[](Config& c) { c.norm_eps = NAN; }, +[](Config& c) { c.attention = {mas::Mask::row}; },
-        +[](Config& c) { c.conv_kernel = 4; }, +[](Config& c) { c.streams[1].height = 31; },
+        +[](Config& c) { c.kv_dtype = DType::int4; }, +[](Config& c) { c.streams.clear(); },
+        +[](Config& c) { c.streams[0].vocab = 0; }, +[](Config& c) { c.norm_eps = NAN; },
+        +[](Config& c) { c.attention = {mas::Mask::row}; }, +[](Config& c) { c.conv_kernel = 4; },
+        +[](Config& c) { c.streams[1].height = 31; },
         +[](Config& c) { c.streams[1].height = 2, c.streams[1].width = 15; },
         +[](Config& c) { c.attention.assign(2, mas::Mask::row); },
         +[](Config& c) {
