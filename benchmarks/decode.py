@@ -17,11 +17,11 @@ import torch
 
 from benchmarks import goals, results
 from benchmarks.engine import SAMPLING
-from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT8, SPARSE, TRANSFORMERS
+from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT4, INT8, SPARSE, TRANSFORMERS
 from benchmarks.sparse import sparse
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
 from benchmarks.worker import Worker
-from mas_fast.bundle import save_gpt
+from mas_fast.bundle import export_int4, load_gpt, save_gpt
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.ops import reference
@@ -35,13 +35,14 @@ OURS = {
     INT8[0]: {"dtype": "int8", "kv_dtype": "int8"},
     INT8[1]: {"dtype": "int8", "kv_dtype": "bf16"},
     SPARSE: {"dtype": "int8", "kv_dtype": "int8", "masked": True},
+    INT4: {"dtype": "int4", "kv_dtype": "int8"},
     BF16: {"dtype": "bf16", "kv_dtype": "bf16"},
     FP32: {"dtype": "fp32", "kv_dtype": "fp32"},
 }
 PEERS = {
     **{
         f"llama.cpp {weights}, {label}": (LLAMA_CLASS, {"weights": weights, "rows": rows})
-        for weights in ("Q8_0", "BF16")
+        for weights in ("Q8_0", "BF16", "Q4_0", "Q4_K")
         for label, rows in (("1 row", 1), ("2 rows", 2))
     },
     CTRANSLATE2: (CTRANSLATE2_CLASS, {"compute_type": "int8", "rows": 2}),
@@ -51,7 +52,7 @@ PEERS = {
 # the logits decide and not the noise: the share that the reference draws too. Seen are 98% to
 # 100% at every dtype; with a guidance of 1.5 for 3 it is 34%.
 COLD = 0.1
-AGREEMENT = {"fp32": 0.95, "bf16": 0.9, "int8": 0.9}
+AGREEMENT = {"fp32": 0.95, "bf16": 0.9, "int8": 0.9, "int4": 0.9}
 
 
 @dataclass(frozen=True)
@@ -199,10 +200,17 @@ class Crew:
         sizes = {name: getattr(config, name) for name in ("dim", "layers", "heads", "mlp")}
         return {**sizes, "vocab": config.streams["img"].vocab, "length": config.streams.length}
 
+    def _reference(self, name: str) -> GPT:
+        """What an engine is compared with; of int4 the weights that it leaves."""
+        if name == INT4:
+            small = f"{self.folder}/int4"
+            export_int4(self.folder, small)
+            return load_gpt(small)
+        return sparse(self.model) if name == SPARSE else self.model
+
     def _verify(self, name: str, worker: Worker) -> Callable[[], None]:
         def verify() -> None:
-            model = sparse(self.model) if name == SPARSE else self.model
-            share = agreement(self.plan, model, worker)
+            share = agreement(self.plan, self._reference(name), worker)
             allowed = AGREEMENT[OURS[name]["dtype"]]
             self.builds[name]["tokens as the reference"] = f"{share:.0%}"
             if share < allowed:

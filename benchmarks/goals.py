@@ -11,6 +11,7 @@ from benchmarks.versus import Match
 NEAR = 16  # tokens whose median stands for the time at one position
 SLACK = 150e6  # bytes beyond packed weights and KV cache
 INT8 = ("mas_fast int8, KV int8", "mas_fast int8, KV bf16")
+INT4 = "mas_fast int4, KV int8"
 SPARSE = "mas_fast int8, KV int8, DALL-E's masks"
 BF16, FP32 = "mas_fast bf16", "mas_fast fp32"
 LLAMA, TRANSFORMERS = "llama.cpp", "transformers bf16, 2 rows"
@@ -58,11 +59,12 @@ def decode(match: Match, facts: dict[str, dict], read_bytes: int) -> list[Goal]:
     """
     bandwidth = read_bytes / match.fastest(DRAM)
     outcomes = []
-    for names, peer in ((INT8, "Q8_0"), ((BF16,), "BF16")):
+    for names, peer in ((INT8, "Q8_0"), ((BF16,), "BF16"), ((INT4,), "Q4_0"), ((INT4,), "Q4_K")):
         for name in names:
             for rows, limit in (("1 row", 1.0), ("2 rows", 0.6)):
                 outcomes.append(_faster(match, name, f"{LLAMA} {peer}, {rows}", limit))
     outcomes.append(_faster(match, SPARSE, INT8[0], 1.0))
+    outcomes.append(_faster(match, INT4, INT8[0], 0.62))
     for name in INT8:
         outcomes.append(_bandwidth(match, name, facts[name]["step_bytes"], bandwidth))
     outcomes.append(_times(match, BF16, TRANSFORMERS, 3.0))

@@ -6,7 +6,8 @@ and windows of guesses cost. Random weights. The floor is that of memory: weight
 keys and values once for each row. PyTorch multiplies the same matrices, in bf16 as they are and in
 int8 as weights and activations of 8 bits whose sums stay integers, which is less than our engine
 does (activations of 16 bits, a scale for every 32 inputs); neither norms nor attention are in its
-time. Ours and PyTorch's take turns, in processes of their own."""
+time. PyTorch multiplies nothing in int4; beside it stands our int8. All take turns, in processes of
+their own."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import preset
 
 SAMPLES = (1, 2, 4, 8, 16)
-KINDS = {"int8": "int8", "bf16": "bf16"}  # of weights, and of keys and values
+KINDS = {"int8": "int8", "bf16": "bf16", "int4": "int8"}  # of weights, and of keys and values
 LIMITS = {("int8", 4): 1.3, ("int8", 16): 3.2, ("bf16", 4): 1.4}
 
 
@@ -99,6 +100,13 @@ def label(name: str, dtype: str, samples: int) -> str:
     return f"{name} {dtype}, {2 * samples} rows"
 
 
+def peer_of(dtype: str, samples: int) -> str:
+    """Return what stands beside ours."""
+    if dtype == "int4":
+        return label("mas_fast", "int8", samples)
+    return label("torch", dtype, samples)
+
+
 def run(plan: Plan | None = None, measure=measure) -> dict:
     """Measure all dtypes and numbers of rows.
 
@@ -118,7 +126,8 @@ def run(plan: Plan | None = None, measure=measure) -> dict:
             ours = {"bundle": folder, "threads": plan.threads, "dtype": dtype}
             torchs = {"preset_name": plan.preset, "threads": plan.threads, "dtype": dtype}
             workers["mas_fast", dtype] = _start(stack, plan, "benchmarks.rows:Steps", ours)
-            workers["torch", dtype] = _start(stack, plan, "benchmarks.rows:Linears", torchs)
+            if dtype != "int4":
+                workers["torch", dtype] = _start(stack, plan, "benchmarks.rows:Linears", torchs)
         contestants = [
             Contestant(label(name, dtype, samples), _block(worker, samples, plan.steps))
             for (name, dtype), worker in workers.items()
@@ -156,8 +165,9 @@ def find_goals(match: Match, plan: Plan):
             text = f"{dtype}: {2 * samples} rows over 2 rows"
             yield Goal(text, ratio.value, limit, detail=f"{ratio.low:.2f}..{ratio.high:.2f}")
     for dtype in KINDS:
-        peer = label("torch", dtype, plan.samples[-1])
-        text = f"{dtype}: {2 * plan.samples[-1]} rows over PyTorch's products alone"
+        peer = peer_of(dtype, plan.samples[-1])
+        beside = "our int8" if dtype == "int4" else "PyTorch's products alone"
+        text = f"{dtype}: {2 * plan.samples[-1]} rows over {beside}"
         if peer not in match.samples:
             yield Goal(text, None, 1.0)
             continue
@@ -169,7 +179,7 @@ def table(match: Match, plan: Plan, dtype: str) -> dict:
     """Make the table of one dtype."""
     rows = []
     for samples in plan.samples:
-        ours, peer = label("mas_fast", dtype, samples), label("torch", dtype, samples)
+        ours, peer = label("mas_fast", dtype, samples), peer_of(dtype, samples)
         over = match.ratio(ours, label("mas_fast", dtype, 1)).value
         row = [2 * samples, 1e3 * match.median(ours), over]
         if peer in match.samples:
@@ -178,5 +188,10 @@ def table(match: Match, plan: Plan, dtype: str) -> dict:
         else:
             row += [None, None, match.missing[peer]]
         rows.append(row)
-    columns = ["rows", "ms a pass", "over 2 rows", "torch ms", "ours over it", "ours is"]
-    return {"title": f"rows: {plan.preset}, {dtype}", "columns": columns, "rows": rows}
+    columns = ["rows", "ms a pass", "over 2 rows", "peer ms", "ours over it", "ours is"]
+    peer = "our int8" if dtype == "int4" else "torch"
+    return {
+        "title": f"rows: {plan.preset}, {dtype} beside {peer}",
+        "columns": columns,
+        "rows": rows,
+    }

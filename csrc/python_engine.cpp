@@ -82,6 +82,40 @@ Config config_from(const py::dict& from, const std::string& dtype, const std::st
   return config;
 }
 
+void load_levels(Weights& weights, const std::string& name, const py::tuple& pair) {
+  if (pair.size() != 2)
+    throw py::value_error("weight '" + name + "': found a tuple of " + std::to_string(pair.size()) +
+                          ", expected (levels, scales)");
+  const auto levels = array_of<int8_t>(pair[0], name.c_str(), 2, "[outputs, inputs]");
+  const auto scales = array_of<uint16_t>(pair[1], name.c_str(), 2, "[outputs, groups]");
+  const std::vector<size_t> shape(levels.shape(), levels.shape() + 2);
+  if (scales.shape(0) != levels.shape(0) ||
+      scales.shape(1) != (levels.shape(1) + kGroup - 1) / kGroup)
+    throw py::value_error("weight '" + name + "': found scales " + shape_text(scales) +
+                          " of levels " + shape_text(levels) + ", expected one for every " +
+                          std::to_string(kGroup) + " inputs");
+  const Levels source{levels.data(), scales.data()};
+  const py::gil_scoped_release release;
+  weights.load(name, source, shape);
+}
+
+// (levels, scales) of a matrix: int8 [outputs, inputs], and bfloat16 as uint16 [outputs, groups].
+py::tuple quantize_matrix(const py::object& matrix, const std::string& dtype) {
+  const auto weights = array_of<float>(matrix, "weights", 2, "[outputs, inputs]");
+  const Packed shape{parse_dtype(dtype), int(weights.shape(0)), int(weights.shape(1))};
+  if (!is_quantized(shape.dtype))
+    throw py::value_error("dtype: found '" + dtype + "', expected int8 or int4");
+  py::array_t<int8_t> levels({weights.shape(0), weights.shape(1)});
+  py::array_t<uint16_t> scales({weights.shape(0), py::ssize_t(ceil_div(shape.inputs, kGroup))});
+  int8_t* to_levels = levels.mutable_data();
+  uint16_t* to_scales = scales.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    quantize(shape, {weights.data(), false}, to_levels, to_scales);
+  }
+  return py::make_tuple(levels, scales);
+}
+
 std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& weights,
                                     const std::string& dtype, const std::string& kv_dtype,
                                     const py::object& threads, const std::string& isa) {
@@ -92,6 +126,10 @@ std::shared_ptr<Engine> make_engine(const py::dict& config, const py::iterable& 
       std::make_shared<Engine>(config_from(config, dtype, kv_dtype), size, choose_isa(isa));
   for (const auto& item : weights) {
     const auto [name, object] = item.cast<std::pair<std::string, py::object>>();
+    if (py::isinstance<py::tuple>(object)) {
+      load_levels(engine->weights(), name, object);
+      continue;
+    }
     if (!py::isinstance<py::array>(object))
       throw py::type_error("weight '" + name + "': found " +
                            std::string(py::str(py::type::of(object))) + ", expected a numpy array");
@@ -285,9 +323,10 @@ Args:
         length, vocab and, where a stream has one, grid (height, width); and attention (the mask of
         each layer; all are causal without it) and conv_kernel.
     weights: iterable of (name, array), float32 or uint16 that holds bfloat16; consumed one at
-        a time.
-    dtype: of the weights, 'fp32', 'bf16' or 'int8'.
-    kv_dtype: of the KV cache, likewise.
+        a time. Where a matrix is quantized, (levels, scales) of quantize() can stand for the array.
+    dtype: of the weights, 'fp32', 'bf16', 'int8' or 'int4', which leaves the first block and the
+        heads in int8.
+    kv_dtype: of the KV cache, 'fp32', 'bf16' or 'int8'.
     threads: of the thread pool. 0 is available_threads(), which is also the most that are started.
         While other processes keep the pool waiting, one thread does all the work.
     isa: '' for MAS_FAST_ISA or the best that this processor has.
@@ -350,6 +389,20 @@ Args:
 
 Returns:
     How many passes there were.)");
+
+  module.def("quantize", &quantize_matrix, py::arg("weights"), py::arg("dtype"),
+             R"(The levels and scales with which an engine in `dtype` would pack a matrix.
+
+Args:
+    weights: float32 [outputs, inputs].
+    dtype: 'int8' or 'int4'.
+
+Returns:
+    (levels, scales): int8 [outputs, inputs], and uint16 that holds bfloat16 [outputs, groups of 32
+    inputs]; a weight is level * scale.
+
+Raises:
+    ValueError: a weight is not finite.)");
 
   py::class_<Run, std::shared_ptr<Run>>(module, "Run",
                                         "A generation in progress; made by Engine.start().")

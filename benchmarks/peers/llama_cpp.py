@@ -8,6 +8,7 @@ folder, for the next worker to find."""
 
 from __future__ import annotations
 
+import ctypes
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class LlamaCpp(Stepping):
         llama_cpp.llama_log_set(QUIET, None)
         path = Path(folder) / f"llama-{weights}.gguf"
         if not path.exists():
-            write_gguf(path, shape, gguf.GGMLQuantizationType[weights])
+            write_weights(path, shape, weights)
         model = llama_cpp.llama_model_default_params()
         model.use_extra_bufts = repack
         self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), model)
@@ -88,6 +89,24 @@ class LlamaCpp(Stepping):
         for row in range(self.rows):
             if not llama_cpp.llama_get_logits_ith(self.context, row):
                 raise RuntimeError(f"llama_get_logits_ith: found no logits of row {row}")
+
+
+def write_weights(path: Path, shape: dict, weights: str) -> None:
+    """As write_gguf; Q4_K is made of bf16 by llama.cpp itself, since gguf does not know how."""
+    if weights != "Q4_K":
+        write_gguf(path, shape, gguf.GGMLQuantizationType[weights])
+        return
+    source, temporary = path.with_suffix(".bf16"), path.with_suffix(".part")
+    write_gguf(source, shape, gguf.GGMLQuantizationType.BF16)
+    how = llama_cpp.llama_model_quantize_default_params()
+    how.ftype, how.pure = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_S, True
+    code = llama_cpp.llama_model_quantize(
+        str(source).encode(), str(temporary).encode(), ctypes.byref(how)
+    )
+    source.unlink()
+    if code:
+        raise RuntimeError(f"llama_model_quantize: found code {code}, expected 0")
+    temporary.rename(path)
 
 
 def write_gguf(path: Path, shape: dict, kind: gguf.GGMLQuantizationType) -> None:

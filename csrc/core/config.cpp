@@ -92,6 +92,7 @@ void Config::check() const {
           std::to_string(heads),
           "divisors of dim (" + std::to_string(dim) + ") that leave at most " +
               std::to_string(kMostHeadDim) + " channels a head");
+  require(kv_dtype != DType::int4, "kv_dtype", "int4", "one of fp32, bf16, int8");
   require(norm_eps > 0 && norm_eps < 1, "norm_eps", std::to_string(norm_eps), "between 0 and 1");
   require(!streams.empty() && streams.size() <= 64, "streams",
           std::to_string(streams.size()) + " streams", "1 to 64");

@@ -4,6 +4,8 @@
 // instructions that the processor lacks.
 #include "kernels.h"
 
+#include "quantize.h"
+
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif

@@ -14,6 +14,15 @@ inline void fetch(const char* at, int bytes = kStepBytes) {
   for (int line = 0; line < bytes; line += 64) __builtin_prefetch(at + line, 0, 2);
 }
 
+// A step of int8; of int4, where two steps share their bytes, the first fetches both.
+template <DType TYPE>
+inline void fetch_step(const char* at, int stride, int step) {
+  if constexpr (TYPE == DType::int8)
+    fetch(at + step * stride);
+  else if (step % 2 == 0)
+    fetch(at + step / 2 * stride);
+}
+
 // Panels that are walked together: the beginning of each, the bytes from one step to the next, and
 // the distance from a step to what is prefetched meanwhile.
 struct Contiguous {
@@ -88,10 +97,42 @@ inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
   return sums[0];
 }
 
+// int4: the levels plus 128 of indices, one in each byte.
+inline VWord levels_of(VWord indices) {
+  alignas(64) static constexpr auto kTable = [] {
+    struct {
+      uint8_t of[sizeof(VWord)];
+    } table{};
+    for (size_t i = 0; i < sizeof table.of; ++i) table.of[i] = uint8_t(kInt4Levels[i % 16] + 128);
+    return table;
+  }();
+#if defined(__AVX512BW__)
+  return reinterpret_cast<VWord>(
+      _mm512_shuffle_epi8(load<__m512i>(&kTable), reinterpret_cast<__m512i>(indices)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VWord>(
+      _mm256_shuffle_epi8(load<__m256i>(&kTable), reinterpret_cast<__m256i>(indices)));
+#else
+  uint8_t bytes[sizeof(VWord)];
+  store(bytes, indices);
+  for (uint8_t& byte : bytes) byte = kTable.of[byte];
+  return load<VWord>(bytes);
+#endif
+}
+
+// One part of a step of int8 or int4: its bytes, the levels plus 128.
+template <DType TYPE>
+inline VWord step_bytes(const char* weights, int stride, int step, int part) {
+  if constexpr (TYPE == DType::int8)
+    return load<VWord>(weights + step * stride + part * sizeof(VWord));
+  const VWord two = load<VWord>(weights + step / 2 * stride + part * sizeof(VWord));
+  return levels_of((step % 2 ? two >> 4 : two) & 0x0f0f0f0fu);
+}
+
 // The integers of rows times the bytes of `steps` (at most 8) steps; exact, so the order does not
 // matter. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
 // pairs (0, 2), (1, 3).
-template <int ROWS, class Stride>
+template <DType TYPE, int ROWS, class Stride>
 inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
                       const char* const (&x)[ROWS], int plane, int first, int steps,
                       const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
@@ -101,10 +142,9 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
   VInt high[ROWS][kParts] = {};
 #pragma GCC unroll 8
   for (int step = 0; step < steps; ++step) {
-    fetch(weights + step * stride + ahead);
+    fetch_step<TYPE>(weights + ahead, stride, step);
     for (int part = 0; part < kParts; ++part) {
-      const auto w =
-          reinterpret_cast<__m512i>(load<VInt>(weights + step * stride + part * sizeof(VInt)));
+      const auto w = reinterpret_cast<__m512i>(step_bytes<TYPE>(weights, stride, step, part));
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 4 * (first + step);
         const __m512i h = _mm512_set1_epi32(load<int32_t>(at)),
@@ -119,9 +159,9 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
 #else
   (void)plane;
   for (int step = 0; step < steps; ++step) {
-    fetch(weights + step * stride + ahead);
+    fetch_step<TYPE>(weights + ahead, stride, step);
     for (int part = 0; part < kParts; ++part) {
-      const VWord w = load<VWord>(weights + step * stride + part * sizeof w);
+      const VWord w = step_bytes<TYPE>(weights, stride, step, part);
       const VWord even = w & 0x00ff00ffu, odd = w >> 8 & 0x00ff00ffu;
       for (int row = 0; row < ROWS; ++row) {
         const char* at = x[row] + 8 * (first + step);
@@ -133,28 +173,29 @@ inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
 #endif
 }
 
-// int8: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added in float.
-template <bool SCALED, int PANELS, class Stride, int ROWS>
-inline Outputs<PANELS, ROWS> dot_int8(const Panels<PANELS, Stride>& panels,
-                                      const char* const (&x)[ROWS], const PreparedRows& rows,
-                                      int first, int steps) {
+// int8 and int4: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added
+// in float.
+template <DType TYPE, bool SCALED, int PANELS, class Stride, int ROWS>
+inline Outputs<PANELS, ROWS> dot_levels(const Panels<PANELS, Stride>& panels,
+                                        const char* const (&x)[ROWS], const PreparedRows& rows,
+                                        int first, int steps) {
   constexpr int kSteps = kGroup / 4;
-  const ptrdiff_t group_bytes = SCALED ? kGroupBytes : kSteps * panels.stride;
+  const ptrdiff_t bytes = SCALED ? group_bytes(TYPE) : kSteps * panels.stride;
   Outputs<PANELS, ROWS> outputs = {};
   for (int group = 0, left = steps; left > 0; ++group, left -= kSteps) {
     int32_t offset[ROWS];
     for (int row = 0; row < ROWS; ++row)
       offset[row] = rows.offset[(first + row) * rows.groups() + group];
     for (int panel = 0; panel < PANELS; ++panel) {
-      const char* weights = panels.at[panel] + group * group_bytes;
+      const char* weights = panels.at[panel] + group * bytes;
       VInt sums[ROWS][kParts];
       if constexpr (SCALED) {
         fetch(weights + panels.ahead, kScaleBytes);
-        sum_group(weights + kScaleBytes, panels.stride, panels.ahead, x, rows.padded(),
-                  group * kSteps, kSteps, offset, sums);
+        sum_group<TYPE>(weights + kScaleBytes, panels.stride, panels.ahead, x, rows.padded(),
+                        group * kSteps, kSteps, offset, sums);
       } else {
-        sum_group(weights, panels.stride, panels.ahead, x, rows.padded(), group * kSteps,
-                  left < kSteps ? left : kSteps, offset, sums);
+        sum_group<TYPE>(weights, panels.stride, panels.ahead, x, rows.padded(), group * kSteps,
+                        left < kSteps ? left : kSteps, offset, sums);
       }
       for (int part = 0; part < kParts; ++part) {
         const VFloat scale = SCALED ? load_bf16(weights + part * sizeof(VHalf)) : splat(1.0f);
@@ -177,7 +218,9 @@ inline Outputs<PANELS, ROWS> dot(DType dtype, const Panels<PANELS, Stride>& pane
   for (int row = 0; row < ROWS; ++row) x[row] = rows.row(first + row);
   if (dtype == DType::fp32) return dot_float<DType::fp32>(panels, x, steps);
   if (dtype == DType::bf16) return dot_float<DType::bf16>(panels, x, steps);
-  return dot_int8<SCALED>(panels, x, rows, first, steps);
+  if constexpr (SCALED)  // no cache is int4
+    if (dtype == DType::int4) return dot_levels<DType::int4, true>(panels, x, rows, first, steps);
+  return dot_levels<DType::int8, SCALED>(panels, x, rows, first, steps);
 }
 
 // The arguments of linear(), and the outputs of some panels for rows first, first + 1, ...

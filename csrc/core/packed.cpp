@@ -3,106 +3,118 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <stdexcept>
 #include <string>
+
+#include "quantize.h"
 
 namespace mas {
 
 namespace {
 
-// The sum of (weight - level * scale)^2 over a group.
-float group_error(const float* weights, float scale) {
-  const float inverse = 1 / scale;
-  float sums[8] = {};  // eight, so that the compiler uses vectors
-  for (int i = 0; i < kGroup; i += 8)
-    for (int lane = 0; lane < 8; ++lane) {
-      const float level = (weights[i + lane] * inverse + kRounder) - kRounder;
-      const float error = weights[i + lane] - level * scale;
-      sums[lane] += error * error;
-    }
-  float total = 0;
-  for (float sum : sums) total += sum;
-  return total;
+constexpr DType kDTypes[] = {DType::fp32, DType::bf16, DType::int8, DType::int4};
+constexpr const char* kNames[] = {"fp32", "bf16", "int8", "int4"};
+
+void refuse(const char* what, int row, int column, double found, const char* expected) {
+  throw std::invalid_argument(std::string(what) + " [" + std::to_string(row) + ", " +
+                              std::to_string(column) + "]: found " + std::to_string(found) +
+                              ", expected " + expected);
 }
 
-// The bfloat16 scale of a group. The smallest one that holds its largest weight is tried first; but
-// 32 weights fit the levels of one scale better than those of another, and the best of nine
-// neighbours has a 19% lower squared error on normal weights.
-uint16_t group_scale(const float* weights) {
-  constexpr int kTried = 9;
-  float largest = 127 * std::numeric_limits<float>::min();  // so that 1 / scale is finite
-  for (int i = 0; i < kGroup; ++i) largest = std::max(largest, std::fabs(weights[i]));
-  uint16_t first = to_bf16(largest / 127);
-  if (from_bf16(first) * 127 < largest) ++first;
-  uint16_t best = first;
-  float least = group_error(weights, from_bf16(first));
-  for (uint16_t scale = first + 1; scale < first + kTried; ++scale) {
-    const float error = group_error(weights, from_bf16(scale));
-    if (error < least) {
-      least = error;
-      best = scale;
-    }
-  }
-  return best;
+// A weight of a source; 0 outside.
+float weight_at(const Packed& shape, const Source& source, int row, int column) {
+  if (row >= shape.outputs || column >= shape.inputs) return 0;
+  const float weight = source.at(size_t(row) * shape.inputs + column);
+  if (!std::isfinite(weight)) refuse("weight", row, column, weight, "a finite number");
+  return weight;
 }
 
-// The 32 scales and 1024 bytes of one int8 group.
-void pack_group(const float* weights, char* out) {
-  auto* bytes = reinterpret_cast<uint8_t*>(out + kScaleBytes);
-  for (int output = 0; output < kPanel; ++output) {
-    const float* row = weights + output * kGroup;
-    const uint16_t scale = group_scale(row);
-    std::memcpy(out + 2 * output, &scale, 2);
-    const float inverse = 1 / from_bf16(scale);
-    for (int i = 0; i < kGroup; ++i) {
-      const int level = static_cast<int>((row[i] * inverse + kRounder) - kRounder);
-      bytes[i / 4 * kStepBytes + output * 4 + i % 4] = static_cast<uint8_t>(level + 128);
-    }
+// Finds the levels of the kGroup weights of a row from `first` on, and returns their scale.
+uint16_t group_at(const Packed& shape, const Source& source, int row, int first, int8_t* levels) {
+  float weights[kGroup];
+  for (int i = 0; i < kGroup; ++i) weights[i] = weight_at(shape, source, row, first + i);
+  return quantize_group(shape.dtype, weights, levels);
+}
+
+uint16_t group_at(const Packed& shape, const Levels& source, int row, int first, int8_t* levels) {
+  const bool is_int4 = shape.dtype == DType::int4;
+  std::fill(levels, levels + kGroup, is_int4 ? 1 : 0);  // the level nearest to zero
+  if (row >= shape.outputs) return 0;
+  for (int i = 0; i < kGroup && first + i < shape.inputs; ++i) {
+    levels[i] = source.levels[size_t(row) * shape.inputs + first + i];
+    if (is_int4 ? int4_index(levels[i]) < 0 : levels[i] == -128)
+      refuse("level", row, first + i, levels[i], is_int4 ? "one of int4" : "-127 to 127");
   }
+  const size_t groups = ceil_div(shape.inputs, kGroup);
+  const uint16_t scale = source.scales[row * groups + first / kGroup];
+  if (!std::isfinite(from_bf16(scale)))
+    refuse("scale", row, first / kGroup, from_bf16(scale), "a finite number");
+  return scale;
+}
+
+// Writes the levels of one output into a group of its panel.
+void place(DType dtype, int output, const int8_t* levels, char* group) {
+  auto* bytes = reinterpret_cast<uint8_t*>(group + kScaleBytes) + output * 4;
+  for (int i = 0; i < kGroup; ++i) {
+    const int step = i / 4;
+    if (dtype == DType::int8)
+      bytes[step * kStepBytes + i % 4] = uint8_t(levels[i] + 128);
+    else
+      bytes[step / 2 * kStepBytes + i % 4] |= uint8_t(int4_index(levels[i]) << step % 2 * 4);
+  }
+}
+
+template <class From>
+void pack_groups(const Packed& shape, const From& source, char* out) {
+  std::memset(out, 0, shape.bytes());
+  for (int panel = 0; panel < shape.panels(); ++panel)
+    for (int first = 0; first < shape.inputs; first += kGroup) {
+      for (int output = 0; output < kPanel; ++output) {
+        int8_t levels[kGroup];
+        const uint16_t scale = group_at(shape, source, panel * kPanel + output, first, levels);
+        std::memcpy(out + 2 * output, &scale, 2);
+        place(shape.dtype, output, levels, out);
+      }
+      out += group_bytes(shape.dtype);
+    }
 }
 
 }  // namespace
 
-const char* dtype_name(DType dtype) {
-  return dtype == DType::fp32 ? "fp32" : dtype == DType::bf16 ? "bf16" : "int8";
-}
+const char* dtype_name(DType dtype) { return kNames[int(dtype)]; }
 
 DType parse_dtype(std::string_view name) {
-  for (DType dtype : {DType::fp32, DType::bf16, DType::int8})
+  std::string known;
+  for (DType dtype : kDTypes) {
     if (name == dtype_name(dtype)) return dtype;
-  throw std::invalid_argument("dtype: found '" + std::string(name) +
-                              "', expected one of fp32, bf16, int8");
+    known += (known.empty() ? "" : ", ") + std::string(dtype_name(dtype));
+  }
+  throw std::invalid_argument("dtype: found '" + std::string(name) + "', expected one of " + known);
 }
 
 void pack(const Packed& shape, const Source& source, char* out) {
-  const int unit = shape.dtype == DType::int8 ? kGroup : inputs_per_step(shape.dtype);
-  const int inputs = round_up(shape.inputs, unit);
-  float block[kPanel * kGroup];
+  if (is_quantized(shape.dtype)) return pack_groups(shape, source, out);
+  const int unit = inputs_per_step(shape.dtype);
   for (int panel = 0; panel < shape.panels(); ++panel)
-    for (int first = 0; first < inputs; first += unit) {
+    for (int first = 0; first < shape.inputs; first += unit, out += kStepBytes)
       for (int output = 0; output < kPanel; ++output)
         for (int i = 0; i < unit; ++i) {
-          const int row = panel * kPanel + output, column = first + i;
-          const bool inside = row < shape.outputs && column < shape.inputs;
-          const float weight = inside ? source.at(size_t(row) * shape.inputs + column) : 0.0f;
-          if (!std::isfinite(weight))
-            throw std::invalid_argument("weight [" + std::to_string(row) + ", " +
-                                        std::to_string(column) + "]: found " +
-                                        std::to_string(weight) + ", expected a finite number");
-          block[output * unit + i] = weight;
+          const float weight = weight_at(shape, source, panel * kPanel + output, first + i);
+          if (shape.dtype == DType::fp32)
+            reinterpret_cast<float*>(out)[output] = weight;
+          else
+            reinterpret_cast<uint16_t*>(out)[2 * output + i] = to_bf16(weight);
         }
-      if (shape.dtype == DType::fp32) {
-        std::memcpy(out, block, kStepBytes);
-        out += kStepBytes;
-      } else if (shape.dtype == DType::bf16) {
-        auto* step = reinterpret_cast<uint16_t*>(out);
-        for (int i = 0; i < 2 * kPanel; ++i) step[i] = to_bf16(block[i]);
-        out += kStepBytes;
-      } else {
-        pack_group(block, out);
-        out += kGroupBytes;
-      }
+}
+
+void pack(const Packed& shape, const Levels& source, char* out) { pack_groups(shape, source, out); }
+
+void quantize(const Packed& shape, const Source& source, int8_t* levels, uint16_t* scales) {
+  for (int row = 0; row < shape.outputs; ++row)
+    for (int first = 0; first < shape.inputs; first += kGroup) {
+      int8_t group[kGroup];
+      *scales++ = group_at(shape, source, row, first, group);
+      levels = std::copy_n(group, std::min(kGroup, shape.inputs - first), levels);
     }
 }
 

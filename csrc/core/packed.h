@@ -4,10 +4,12 @@
 // A panel holds 32 outputs; a step holds the next few inputs of all 32, 128 bytes in every type:
 //   fp32  1 input :  float    [32]
 //   bf16  2 inputs:  uint16_t [32][2]
-//   int8  4 inputs:  uint8_t  [32][4], the weight plus 128 (VNNI wants one operand unsigned)
-// Packed int8 weights have a line of 32 bf16 scales before every 8 steps (32 inputs); so a weight
-// is (byte - 128) * scale, 8.5 bits in all. Inputs are padded with zero weights to whole steps
-// (int8: whole groups).
+//   int8  4 inputs:  uint8_t  [32][4], the level plus 128 (VNNI wants one operand unsigned)
+//   int4  4 + 4:     uint8_t  [32][4], indices of levels (quantize.h): those of one step in the
+//                    lower halves of the bytes, those of the next step in the upper ones
+// Packed int8 and int4 weights have a line of 32 bf16 scales before the 8 steps of every 32 inputs;
+// so a weight is level * scale, 8.5 or 4.5 bits in all. Inputs are padded with zero weights to
+// whole steps (int8, int4: whole groups, where activations are zeros).
 //
 // The KV cache has the same layout without scales: a key panel has 32 positions for outputs and the
 // head's channels for inputs, a value panel 32 channels for outputs and the positions for inputs.
@@ -23,7 +25,7 @@
 
 namespace mas {
 
-enum class DType { fp32, bf16, int8 };
+enum class DType { fp32, bf16, int8, int4 };
 
 const char* dtype_name(DType dtype);
 // Throws std::invalid_argument naming the types that exist.
@@ -31,12 +33,19 @@ DType parse_dtype(std::string_view name);
 
 inline constexpr int kPanel = 32;       // outputs in a panel
 inline constexpr int kStepBytes = 128;  // bytes in a step of any type
-inline constexpr int kGroup = 32;       // inputs that share an int8 scale
+inline constexpr int kGroup = 32;       // inputs that share a scale
 inline constexpr int kScaleBytes = 2 * kPanel;
-inline constexpr int kGroupBytes = kScaleBytes + kGroup / 4 * kStepBytes;
 
 MAS_INLINE constexpr int inputs_per_step(DType dtype) {
   return dtype == DType::fp32 ? 1 : dtype == DType::bf16 ? 2 : 4;
+}
+// Whether weights of this type are levels in groups with scales.
+MAS_INLINE constexpr bool is_quantized(DType dtype) {
+  return dtype == DType::int8 || dtype == DType::int4;
+}
+// The scales and the levels of 32 inputs of a panel.
+MAS_INLINE constexpr int group_bytes(DType dtype) {
+  return kScaleBytes + kGroup / (dtype == DType::int4 ? 8 : 4) * kStepBytes;
 }
 MAS_INLINE constexpr int ceil_div(int value, int unit) { return (value + unit - 1) / unit; }
 MAS_INLINE constexpr int round_up(int value, int unit) { return ceil_div(value, unit) * unit; }
@@ -65,8 +74,8 @@ struct Packed {
 
   MAS_INLINE int panels() const { return ceil_div(outputs, kPanel); }
   MAS_INLINE size_t panel_bytes() const {
-    return dtype == DType::int8 ? size_t(ceil_div(inputs, kGroup)) * kGroupBytes
-                                : size_t(ceil_div(inputs, inputs_per_step(dtype))) * kStepBytes;
+    return is_quantized(dtype) ? size_t(ceil_div(inputs, kGroup)) * group_bytes(dtype)
+                               : size_t(ceil_div(inputs, inputs_per_step(dtype))) * kStepBytes;
   }
   MAS_INLINE size_t bytes() const { return panels() * panel_bytes(); }
   MAS_INLINE const char* panel(int index) const { return data + index * panel_bytes(); }
@@ -83,8 +92,22 @@ struct Source {
   }
 };
 
+// A row-major source matrix that is quantized: levels [outputs, inputs] and bf16 scales [outputs,
+// groups of 32 inputs].
+struct Levels {
+  const int8_t* levels;
+  const uint16_t* scales;
+};
+
 // Writes the panels of `source` [shape.outputs, shape.inputs] to `out` (shape.bytes() bytes).
 // Throws std::invalid_argument when a weight is not finite.
 void pack(const Packed& shape, const Source& source, char* out);
+
+// The same for a quantized type and levels as they are. Throws std::invalid_argument for a level
+// that the type does not have, and for a scale that is not finite.
+void pack(const Packed& shape, const Levels& source, char* out);
+
+// The levels [shape.outputs, shape.inputs] and scales [shape.outputs, groups] that pack() finds.
+void quantize(const Packed& shape, const Source& source, int8_t* levels, uint16_t* scales);
 
 }  // namespace mas

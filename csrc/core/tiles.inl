@@ -2,12 +2,12 @@
 // rows of activations by a tile of weights, which the panels hold in its layout anyway.
 //
 // int8: a row's two planes of signed bytes are two rows of a tile. The integers are those of
-// dot_int8(), and what becomes of them in float is done in the same order, so the outputs are the
+// dot_levels(), and what becomes of them in float is done in the same order, so the outputs are the
 // same bits. bf16: the instruction adds in an order of its own, so it serves any number of rows.
 //
 // Included by kernels.cpp inside namespace mas::MAS_ISA.
 
-// Up to this many rows, dot_int8() waits for memory alone.
+// Up to this many rows, dot_levels() waits for memory alone.
 constexpr int kRowsWithoutTiles = 3;
 
 constexpr int kGroupsAtOnce = 8;
@@ -95,8 +95,8 @@ inline void add_int8(const Linear& task, int index, int begin, int end, int firs
   __builtin_memcpy(totals, outputs, sizeof totals);
   for (int next = begin; next < end + kGroupsAhead; ++next) {
     if (next < end) {
-      const char* at = weights + next * kGroupBytes;
-      if (ahead) fetch(at + kTilesAhead, kGroupBytes);
+      const char* at = weights + next * group_bytes(DType::int8);
+      if (ahead) fetch(at + kTilesAhead, group_bytes(DType::int8));
       load_int8(at + kScaleBytes, x + next * rows.group_bytes());
       multiply_int8(next);
     }
@@ -104,7 +104,8 @@ inline void add_int8(const Linear& task, int index, int begin, int end, int firs
       const TileSums& sum = sums[group % kGroupsAhead];
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
-        const VFloat scale = load_bf16(weights + group * kGroupBytes + part * sizeof(VHalf));
+        const VFloat scale =
+            load_bf16(weights + group * group_bytes(DType::int8) + part * sizeof(VHalf));
 #pragma GCC unroll 8
         for (int row = 0; row < kRowsOfInt8; ++row) {
           const VInt low = sum.of[part][2 * row + 1] + splat(offsets[row][group]);
@@ -221,8 +222,11 @@ inline void panel_bf16(const Linear& task, int index, int row, int count, bool a
   task.finish(outputs, count, row, index * kPanel);
 }
 
+// int4 takes the vectors at any number of rows, and so do the int8 matrices of its model: there is
+// nothing here that unpacks it.
 int tile_rows(DType dtype, int count) {
-  if (dtype == DType::fp32 || (dtype == DType::int8 && count <= kRowsWithoutTiles)) return 0;
+  if (dtype == DType::fp32 || dtype == DType::int4) return 0;
+  if (dtype == DType::int8 && count <= kRowsWithoutTiles) return 0;
   const int most = dtype == DType::int8 ? kRowsOfInt8 : kMostTileRows;
   return count < most ? count : most;
 }

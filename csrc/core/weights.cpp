@@ -28,24 +28,28 @@ void Weights::lay_out() {
   const int dim = config_.dim;
   layers_.clear();
   streams_.clear();
+  // int4 leaves the first block and the heads in int8: errors of the one pass through all others,
+  // and those of the heads are the logits' own.
+  const DType outer = config_.dtype == DType::int4 ? DType::int8 : config_.dtype;
   for (int i = 0; i < config_.layers; ++i) {
+    const DType dtype = i ? config_.dtype : outer;
     const std::string block = "blocks." + std::to_string(i) + ".";
     LayerWeights layer{};
     layer.norm1_weight = add_vector(block + "norm1.weight", dim);
     layer.norm1_bias = add_vector(block + "norm1.bias", dim);
-    layer.qkv = add_matrix(block + "attention.qkv.weight", 3 * dim, dim);
+    layer.qkv = add_matrix(block + "attention.qkv.weight", 3 * dim, dim, dtype);
     layer.qkv_bias = add_vector(block + "attention.qkv.bias", 3 * dim);
     if (config_.qk_norm) {
       layer.q_norm = add_vector(block + "attention.q_norm.weight", config_.head_dim());
       layer.k_norm = add_vector(block + "attention.k_norm.weight", config_.head_dim());
     }
-    layer.proj = add_matrix(block + "attention.proj.weight", dim, dim);
+    layer.proj = add_matrix(block + "attention.proj.weight", dim, dim, dtype);
     layer.proj_bias = add_vector(block + "attention.proj.bias", dim);
     layer.norm2_weight = add_vector(block + "norm2.weight", dim);
     layer.norm2_bias = add_vector(block + "norm2.bias", dim);
-    layer.up = add_matrix(block + "mlp.up.weight", config_.mlp, dim);
+    layer.up = add_matrix(block + "mlp.up.weight", config_.mlp, dim, dtype);
     layer.up_bias = add_vector(block + "mlp.up.bias", config_.mlp);
-    layer.down = add_matrix(block + "mlp.down.weight", dim, config_.mlp);
+    layer.down = add_matrix(block + "mlp.down.weight", dim, config_.mlp, dtype);
     layer.down_bias = add_vector(block + "mlp.down.bias", dim);
     layers_.push_back(layer);
   }
@@ -53,16 +57,17 @@ void Weights::lay_out() {
   norm_bias_ = add_vector("norm.bias", dim);
   for (const StreamShape& stream : config_.streams) {
     StreamWeights weights{};
-    weights.head = add_matrix("head." + stream.name + ".weight", stream.vocab, dim);
+    weights.head = add_matrix("head." + stream.name + ".weight", stream.vocab, dim, outer);
     weights.embed = add_table("embed." + stream.name + ".weight", stream.vocab, dim);
     weights.position = add_rows("position." + stream.name + ".weight", stream.length, dim);
     streams_.push_back(weights);
   }
 }
 
-size_t Weights::add(const std::string& name, Kind kind, std::vector<size_t> shape, size_t bytes) {
+size_t Weights::add(const std::string& name, Kind kind, std::vector<size_t> shape, size_t bytes,
+                    DType dtype) {
   const size_t offset = used_;
-  entries_.emplace(name, Entry{kind, std::move(shape), offset});
+  entries_.emplace(name, Entry{kind, std::move(shape), offset, dtype});
   used_ += (bytes + 63) / 64 * 64;
   return offset;
 }
@@ -84,14 +89,14 @@ Source Weights::add_table(const std::string& name, int rows, int columns) {
   return {at(add(name, Kind::table, {size_t(rows), size_t(columns)}, bytes)), is_bf16};
 }
 
-Packed Weights::add_matrix(const std::string& name, int outputs, int inputs) {
-  Packed packed{config_.dtype, outputs, inputs};
-  packed.data = at(add(name, Kind::matrix, {size_t(outputs), size_t(inputs)}, packed.bytes()));
+Packed Weights::add_matrix(const std::string& name, int outputs, int inputs, DType dtype) {
+  Packed packed{dtype, outputs, inputs};
+  packed.data =
+      at(add(name, Kind::matrix, {size_t(outputs), size_t(inputs)}, packed.bytes(), dtype));
   return packed;
 }
 
-void Weights::load(const std::string& name, const Source& source,
-                   const std::vector<size_t>& shape) {
+Weights::Entry& Weights::entry_of(const std::string& name, const std::vector<size_t>& shape) {
   const auto match = entries_.find(name);
   if (match == entries_.end())
     throw std::invalid_argument("weights: found '" + name + "', expected none of that name");
@@ -101,29 +106,47 @@ void Weights::load(const std::string& name, const Source& source,
   if (entry.shape != shape)
     throw std::invalid_argument("weight '" + name + "': found shape " + shape_text(shape) +
                                 ", expected " + shape_text(entry.shape));
+  return entry;
+}
+
+template <class From>
+void Weights::load_matrix(const std::string& name, Entry& entry, const From& source) {
+  try {
+    pack(Packed{entry.dtype, int(entry.shape[0]), int(entry.shape[1])}, source,
+         memory_.as<char>() + entry.offset);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument("'" + name + "': " + error.what());
+  }
+  entry.loaded = true;
+}
+
+void Weights::load(const std::string& name, const Source& source,
+                   const std::vector<size_t>& shape) {
+  Entry& entry = entry_of(name, shape);
+  if (entry.kind == Kind::matrix) return load_matrix(name, entry, source);
   char* out = memory_.as<char>() + entry.offset;
   size_t count = 1;
   for (size_t size : shape) count *= size;
-  if (entry.kind == Kind::matrix) {
-    try {
-      pack(Packed{config_.dtype, int(shape[0]), int(shape[1])}, source, out);
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument("'" + name + "': " + error.what());
-    }
-  } else {
-    const bool to_half = entry.kind == Kind::table && config_.dtype != DType::fp32;
-    for (size_t i = 0; i < count; ++i) {
-      const float value = source.at(i);
-      if (!std::isfinite(value))
-        throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + ": found " +
-                                    std::to_string(value) + ", expected a finite number");
-      if (to_half)
-        reinterpret_cast<uint16_t*>(out)[i] = to_bf16(value);
-      else
-        reinterpret_cast<float*>(out)[i] = value;
-    }
+  const bool to_half = entry.kind == Kind::table && config_.dtype != DType::fp32;
+  for (size_t i = 0; i < count; ++i) {
+    const float value = source.at(i);
+    if (!std::isfinite(value))
+      throw std::invalid_argument("'" + name + "': element " + std::to_string(i) + ": found " +
+                                  std::to_string(value) + ", expected a finite number");
+    if (to_half)
+      reinterpret_cast<uint16_t*>(out)[i] = to_bf16(value);
+    else
+      reinterpret_cast<float*>(out)[i] = value;
   }
   entry.loaded = true;
+}
+
+void Weights::load(const std::string& name, const Levels& source,
+                   const std::vector<size_t>& shape) {
+  Entry& entry = entry_of(name, shape);
+  if (entry.kind != Kind::matrix || !is_quantized(entry.dtype))
+    throw std::invalid_argument("weight '" + name + "': found levels, expected floats");
+  load_matrix(name, entry, source);
 }
 
 void Weights::check_complete() const {

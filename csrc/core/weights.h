@@ -32,6 +32,10 @@ class Weights {
   // name given twice, a wrong shape, or a weight that is not finite.
   void load(const std::string& name, const Source& source, const std::vector<size_t>& shape);
 
+  // The same for a matrix whose levels are found already. Throws also for a tensor that is not
+  // quantized.
+  void load(const std::string& name, const Levels& source, const std::vector<size_t>& shape);
+
   // Throws std::invalid_argument naming the tensors that load() has not seen.
   void check_complete() const;
 
@@ -51,14 +55,19 @@ class Weights {
     Kind kind;
     std::vector<size_t> shape;
     size_t offset;
+    DType dtype;  // of a matrix
     bool loaded = false;
   };
 
   const float* add_vector(const std::string& name, int size);
   const float* add_rows(const std::string& name, int rows, int columns);
-  Packed add_matrix(const std::string& name, int outputs, int inputs);
+  Packed add_matrix(const std::string& name, int outputs, int inputs, DType dtype);
   Source add_table(const std::string& name, int rows, int columns);
-  size_t add(const std::string& name, Kind kind, std::vector<size_t> shape, size_t bytes);
+  size_t add(const std::string& name, Kind kind, std::vector<size_t> shape, size_t bytes,
+             DType dtype = DType::fp32);
+  Entry& entry_of(const std::string& name, const std::vector<size_t>& shape);
+  template <class From>
+  void load_matrix(const std::string& name, Entry& entry, const From& source);
   const char* at(size_t offset) const {
     return reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(memory_.as<char>()) + offset);
   }

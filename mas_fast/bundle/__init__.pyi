@@ -13,6 +13,7 @@ from mas_fast.bundle.config import models_of as models_of
 from mas_fast.bundle.config import read_config as read_config
 from mas_fast.bundle.config import read_vq_config as read_vq_config
 from mas_fast.bundle.config import shipped as shipped
+from mas_fast.bundle.export import export_int4 as export_int4
 from mas_fast.bundle.extras import load_bpe as load_bpe
 from mas_fast.bundle.extras import read_sampling as read_sampling
 from mas_fast.bundle.extras import read_words as read_words

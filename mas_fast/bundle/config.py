@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from mas_fast.utils.documents import read_json, short
 from mas_fast.utils.validate import check_choice, exact_keys
 
 FORMAT = 1
+GPT_DTYPES = ("int4",)  # that config.json names; without one, weights are fp32 or bf16
 KIND = "mas_fast bundle"
 CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
 WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
@@ -38,6 +40,7 @@ class Bundle(os.PathLike):
     Attributes:
         path: the folder.
         configs: of the models that it has, by name: gpt, vq_seg and vq_img.
+        gpt_dtype: in which the GPT is stored: int4, or None: fp32 or bf16.
 
     Raises:
         ValueError: as `read_config`, for a model among those needed that is not there, too.
@@ -45,7 +48,7 @@ class Bundle(os.PathLike):
 
     def __init__(self, path: str | os.PathLike, *needed: str) -> None:
         self.path = Path(path)
-        self.configs = read_configs(path, *needed)
+        self.configs, self.gpt_dtype = _read(path, *needed)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -140,12 +143,48 @@ def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig |
     Raises:
         ValueError: as in `read_config`, also for a needed model that is not there.
     """
+    return _read(path, *needed)[0]
+
+
+def read_gpt_dtype(path: str | os.PathLike) -> str | None:
+    """Read in which dtype a bundle stores its GPT.
+
+    Args:
+        path: the bundle.
+
+    Returns:
+        int4, or None: fp32 or bf16.
+
+    Raises:
+        ValueError: as in `read_config`.
+    """
+    return _read(path)[1]
+
+
+def config_text(configs: dict[str, GPTConfig | VQConfig], gpt_dtype: str | None = None) -> str:
+    """Return what config.json holds.
+
+    Args:
+        configs: of the models, by name.
+        gpt_dtype: in which the GPT is stored: int4, or None: fp32 or bf16.
+    """
+    values: dict[str, object] = {"format": FORMAT, "kind": KIND}
+    if gpt_dtype is not None:
+        values["gpt_dtype"] = gpt_dtype
+    values |= {name: config.to_dict() for name, config in configs.items()}
+    return json.dumps(values, indent=2) + "\n"
+
+
+def _read(
+    path: str | os.PathLike, *needed: str
+) -> tuple[dict[str, GPTConfig | VQConfig], str | None]:
+    """The configs of a bundle, and the dtype that its GPT is stored in."""
     if isinstance(path, Bundle):
         try:
             _check_needed(path, list(path.configs), needed)
         except ValueError as error:
             raise ValueError(f"{path.path / CONFIG_FILE}: {error}") from error
-        return dict(path.configs)
+        return dict(path.configs), path.gpt_dtype
     file = Path(path) / CONFIG_FILE
     if not file.is_file():
         others = [other.name for other in bundle_files(path)]
@@ -157,12 +196,16 @@ def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig |
     values = read_json(file)
     try:
         present = [name for name in CONFIGS if name in values]
-        exact_keys("bundle", values, ("format", "kind", *present))
+        named = ("gpt_dtype",) if "gpt" in present and "gpt_dtype" in values else ()
+        exact_keys("bundle", values, ("format", "kind", *named, *present))
         for key, expected in (("kind", KIND), ("format", FORMAT)):
             if values[key] != expected:
                 raise ValueError(f"{key}: found {short(values[key])}, expected {expected!r}")
         _check_needed(path, present, needed)
-        return {name: CONFIGS[name].from_dict(values[name]) for name in present}
+        dtype = values.get("gpt_dtype")
+        if named:
+            check_choice("gpt_dtype", dtype, GPT_DTYPES)
+        return {name: CONFIGS[name].from_dict(values[name]) for name in present}, dtype
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 

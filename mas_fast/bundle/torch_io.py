@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,17 +11,14 @@ import numpy as np
 
 from mas_fast.bundle.config import (
     CONFIG_FILE,
-    FORMAT,
-    KIND,
     check_input,
     check_name,
-    read_config,
+    config_text,
     read_configs,
+    read_gpt_dtype,
     read_vq_config,
 )
-from mas_fast.bundle.weights import map_weights
-from mas_fast.models.gpt_config import GPTConfig
-from mas_fast.models.vqvae_config import VQConfig
+from mas_fast.bundle.weights import float32, floats, map_gpt, map_weights
 from mas_fast.utils.files import replace_file
 
 if TYPE_CHECKING:
@@ -78,7 +75,7 @@ def load_gpt(
     Args:
         path: the bundle.
         device: where it goes.
-        dtype: None: as stored.
+        dtype: None: as stored; fp32 where that is int4, which it holds exactly.
 
     Returns:
         The model.
@@ -88,8 +85,9 @@ def load_gpt(
     """
     from mas_fast.models.gpt import GPT
 
-    config = read_config(path)
-    weights = _load(path, "gpt", config, device)
+    config, arrays = map_gpt(path)
+    one = floats if read_gpt_dtype(path) is None else float32  # all of one dtype
+    weights = _tensors(((name, one(array)) for name, array in arrays.items()), device)
     model = GPT(config)
     model.load_state_dict(weights, assign=True)
     return model if dtype is None else model.to(dtype)
@@ -118,7 +116,8 @@ def load_vq(
     from mas_fast.models.vqvae import VQVAE
 
     config = read_vq_config(path, name)
-    model = VQVAE.from_weights(config, _load(path, name, config, device), device=device).eval()
+    arrays = map_weights(Path(path) / f"{name}.safetensors", config)
+    model = VQVAE.from_weights(config, _tensors(arrays.items(), device), device=device).eval()
     return model if dtype is None else model.to(dtype)
 
 
@@ -145,27 +144,22 @@ def _save(
         weights = {key: weight.to(dtype) for key, weight in weights.items()}
     directory = Path(path)
     configs = read_configs(path) if (directory / CONFIG_FILE).exists() else {}
+    gpt_dtype = read_gpt_dtype(path) if configs and name != "gpt" else None
     configs[name] = model.config
-    values = {"format": FORMAT, "kind": KIND} | {n: c.to_dict() for n, c in configs.items()}
     directory.mkdir(parents=True, exist_ok=True)
     # The weights first: until the config names it, the model is not in the bundle.
     replace_file(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
-    replace_file(
-        directory / CONFIG_FILE, lambda file: file.write_text(json.dumps(values, indent=2) + "\n")
-    )
+    text = config_text(configs, gpt_dtype)
+    replace_file(directory / CONFIG_FILE, lambda file: file.write_text(text))
 
 
-def _load(
-    path: str | os.PathLike,
-    name: str,
-    config: GPTConfig | VQConfig,
-    device: torch.device | str,
+def _tensors(
+    arrays: Iterable[tuple[str, np.ndarray]], device: torch.device | str
 ) -> dict[str, torch.Tensor]:
     import torch
 
-    arrays = map_weights(Path(path) / f"{name}.safetensors", config)
     tensors = {}
-    for key, array in arrays.items():
+    for key, array in arrays:
         values = array.copy()  # the file may change later
         if values.dtype == np.uint16:
             tensor = torch.from_numpy(values.view(np.int16)).view(torch.bfloat16)

@@ -112,7 +112,11 @@ app.add_typer(
     help="Measure the tokenizers, `vq-seg` and `vq-img`, or all: `storybook`.",
 )
 app.command("import")(import_)
-app.add_typer(export_commands, name="export", help="Make files for other runtimes: `onnx`.")
+app.add_typer(
+    export_commands,
+    name="export",
+    help="Make files for other runtimes, `onnx`, or for a smaller download, `int4`.",
+)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mas_fast.cli.runtime import Threads
+from mas_fast.generation.engines import dtype_names
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ def eval_storybook(
     ] = Path("runs/storybook-segmenter"),
     device: Device = None,
     threads: Threads = 0,
+    dtype: Annotated[
+        str, typer.Option(help=f"In which the GPT computes: {dtype_names()}.")
+    ] = "fp32",
     keep: Annotated[
         Path | None,
         typer.Option(help="Write its captions, pictures and scenes to this folder."),
@@ -162,7 +166,7 @@ def eval_storybook(
         raise ImportError(f'{error}: pip install "mas_fast[storybook]"') from error
     if threads > 0:
         torch.set_num_threads(threads)
-    model = load(bundle, device=device, threads=threads)
+    model = load(bundle, device=device, dtype=dtype, threads=threads)
     segment = load_segmenter(segmenter, progress=True).segment
     report = evaluate_storybook(model, segment, count=captions, seed=seed, progress=True)
     Console().print(report.table())

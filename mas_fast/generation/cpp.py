@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from mas_fast.models.gpt import GPT
 
 
+KV_DTYPES = {"fp32": "fp32", "int4": "int8"}  # of keys and values, by the GPT's; else bf16
+
+
 class CppEngine:
     """mas_fast._engine.Engine over packed weights, for any number of runs.
 
     Args:
         model: a GPT, or the path of a bundle, whose weights are mapped, not loaded.
-        dtype: in which the GPT computes, "fp32", "bf16" or "int8".
-        kv_dtype: in which keys and values are kept, the same names. None: fp32 beside fp32, else
-            bf16.
+        dtype: in which the GPT computes, "fp32", "bf16", "int8" or "int4".
+        kv_dtype: in which keys and values are kept, "fp32", "bf16" or "int8". None: fp32 beside
+            fp32, int8 beside int4, else bf16.
         threads: at most native.engine().available_threads(), what affinity and quotas allow; 0:
             that many.
         isa: the instruction set; "": the best (see mas_fast._engine).
@@ -50,13 +53,17 @@ class CppEngine:
         isa: str = "",
     ) -> None:
         if isinstance(model, str | os.PathLike):
-            config, weights = read_config(model), read_weights(model)
+            config, weights = read_config(model), read_weights(model, levels=dtype == "int4")
         else:
             config, weights = model.config, model.arrays()
         self.streams = config.streams
-        kv_dtype = kv_dtype or ("fp32" if dtype == "fp32" else "bf16")
         self.native = native.engine().Engine(
-            config.to_engine(), weights, dtype=dtype, kv_dtype=kv_dtype, threads=threads, isa=isa
+            config.to_engine(),
+            weights,
+            dtype=dtype,
+            kv_dtype=kv_dtype or KV_DTYPES.get(dtype, "bf16"),
+            threads=threads,
+            isa=isa,
         )
 
     def start(self, request: Request) -> CppRun:

@@ -82,7 +82,7 @@ def _eager(
 ENGINES = {
     "cpp": EngineSpec(
         _cpp,
-        dtypes=("fp32", "bf16", "int8"),
+        dtypes=("fp32", "bf16", "int8", "int4"),
         devices=("cpu",),
         kv_dtypes=("fp32", "bf16", "int8"),
         library="_engine",
@@ -158,7 +158,8 @@ def make_engine(
         model: a GPT or the path of a bundle.
         device: where a bundle's GPT goes, a torch.device or a kind of one; None: the CPU.
         dtype: in which the GPT computes. None: fp32 in "cpp", the GPT's own in "eager".
-        kv_dtype: in which "cpp" keeps keys and values. None: fp32 beside fp32, else bf16.
+        kv_dtype: in which "cpp" keeps keys and values. None: fp32 beside fp32, int8 beside
+            int4, else bf16.
         threads: of "cpp"; 0: all cores.
 
     Returns:

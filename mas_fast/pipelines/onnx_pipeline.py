@@ -46,7 +46,7 @@ class Pipeline(Painter[OnnxCodec]):
         path: the bundle; None: the one that comes with mas_fast.
         providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
             onnxruntime offers.
-        dtype: in which the GPT computes, "fp32", "bf16" or "int8".
+        dtype: in which the GPT computes, "fp32", "bf16", "int8" or "int4".
         onnx_dtype: of the ONNX files, "fp32", "fp16", or "int8": VQ-IMG's decoder in int8, the rest
             in fp32.
         threads: of the engine and of onnxruntime; 0: all cores.

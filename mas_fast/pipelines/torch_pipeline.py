@@ -67,7 +67,7 @@ def load(
         path: the bundle; None: the one that comes with mas_fast.
         device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
         dtype: in which the GPT computes: fp32, the default, bf16, and in the engine "cpp" also
-            int8. Tokenizers compute in fp32.
+            int8 and int4. Tokenizers compute in fp32.
         engine: one of generation.ENGINES: "cpp" (on a CPU), "eager" (PyTorch). None: the first of
             them that runs on the device and is built.
         threads: of the engine "cpp"; 0: all cores.

@@ -14,6 +14,7 @@ def test_it_runs_on_a_small_model(capsys) -> None:
         for name in ("mas_fast", "torch")
         for dtype in subject.KINDS
         for samples in SMALL.samples
+        if (name, dtype) != ("torch", "int4")
     }
     match = record["match"]
     assert set(match["contestants"]) | set(match["missing"]) == names

@@ -106,7 +106,7 @@ def overlap(header):
         ),
         (
             lambda h: h["norm.bias"].update(dtype="F16"),
-            r"dtype: found 'F16', expected one of \['F32', 'BF16'\]",
+            r"dtype: found 'F16', expected one of \['F32', 'BF16', 'I8', 'U8'\]",
         ),
         (
             lambda h: h["norm.bias"].update(dtype=["F32"]),

@@ -200,7 +200,8 @@ void each_kind(Act act) {
     for (const auto& [dtype, kv_dtype] : {std::pair{DType::fp32, DType::fp32},
                                           {DType::bf16, DType::bf16},
                                           {DType::int8, DType::bf16},
-                                          {DType::int8, DType::int8}})
+                                          {DType::int8, DType::int8},
+                                          {DType::int4, DType::int8}})
       act(isa, dtype, kv_dtype);
 }
 

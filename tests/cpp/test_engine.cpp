@@ -54,7 +54,8 @@ void test_logits(const Config& config) {
                                                  {DType::fp32, DType::int8, 0.2},
                                                  {DType::bf16, DType::bf16, 0.5},
                                                  {DType::int8, DType::bf16, 0.5},
-                                                 {DType::int8, DType::int8, 0.5}}) {
+                                                 {DType::int8, DType::int8, 0.5},
+                                                 {DType::int4, DType::int8, 2.0}}) {
       const auto engine = make(config, tensors, dtype, kv_dtype, 2, isa);
       const double error = worst_error(*engine, tokens, exact);
       CHECK_NEAR(error, 0, bound);
@@ -112,7 +113,8 @@ std::vector<std::vector<float>> logits_of(mas::Engine& engine, int first, int se
 [[maybe_unused]] void test_rows(const Config& config, bool all_windows) {
   const Tensors tensors = random_tensors(config);
   const int length = config.length() - 1;
-  std::map<DType, std::vector<std::vector<float>>> of_bytes;  // int8 by dot products of bytes
+  // int8 and int4 by dot products of bytes.
+  std::map<std::pair<DType, DType>, std::vector<std::vector<float>>> of_bytes;
   each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     const auto engine = make(config, tensors, dtype, kv_dtype, 1, isa);
     std::vector<std::vector<float>> alone;  // one row at a time
@@ -135,11 +137,12 @@ std::vector<std::vector<float>> logits_of(mas::Engine& engine, int first, int se
     CHECK(equal(logits_of(*engine, 1, 2, 4), 1));
     const auto team = make(config, tensors, dtype, kv_dtype, 3, isa);
     CHECK(equal(logits_of(*team, 0, 3, 2), 0) && equal(logits_of(*team, 0, 1, 9), 0));
-    if (dtype == DType::int8 && isa >= mas::Isa::avx512_vnni) {
+    if (mas::is_quantized(dtype) && isa >= mas::Isa::avx512_vnni) {
+      const std::pair kind{dtype, kv_dtype};
       // bfloat16 keys and values meet another instruction from avx512_bf16 on.
       if (isa == mas::Isa::avx512_vnni || (isa == mas::Isa::avx512_bf16 && kv_dtype == DType::bf16))
-        of_bytes[kv_dtype] = alone;
-      CHECK(of_bytes[kv_dtype] == alone);
+        of_bytes[kind] = alone;
+      CHECK(of_bytes[kind] == alone);
     }
   });
 }
@@ -169,9 +172,10 @@ void test_refusals(const Config& config) {
   refused([](mas::Request& what) { what.sampling[0].temperature = NAN; });
   for (auto change :
        {+[](Config& c) { c.dim = 0; }, +[](Config& c) { c.heads = 7; },
-        +[](Config& c) { c.streams.clear(); }, +[](Config& c) { c.streams[0].vocab = 0; },
-        +[](Config& c) { c.norm_eps = NAN; }, +[](Config& c) { c.attention = {mas::Mask::row}; },
-        +[](Config& c) { c.conv_kernel = 4; }, +[](Config& c) { c.streams[1].height = 31; },
+        +[](Config& c) { c.kv_dtype = DType::int4; }, +[](Config& c) { c.streams.clear(); },
+        +[](Config& c) { c.streams[0].vocab = 0; }, +[](Config& c) { c.norm_eps = NAN; },
+        +[](Config& c) { c.attention = {mas::Mask::row}; }, +[](Config& c) { c.conv_kernel = 4; },
+        +[](Config& c) { c.streams[1].height = 31; },
         +[](Config& c) { c.streams[1].height = 2, c.streams[1].width = 15; },
         +[](Config& c) { c.attention.assign(2, mas::Mask::row); },
         +[](Config& c) {

@@ -12,53 +12,12 @@ from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig, preset
 from mas_fast.ops import reference
 from mas_fast.streams import Stream, Streams
+from odd_gpts import SHAPES, exact_logits, random_model, random_tokens, streams
 
 engine = pytest.importorskip("mas_fast._engine", reason="not built: pip install -e .")
 
 ISAS = engine.supported_isas()
-DTYPES = [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int8")]
-
-
-def streams(*sizes: tuple) -> Streams:
-    return Streams(
-        Stream(name, length, vocab, *grid, pad=0 if name == "text" else None)
-        for name, length, vocab, *grid in sizes
-    )
-
-
-# Odd head counts, widths no multiple of 64, vocabularies none of 16; over 512 positions.
-SHAPES = {
-    "d96h3": GPTConfig(
-        streams(("text", 16, 211), ("seg", 256, 77), ("img", 256, 333)), 96, 3, 3, 384
-    ),
-    "d120h5": GPTConfig(streams(("text", 9, 50), ("img", 520, 117)), 120, 2, 5, 300, qk_norm=True),
-    "d72h9": GPTConfig(
-        streams(("text", 33, 1001), ("seg", 100, 19), ("img", 400, 129)), 72, 4, 9, 290
-    ),
-    "d72h3, masks": GPTConfig(
-        streams(("text", 17, 211), ("seg", 180, 77, (12, 15)), ("img", 300, 333, (20, 15))),
-        *(72, 4, 3, 290),
-        attention=("row", "column", "causal", "conv"),
-        conv_kernel=7,
-    ),
-}
-
-
-def random_model(config: GPTConfig, seed: int = 0, spread: float = 0.1) -> GPT:
-    """A GPT in fp64 (its weights are fp32 numbers) whose logits are far from uniform."""
-    model = GPT.create(config, dtype=torch.float64, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            noise = torch.empty_like(parameter).normal_(0, spread, generator=generator)
-            parameter.copy_((parameter + noise).float())
-    return model
-
-
-def random_tokens(config: GPTConfig, rows: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    columns = [rng.integers(0, s.vocab, (rows, s.length)) for s in config.streams]
-    return np.concatenate(columns, 1).astype(np.int32)
+DTYPES = [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int8"), ("int4", "int8")]
 
 
 def scaled_to_perplexity(model: GPT, tokens: np.ndarray, target: float = 100.0) -> None:
@@ -77,11 +36,6 @@ def scaled_to_perplexity(model: GPT, tokens: np.ndarray, target: float = 100.0) 
                 low, high = (middle, high) if wide else (low, middle)
             head = model.head[stream.name].weight
             head.copy_((head * low).float())
-
-
-def exact_logits(model: GPT, tokens: np.ndarray) -> dict[str, np.ndarray]:
-    with torch.no_grad():
-        return {k: v.numpy() for k, v in model(torch.from_numpy(tokens).long()).items()}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -134,8 +88,14 @@ def quantisation_error(model: GPT, tokens: np.ndarray, **dtypes) -> tuple[float,
     return kl / count, equal / count, math.exp(entropy / count)
 
 
-@pytest.mark.parametrize("kv_dtype", ["bf16", "int8"])
-def test_int8_error(kv_dtype: str) -> None:
+# KL in nats at most, top-1 agreement at least.
+LIMITS = {"int8": (0.01, 0.97), "int4": (0.06, 0.75)}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kv_dtype"), [("int8", "bf16"), ("int8", "int8"), ("int4", "int8")]
+)
+def test_quantisation_error(dtype: str, kv_dtype: str) -> None:
     streams = Streams([Stream("text", 32, 4096, pad=0), Stream("img", 256, 4096)])
     config = GPTConfig(streams, dim=256, layers=4, heads=4, mlp=1024)
     model, tokens = (
@@ -143,10 +103,10 @@ def test_int8_error(kv_dtype: str) -> None:
         random_tokens(config, 2),
     )
     scaled_to_perplexity(model, tokens)
-    kl, equal, perplexity = quantisation_error(model, tokens, dtype="int8", kv_dtype=kv_dtype)
+    kl, equal, perplexity = quantisation_error(model, tokens, dtype=dtype, kv_dtype=kv_dtype)
     assert 50 < perplexity < 200
-    assert kl <= 0.01
-    assert equal >= 0.97
+    assert kl <= LIMITS[dtype][0]
+    assert equal >= LIMITS[dtype][1]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -253,18 +213,22 @@ def test_step_bytes_count_weights_once_and_what_every_row_sees(attention) -> Non
         assert made.step_bytes(position, 3) == expected
 
 
+# Random weights of 16 blocks lose more in int4 than those of four: here KL is 0.12.
 @pytest.mark.slow
-@pytest.mark.parametrize("kv_dtype", ["bf16", "int8"])
-def test_int8_error_of_the_270m(kv_dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "kv_dtype", "most", "least"),
+    [("int8", "bf16", 0.01, 0.97), ("int8", "int8", 0.01, 0.97), ("int4", "int8", 0.14, 0.65)],
+)
+def test_quantisation_error_of_the_270m(
+    dtype: str, kv_dtype: str, most: float, least: float
+) -> None:
     config = preset("mini-270m")
     model = GPT.create(config, seed=1)
     tokens = random_tokens(config, 1)
     model.double()
     scaled_to_perplexity(model, tokens)
-    kl, equal, perplexity = quantisation_error(model, tokens, dtype="int8", kv_dtype=kv_dtype)
-    print(
-        f"int8 weights, {kv_dtype} cache: KL {kl:.5f} nat, top-1 {equal:.4f}, ppl {perplexity:.0f}"
-    )
+    kl, equal, perplexity = quantisation_error(model, tokens, dtype=dtype, kv_dtype=kv_dtype)
+    print(f"{dtype}, {kv_dtype} cache: KL {kl:.5f} nat, top-1 {equal:.4f}, ppl {perplexity:.0f}")
     assert 50 < perplexity < 200
-    assert kl <= 0.01
-    assert equal >= 0.97
+    assert kl <= most
+    assert equal >= least
