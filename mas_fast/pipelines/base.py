@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from mas_fast.bundle import (
     SAMPLING_FILE,
@@ -18,10 +17,11 @@ from mas_fast.bundle import (
     read_sampling,
     read_words,
 )
-from mas_fast.generation.engine import Engine, as_array
+from mas_fast.generation.engine import Engine
 from mas_fast.generation.request import Guidance, request
 from mas_fast.generation.scoring import score_tokens
 from mas_fast.models.codec import Codec
+from mas_fast.pipelines.drawing import draw
 from mas_fast.pipelines.edit import Region, erase
 from mas_fast.pipelines.given import forced_tokens
 from mas_fast.pipelines.options import (
@@ -33,10 +33,10 @@ from mas_fast.pipelines.options import (
     sampling_of,
 )
 from mas_fast.pipelines.output import Generation
+from mas_fast.pipelines.preview import Previews
 from mas_fast.pipelines.source import read_source
-from mas_fast.scene import Scene
+from mas_fast.pipelines.stream import Event, watch
 from mas_fast.text.captions import check_captions, words
-from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 SAMPLING = {"guidance": 3.0, "temperature": 1.0, "top_k": 256, "top_p": None}
 C = TypeVar("C", bound=Codec)
 KINDS = (("text", "seg", "img"), ("text", "img"))
-# Pictures that are drawn at once: with guidance, the 32 rows of one pass over the weights.
-ROWS = 16
+EVERY = 4  # rows of tokens between two events
 
 
 class Painter(ABC, Generic[C]):
@@ -121,6 +120,10 @@ class Painter(ABC, Generic[C]):
         top_k: int | Mapping[str, int | None] | None = None,
         top_p: float | Mapping[str, float | None] | None = None,
         speculate: int | Literal["auto"] = "auto",
+        candidates: int = 1,
+        best_of: int = 1,
+        every: int = EVERY,
+        callback: Callable[[Event], object] | None = None,
         progress: bool = False,
     ) -> Generation:
         """Draw `num_images` pictures, each with its scene, for each caption.
@@ -158,6 +161,14 @@ class Painter(ABC, Generic[C]):
                 nothing.
             speculate: positions that a pass over the weights draws, as in request.request: 1 to 32,
                 or "auto", as many as are fastest (in the eager engine 1). The tokens are the same.
+            candidates: where tokens are given after others that are drawn, as in a part of a scene:
+                what is drawn first knows nothing of them. So many rows, 1 to 16, are drawn of each
+                picture, and the one goes on whose given tokens are likeliest.
+            best_of: pictures that are drawn for each one, of which the one with the highest `score`
+                is kept. That is a GPT's own opinion; of a model without scenes, such as minDALL-E,
+                CLIP is a better judge.
+            every: rows of a grid of tokens between two events.
+            callback: is called with the events of `stream`; an exception ends the generation.
             progress: show a bar on stderr.
 
         Returns:
@@ -180,6 +191,10 @@ class Painter(ABC, Generic[C]):
             top_k=top_k,
             top_p=top_p,
             speculate=speculate,
+            candidates=candidates,
+            best_of=best_of,
+            every=every,
+            callback=callback,
             progress=progress,
         )
         return out
@@ -199,16 +214,38 @@ class Painter(ABC, Generic[C]):
             The Generation after each picture, with those that are finished.
 
         Raises:
-            ValueError: names what was found and what is allowed.
-            TypeError: an option is unknown.
+            ValueError: at the call, names what was found and what is allowed.
+            TypeError: the same, for an unknown option.
         """
-        check_names(options)
-        captions = [captions] if isinstance(captions, str) else list(captions)
-        check_captions(captions)
-        forced = forced_tokens(
-            options, len(captions), self.streams, self.seg, self.img, self._encoder
-        )
-        return self._paint(captions, forced, options)
+        out, events = self._start(*self._given(captions, options), options)
+        return self._finished(out, events)
+
+    def stream(self, captions: str | Sequence[str], **options: Unpack[Options]) -> Iterator[Event]:
+        """Draw pictures as `generate` does, and watch them appear.
+
+        for event in model.stream("a red house"):
+            if event.image:
+                event.image.save("house.png")
+
+        There is an event of each picture after each `every` rows of the scene's and the picture's
+        tokens, when the scene is whole, and when the picture is; with `best_of` only the last. At
+        most 16 rows are drawn at once, so of many pictures those come first. Until one of several
+        candidates is chosen, an event shows the one that leads.
+
+        Closing the iterator, or dropping it, ends the drawing: nothing is left of it.
+
+        Args:
+            captions: as in `generate`.
+            options: those of `generate`.
+
+        Returns:
+            An iterator over the events, which draws while it is asked for the next.
+
+        Raises:
+            ValueError: at the call, names what was found and what is allowed.
+            TypeError: the same, for an unknown option.
+        """
+        return self._start(*self._given(captions, options), options, watched=True)[1]
 
     def edit(
         self,
@@ -253,18 +290,33 @@ class Painter(ABC, Generic[C]):
         sides = {name: codec.config.resolution for name, codec in codecs.items() if codec}
         forced = erase(known.tokens, self.streams, region, what, sides)
         forced[self.streams.slice("text")] = -1
-        *_, out = self._paint(captions, forced[None], options)
+        *_, out = self._finished(*self._start(captions, forced[None], options))
         return out
 
-    def _paint(
-        self, captions: list[str], forced: np.ndarray, options: Options
-    ) -> Iterator[Generation]:
-        """`paint` with the tokens that are given, int64 [captions, S]; -1 elsewhere."""
+    def _given(
+        self, captions: str | Sequence[str], options: Options
+    ) -> tuple[list[str], np.ndarray]:
+        """The captions, and the tokens that are given with them: int64 [B, S], -1 elsewhere."""
+        check_names(options)
+        captions = [captions] if isinstance(captions, str) else list(captions)
+        check_captions(captions)
+        return captions, forced_tokens(
+            options, len(captions), self.streams, self.seg, self.img, self._encoder
+        )
+
+    def _start(
+        self, captions: list[str], given: np.ndarray, options: Options, watched: bool = False
+    ) -> tuple[Generation, Iterator[Event]]:
+        """A generation without pictures, and the events that bring them, whose last ones are all
+        that there are of a picture that nobody watches."""
         num_images, seed = options.get("num_images", 1), options.get("seed", 0)
+        every, callback = options.get("every", EVERY), options.get("callback")
         check_int("num_images", num_images, 1)
+        check_int("every", every, 1)
         negatives = negatives_of(options.get("negative"), len(captions))
         ids, cut = self.bpe.encode(captions + negatives)
         text, null = ids[: len(captions)], ids[len(captions) :]
+        given[:, self.streams.slice("text")] = text
         asked = dict.fromkeys(word for caption in captions + negatives for word in words(caption))
         out = Generation(
             images=[],
@@ -285,15 +337,32 @@ class Painter(ABC, Generic[C]):
                 "negative: found one with guidance 1, by which no second caption is read, expected "
                 "another guidance, such as 3"
             )
-        nulls = null.repeat(len(text) // len(null), 0) if negatives else None
-        show = options.get("progress", False)
-        for tokens in self._draw(text, forced, nulls, num_images, show, **drawing):
-            out.tokens = np.concatenate([out.tokens, tokens])
-            for row in tokens:
-                if self.seg:
-                    out.scenes += cast(list[Scene], self.seg.decode(self._grid(row, "seg")))
-                pictures = cast(list[np.ndarray], self.img.decode(self._grid(row, "img")))
-                out.images += map(Image.fromarray, pictures)
+
+        def score(index: int, tokens: np.ndarray) -> np.ndarray:
+            return sum(self.score(out.captions[index], tokens).values(), np.zeros(len(tokens)))
+
+        steps = draw(
+            self.engine,
+            given,
+            null.repeat(len(text) // len(null), 0) if negatives else None,
+            num_images=num_images,
+            candidates=options.get("candidates", 1),
+            best_of=options.get("best_of", 1),
+            score=score,
+            every=every if watched or callback is not None else None,
+            progress=options.get("progress", False),
+            **drawing,
+        )
+        return out, watch(steps, Previews(self.streams, self.seg, self.img), callback)
+
+    def _finished(self, out: Generation, events: Iterator[Event]) -> Iterator[Generation]:
+        """The generation, after each picture that is whole."""
+        for event in events:
+            if event.final:
+                assert event.image is not None  # nothing of it is unknown
+                out.tokens = np.concatenate([out.tokens, event.tokens[None]])
+                out.scenes += [event.scene] if event.scene else []
+                out.images.append(event.image)
                 yield out
 
     def score(self, captions: str | Sequence[str], tokens: np.ndarray) -> dict[str, np.ndarray]:
@@ -324,44 +393,3 @@ class Painter(ABC, Generic[C]):
         codec = self._codec(f"vq_{name}")
         codec.fit(self.streams[name])
         return codec
-
-    def _draw(
-        self,
-        text: np.ndarray,
-        forced: np.ndarray,
-        nulls: np.ndarray | None,
-        count: int,
-        progress: bool,
-        **options: Any,
-    ) -> Iterator[np.ndarray]:
-        """int64 [N, S], N <= ROWS: the rows of one block after the other, in order."""
-        batch = max(1, ROWS // count)
-        blocks = [(b, n) for b in range(0, len(text), batch) for n in range(0, count, ROWS)]
-        length = self.streams.length
-        drawn = np.flatnonzero((forced[:, self.streams[0].length :] < 0).any(0))
-        first = int(drawn[0]) + self.streams[0].length if len(drawn) else length
-        steps = length - first
-        with progress_bar(total=len(blocks) * steps, unit="token", show=progress) as bar:
-            for done, (b, n) in enumerate(blocks):
-
-                def report(position: int, _: int, before: int = done * steps) -> None:
-                    bar.update(before + max(position - first, 0) - bar.n)  # not for the caption
-
-                asked = request(
-                    self.streams,
-                    text[b : b + batch],
-                    forced=forced[b : b + batch],
-                    null=None if nulls is None else nulls[b : b + batch],
-                    num_samples=min(ROWS, count - n),
-                    first_sample=n,
-                    **options,
-                )
-                run = self.engine.start(asked)
-                run.advance(progress=report)
-                yield as_array(run.tokens)
-
-    def _grid(self, row: np.ndarray, name: str) -> np.ndarray:
-        """int64 [1, h, w]: a stream's part of the row."""
-        grid = self.streams[name].grid
-        assert grid is not None  # seg and img have one: Codec.fit compared it
-        return row[self.streams.slice(name)].reshape(1, *grid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from PIL import Image
 
 from mas_fast.generation.request import Guidance
+from mas_fast.pipelines.stream import Event
 from mas_fast.scene import Scene
 from mas_fast.text.captions import check_captions
 
@@ -31,6 +32,10 @@ class Options(TypedDict, total=False):
     top_k: int | Mapping[str, int | None] | None
     top_p: float | Mapping[str, float | None] | None
     speculate: int | Literal["auto"]
+    candidates: int
+    best_of: int
+    every: int
+    callback: Callable[[Event], object] | None
     progress: bool
 
 

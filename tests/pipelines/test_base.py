@@ -6,7 +6,8 @@ import pytest
 
 from mas_fast.bundle import Bundle, read_vq_config
 from mas_fast.models.codec import Codec
-from mas_fast.pipelines.base import ROWS, Painter
+from mas_fast.pipelines.base import Painter
+from mas_fast.pipelines.drawing import ROWS
 from mas_fast.scene import Scene
 
 
