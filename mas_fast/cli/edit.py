@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mas_fast.cli.generate import load_painter, preview_of, read_given, report
+from mas_fast.cli.generate import load_painter, read_given, report
+from mas_fast.cli.preview import show_result, watching
 from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime
 from mas_fast.generation.engines import ENGINES, check_engine, dtype_names
 from mas_fast.utils.cores import check_threads
@@ -72,6 +73,10 @@ def edit(
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
     ] = None,
+    candidates: Annotated[
+        int,
+        typer.Option(help="Draw so many, 1 to 16, and keep the one that fits best what is kept."),
+    ] = 1,
     runtime: Runtime = "torch",
     engine: Annotated[
         str | None,
@@ -108,6 +113,7 @@ def edit(
     """
     from mas_fast.bundle import bundle_files, read_config, shipped
     from mas_fast.cli.sampling import settings
+    from mas_fast.pipelines.drawing import ROWS
     from mas_fast.pipelines.edit import WHAT
     from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.scene import is_words
@@ -122,6 +128,7 @@ def edit(
     check_choice("--what", what, WHAT)
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1)
+    check_int("candidates", candidates, 1, ROWS)
     check_threads(threads, "--threads")
     drawing = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
     torch_only: dict[str, Any] = {"engine": engine, "device": device}
@@ -149,20 +156,23 @@ def edit(
     options = torch_only if runtime == "torch" else onnx_only
     painter = load_painter(runtime, model, dtype=dtype, threads=threads, **options)
     chosen: Literal["both", "scene", "picture"] = what  # type: ignore[assignment]  # checked above
-    out = painter.edit(
-        picture,
-        region=where,
-        caption=caption,
-        what=chosen,
-        num_images=num_images,
-        negative=negative,
-        scene=given,
-        seed=seed,
-        progress=True,
-        **drawing,
-    )
+    with watching(preview) as callback:
+        out = painter.edit(
+            picture,
+            region=where,
+            caption=caption,
+            what=chosen,
+            num_images=num_images,
+            negative=negative,
+            scene=given,
+            seed=seed,
+            candidates=candidates,
+            callback=callback,
+            progress=callback is None,
+            **drawing,
+        )
     for written_file in out.save(output):
         typer.echo(f"written: {written_file}")
     report(out)
     if preview:
-        preview_of(out)
+        show_result(out)

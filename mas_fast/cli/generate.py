@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mas_fast.cli.preview import show_result, watching
 from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
 from mas_fast.generation.engines import ENGINES, check_engine, dtype_names
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
-    from PIL import Image
-    from rich.console import Console
-
     from mas_fast.pipelines.base import Painter
     from mas_fast.pipelines.output import Generation
     from mas_fast.scene import Scene
 
-WIDTH = 64  # columns of the preview, at most
 MOST = 10_000  # pictures of one command
 
 
@@ -117,6 +114,20 @@ def generate(
             "width; 1 turns guessing off, to measure what it gains."
         ),
     ] = "auto",
+    candidates: Annotated[
+        int,
+        typer.Option(
+            help="With a scene in part, or transparent pixels in --image: draw so many, 1 to 16, "
+            "and go on with the one that what is given fits best."
+        ),
+    ] = 1,
+    best_of: Annotated[
+        int,
+        typer.Option(
+            help="Draw so many for each picture, and keep the one whose tokens the caption makes "
+            "likelier most."
+        ),
+    ] = 1,
     runtime: Runtime = "torch",
     engine: Annotated[
         str | None,
@@ -139,7 +150,10 @@ def generate(
     ] = None,
     threads: Threads = 0,
     preview: Annotated[
-        bool, typer.Option(help="Show it in the terminal too, where that has 24-bit colours.")
+        bool,
+        typer.Option(
+            help="Show it in the terminal too while it is drawn, where that has 24-bit colours."
+        ),
     ] = True,
 ) -> None:
     """Paint captions.
@@ -162,6 +176,7 @@ def generate(
     from mas_fast.bundle import bundle_files, read_config, shipped
     from mas_fast.cli.sampling import by_stream, settings
     from mas_fast.generation.request import check_speculate, request
+    from mas_fast.pipelines.drawing import ROWS as MOST_CANDIDATES
     from mas_fast.pipelines.options import negatives_of
     from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.scene import is_words
@@ -176,6 +191,8 @@ def generate(
         typer.echo(f"{len(captions)} captions; if that is one, in quotes: {quoted}", err=True)
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1, MOST // len(captions))
+    check_int("candidates", candidates, 1, MOST_CANDIDATES)
+    check_int("best_of", best_of, 1, MOST // (len(captions) * num_images))
     check_threads(threads, "--threads")
     negatives_of(negative or None, len(captions))
     both = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -228,22 +245,26 @@ def generate(
 
     options = torch_only if runtime == "torch" else onnx_only
     painter = load_painter(runtime, model, dtype=dtype, threads=threads, **options)
-    painting = painter.paint(
-        captions,
-        num_images=num_images,
-        negative=negative or None,
-        scene=given,
-        image=image,
-        image_rows=image_rows,
-        seed=seed,
-        speculate=width,
-        progress=True,
-        **drawing,
-    )
-    out = _write(painting, output, count)
+    with watching(preview) as callback:
+        painting = painter.paint(
+            captions,
+            num_images=num_images,
+            negative=negative or None,
+            scene=given,
+            image=image,
+            image_rows=image_rows,
+            seed=seed,
+            speculate=width,
+            candidates=candidates,
+            best_of=best_of,
+            callback=callback,
+            progress=callback is None,
+            **drawing,
+        )
+        out = _write(painting, output, count)
     report(out)
     if preview:
-        preview_of(out)
+        show_result(out)
 
 
 def read_given(scene: str, json: Path | None, labels: str | None, model: Path) -> tuple[Scene, int]:
@@ -330,31 +351,3 @@ def load_painter(runtime: str, path: Path, *, dtype: str, threads: int, **option
     from mas_fast.pipelines.torch_pipeline import load
 
     return load(path, dtype=dtype, threads=threads, **options)
-
-
-def preview_of(out: Generation) -> None:
-    """Show the picture, or the sheet, in a terminal that can."""
-    from rich.console import Console
-
-    console = Console()
-    if console.is_terminal and console.color_system == "truecolor":
-        show(out.images[0] if len(out.images) == 1 else out.sheet(), console)
-
-
-def show(image: Image.Image, console: Console) -> None:
-    """Draw a picture: each character is two pixels, the upper one in the colour of its ink."""
-    import numpy as np
-    from PIL import Image
-    from rich.color import Color
-    from rich.segment import Segment, Segments
-    from rich.style import Style
-
-    width = min(WIDTH, console.width, image.width)
-    height = max(2, round(image.height * width / image.width / 2) * 2)
-    rows = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BOX))
-    for y in range(0, height, 2):
-        line = []
-        for x in range(width):
-            ink, paper = (Color.from_rgb(*rows[y + i, x].tolist()) for i in (0, 1))
-            line.append(Segment("\u2580", Style(color=ink, bgcolor=paper)))
-        console.print(Segments([*line, Segment.line()]), end="")

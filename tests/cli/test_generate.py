@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import mas_fast
 from mas_fast import cli
 from mas_fast.bundle import config as bundles
 from mas_fast.cli.ending import Interrupted
-from mas_fast.cli.generate import show
+from mas_fast.generation import CppEngine
 from mas_fast.scene import Scene
 
 CAPTION = "a red house beside the lake"
@@ -95,6 +94,9 @@ def test_options_reach_the_model(run, tiny_bundle, monkeypatch) -> None:
         "image": None,
         "image_rows": None,
         "speculate": "auto",
+        "candidates": 1,
+        "best_of": 1,
+        "callback": None,
         "progress": True,
     }
     with pytest.raises(ZeroDivisionError):
@@ -319,18 +321,15 @@ def test_words_without_quotes_get_a_hint(run) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> None:
-    from mas_fast.pipelines import base
+    start, calls = CppEngine.start, []
 
-    request, calls = base.request, []
-
-    def interrupted(*arguments, **options):
-        if "first_sample" in options:  # not of settings alone
-            calls.append(options["first_sample"])
+    def interrupted(engine, request):
+        calls.append(request.first_sample)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return request(*arguments, **options)
+        return start(engine, request)
 
-    monkeypatch.setattr(base, "request", interrupted)
+    monkeypatch.setattr(CppEngine, "start", interrupted)
     with pytest.raises(Interrupted, match="^32 of 40 pictures are finished$"):
         run(CAPTION, "-n", 40, "--seed", 3)
     assert calls == [0, 16, 32]
@@ -338,14 +337,14 @@ def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> N
         assert Scene.load(f"out-{n}.scene.png")
         assert Image.open(f"out-{n}.legend.png")
     assert not Path("out-33.png").exists()
-    monkeypatch.setattr(base, "request", request)
+    monkeypatch.setattr(CppEngine, "start", start)
     whole = mas_fast.load(tiny_bundle, device="cpu").generate(CAPTION, num_images=32, seed=3)
     assert Image.open("out-32.png").tobytes() == whole.images[31].tobytes()
     assert Image.open("out.png").tobytes() == whole.sheet().tobytes()
 
 
 def test_a_failure_keeps_what_is_finished(run, monkeypatch) -> None:
-    monkeypatch.setattr("mas_fast.pipelines.base.ROWS", 1)
+    monkeypatch.setattr("mas_fast.pipelines.drawing.ROWS", 1)
     save = Image.Image.save
 
     def full(self, file, *arguments, **options):
@@ -379,48 +378,3 @@ def test_mistakes_are_found_without_torch(tiny_bundle, tmp_path) -> None:
     )
     assert done.returncode == 1
     assert "photo.png: found RGB without the text entry" in done.stderr
-
-
-def test_show_draws_two_pixels_with_each_character() -> None:
-    from io import StringIO
-
-    from rich.console import Console
-
-    image = Image.new("RGB", (2, 4))
-    image.putdata([(n, 0, 9) for n in range(8)])
-    text = StringIO()
-    show(image, Console(file=text, force_terminal=True, color_system="truecolor", width=80))
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 2
-    assert [line.count("\u2580") for line in lines] == [2, 2]
-    for n, above, below in ((0, 0, 2), (0, 1, 3), (1, 4, 6), (1, 5, 7)):
-        assert f"38;2;{above};0;9;48;2;{below};0;9m" in lines[n]
-
-
-@pytest.mark.parametrize(
-    ("words", "colors", "shown"),
-    [([], "truecolor", True), (["--no-preview"], "truecolor", False), ([], "", False)],
-)
-def test_the_preview_needs_a_terminal_with_colours(
-    tiny_bundle, tmp_path, words, colors, shown
-) -> None:
-    leader, follower = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": colors}
-    command = [*COMMAND, CAPTION, "--model", str(tiny_bundle), *words]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=follower, stderr=subprocess.PIPE, env=environment
-    )
-    os.close(follower)
-    text = "".join(_lines(leader))
-    assert process.wait() == 0, process.stderr.read()
-    assert ("\u2580" in text) == shown
-    assert "written: out.png" in text
-
-
-def _lines(leader: int):
-    """What comes from a terminal until its other end is closed."""
-    with open(leader, encoding="utf-8", errors="replace") as stream:
-        try:
-            yield from stream
-        except OSError:  # how Linux says it
-            return
