@@ -57,16 +57,14 @@ class Previews:
             that is known. None where nothing is known but the caption.
         """
         codes = self._codes(tokens, "img")
-        known, below = codes >= 0, self._colors(tokens)
+        known = codes >= 0
         if not known.any():
-            return below
-        pixels = self._img.decode(_filled(codes)[None])[0]
-        image = Image.fromarray(cast(np.ndarray, pixels))
+            return self._colors(tokens)
+        image = Image.fromarray(cast(np.ndarray, self._img.decode(_filled(codes)[None])[0]))
         if known.all():
             return image
-        return Image.composite(
-            image, _blurred(image) if below is None else below, _mask(known, image.size)
-        )
+        below = self._colors(tokens) or _blurred(image)
+        return Image.composite(image, below, _mask(known, image.size))
 
     def _colors(self, tokens: np.ndarray) -> Image.Image | None:
         """The scene's colours in the size of the picture; None where nothing of it is known."""
