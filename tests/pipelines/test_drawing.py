@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from built import needs_engine
+from mas_fast.bundle import shipped
+from mas_fast.data.storybook.source import StorySource
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.eager import EagerEngine
 from mas_fast.generation.request import request
 from mas_fast.pipelines.drawing import ROWS, draw
+from mas_fast.pipelines.torch_pipeline import load
+from mas_fast.scene.open import square
 from random_gpt import peaked
 
 GUIDED = {"guidance": 2.0, "top_k": 8}
@@ -155,3 +159,36 @@ def test_what_is_whole_is_drawn_at_once(engine) -> None:
     again = [*draw(engine, whole, score=no_score, every=1, seed=2)]
     assert len(again) == 1
     assert np.array_equal(again[0].tokens, whole[0])
+
+
+@pytest.mark.slow
+def test_candidates_fit_what_is_given() -> None:
+    """The lower rows of scenes that training never saw are given to the model that ships."""
+    model = load(shipped(), device="cpu", engine="cpp", dtype="int8")
+    stories = StorySource(16, model.size, "validation")
+    samples = [stories.read(index) for index in range(16)]
+    scenes = [square(sample.layers, model.seg.config.resolution).clean() for sample in samples]
+    true = model.seg.encode(scenes).reshape(16, -1)
+    given = np.full((16, 352), -1)
+    given[:, :32] = model.bpe.encode([sample.captions[0] for sample in samples]).ids
+    given[:, 32 + 40 : 96] = true[:, 40:]  # three of eight rows
+    decoded = np.stack([scene.labels for scene in model.seg.decode(true.reshape(16, 8, 8))])
+
+    def drawn(candidates: int) -> tuple[float, float]:
+        """How likely what is given is, and how well whole scenes agree with the true ones."""
+        steps = draw(
+            model.engine, given, candidates=candidates, score=no_score, stop=96, **model.sampling
+        )
+        tokens = np.stack([step.tokens for step in steps])
+        logits = model.engine.logits(tokens[:, :96])["seg"].astype(np.float64)
+        each = np.take_along_axis(logits, tokens[:, 32:96, None], 2)[..., 0]
+        likelihood = (each - np.logaddexp.reduce(logits, 2))[:, 40:].sum(1).mean()
+        found = model.seg.decode(tokens[:, 32:96].reshape(16, 8, 8))
+        agree = [
+            (scene.labels == labels).mean() for scene, labels in zip(found, decoded, strict=True)
+        ]
+        return float(likelihood), float(np.mean(agree))
+
+    (one, one_agrees), (eight, eight_agree) = drawn(1), drawn(8)
+    assert eight > one + 10
+    assert eight_agree > one_agrees + 0.05
