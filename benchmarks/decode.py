@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks import goals, results
-from benchmarks.engine import SAMPLING
+from benchmarks.engine import GUIDANCE, SAMPLING
 from benchmarks.goals import BF16, CTRANSLATE2, DRAM, FP32, INT4, INT8, SPARSE, TRANSFORMERS
 from benchmarks.sparse import sparse
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
@@ -256,7 +256,7 @@ def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
         if drawn.any():
             cond, uncond = (row[drawn] for row in logits[name][:, : len(positions)])
             positions = positions[drawn]
-            how = {**SAMPLING, "temperature": COLD}
+            how = {**SAMPLING, "guidance": GUIDANCE, "temperature": COLD}
             expected = reference.sample(cond, uncond=uncond, seed=seed, position=positions, **how)
             same += (expected == tokens[0, positions]).tolist()
     return statistics.mean(same)

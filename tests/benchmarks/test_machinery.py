@@ -314,7 +314,7 @@ def test_decode_runs_on_a_tiny_model(tmp_path, capsys) -> None:
 
 @needs_engine
 def test_decode_does_not_time_an_engine_that_draws_other_tokens(monkeypatch) -> None:
-    monkeypatch.setitem(decode.SAMPLING, "guidance", -20.0)  # for the reference alone
+    monkeypatch.setattr(decode, "GUIDANCE", -20.0)  # for the reference alone
     with pytest.raises(Disagreement, match="of the tokens are the reference's"):
         decode.run(TINY)
 

@@ -10,8 +10,8 @@ import pytest
 from mas_fast.cli import benchmark
 
 SUBJECTS = ["attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"]
-SUBJECTS += ["images", "onnx", "prepare", "rows", "sampler", "speculation", "tokenizers"]
-SUBJECTS += ["training", "vq"]
+SUBJECTS += ["images", "onnx", "picture", "prepare", "requests", "rows", "sampler", "speculation"]
+SUBJECTS += ["tokenizers", "training", "vq"]
 
 
 def test_every_subject_is_found() -> None:

@@ -57,7 +57,7 @@ def test_another_engine_is_a_row(tiny_bundle, monkeypatch) -> None:
         load(tiny_bundle, engine="onnx", device="cpu")
     assert (
         dtype_names()
-        == "fp32; with cpp also bf16, int8; with eager also bf16; with graphs also fp8"
+        == "fp32; with cpp also bf16, int8, int4; with eager also bf16; with graphs also fp8"
     )
 
 
