@@ -1,5 +1,5 @@
 """Subject "decode": milliseconds per token of the 271M GPT on two threads, beside llama.cpp,
-CTranslate2 and transformers.
+CTranslate2, transformers, OpenVINO and ONNX Runtime.
 
 Random weights, guidance on (two rows), a prompt of 64 tokens, tokens 65..576. All contestants of
 a run take turns, 64 tokens each. README.md says what is compared with what, and how to read the
@@ -30,6 +30,9 @@ ENGINE, READ = "benchmarks.engine:MasFast", "benchmarks.engine:MemoryRead"
 LLAMA_CLASS = "benchmarks.peers.llama_cpp:LlamaCpp"
 CTRANSLATE2_CLASS = "benchmarks.peers.ctranslate2:CTranslate2"
 TRANSFORMERS_CLASS = "benchmarks.peers.transformers:Transformers"
+OPENVINO_CLASS = "benchmarks.peers.openvino:OpenVINO"
+ONNX_RUNTIME_CLASS = "benchmarks.peers.onnxruntime:OnnxRuntime"
+SLOW = CTRANSLATE2_CLASS, TRANSFORMERS_CLASS
 
 OURS = {
     INT8[0]: {"dtype": "int8", "kv_dtype": "int8"},
@@ -47,6 +50,11 @@ PEERS = {
     },
     CTRANSLATE2: (CTRANSLATE2_CLASS, {"compute_type": "int8", "rows": 2}),
     TRANSFORMERS: (TRANSFORMERS_CLASS, {"dtype": "bfloat16", "rows": 2}),
+    **{
+        f"OpenVINO {weights}, 2 rows": (OPENVINO_CLASS, {"compression": weights, "rows": 2})
+        for weights in ("int8", "int4")
+    },
+    "ONNX Runtime int4, 2 rows": (ONNX_RUNTIME_CLASS, {"bits": 4, "rows": 2}),
 }
 # Verified is a stretch of tokens that straddles two streams, drawn at a low temperature, so that
 # the logits decide and not the noise: the share that the reference draws too. Seen are 98% to
@@ -139,7 +147,7 @@ class Crew:
         if self.plan.peers:
             for name, (target, options) in PEERS.items():
                 options = {"folder": self.folder, "shape": self._shape(), **common, **options}
-                limit = None if target == LLAMA_CLASS else self.plan.slow_images * self.plan.blocks
+                limit = self.plan.slow_images * self.plan.blocks if target in SLOW else None
                 crew.append(Contestant(name, self._peer(name, target, options), blocks=limit))
         return crew
 

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).resolve().parent / "results"
 PACKAGES = (
     *("mas_fast", "numpy", "torch", "triton"),
     *("llama_cpp_python", "gguf", "ctranslate2", "transformers", "pytest-benchmark"),
+    *("openvino", "nncf", "onnxruntime"),
     *("liger-kernel", "vector-quantize-pytorch", "flash-kmeans", "scikit-learn"),
     *("pillow", "simplejpeg", "opencv-python-headless", "imagecodecs", "kornia-rs", "pyvips"),
 )
