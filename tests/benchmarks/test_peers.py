@@ -14,7 +14,7 @@ from mas_fast.models.gpt_config import preset
 
 ROWS, EXACT = 2, {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
 # Allowed error of the logits over their spread. Seen are 0.02 and 0.23; of rows that are swapped 1.
-ERROR = {"int8": 0.05, "int4": 0.4}
+ERROR = {"int8": 0.05, "int4": 0.3}
 WEIGHTS = pytest.mark.parametrize("weights", [None, "int8", "int4"])
 
 
