@@ -108,6 +108,8 @@ def test_runs_that_cannot_share_passes_are_named(tiny_bundle) -> None:
         other.advance([run])
     with pytest.raises(ValueError, match="runs: found a run twice"):
         one.advance([run, run])
+    with pytest.raises(TypeError, match="runs: found None, expected Runs"):
+        one.native.advance([run.run, None])
     with pytest.raises(ValueError, match="passes: found 0, expected 1 to"):
         one.advance([run], passes=0)
     assert run.position == 8
