@@ -245,6 +245,7 @@ int advance_all(Engine& engine, const std::vector<std::shared_ptr<Run>>& shared,
   const int most = int(checked_int(count, "passes", 1, kMostInt));
   std::vector<Run*> runs;
   for (const auto& run : shared) {
+    if (!run) throw py::type_error("runs: found None, expected Runs");
     if (&run->engine() != &engine)
       throw py::value_error("runs: found a run of another engine, expected those of this one");
     if (std::find(runs.begin(), runs.end(), run.get()) != runs.end())

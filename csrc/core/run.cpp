@@ -200,7 +200,7 @@ int Run::advance(int count, const std::function<bool(int, int)>& step) {
   if (error().empty())
     mas::advance(*engine_, runs, target,
                  [&] { return error().empty() && (!step || step(position(), stop())); });
-  if (!error_.empty()) throw std::domain_error(error_);
+  if (const std::string found = error(); !found.empty()) throw std::domain_error(found);
   return position();
 }
 

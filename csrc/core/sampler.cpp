@@ -199,14 +199,18 @@ double log_probability(const float* logits, int vocab, int32_t token) noexcept {
   float largest = logits[0];
   for (int i = 1; i < vocab; ++i) largest = std::max(largest, logits[i]);
   double sums[8] = {};  // eight, so that the compiler uses vectors
-  const auto weight = [&](int i) { return exact_exp(double(logits[i]) - double(largest)); };
+  // An infinity minus itself would be NaN: the largest logits are 0 below the largest.
+  const auto below = [&](int i) {
+    return logits[i] == largest ? 0.0 : double(logits[i]) - double(largest);
+  };
+  const auto weight = [&](int i) { return exact_exp(below(i)); };
   int i = 0;
   for (; i + 8 <= vocab; i += 8)
     for (int lane = 0; lane < 8; ++lane) sums[lane] += weight(i + lane);
   for (; i < vocab; ++i) sums[0] += weight(i);
   double total = 0;
   for (double sum : sums) total += sum;
-  return double(logits[token]) - double(largest) - exact_log(total);
+  return below(token) - exact_log(total);
 }
 
 }  // namespace mas

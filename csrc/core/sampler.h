@@ -54,7 +54,8 @@ int32_t sample(const float* cond, const float* uncond, int vocab, const Sampling
 int32_t sample_or_nan(const float* cond, const float* uncond, int vocab, const Sampling& sampling,
                       const Draw& draw, void* scratch, uint8_t* kept, Isa isa) noexcept;
 
-// log softmax(logits)[token] in fp64; NaN where a logit is.
+// log softmax(logits)[token] in fp64; NaN where a logit is. Infinite logits that are the largest
+// share the probability.
 double log_probability(const float* logits, int vocab, int32_t token) noexcept;
 
 }  // namespace mas

@@ -180,7 +180,9 @@ class _EagerRun:
         total = self.forced_log_likelihood.clone()
         for index in range(logits.shape[1]):
             rows = self.scored[:, self.position + index].nonzero()[:, 0]
-            known = logits[rows, index].float().double().log_softmax(-1)
+            known = logits[rows, index].float().double()
+            largest = known.amax(-1, keepdim=True)  # which may be infinite
+            known = (known - largest).masked_fill(known == largest, 0).log_softmax(-1)
             tokens = self.forced[rows, self.position + index]
             total[rows] += known.gather(1, tokens[:, None])[:, 0]
         self.forced_log_likelihood = total

@@ -92,7 +92,7 @@ def region_mask(region: Region, sides: Mapping[str, int]) -> np.ndarray:
 
 def _box(name: str, region: object, side: int) -> np.ndarray:
     """bool [side, side]: the pixels of a box."""
-    values = list(region) if isinstance(region, Sequence | np.ndarray) else []
+    values = list(region) if isinstance(region, Sequence | np.ndarray) and np.ndim(region) else []
     if len(values) == 4 and all(
         isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values
     ):

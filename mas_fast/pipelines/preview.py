@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
@@ -43,7 +44,8 @@ class Previews:
         """
         if self._seg is None or (self._codes(tokens, "seg") < 0).any():
             return None
-        return self._decode_scene(self._codes(tokens, "seg").tobytes())
+        kept = self._decode_scene(self._codes(tokens, "seg").tobytes())
+        return replace(kept, labels=kept.labels.copy(), edges=kept.edges.copy())
 
     def image(self, tokens: np.ndarray) -> Image.Image | None:
         """Decode the picture, or what can be seen of it.

@@ -57,6 +57,9 @@ def read_source(
                 f"source: found {len(known.tokens)} tokens of another model, {expected}"
             )
         return _own(known, options)
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise ValueError(f"source: found {kind}, expected a Generation or the path of a picture")
     check_int("index", index, 0, 0)
     said = Painted.of(open_image(source), str(source))
     pixels, _ = read_picture(source, img.config.resolution)

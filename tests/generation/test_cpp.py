@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 
 from mas_fast.generation import generate_tokens
 from mas_fast.generation.cpp import CppEngine
@@ -108,6 +109,30 @@ def test_runs_that_cannot_share_passes_are_named(tiny_bundle) -> None:
         other.advance([run])
     with pytest.raises(ValueError, match="runs: found a run twice"):
         one.advance([run, run])
+    with pytest.raises(TypeError, match="runs: found None, expected Runs"):
+        one.native.advance([run.run, None])
     with pytest.raises(ValueError, match="passes: found 0, expected 1 to"):
         one.advance([run], passes=0)
     assert run.position == 8
+
+
+@pytest.mark.parametrize("window", [1, 8])
+def test_infinite_logits_share_the_probability(window) -> None:
+    """Tokens are drawn from such logits, so one that is forced there has a likelihood too."""
+    model = peaked(torch.float32)
+    with torch.no_grad():
+        model.norm.weight.zero_()
+        model.norm.bias.fill_(4.0)
+        model.head["img"].weight[[2, 7]] = 3e38
+    forced = np.full(40, -1)
+    forced[26] = 7
+    expected = np.log(0.5)
+    for engine in (CppEngine(model, threads=2, **DTYPES), EagerEngine(model)):
+        run = start(engine, [[9]], forced=forced, speculate=window, score_forced=True)
+        assert run.advance() == 40
+        assert run.forced_log_likelihood.tolist() == pytest.approx([expected])
+    forced[26] = 3
+    for engine in (CppEngine(model, threads=2, **DTYPES), EagerEngine(model)):
+        run = start(engine, [[9]], forced=forced, speculate=window, score_forced=True)
+        run.advance()
+        assert run.forced_log_likelihood.tolist() == [-np.inf]

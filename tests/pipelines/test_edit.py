@@ -64,6 +64,7 @@ def test_a_mask_in_a_file(tmp_path) -> None:
         ((0, 0, 4), "a box of whole"),
         ((False, 0, 4, 4), "a box of whole"),
         (None, "region: found None, expected a mask"),
+        (np.array(5), r"region: found array\(5\), expected a mask"),
         (np.ones((16, 15), bool), "found a mask of 16 x 15 pixels, expected 16 x 16 or 8 x 8"),
         (np.ones((16, 16, 3), np.uint8), "found a mask of 16 x 16 x 3 pixels"),
         (np.ones((16, 16)), "found the dtype float64, expected bool or uint8"),

@@ -37,6 +37,11 @@ def test_of_all_tokens_it_is_the_picture(previews, whole) -> None:
     assert np.array_equal(previews.scene(whole.tokens[0]).labels, whole.scenes[0].labels)
 
 
+def test_whoever_has_a_scene_may_change_it(previews, whole) -> None:
+    previews.scene(whole.tokens[0]).labels[:] = 3
+    assert np.array_equal(previews.scene(whole.tokens[0]).labels, whole.scenes[0].labels)
+
+
 def test_nothing_is_seen_of_a_caption(previews, whole) -> None:
     assert previews.image(cut(whole.tokens[0], 32)) is None
     assert previews.scene(cut(whole.tokens[0], 95)) is None

@@ -163,6 +163,12 @@ def test_bad_edits(model, out, options, message) -> None:
         model.edit(out, **({"region": (0, 0, 8, 8)} | options))
 
 
+def test_a_picture_that_is_no_file(model, out) -> None:
+    for source in (out.images[0], None, 3, [out]):
+        with pytest.raises(ValueError, match="source: found .*, expected a Generation or the path"):
+            model.edit(source, region=(0, 0, 8, 8))
+
+
 def test_tokens_of_another_model(model, out) -> None:
     with pytest.raises(ValueError, match="source: found 39 tokens of another model, expected 40"):
         model.edit(replace(out, tokens=out.tokens[:, :-1]), region=(0, 0, 8, 8))
