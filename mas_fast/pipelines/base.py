@@ -36,7 +36,7 @@ from mas_fast.pipelines.output import Generation
 from mas_fast.pipelines.preview import Previews
 from mas_fast.pipelines.source import read_source
 from mas_fast.pipelines.stream import Event, watch
-from mas_fast.text.captions import check_captions, words
+from mas_fast.text.captions import listed, words
 from mas_fast.utils.validate import check_int
 
 if TYPE_CHECKING:
@@ -286,8 +286,7 @@ class Painter(ABC, Generic[C]):
         check_names(options)
         options.setdefault("seed", 1)
         known = read_source(source, index, options, self.streams, self.seg, self.img, self._encoder)
-        captions = [known.caption if caption is None else caption]
-        check_captions(captions)
+        captions = listed([known.caption if caption is None else caption])
         codecs = {"seg": self.seg, "img": self.img}
         sides = {name: codec.config.resolution for name, codec in codecs.items() if codec}
         forced = erase(known.tokens, self.streams, region, what, sides)
@@ -300,8 +299,7 @@ class Painter(ABC, Generic[C]):
     ) -> tuple[list[str], np.ndarray]:
         """The captions, and the tokens that are given with them: int64 [B, S], -1 elsewhere."""
         check_names(options)
-        captions = [captions] if isinstance(captions, str) else list(captions)
-        check_captions(captions)
+        captions = listed(captions)
         return captions, forced_tokens(
             options, len(captions), self.streams, self.seg, self.img, self._encoder
         )
@@ -382,8 +380,7 @@ class Painter(ABC, Generic[C]):
         Raises:
             ValueError: names what was found and what is allowed.
         """
-        captions = [captions] if isinstance(captions, str) else list(captions)
-        check_captions(captions)
+        captions = listed(captions)
         return score_tokens(self.engine, self.bpe.encode(captions).ids, tokens)
 
     def _encoder(self) -> Codec:

@@ -11,7 +11,7 @@ from PIL import Image
 from mas_fast.generation.request import Guidance
 from mas_fast.pipelines.stream import Event
 from mas_fast.scene import Scene
-from mas_fast.text.captions import check_captions
+from mas_fast.text.captions import listed
 
 SceneLike: TypeAlias = Scene | str | os.PathLike
 ImageLike: TypeAlias = str | os.PathLike | Image.Image
@@ -69,11 +69,10 @@ def negatives_of(value: str | Sequence[str] | None, count: int) -> list[str]:
     """
     if value is None:
         return []
-    negatives = [value] if isinstance(value, str) else list(value)
+    negatives = listed(value, "negative caption")
     if len(negatives) not in (1, count):
         several = f", or {count} as captions" if count > 1 else ""
         raise ValueError(f"negative: found {len(negatives)}, expected one{several}")
-    check_captions(negatives, "negative caption")
     return negatives
 
 

@@ -38,7 +38,8 @@ class Event(Step):
     def image(self) -> Image.Image | None:
         """The picture so far, RGB: below the last row that is drawn, the scene's colours, blurred.
 
-        Of a model without scenes, the last row goes on, blurred. None while nothing is drawn.
+        Of a model without scenes, the last row goes on, blurred. None while nothing is drawn. The
+        last one is the picture of the generation itself: draw on a copy.
         """
         return self._previews.image(self.tokens)
 

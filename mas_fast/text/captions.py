@@ -318,6 +318,27 @@ def check_text(name: str, text: object) -> None:
         raise ValueError(f"{name}: {problem}, expected Unicode text") from error
 
 
+def listed(captions: str | Iterable[str], name: str = "caption") -> list[str]:
+    """Bring captions that were given as an argument to a checked list.
+
+    Args:
+        captions: one, or some.
+        name: what errors call one.
+
+    Returns:
+        The captions.
+
+    Raises:
+        TypeError: if they are neither.
+        ValueError: as `check_captions`.
+    """
+    if not isinstance(captions, Iterable):
+        raise TypeError(f"{name}s: found {captions!r}, expected words, or a list of them")
+    made = [captions] if isinstance(captions, str) else list(captions)
+    check_captions(made, name)
+    return made
+
+
 def check_captions(captions: list[str], name: str = "caption") -> None:
     """Check captions that were given as arguments.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mas_fast.text import captions as module
-from mas_fast.text.captions import CHUNK, captions, check_captions, words
+from mas_fast.text.captions import CHUNK, captions, check_captions, listed, words
 
 EXPECTED = ["A red house", "빨간 집 🏠", 'a "quoted" one']
 ROWS = [{"id": i, "image_id": 7, "caption": caption} for i, caption in enumerate(EXPECTED)]
@@ -322,3 +322,14 @@ def test_captions_that_cannot_be_drawn_are_named(given_, message) -> None:
     check_captions(["a"])
     with pytest.raises(ValueError, match=message):
         check_captions(given_)
+
+
+def test_captions_as_an_argument() -> None:
+    assert listed("a dog") == ["a dog"]
+    assert listed(("a dog", "a cat")) == ["a dog", "a cat"]
+    with pytest.raises(TypeError, match="negative captions: found 3, expected words, or a list"):
+        listed(3, "negative caption")
+    with pytest.raises(ValueError, match="captions: found none"):
+        listed([])
+    with pytest.raises(ValueError, match="caption 2: found ' ', expected some words"):
+        listed(["a dog", " "])
