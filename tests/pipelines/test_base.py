@@ -115,7 +115,7 @@ def test_a_schedule_goes_to_the_engine(painter) -> None:
     ("options", "message"),
     [
         ({"negative": ["b"] * 3}, "negative: found 3, expected one, or 2 as captions"),
-        ({"negative": []}, "negative: found 0, expected one, or 2 as captions"),
+        ({"negative": []}, "negative captions: found none, expected at least one"),
         ({"negative": ""}, "negative caption 1: found '', expected some words"),
         ({"negative": ["b", 7]}, "negative caption 2: found 7, expected some words"),
         ({"negative": "b", "guidance": 1}, "negative: found one with guidance 1, by which no"),
