@@ -17,7 +17,7 @@ from random_gpt import GUIDED, PARTS, PROMPT, peaked
 
 pytestmark = needs_engine
 WIDTHS = [2, 3, 5, 8, WIDEST, "auto"]
-DTYPES = [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int8")]
+DTYPES = [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "bf16"), ("int8", "int8"), ("int4", "int8")]
 MASKS = [
     {},
     {"attention": "conv", "conv_kernel": 3},
