@@ -8,10 +8,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mas_fast.cli.generate import load_painter, read_given, report
+from mas_fast.cli.generate import read_given, report
 from mas_fast.cli.preview import show_result, watching
-from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime
-from mas_fast.generation.engines import ENGINES, check_engine, dtype_names
+from mas_fast.cli.runtime import (
+    Device,
+    Dtype,
+    EngineName,
+    Provider,
+    Runtime,
+    Threads,
+    load_painter,
+    painter_options,
+)
+from mas_fast.cli.sampling import Temperature, TopK, TopP
 from mas_fast.utils.cores import check_threads
 
 BOX = re.compile(r"\s*,".join([r"\s*-?\d{1,9}"] * 4) + r"\s*")
@@ -64,32 +73,17 @@ def edit(
             metavar="<float>[:...]", help="How closely to follow the caption, as generate. [3.0]"
         ),
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from the best K tokens only. [256]")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw from the best that sum to P only. [all]")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
-    ] = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    temperature: Temperature = None,
     candidates: Annotated[
         int,
         typer.Option(help="Draw so many, 1 to 16, and keep the one that fits best what is kept."),
     ] = 1,
     runtime: Runtime = "torch",
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help=f"With torch: {' or '.join(ENGINES)}; by default the first that runs here."
-        ),
-    ] = None,
-    dtype: Annotated[
-        str, typer.Option(help=f"In which the GPT computes: {dtype_names()}.")
-    ] = "fp32",
-    device: Annotated[
-        str | None, typer.Option(help="With torch; by default a GPU where there is one.")
-    ] = None,
+    engine: EngineName = None,
+    dtype: Dtype = "fp32",
+    device: Device = None,
     provider: Provider = None,
     onnx_dtype: Annotated[
         str | None, typer.Option(help="With onnx: fp32, fp16 or int8, as generate has it. [fp32]")
@@ -131,11 +125,9 @@ def edit(
     check_int("candidates", candidates, 1, ROWS)
     check_threads(threads, "--threads")
     drawing = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
-    torch_only: dict[str, Any] = {"engine": engine, "device": device}
-    onnx_only: dict[str, Any] = {"provider": provider or None, "onnx_dtype": onnx_dtype}
-    check_runtime(runtime, torch=torch_only, onnx=onnx_only)
-    if engine is not None:
-        check_engine(engine, dtype=dtype)
+    options = painter_options(
+        runtime, dtype, engine=engine, device=device, provider=provider, onnx_dtype=onnx_dtype
+    )
     model = shipped() if model is None else model
     read_config(model)
     box = BOX.fullmatch(region)
@@ -153,7 +145,6 @@ def edit(
     check_outputs({"--output": [*([output] if num_images > 1 else []), *written]}, inputs)
     given = None if scene is None else read_given(scene, None, scene_labels, model)[0]
 
-    options = torch_only if runtime == "torch" else onnx_only
     painter = load_painter(runtime, model, dtype=dtype, threads=threads, **options)
     chosen: Literal["both", "scene", "picture"] = what  # type: ignore[assignment]  # checked above
     with watching(preview) as callback:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mas_fast.cli.runtime import Threads
-from mas_fast.generation.engines import dtype_names
+from mas_fast.cli.runtime import Dtype, Threads
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ def eval_storybook(
     ] = Path("runs/storybook-segmenter"),
     device: Device = None,
     threads: Threads = 0,
-    dtype: Annotated[
-        str, typer.Option(help=f"In which the GPT computes: {dtype_names()}.")
-    ] = "fp32",
+    dtype: Dtype = "fp32",
     keep: Annotated[
         Path | None,
         typer.Option(help="Write its captions, pictures and scenes to this folder."),

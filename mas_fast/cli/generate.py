@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mas_fast.cli.preview import show_result, watching
-from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
-from mas_fast.generation.engines import ENGINES, check_engine, dtype_names
+from mas_fast.cli.runtime import (
+    Device,
+    Dtype,
+    EngineName,
+    Provider,
+    Runtime,
+    Threads,
+    load_painter,
+    painter_options,
+)
+from mas_fast.cli.sampling import Temperature, TopK, TopP
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
-    from mas_fast.pipelines.base import Painter
     from mas_fast.pipelines.output import Generation
     from mas_fast.scene import Scene
 
@@ -85,15 +93,9 @@ def generate(
             "first token to 2 at the last. [3.0]",
         ),
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from the best K tokens only. [256]")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw from the best that sum to P only. [all]")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
-    ] = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    temperature: Temperature = None,
     seg_guidance: Annotated[
         str | None,
         typer.Option(
@@ -129,18 +131,9 @@ def generate(
         ),
     ] = 1,
     runtime: Runtime = "torch",
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help=f"With torch: {' or '.join(ENGINES)}; by default the first that runs here."
-        ),
-    ] = None,
-    dtype: Annotated[
-        str, typer.Option(help=f"In which the GPT computes: {dtype_names()}.")
-    ] = "fp32",
-    device: Annotated[
-        str | None, typer.Option(help="With torch; by default a GPU where there is one.")
-    ] = None,
+    engine: EngineName = None,
+    dtype: Dtype = "fp32",
+    device: Device = None,
     provider: Provider = None,
     onnx_dtype: Annotated[
         str | None,
@@ -206,11 +199,9 @@ def generate(
         raise ValueError(f"--scene-labels: found {scene_labels}, expected --scene with it")
     if scene is None and scene_json is not None:
         raise ValueError(f"--scene-json: found {scene_json}, expected --scene with it")
-    torch_only: dict[str, Any] = {"engine": engine, "device": device}
-    onnx_only: dict[str, Any] = {"provider": provider or None, "onnx_dtype": onnx_dtype}
-    check_runtime(runtime, torch=torch_only, onnx=onnx_only)
-    if engine is not None:
-        check_engine(engine, dtype=dtype)
+    options = painter_options(
+        runtime, dtype, engine=engine, device=device, provider=provider, onnx_dtype=onnx_dtype
+    )
     model = shipped() if model is None else model
     streams = read_config(model).streams
     for name, value in seg.items():
@@ -243,7 +234,6 @@ def generate(
                 problem = f"found {value} with --scene {scene}, whose scene is not drawn"
                 raise ValueError(f"{_typed(name)}: {problem}, expected one of them")
 
-    options = torch_only if runtime == "torch" else onnx_only
     painter = load_painter(runtime, model, dtype=dtype, threads=threads, **options)
     with watching(preview) as callback:
         painting = painter.paint(
@@ -338,16 +328,3 @@ def report(out: Generation) -> None:
         typer.echo(f"too long, the model read no more than: {read}", err=True)
     if out.unknown_words:
         typer.echo(f"not in the captions it learned from: {', '.join(out.unknown_words)}", err=True)
-
-
-def load_painter(runtime: str, path: Path, *, dtype: str, threads: int, **options: Any) -> Painter:
-    """Load a bundle in a runtime, with its options by their names in the command."""
-    if runtime == "onnx":
-        from mas_fast.pipelines.onnx_pipeline import Pipeline
-
-        chosen = {"providers": options["provider"], "onnx_dtype": options["onnx_dtype"] or "fp32"}
-        return Pipeline(path, dtype=dtype, threads=threads, **chosen)
-    load_torch(threads)
-    from mas_fast.pipelines.torch_pipeline import load
-
-    return load(path, dtype=dtype, threads=threads, **options)

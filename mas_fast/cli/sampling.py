@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from mas_fast.sampling_params import Sampling
+import typer
+
+TopK = Annotated[int | None, typer.Option(help="Draw from the best K tokens only. [256]")]
+TopP = Annotated[float | None, typer.Option(help="Draw from the best that sum to P only. [all]")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Above 1 bolder, below 1 tamer, 0 the best token. [1.0]")
+]
 
 
 def settings(prefix: str, guidance: str | None, **numbers: float | None) -> dict[str, Any]:
@@ -22,6 +28,8 @@ def settings(prefix: str, guidance: str | None, **numbers: float | None) -> dict
     Raises:
         ValueError: names what was found and what is allowed.
     """
+    from mas_fast.sampling_params import Sampling  # numpy, which --help does without
+
     try:
         given: dict[str, Any] = {name: n for name, n in numbers.items() if n is not None}
         if guidance is not None:
