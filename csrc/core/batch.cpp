@@ -8,10 +8,7 @@ namespace mas {
 
 namespace {
 
-// Entries of a pass that also reads prompts: enough for the products to be compute-bound, few
-// enough for a stop to be prompt and for others not to wait long.
-constexpr int kChunk = 64;
-// Of prompts, at least so many, however many sequences draw.
+// Entries of prompts in a pass, at least, however many sequences draw.
 constexpr int kLeastOfPrompts = 16;
 
 }  // namespace
@@ -36,6 +33,11 @@ class Batch {
     int window = 0;  // positions from sequence->known on
     int first_unit = 0;
   };
+  // A row of which a part of the prompt is read, and the positions that its cache then holds.
+  struct Reading {
+    Run::Row* row;
+    int done;
+  };
   // A position that is drawn, and where its logits are: rows of the stream's.
   struct Unit {
     int part, position;
@@ -57,10 +59,9 @@ class Batch {
   Pass pass_;
   std::vector<Part> parts_;
   int all_rows_ = 0;
-  int rows_ = 0;                 // of these sequences
-  bool only_draws_ = true;       // the pass reads no other known token than the last one of each
-  std::vector<Run::Row*> read_;  // rows of prompts, and the positions that their caches then hold
-  std::vector<int> read_to_;
+  int rows_ = 0;            // of these sequences
+  bool only_draws_ = true;  // the pass reads no other known token than the last one of each
+  std::vector<Reading> readings_;
   std::vector<Unit> units_;
   std::vector<Run::Drawn> drawn_;           // of each unit
   std::vector<std::vector<float>> logits_;  // of each stream
@@ -95,8 +96,7 @@ bool Batch::plan() {
   pass_.logits.clear();
   parts_.clear();
   units_.clear();
-  read_.clear();
-  read_to_.clear();
+  readings_.clear();
   rows_ = 0;
   only_draws_ = true;
 
@@ -142,8 +142,7 @@ bool Batch::plan() {
       const int count = std::min(room, sequence.known - 1 - of.done);
       if (of.leader >= 0 || count <= 0) continue;
       read(*part.run, sequence, row, of.done + count);
-      read_.push_back(&of);
-      read_to_.push_back(of.done + count);
+      readings_.push_back({&of, of.done + count});
       room -= count, spare -= count;
       only_draws_ = false;
     }
@@ -238,7 +237,7 @@ void Batch::draw(int thread) {
 }
 
 void Batch::finish() {
-  for (size_t i = 0; i < read_.size(); ++i) read_[i]->done = read_to_[i];
+  for (const Reading& reading : readings_) reading.row->done = reading.done;
   bool same_widths = true;
   std::vector<bool> streams(config_.streams.size());
   for (const Part& part : parts_) {

@@ -34,6 +34,10 @@ struct LogitsRequest {
   float* out = nullptr;
 };
 
+// Entries of a pass that reads prompts or given tokens: enough for the products to be
+// compute-bound, few enough for a stop to be prompt and for others not to wait long.
+inline constexpr int kChunk = 64;
+
 // One pass over the weights. The segments' entries follow one another.
 struct Pass {
   std::vector<Entry> entries = {};

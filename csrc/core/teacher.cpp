@@ -4,12 +4,6 @@
 
 namespace mas {
 
-namespace {
-
-constexpr int kChunk = 64;  // tokens in a pass: enough for the products to be compute-bound
-
-}  // namespace
-
 int predicted(const Config& config, int stream, int length) {
   const int first = std::max(1, config.offset(stream)),
             end = config.offset(stream) + config.streams[stream].length;
