@@ -217,13 +217,13 @@ def faint_bundle(tiny_bundle, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def deployed_int8(faint_bundle, tmp_path_factory) -> Path:
-    """Its ONNX files in fp32, and that in int8."""
+    """Its ONNX files in fp32, and those in int8."""
     pytest.importorskip("onnxscript")
     from mas_fast.onnx.export import export_onnx
-    from mas_fast.pipelines.calibration import draw_pictures
+    from mas_fast.pipelines.calibration import draw
 
     folder = tmp_path_factory.mktemp("bundles") / "int8"
-    export_onnx(faint_bundle, folder, dtypes=["fp32", "int8"], pictures=draw_pictures)
+    export_onnx(faint_bundle, folder, dtypes=["fp32", "int8"], draw=draw)
     return folder
 
 
