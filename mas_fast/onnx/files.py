@@ -71,8 +71,8 @@ class Metadata:
         config: the config of the tokenizer.
         bundle: the SHA-256 of the weights file that it was made from.
         psnr: of VQ-IMG in int8: in dB, of pictures beside those of the fp32 graph; else None.
-        agreement: of VQ-SEG in int8: the share of pixels whose label is the fp32 graph's; else
-            None.
+        agreement: of VQ-SEG in int8: the share of pixels whose label is the fp32 graph's, or whose
+            edge bit if that is less; else None.
     """
 
     model: str

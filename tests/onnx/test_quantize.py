@@ -77,10 +77,10 @@ def test_scenes_in_int8_are_measured(deployed_int8, drawn):
         OnnxCodec(deployed_int8, "vq_seg", dtype=dtype).decode(drawn["vq_seg"].held_out)
         for dtype in ("int8", "fp32")
     )
-    same = [
-        (a.labels == b.labels) & (a.edges == b.edges) for a, b in zip(ours, theirs, strict=True)
-    ]
-    assert found.agreement == pytest.approx(np.mean(same), abs=1e-9)
+    labels = np.mean([a.labels == b.labels for a, b in zip(ours, theirs, strict=True)])
+    edges = np.mean([a.edges == b.edges for a, b in zip(ours, theirs, strict=True)])
+    assert found.agreement == pytest.approx(min(labels, edges), abs=1e-9)
+    assert len(np.unique([scene.labels for scene in ours])) > 1
     report = json.loads((deployed_int8 / "onnx" / "parity.json").read_text())
     assert found.agreement >= report["limits"]["int8"]["agreement"] == 0.99
 
