@@ -165,8 +165,11 @@ void test_steps() {
         want = forced[at];
         ++forced_rows;
       } else {
-        const auto begin = row * kVocab, end = begin + kVocab;
-        const Case c{kVocab, {&cond[begin], &cond[end - 1] + 1}, {&uncond[begin], &uncond[end - 1] + 1}, {}};
+        const auto part = [&](const std::vector<float>& logits) {
+          const auto begin = logits.begin() + row * kVocab;
+          return std::vector<float>(begin, begin + kVocab);
+        };
+        const Case c{kVocab, part(cond), part(uncond), {}};
         want = core_sample(c,
                            {step.uncond && guidance[at] != 1, guidance[at], temperature[b],
                             top_k[b], top_p[b], static_cast<uint64_t>(seed[b]),
