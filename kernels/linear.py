@@ -29,6 +29,11 @@ from . import packed_weight
 from .packed_weight import PackedWeight
 
 GROUP = tl.constexpr(packed_weight.GROUP)
+# The levels of int4, a byte each, in two words.
+LEVELS_LOW, LEVELS_HIGH = (
+    tl.constexpr(int.from_bytes([level % 256 for level in half], "little", signed=True))
+    for half in (packed_weight.LEVELS[:8], packed_weight.LEVELS[8:])
+)
 SLICES = tl.constexpr(8)
 BLOCK_K = tl.constexpr(8 * packed_weight.GROUP)
 AHEAD_BYTES = 32 << 10  # of a program's weights, read before it waits: 64 registers of 128 threads
@@ -94,9 +99,9 @@ def linear(
     grid = (triton.cdiv(weight.outputs, tile.rows), triton.cdiv(rows, tile.columns))
     with launch.guard(out):
         linear_kernel[grid](
-            source, lse, weight.values, bias, gain, shift, residual, out, rows, weight.outputs, eps,
-            K=weight.inputs, SPLITS=splits, HEAD=head, AHEAD=ahead(weight, tile), GELU=gelu,
-            PDL=pdl, BLOCK_N=tile.rows, ROWS=tile.columns, **tile.options,
+            source, lse, weight.values, weight.scales, bias, gain, shift, residual, out, rows,
+            weight.outputs, eps, K=weight.inputs, SPLITS=splits, HEAD=head, FORM=weight.dtype,
+            AHEAD=ahead(weight, tile), GELU=gelu, PDL=pdl, BLOCK_N=tile.rows, ROWS=tile.columns, **tile.options,
             **({"launch_pdl": True} if pdl else {}),
         )  # fmt: skip
     return out
@@ -105,8 +110,8 @@ def linear(
 def ahead(weight: PackedWeight, tile: launch.Tile) -> int:
     """The number of blocks of weights that a program reads before it waits."""
     blocks = triton.cdiv(weight.inputs, BLOCK_K.value)
-    size = tile.rows * BLOCK_K.value * weight.values.element_size()
-    return min(blocks, max(1, AHEAD_BYTES // size))
+    row = weight.values.shape[1] * weight.values.element_size()  # bytes
+    return min(blocks, max(1, AHEAD_BYTES * blocks // (tile.rows * row)))
 
 
 def check(
@@ -143,15 +148,34 @@ def check(
 
 
 @triton.jit
-def load_weights(values, offs_n, block, K: tl.constexpr):
-    """[SLICES, BLOCK_N, GROUP]: a block of the weights of outputs offs_n [BLOCK_N]."""
-    slices = tl.arange(0, SLICES)[:, None, None]
-    offs_k = (block * SLICES + slices) * GROUP + tl.arange(0, GROUP)[None, None, :]
-    pointers = values + offs_n[None, :, None] * K + offs_k  # [SLICES, BLOCK_N, GROUP]
+def load_weights(values, scales, offs_n, block, K: tl.constexpr, FORM: tl.constexpr):
+    """A block of the weights of outputs offs_n [BLOCK_N] as they are stored, [SLICES, BLOCK_N,
+    GROUP], for int4 [SLICES, BLOCK_N, GROUP / 2]; and their scales [SLICES, BLOCK_N, 1], if groups
+    have any, else None."""
+    groups: tl.constexpr = tl.cdiv(K, GROUP)
+    unit: tl.constexpr = GROUP // 2 if FORM == "int4" else GROUP
+    width: tl.constexpr = groups * unit if FORM == "int4" else K
+    group = block * SLICES + tl.arange(0, SLICES)[:, None, None]
+    offs = group * unit + tl.arange(0, unit)[None, None, :]  # [SLICES, 1, unit]
+    pointers = values + offs_n[None, :, None] * width + offs  # [SLICES, BLOCK_N, unit]
     if K // BLOCK_K * BLOCK_K == K:
-        return tl.load(pointers)
+        weights = tl.load(pointers)
     else:
-        return tl.load(pointers, mask=offs_k < K, other=0.0)
+        weights = tl.load(pointers, mask=offs < width, other=0.0)
+    unit_scales = None
+    if FORM == "int8" or FORM == "int4":
+        pointers = scales + offs_n[None, :, None] * groups + group  # [SLICES, BLOCK_N, 1]
+        unit_scales = tl.load(pointers, mask=group < groups, other=0.0)
+    return weights, unit_scales
+
+
+@triton.jit
+def int4_levels(places):
+    """int8 [SLICES, BLOCK_N, GROUP]: the levels at the places that bytes hold in pairs."""
+    place = tl.join(places & 15, places >> 4)
+    place = tl.reshape(place, (SLICES, places.shape[1], GROUP)).to(tl.int64)
+    word = tl.where(place < 8, LEVELS_LOW, LEVELS_HIGH)
+    return (word >> ((place & 7) * 8)).to(tl.int8)
 
 
 @triton.jit
@@ -221,26 +245,36 @@ def statistics(
 
 @triton.jit
 def add_block(
-    acc, weights, x, lse, gain, shift, mean, rstd, offs_r, rows, block, dtype: tl.constexpr,
-    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr,
+    acc, weights, scales, x, lse, gain, shift, mean, rstd, offs_r, rows, block,
+    dtype: tl.constexpr, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr,
+    FORM: tl.constexpr,
 ):  # fmt: skip
     """acc [SLICES, BLOCK_N, ROWS] plus the products of a block."""
     part = load_rows(x, lse, offs_r, rows, block, K, SPLITS, HEAD)  # [ROWS, BLOCK_K]
     if gain is not None:
         offs_k = block * BLOCK_K + tl.arange(0, BLOCK_K)  # [BLOCK_K]
-        scale = tl.load(gain + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
+        factor = tl.load(gain + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
         offset = tl.load(shift + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
-        part = (part - mean[:, None]) * rstd[:, None] * scale[None, :] + offset[None, :]
+        part = (part - mean[:, None]) * rstd[:, None] * factor[None, :] + offset[None, :]
     sliced = tl.reshape(part.to(dtype), (part.shape[0], SLICES, GROUP))
     sliced = tl.permute(sliced, (1, 2, 0))  # [SLICES, GROUP, ROWS]
-    return tl.dot(weights.to(dtype), sliced, acc, input_precision="ieee")
+    if FORM == "int4":
+        weights = int4_levels(weights)
+    if scales is None:
+        return tl.dot(weights.to(dtype), sliced, acc, input_precision="ieee")
+    else:
+        # Levels are exact in 16 bits, and a weight would not be: a scale meets the sum of a group.
+        return acc + tl.dot(weights.to(dtype), sliced, input_precision="ieee") * scales.to(
+            tl.float32
+        )
 
 
 @triton.jit
 def linear_kernel(
-    x, lse, values, bias, gain, shift, residual, out, rows, outputs, eps,
-    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, AHEAD: tl.constexpr,
-    GELU: tl.constexpr, PDL: tl.constexpr, BLOCK_N: tl.constexpr, ROWS: tl.constexpr,
+    x, lse, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
+    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
+    AHEAD: tl.constexpr, GELU: tl.constexpr, PDL: tl.constexpr, BLOCK_N: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = x.dtype.element_ty if lse is None else out.dtype.element_ty
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)  # [BLOCK_N]
@@ -249,7 +283,7 @@ def linear_kernel(
     real_n = tl.minimum(offs_n, outputs - 1).to(tl.int64)  # [BLOCK_N]
     first = ()
     for block in tl.static_range(AHEAD):
-        first = first + (load_weights(values, real_n, block, K),)
+        first = first + (load_weights(values, scales, real_n, block, K, FORM),)
     if PDL:
         gdc_wait()
         gdc_launch_dependents()
@@ -259,15 +293,18 @@ def linear_kernel(
     acc = tl.zeros((SLICES, BLOCK_N, ROWS), tl.float32)
     for block in tl.static_range(AHEAD):
         acc = add_block(
-            acc, first[block], x, lse, gain, shift, mean, rstd, offs_r, rows, block, dtype,
-            K, SPLITS, HEAD,
+            acc, first[block][0], first[block][1], x, lse, gain, shift, mean, rstd, offs_r, rows,
+            block, dtype, K, SPLITS, HEAD, FORM,
         )  # fmt: skip
     for block in range(AHEAD, tl.cdiv(K, BLOCK_K)):
+        weights, unit_scales = load_weights(values, scales, real_n, block, K, FORM)
         acc = add_block(
-            acc, load_weights(values, real_n, block, K), x, lse, gain, shift, mean, rstd, offs_r,
-            rows, block, dtype, K, SPLITS, HEAD,
+            acc, weights, unit_scales, x, lse, gain, shift, mean, rstd, offs_r, rows, block, dtype,
+            K, SPLITS, HEAD, FORM,
         )  # fmt: skip
     result = tl.sum(acc, 0)  # [BLOCK_N, ROWS]
+    if FORM == "fp8":
+        result *= tl.load(scales + real_n)[:, None]
     if bias is not None:
         result += tl.load(bias + real_n).to(tl.float32)[:, None]
     if GELU:
