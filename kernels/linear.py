@@ -181,9 +181,9 @@ def load_weights(
     values, scales, offs_n, step, K: tl.constexpr, FORM: tl.constexpr, SPAN: tl.constexpr,
     STEP: tl.constexpr,
 ):  # fmt: skip
-    """The weights of outputs offs_n [BLOCK_N] in a step, as they are stored: [BLOCK_N, SLICES,
-    STEP], for int4 [BLOCK_N, SLICES, STEP / 2]; and, where groups have scales, those [SLICES,
-    BLOCK_N, 1], else None."""
+    """A tuple: the weights of outputs offs_n [BLOCK_N] in a step as they are stored, [BLOCK_N,
+    SLICES, STEP], for int4 [BLOCK_N, SLICES, STEP / 2]; and the scales of groups, if they have any,
+    [SLICES, BLOCK_N, 1]."""
     groups: tl.constexpr = tl.cdiv(K, GROUP)
     pair: tl.constexpr = 2 if FORM == "int4" else 1  # weights in a value
     width: tl.constexpr = groups * (GROUP // 2) if FORM == "int4" else K
@@ -194,12 +194,12 @@ def load_weights(
         weights = tl.load(pointers)
     else:
         weights = tl.load(pointers, mask=(offs < width)[None, :, :], other=0.0)
-    group_scales = None
     if FORM == "int8" or FORM == "int4":
         group = (offs_k // GROUP)[:, None, None]
         pointers = scales + (offs_n * groups)[None, :, None] + group  # [SLICES, BLOCK_N, 1]
-        group_scales = tl.load(pointers, mask=group < groups, other=0.0)
-    return weights, group_scales
+        return weights, tl.load(pointers, mask=group < groups, other=0.0)
+    else:
+        return (weights,)
 
 
 @triton.jit
@@ -245,7 +245,7 @@ def statistics(x, offs_r, rows, eps, K: tl.constexpr):
     mean = tl.zeros(offs_r.shape, tl.float32)
     squares = tl.zeros(offs_r.shape, tl.float32)
     for before in tl.static_range(0, K, BLOCK_S):
-        count: tl.constexpr = min(BLOCK_S, K - before)
+        count = min(BLOCK_S, K - before)
         offs_k = before + tl.arange(0, BLOCK_S)  # [BLOCK_S]
         inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, BLOCK_S]
         block = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
@@ -253,7 +253,7 @@ def statistics(x, offs_r, rows, eps, K: tl.constexpr):
         block_mean = tl.sum(block, 1) / count
         centred = tl.where(inside, block - block_mean[:, None], 0.0)
         delta = block_mean - mean
-        share: tl.constexpr = count / (before + count)
+        share = count / (before + count)
         mean += delta * share
         squares += tl.sum(centred * centred, 1) + delta * delta * (before * share)
     return mean, 1.0 / tl.sqrt(squares / K + eps)
@@ -289,15 +289,15 @@ def add_step(
     else:
         part = combine(x, lse, offs_r, rows, step, K, SPLITS, HEAD, SPAN, STEP)
     part = tl.permute(part.to(dtype), (1, 2, 0))  # [SLICES, STEP, ROWS]
-    values, scales = weights
+    values = weights[0]
     if FORM == "int4":
         values = int4_levels(values)
     values = tl.permute(values.to(dtype), (1, 0, 2))  # [SLICES, BLOCK_N, STEP]
-    if scales is None:
-        return tl.dot(values, part, acc, input_precision="ieee")
-    else:
+    if FORM == "int8" or FORM == "int4":
         # Levels are exact in 16 bits, and a weight would not be: a scale meets the sum of a group.
-        return acc + tl.dot(values, part, input_precision="ieee") * scales.to(tl.float32)
+        return acc + tl.dot(values, part, input_precision="ieee") * weights[1].to(tl.float32)
+    else:
+        return tl.dot(values, part, acc, input_precision="ieee")
 
 
 @triton.jit
