@@ -36,7 +36,7 @@ LEVELS_LOW, LEVELS_HIGH = (
     tl.constexpr(int.from_bytes([level % 256 for level in half], "little", signed=True))
     for half in (packed_weight.LEVELS[:8], packed_weight.LEVELS[8:])
 )
-BLOCK_S = tl.constexpr(256)  # inputs whose statistics are formed at once
+BLOCK_S = tl.constexpr(256)  # inputs of a row that statistics take at once
 
 
 @dataclass(frozen=True)
@@ -239,24 +239,29 @@ def combine(
 
 
 @triton.jit
+def load_block(x, offs_r, rows, before, K: tl.constexpr):
+    """fp32 [ROWS, BLOCK_S]: inputs before, before + 1, ... of rows; zeros where there are none."""
+    offs_k = before + tl.arange(0, BLOCK_S)  # [BLOCK_S]
+    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]
+    block = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
+    return block.to(tl.float32)
+
+
+@triton.jit
 def statistics(x, offs_r, rows, eps, K: tl.constexpr):
-    """[ROWS] each: the mean and 1 / sqrt(variance + eps) of rows. Squares are summed about the mean
-    of each block, and moved to that of all (Chan et al., 1983): no digits cancel."""
-    mean = tl.zeros(offs_r.shape, tl.float32)
-    squares = tl.zeros(offs_r.shape, tl.float32)
+    """[ROWS] each: the mean and 1 / sqrt(variance + eps) of rows, in two passes. Blocks are added
+    up before their columns are: that order does not depend on the number of rows."""
+    total = tl.zeros((offs_r.shape[0], BLOCK_S), tl.float32)
     for before in tl.static_range(0, K, BLOCK_S):
-        count = min(BLOCK_S, K - before)
-        offs_k = before + tl.arange(0, BLOCK_S)  # [BLOCK_S]
-        inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, BLOCK_S]
-        block = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
-        block = block.to(tl.float32)
-        block_mean = tl.sum(block, 1) / count
-        centred = tl.where(inside, block - block_mean[:, None], 0.0)
-        delta = block_mean - mean
-        share = count / (before + count)
-        mean += delta * share
-        squares += tl.sum(centred * centred, 1) + delta * delta * (before * share)
-    return mean, 1.0 / tl.sqrt(squares / K + eps)
+        total += load_block(x, offs_r, rows, before, K)
+    mean = tl.sum(total, 1) / K
+    total = tl.zeros((offs_r.shape[0], BLOCK_S), tl.float32)
+    for before in tl.static_range(0, K, BLOCK_S):
+        centred = load_block(x, offs_r, rows, before, K) - mean[:, None]
+        if before + BLOCK_S > K:
+            centred = tl.where((tl.arange(0, BLOCK_S) < K - before)[None, :], centred, 0.0)
+        total += centred * centred
+    return mean, 1.0 / tl.sqrt(tl.sum(total, 1) / K + eps)
 
 
 @triton.jit
