@@ -29,6 +29,7 @@ from . import packed_weight
 from .packed_weight import PackedWeight
 
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "fp8": 8, "int4": 4}  # of a weight
+MAX_AHEAD = 8  # steps that are written out one by one
 SLICES = tl.constexpr(8)
 GROUP = tl.constexpr(packed_weight.GROUP)
 # The levels of int4, a byte each, in two words.
@@ -114,10 +115,11 @@ def linear(
 def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, int], dict[str, int]]:
     """The kernel's sizes for a weight and a number of rows, and how it is launched.
 
-    SPAN, which the order of a sum depends on, does not depend on the number of rows.
+    SPAN, on which the order of a sum depends, does not depend on the number of rows.
     """
     few = rows <= 16
-    tile = launch.tile("linear" if few else "linear_rows", capability)
+    name = "linear_rows" if not few else "linear_wide" if weight.outputs > 2048 else "linear"
+    tile = launch.tile(name, capability)
     span = 64
     if weight.inputs <= 1024:
         span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single block
@@ -127,9 +129,10 @@ def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, in
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
     registers = 64 if few else 16  # of a thread
-    ahead = min(steps, max(1, registers * 32 * 32 * tile.warps // bits))
-    blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead}
-    return blocks | {"BLOCK_N": tile.rows, "ROWS": tile.columns}, tile.options
+    ahead = min(steps, MAX_AHEAD, max(1, registers * 32 * 32 * tile.warps // bits))
+    height = max(8, min(tile.columns, triton.next_power_of_2(rows)))
+    blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead, "BLOCK_N": tile.rows, "ROWS": height}
+    return blocks, tile.options
 
 
 def check(

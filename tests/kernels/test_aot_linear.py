@@ -1,12 +1,12 @@
-"""kernels/linear.py ahead of time: within registers and memory, on tensor cores, with the weights
-on their way before the wait."""
+"""kernels/linear.py ahead of time: within registers and memory, on tensor cores, the weights on
+their way before the wait, and sums in an order that rows do not change."""
 
 import re
 
 import pytest
 import torch
 
-from aot import GPUS, Kernel
+from aot import Kernel
 from mas_fast.kernels.linear import BITS, linear_kernel, plan
 from mas_fast.kernels.packed_weight import PackedWeight
 
@@ -22,29 +22,69 @@ VALUES = {"bf16": "*bf16", "fp32": "*fp32", "int8": "*i8", "int4": "*u8", "fp8":
 SCALES = {"int8": "*bf16", "int4": "*bf16", "fp8": "*fp32"}
 
 
-def compiled(layer, dtype, rows, capability, narrow=1):
-    """The kernel of a layer, of a `narrow`th of the width, and its sizes."""
+def compiled(layer, dtype, rows, capability, narrower=1):
+    """The kernel of a layer, of a model that is so many times narrower, and its sizes."""
     inputs, outputs, extras = LAYERS[layer]
-    inputs, outputs = inputs // narrow, outputs // narrow
+    inputs, outputs = inputs // narrower, outputs // narrower
     weight = PackedWeight(dtype, inputs, torch.empty(outputs, inputs, device="meta"))
     blocks, options = plan(weight, rows, capability)
     operand = "*fp32" if dtype == "fp32" else "*bf16"
     types = dict.fromkeys(("x", "bias", "gain", "shift", "residual", "out"), operand)
     types |= {"rows": "i32", "outputs": "i32", "eps": "fp32", "lse": "*fp32"}
     types |= {"values": VALUES[dtype], "scales": SCALES.get(dtype)}
-    absent = {"scales"} - SCALES.keys() if dtype in SCALES else {"scales"}
-    absent |= set() if "norm" in extras else {"gain", "shift"}
-    absent |= set() if "residual" in extras else {"residual"}
     pdl = capability >= 90
     constants = blocks | {"K": inputs, "FORM": dtype, "GELU": "gelu" in extras, "PDL": pdl}
+    absent = {"lse", "SPLITS", "HEAD", "gain", "shift", "residual", "scales"}
     if "combine" in extras:
         types["x"] = "*fp32"
         constants |= {"SPLITS": 4, "HEAD": 64}
-    else:
-        absent |= {"lse", "SPLITS", "HEAD"}
+        absent -= {"lse", "SPLITS", "HEAD"}
+    if "norm" in extras:
+        absent -= {"gain", "shift"}
+    if "residual" in extras:
+        absent -= {"residual"}
+    if dtype in SCALES:
+        absent -= {"scales"}
     if "logits" in extras:
         types["out"] = "*fp32"
         absent |= {"bias"}
     constants |= dict.fromkeys(absent)
     options = options | ({"launch_pdl": True} if pdl else {})
-    return Kernel(linear_kernel, types, constants, options, ("outputs",)).compile(capability), blocks
+    return Kernel(linear_kernel, types, constants, options, ("outputs",)).compile(
+        capability
+    ), blocks
+
+
+def bytes_loaded(ptx):
+    """By a thread, from global memory, in a piece of code without loops."""
+    loads = re.findall(r"ld\.global(?:\.\w+)*?(?:\.v(\d))?\.b(\d+)", ptx)
+    return sum(int(count or 1) * int(bits) // 8 for count, bits in loads)
+
+
+def check(layer, dtype, rows, capability, narrower=1, registers=255):
+    code, blocks = compiled(layer, dtype, rows, capability, narrower)
+    assert code.fits
+    assert code.registers <= registers
+    assert code.stack == 0
+    if dtype != "fp32":
+        # Of 16 x 8 x 16 elements, whatever the number of rows; never wgmma or tcgen05.
+        assert set(re.findall(r"mma\.\S+", code.ptx)) == {
+            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
+        }
+    if capability >= 90:
+        assert code.ptx.count("griddepcontrol.wait") == 1
+        assert code.ptx.count("griddepcontrol.launch_dependents") == 1
+        before = bytes_loaded(code.ptx[: code.ptx.index("griddepcontrol.wait")])
+        weights = blocks["AHEAD"] * blocks["BLOCK_N"] * 8 * blocks["STEP"] * BITS[dtype] // 8
+        if dtype in ("int8", "int4"):
+            assert before * code.threads > weights  # and scales
+        else:
+            assert before * code.threads == weights
+    return code
+
+
+@pytest.mark.parametrize("rows", [2, 16])
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_few_rows(layer, capability, rows) -> None:
+    check(layer, "bf16", rows, capability)
