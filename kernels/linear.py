@@ -98,7 +98,7 @@ def linear(
     if isinstance(x, PartialAttention):
         source, lse, (splits, head) = x.out, x.lse, x.out.shape[2:]
     gain, shift = norm or (None, None)
-    blocks, options = plan(weight, rows, capability)
+    blocks, options = plan(weight, rows, capability, partial=lse is not None)
     grid = (
         triton.cdiv(weight.outputs, blocks["BLOCK_N"]),
         triton.cdiv(rows, blocks["ROWS"]),
@@ -112,27 +112,33 @@ def linear(
     return out
 
 
-def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, int], dict[str, int]]:
+def plan(
+    weight: PackedWeight, rows: int, capability: int, partial: bool = False
+) -> tuple[dict[str, int], dict[str, int]]:
     """The kernel's sizes for a weight and a number of rows, and how it is launched.
 
     SPAN, on which the order of a sum depends, does not depend on the number of rows.
     """
-    few = rows <= 16
-    name = "linear_rows" if not few else "linear_wide" if weight.outputs > 2048 else "linear"
+    # Larger blocks would take more registers than there are beside partial results, of which eight
+    # rows are read at a time, and beside the levels of int4.
+    name = "linear"
+    if not partial and weight.dtype != "int4":
+        name = "linear_rows" if rows > 16 else "linear_wide" if weight.outputs > 2048 else "linear"
     tile = launch.tile(name, capability)
     span = 64
     if weight.inputs <= 1024:
-        span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single block
+        span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single step
     if weight.dtype in ("fp32", "int8", "int4"):
         span = GROUP.value
-    step = span if few else 32
+    height = 8 if partial else max(8, min(tile.columns, triton.next_power_of_2(rows)))
+    step = span if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
-    registers = 64 if few else 16  # of a thread
+    registers = 16 if name == "linear_rows" else 64  # of a thread
     ahead = min(steps, MAX_AHEAD, max(1, registers * 32 * 32 * tile.warps // bits))
-    height = max(8, min(tile.columns, triton.next_power_of_2(rows)))
     blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead, "BLOCK_N": tile.rows, "ROWS": height}
-    return blocks, tile.options
+    # Nor is there room in shared memory for the partial results of several steps.
+    return blocks, tile.options | ({"num_stages": 1} if partial else {})
 
 
 def check(

@@ -27,7 +27,7 @@ def compiled(layer, dtype, rows, capability, narrower=1):
     inputs, outputs, extras = LAYERS[layer]
     inputs, outputs = inputs // narrower, outputs // narrower
     weight = PackedWeight(dtype, inputs, torch.empty(outputs, inputs, device="meta"))
-    blocks, options = plan(weight, rows, capability)
+    blocks, options = plan(weight, rows, capability, "combine" in extras)
     operand = "*fp32" if dtype == "fp32" else "*bf16"
     types = dict.fromkeys(("x", "bias", "gain", "shift", "residual", "out"), operand)
     types |= {"rows": "i32", "outputs": "i32", "eps": "fp32", "lse": "*fp32"}
@@ -83,8 +83,59 @@ def check(layer, dtype, rows, capability, narrower=1, registers=255):
     return code
 
 
-@pytest.mark.parametrize("rows", [2, 16])
+@pytest.mark.parametrize("rows", [2, 16, 128])
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_few_rows(layer, capability, rows) -> None:
+def test_layers(layer, capability, rows) -> None:
+    code = check(layer, "bf16", rows, capability)
+    if rows == 2 and layer != "proj":
+        assert code.registers <= 144
+        assert code.programs >= 1
+
+
+@pytest.mark.parametrize("capability", [86, 89, 100, 120])
+@pytest.mark.parametrize(("layer", "rows"), [("up", 2), ("up", 128), ("proj", 2), ("down", 16)])
+def test_other_architectures(layer, rows, capability) -> None:
     check(layer, "bf16", rows, capability)
+
+
+@pytest.mark.parametrize("rows", [2, 128])
+@pytest.mark.parametrize("dtype", ["int8", "int4", "fp8"])
+@pytest.mark.parametrize("layer", ["proj", "up", "down"])
+def test_quantized_weights(layer, dtype, rows) -> None:
+    check(layer, dtype, rows, 90)
+
+
+@pytest.mark.parametrize(("dtype", "capability"), [("int8", 80), ("int4", 80), ("fp8", 89)])
+def test_the_first_architectures_of_quantized_weights(dtype, capability) -> None:
+    check("up", dtype, 2, capability)
+
+
+@pytest.mark.parametrize("layer", ["qkv", "proj", "down"])
+def test_fp32(layer) -> None:
+    check(layer, "fp32", 2, 80)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_width_of_the_storybook(layer) -> None:
+    check(layer, "bf16", 2, 90, narrower=4)
+
+
+def layouts(ttgir, axis):
+    """Of every sum over an axis: how it lies in registers, lanes and warps."""
+    found = re.findall(rf"axis = {axis} : i32.*?\(tensor<\S+, (#\w+)>\)", ttgir, re.S)
+    for name in found:
+        text = re.search(rf"{name} = (.*)", ttgir)[1]
+        yield [re.search(rf"{key} = \[([^]]*)\]", text)[1].split(", ")[axis]
+               for key in ("sizePerThread", "threadsPerWarp", "warpsPerCTA") if key in text]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+def test_sums_have_one_order(dtype) -> None:
+    """The mean and the variance of a row, and the sum over slices, lie alike in lanes and warps
+    whatever the number of rows: so they are added up alike."""
+    found = [compiled("up", dtype, rows, 90)[0].ttgir for rows in (2, 16, 128)]
+    for axis, sums in ((1, 2), (0, 1)):
+        orders = [list(layouts(ttgir, axis)) for ttgir in found]
+        assert len(orders[0]) == sums
+        assert orders[0] == orders[1] == orders[2]
