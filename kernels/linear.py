@@ -120,10 +120,12 @@ def plan(
     SPAN, on which the order of a sum depends, does not depend on the number of rows.
     """
     # Larger blocks would take more registers than there are beside partial results, of which eight
-    # rows are read at a time, and beside the levels of int4.
+    # rows are read at a time, and beside levels that become operands.
     name = "linear"
-    if not partial and weight.dtype != "int4":
-        name = "linear_rows" if rows > 16 else "linear_wide" if weight.outputs > 2048 else "linear"
+    if rows > 16 and not partial and weight.dtype != "int4":
+        name = "linear_rows"
+    elif rows <= 8 and not partial and weight.outputs > 2048 and BITS[weight.dtype] == 16:
+        name = "linear_wide"
     tile = launch.tile(name, capability)
     span = 64
     if weight.inputs <= 1024:
@@ -131,7 +133,7 @@ def plan(
     if weight.dtype in ("fp32", "int8", "int4"):
         span = GROUP.value
     height = 8 if partial else max(8, min(tile.columns, triton.next_power_of_2(rows)))
-    step = span if height == 8 else 32
+    step = min(span, 2048 // tile.rows) if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
     registers = 16 if name == "linear_rows" else 64  # of a thread
@@ -326,12 +328,18 @@ def linear_kernel(
     offs_r = tl.program_id(1) * ROWS + tl.arange(0, ROWS)  # [ROWS]
     # Outputs that do not exist are clamped to one that does: no load of weights needs their mask.
     real_n = tl.minimum(offs_n, outputs - 1).to(tl.int64)  # [BLOCK_N]
+    offs = offs_r[None, :].to(tl.int64) * outputs + offs_n[:, None]  # [BLOCK_N, ROWS]
+    exists = (offs_r < rows)[None, :] & (offs_n < outputs)[:, None]
     ahead = ()
     for step in tl.static_range(AHEAD):
         ahead = ahead + (load_weights(values, scales, real_n, step, K, FORM, SPAN, STEP),)
+    if bias is not None:
+        added = tl.load(bias + real_n)  # [BLOCK_N]
     if PDL:
         gdc_wait()
         gdc_launch_dependents()
+    if residual is not None:
+        kept = tl.load(residual + offs, mask=exists, other=0.0)
     mean, rstd = 0.0, 1.0
     if gain is not None:
         mean, rstd = statistics(x, offs_r, rows, eps, K)
@@ -351,11 +359,9 @@ def linear_kernel(
     if FORM == "fp8":
         result *= tl.load(scales + real_n)[:, None]
     if bias is not None:
-        result += tl.load(bias + real_n).to(tl.float32)[:, None]
+        result += added.to(tl.float32)[:, None]
     if GELU:
         result = 0.5 * result * (1.0 + tl.erf(result * 0.7071067811865476))
-    offs = offs_r[None, :].to(tl.int64) * outputs + offs_n[:, None]  # [BLOCK_N, ROWS]
-    exists = (offs_r < rows)[None, :] & (offs_n < outputs)[:, None]
     if residual is not None:
-        result += tl.load(residual + offs, mask=exists, other=0.0).to(tl.float32)
+        result += kept.to(tl.float32)
     tl.store(out + offs, result.to(out.dtype.element_ty), mask=exists)

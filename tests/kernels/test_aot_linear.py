@@ -56,9 +56,9 @@ def compiled(layer, dtype, rows, capability, narrower=1):
 
 
 def bytes_loaded(ptx):
-    """By a thread, from global memory, in a piece of code without loops."""
-    loads = re.findall(r"ld\.global(?:\.\w+)*?(?:\.v(\d))?\.b(\d+)", ptx)
-    return sum(int(count or 1) * int(bits) // 8 for count, bits in loads)
+    """By the vector loads of a thread from global memory, in code without loops."""
+    loads = re.findall(r"ld\.global(?:\.\w+)*?\.v(\d)\.b(\d+)", ptx)
+    return sum(int(count) * int(bits) // 8 for count, bits in loads)
 
 
 def check(layer, dtype, rows, capability, narrower=1, registers=255):
@@ -76,10 +76,7 @@ def check(layer, dtype, rows, capability, narrower=1, registers=255):
         assert code.ptx.count("griddepcontrol.launch_dependents") == 1
         before = bytes_loaded(code.ptx[: code.ptx.index("griddepcontrol.wait")])
         weights = blocks["AHEAD"] * blocks["BLOCK_N"] * 8 * blocks["STEP"] * BITS[dtype] // 8
-        if dtype in ("int8", "int4"):
-            assert before * code.threads > weights  # and scales
-        else:
-            assert before * code.threads == weights
+        assert before * code.threads == weights
     return code
 
 
@@ -87,10 +84,8 @@ def check(layer, dtype, rows, capability, narrower=1, registers=255):
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers(layer, capability, rows) -> None:
-    code = check(layer, "bf16", rows, capability)
-    if rows == 2 and layer != "proj":
-        assert code.registers <= 144
-        assert code.programs >= 1
+    registers = {"proj": 192}.get(layer, 128) if rows == 2 else 255
+    check(layer, "bf16", rows, capability, registers=registers)
 
 
 @pytest.mark.parametrize("capability", [86, 89, 100, 120])
@@ -122,12 +117,14 @@ def test_the_width_of_the_storybook(layer) -> None:
 
 
 def layouts(ttgir, axis):
-    """Of every sum over an axis: how it lies in registers, lanes and warps."""
-    found = re.findall(rf"axis = {axis} : i32.*?\(tensor<\S+, (#\w+)>\)", ttgir, re.S)
-    for name in found:
-        text = re.search(rf"{name} = (.*)", ttgir)[1]
-        yield [re.search(rf"{key} = \[([^]]*)\]", text)[1].split(", ")[axis]
-               for key in ("sizePerThread", "threadsPerWarp", "warpsPerCTA") if key in text]  # fmt: skip
+    """Of every sum over an axis: how that lies in registers, lanes and warps."""
+    pattern = rf"tt\.reduce\S+ <\{{axis = {axis} : i32.*?\}}\) : \(tensor<\S+ (#\w+)>\)"
+    found = []
+    for name in re.findall(pattern, ttgir, re.S):
+        text = re.search(rf"^{name} = (.*)", ttgir, re.M)[1]
+        lists = re.findall(r"(sizePerThread|threadsPerWarp|warpsPerCTA) = \[([^]]*)\]", text)
+        found.append({key: values.split(", ")[axis] for key, values in lists})
+    return found
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "int8"])
@@ -136,6 +133,6 @@ def test_sums_have_one_order(dtype) -> None:
     whatever the number of rows: so they are added up alike."""
     found = [compiled("up", dtype, rows, 90)[0].ttgir for rows in (2, 16, 128)]
     for axis, sums in ((1, 2), (0, 1)):
-        orders = [list(layouts(ttgir, axis)) for ttgir in found]
+        orders = [layouts(ttgir, axis) for ttgir in found]
         assert len(orders[0]) == sums
         assert orders[0] == orders[1] == orders[2]
