@@ -316,7 +316,7 @@ def add_step(
         return tl.dot(values, part, acc, input_precision="ieee")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def linear_kernel(
     x, lse, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
     K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,

@@ -84,7 +84,7 @@ def check(layer, dtype, rows, capability, narrower=1, registers=255):
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers(layer, capability, rows) -> None:
-    registers = {"proj": 192}.get(layer, 128) if rows == 2 else 255
+    registers = {"proj": 200}.get(layer, 128) if rows == 2 else 255
     check(layer, "bf16", rows, capability, registers=registers)
 
 
