@@ -60,7 +60,7 @@ TILES = {
     "attention_queries_fp32": {80: Tile(16, 32, 4, 1)},
     "attention_keys_fp32": {80: Tile(32, 16, 4, 1)},
     # outputs x rows
-    "linear": {80: Tile(16, 16, 8, 3), 90: Tile(16, 16, 8, 4)},
+    "linear": {80: Tile(16, 16, 8, 4)},
     "linear_wide": {80: Tile(32, 16, 8, 2, maxnreg=128)},
     "linear_rows": {80: Tile(32, 32, 8, 2), 90: Tile(32, 64, 8, 3, shared=161)},
 }

@@ -72,8 +72,7 @@ def linear(
 
     Args:
         x: [R, K], or what combines to [R, H * D]. Its dtype, or that of `out` for PartialAttention,
-            is the one in which the product takes its operands; a weight that is not quantized has
-            it, too.
+            is that of the product's operands, and so of a weight that is not quantized.
         weight: W [N, K].
         out: [R, N], which is written; another tensor than x.
         bias: [N].
@@ -99,10 +98,7 @@ def linear(
         source, lse, (splits, head) = x.out, x.lse, x.out.shape[2:]
     gain, shift = norm or (None, None)
     blocks, options = plan(weight, rows, capability, partial=lse is not None)
-    grid = (
-        triton.cdiv(weight.outputs, blocks["BLOCK_N"]),
-        triton.cdiv(rows, blocks["ROWS"]),
-    )
+    grid = triton.cdiv(weight.outputs, blocks["BLOCK_N"]), triton.cdiv(rows, blocks["ROWS"])
     with launch.guard(out):
         linear_kernel[grid](
             source, lse, weight.values, weight.scales, bias, gain, shift, residual, out, rows,
@@ -136,7 +132,7 @@ def plan(
     step = min(span, 2048 // tile.rows) if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
-    registers = 16 if name == "linear_rows" else 64  # of a thread
+    registers = 16 if name == "linear_rows" else 64  # of a thread; 32 bits of 32 in a warp
     ahead = min(steps, MAX_AHEAD, max(1, registers * 32 * 32 * tile.warps // bits))
     blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead, "BLOCK_N": tile.rows, "ROWS": height}
     # Nor is there room in shared memory for the partial results of several steps.
@@ -166,6 +162,9 @@ def check(
         wanted += [("x.lse", x.lse, [rows, heads, splits])]
     else:
         wanted += [("x", x, [rows, inputs])]
+    operands = (out if isinstance(x, PartialAttention) else x).dtype
+    if weight.dtype in packed_weight.FLOATS and weight.values.dtype != operands:
+        raise ValueError(f"weight: found {weight.values.dtype}, expected {operands}, as x has it")
     if bias is not None:
         wanted += [("bias", bias, [outputs])]
     if norm is not None:

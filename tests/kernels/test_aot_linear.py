@@ -89,7 +89,9 @@ def test_layers(layer, capability, rows) -> None:
 
 
 @pytest.mark.parametrize("capability", [86, 89, 100, 120])
-@pytest.mark.parametrize(("layer", "rows"), [("up", 2), ("up", 128), ("proj", 2), ("down", 16)])
+@pytest.mark.parametrize(
+    ("layer", "rows"), [("up", 2), ("up", 128), ("proj", 2), ("down", 2), ("down", 16)]
+)
 def test_other_architectures(layer, rows, capability) -> None:
     check(layer, "bf16", rows, capability)
 
@@ -136,3 +138,4 @@ def test_sums_have_one_order(dtype) -> None:
         orders = [layouts(ttgir, axis) for ttgir in found]
         assert len(orders[0]) == sums
         assert orders[0] == orders[1] == orders[2]
+    assert orders[0] == [{"warpsPerCTA": "8"}]  # a slice to a warp
