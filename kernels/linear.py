@@ -194,7 +194,7 @@ def load_weights(
     """A tuple: the weights of outputs offs_n [BLOCK_N] in a step as they are stored, [BLOCK_N,
     SLICES, STEP], for int4 [BLOCK_N, SLICES, STEP / 2]; and the scales of groups, if they have any,
     [SLICES, BLOCK_N, 1]."""
-    groups: tl.constexpr = tl.cdiv(K, GROUP)
+    groups: tl.constexpr = (K + GROUP - 1) // GROUP
     pair: tl.constexpr = 2 if FORM == "int4" else 1  # weights in a value
     width: tl.constexpr = groups * (GROUP // 2) if FORM == "int4" else K
     offs_k = inputs_at(step, SPAN, STEP, STEP)  # [SLICES]
@@ -307,6 +307,8 @@ def add_step(
     values = weights[0]
     if FORM == "int4":
         values = int4_levels(values)
+    elif FORM == "fp8":
+        values = values.to(tl.float32)  # sm_89 does not convert fp16, on the way to bf16, to that
     values = tl.permute(values.to(dtype), (1, 0, 2))  # [SLICES, BLOCK_N, STEP]
     if FORM == "int8" or FORM == "int4":
         # Levels are exact in 16 bits, and a weight would not be: a scale meets the sum of a group.
