@@ -141,11 +141,12 @@ def check(
 
 
 @triton.jit
-def first_inputs(step, SPAN: tl.constexpr, STEP: tl.constexpr):
-    """int32 [SLICES]: the first of the inputs that each slice has in a step."""
+def inputs_at(step, SPAN: tl.constexpr, STEP: tl.constexpr, UNIT: tl.constexpr):
+    """int32 [SLICES * STEP / UNIT]: every UNIT-th of the inputs that slices have in a step."""
     parts: tl.constexpr = SPAN // STEP
     first = step // parts * (SLICES * SPAN) + step % parts * STEP
-    return first + tl.arange(0, SLICES) * SPAN
+    unit = tl.arange(0, SLICES * STEP // UNIT)
+    return first + unit // (STEP // UNIT) * SPAN + unit % (STEP // UNIT) * UNIT
 
 
 @triton.jit
@@ -159,7 +160,7 @@ def load_weights(
     groups: tl.constexpr = (K + GROUP - 1) // GROUP
     pair: tl.constexpr = 2 if FORM == "int4" else 1  # weights in a value
     width: tl.constexpr = groups * (GROUP // 2) if FORM == "int4" else K
-    offs_k = first_inputs(step, SPAN, STEP)
+    offs_k = inputs_at(step, SPAN, STEP, STEP)  # [SLICES]
     offs = (offs_k // pair)[:, None] + tl.arange(0, STEP // pair)[None, :]  # [SLICES, STEP / pair]
     pointers = values + (offs_n * width)[:, None, None] + offs[None, :, :]
     if K // (SLICES * SPAN) * (SLICES * SPAN) == K:
@@ -216,16 +217,15 @@ def load_rows(
 ):  # fmt: skip
     """[ROWS, SLICES, STEP]: the inputs of a step, normed if there is a gain; zeros for rows that do
     not exist."""
-    offs_k = first_inputs(step, SPAN, STEP)[:, None] + tl.arange(0, STEP)[None, :]  # [SLICES, STEP]
-    inside = (offs_r < rows)[:, None, None] & (offs_k < K)[None, :, :]
-    pointers = x + (offs_r * K)[:, None, None] + offs_k[None, :, :]  # [ROWS, SLICES, STEP]
-    part = tl.load(pointers, mask=inside, other=0.0)
+    offs_k = inputs_at(step, SPAN, STEP, 1)  # [SLICES * STEP]
+    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, SLICES * STEP]
+    part = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
     if gain is not None:
         factor = tl.load(gain + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
         offset = tl.load(shift + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
-        part = (part.to(tl.float32) - mean[:, None, None]) * rstd[:, None, None]
-        part = part * factor[None, :, :] + offset[None, :, :]
-    return part
+        part = (part.to(tl.float32) - mean[:, None]) * rstd[:, None] * factor[None, :]
+        part += offset[None, :]
+    return tl.reshape(part, (part.shape[0], SLICES, STEP))
 
 
 @triton.jit
