@@ -94,7 +94,7 @@ def test_rows_beyond_32_bits_are_copied():
 
 def test_what_is_kept_per_row_has_room_for_every_tile():
     for kind in ("", "_pattern", "_128", "_fp32"):
-        for capability in (80, 90):
+        for capability in (80, 86, 90, 100, 120):
             forward, queries, keys = (
                 launch.tile(f"attention_{name}{kind}", capability)
                 for name in ("forward", "queries", "keys")
@@ -113,9 +113,15 @@ def test_what_is_kept_per_row_has_room_for_every_tile():
 def hopper(monkeypatch):
     """Large tiles, in fp32 too: the interpreter's time goes with their number."""
     monkeypatch.setattr(launch, "capability", lambda tensor: 90)
-    wide = launch.TILES["attention_forward"]
+    wide = {80: launch.Tile(128, 64, 8, 3)}
     for name, kind in itertools.product(("forward", "queries", "keys"), ("", "_fp32")):
         monkeypatch.setitem(launch.TILES, f"attention_{name}{kind}", wide)
+
+
+@pytest.fixture(params=[80, 90], ids="sm_{}".format)
+def each_kernel(request, hopper, monkeypatch):
+    """Large tiles, and the scores masked as on mma.sync (sm_80) and as on wgmma (sm_90)."""
+    monkeypatch.setattr(launch, "capability", lambda tensor: request.param)
 
 
 triton_here = pytest.mark.usefixtures("poison_empty")
@@ -125,7 +131,7 @@ triton_here = pytest.mark.usefixtures("poison_empty")
 @needs_interpreter
 @triton_here
 @pytest.mark.parametrize("length", LENGTHS)
-def test_triton_causal_lengths(length, hopper):
+def test_triton_causal_lengths(length, each_kernel):
     check_against_fp64(inputs(1, 1, length, 64, torch.float16))
 
 
@@ -143,7 +149,7 @@ def test_triton_causal_lengths(length, hopper):
         ((1, 1, 67, 17), torch.float16),
     ],
 )
-def test_triton_head_sizes(shape, dtype, hopper):
+def test_triton_head_sizes(shape, dtype, each_kernel):
     check_against_fp64(inputs(*shape, dtype))
 
 
@@ -152,7 +158,7 @@ def test_triton_head_sizes(shape, dtype, hopper):
 @triton_here
 @pytest.mark.parametrize("who, offset", [("k", 30), ("v", 3), ("v", 300), ("d", 30)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_triton_of_what_shares_an_offset(who, offset, dtype, hopper):
+def test_triton_of_what_shares_an_offset(who, offset, dtype, each_kernel):
     check_against_fp64(shifted(inputs(1, 2, 70, 16, dtype), who, offset))
 
 
@@ -161,7 +167,7 @@ def test_triton_of_what_shares_an_offset(who, offset, dtype, hopper):
 @triton_here
 @pytest.mark.parametrize("mask", ["row", "column", "conv"])
 @pytest.mark.parametrize("text", [0, 21])
-def test_triton_masks(mask, text, hopper):
+def test_triton_masks(mask, text, each_kernel):
     options = {"mask": mask, "text": text, "grids": [(8, 12), (9, 8)], "kernel": 5}
     dtype, length = (torch.float16, 187) if text else (torch.float32, 160)
     check_against_fp64(inputs(1, 2, length, 16, dtype), **options)
@@ -188,7 +194,7 @@ def test_triton_refuses_bf16_here():
 
 @needs_triton
 @needs_interpreter
-def test_triton_is_deterministic_and_takes_views(hopper):
+def test_triton_is_deterministic_and_takes_views(each_kernel):
     q, k, v, do = inputs(1, 2, 70, 24, torch.float16)
 
     def view(x, shape, *order):  # the same values in a larger memory of another layout
@@ -209,7 +215,7 @@ def test_triton_is_deterministic_and_takes_views(hopper):
 
 @needs_triton
 @needs_interpreter
-def test_triton_large_scores_and_empty_batches(hopper):
+def test_triton_large_scores_and_empty_batches(each_kernel):
     q, k, v, do = inputs(1, 1, 66, 16, torch.float32)
     # Integers, whose products have no rounding: one weight is 1, and no near tie is decided by it.
     q, k = ((4 * x).round() * 75 for x in (q, k))
