@@ -50,6 +50,8 @@ TILES = {
     "attention_forward_fp32": {80: Tile(16, 32, 4, 1)},
     "attention_queries_fp32": {80: Tile(16, 32, 4, 1)},
     "attention_keys_fp32": {80: Tile(32, 16, 4, 1)},
+    "linear_16": {80: Tile(16, 16, 4, 4)},  # outputs x rows, for up to 16 rows
+    "linear_32": {80: Tile(32, 32, 4, 3)},
 }
 
 
