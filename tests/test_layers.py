@@ -30,10 +30,10 @@ LIBRARIES = {"_engine"}  # compiled: they import nothing of ours
 # without torch imports some modules of a package and not others.
 LAZY = {"utils.lazy.names_of", "version.__version__"}
 # Folders of tests that no package has: of benchmarks/, of csrc/, of what spans packages. And tests
-# of the repository itself, or of all kernels.
+# of the repository itself.
 OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
 OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
-OTHER_TESTS |= {"test_repository", "kernels/test_aot"}
+OTHER_TESTS |= {"test_repository"}
 
 
 def files() -> dict[str, Path]:
@@ -123,10 +123,11 @@ def test_every_place_is_taken() -> None:
 
 
 def has_source(test: str) -> bool:
-    """Whether a test, by its path below tests/, lies as a module does and is called test_MODULE or
-    test_MODULE_ASPECT. A package is called so for its __init__."""
+    """Whether a test, by its path below tests/, lies as a module does and is called test_MODULE,
+    test_MODULE_ASPECT or, of what a compiler makes of it ahead of time, test_aot_MODULE. A package
+    is called so for its __init__."""
     *folders, name = test.split("/")
-    words = name.removeprefix("test_").split("_")
+    words = name.removeprefix("test_").removeprefix("aot_").split("_")
     begins = ["_".join(words[:end]) for end in range(1, len(words) + 1)]
     modules = {".".join([*folders, begin]) for begin in begins}
     return bool(modules & set(MODULES)) or folders[-1:] == [name.removeprefix("test_")]
@@ -144,6 +145,7 @@ def test_tests_without_a_source_are_found() -> None:
     assert has_source("ops/reference/test_vq")
     assert has_source("ops/test_functional_vq")
     assert has_source("cli/test_cli")
+    assert has_source("kernels/test_aot_vq")
     for wrong in ("ops/test_vq", "ops/test_vqs", "test_vq", "vq/test_functional", "cli/test_clis"):
         assert not has_source(wrong)
     assert not any(has_source(test) for test in OTHER_TESTS)

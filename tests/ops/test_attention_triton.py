@@ -10,10 +10,10 @@ import os
 
 import pytest
 import torch
-from mas_fast.kernels import launch, tiles
 
 from attention_cases import PAPER, SMALL, check_against_fp64, inputs, results, shifted
 from mas_fast import ops
+from mas_fast.kernels import launch, tiles
 from mas_fast.ops import attention_triton as operators
 from mas_fast.ops.reference.attention import MASKS, visible, visiting_order
 
