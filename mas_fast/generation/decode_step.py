@@ -91,7 +91,7 @@ class DecodeStep:
             stream: its name.
             score: whether to add up `likelihood`.
         """
-        self._layers()
+        self.layers()
         logits, uncond = self.head(stream), None
         conditional = self.count * self.window
         if self.guided:
@@ -124,9 +124,31 @@ class DecodeStep:
                 window=self.window,
             )
 
+    def copy(self, other: DecodeStep, rows: Tensor) -> None:
+        """Become a step of some of another's sequences.
+
+        Args:
+            other: of the same weights, guided likewise.
+            rows: int64 [B], those of its sequences.
+        """
+        both = torch.cat([rows, rows + other.count]) if self.guided else rows
+        for name in ("first", "tokens"):
+            getattr(self, name).copy_(getattr(other, name)[both])
+        for name in ("end", "forced", "guidance", "seed", "sample", "after", "likelihood"):
+            getattr(self, name).copy_(getattr(other, name)[rows])
+        for name in ("temperature", "top_k", "top_p"):
+            getattr(self, name).copy_(getattr(other, name)[:, rows])
+        position = torch.arange(self.tokens.shape[1], device=rows.device)
+        below = position < other.shared[both, None]
+        holder = torch.where(below, other.owner[both, None], both[:, None])  # [Q, S]
+        for new, old in ((self.keys, other.keys), (self.values, other.values)):
+            for new_QHSK, old_QHSK in zip(new, old, strict=True):
+                new_QHSK.copy_(old_QHSK.transpose(1, 2)[holder, position].transpose(1, 2))
+        self.shared.zero_()
+
     def read(self) -> None:
         """Make a pass that only reads known tokens, and go on by a window."""
-        self._layers()
+        self.layers()
         self.skip()
 
     def skip(self) -> None:
@@ -143,7 +165,8 @@ class DecodeStep:
         linear(self._x, head, logits, norm=weights.norm, eps=NORM_EPS, pdl=self.pdl)
         return logits
 
-    def _layers(self) -> None:
+    def layers(self) -> None:
+        """Make the part of a pass that comes before the heads."""
         config, x, pdl = self.weights.config, self._x, self.pdl
         qkv = self._qkv.view(len(x), 3, config.heads, config.head_dim)
         for layer, keys, values in zip(self.weights.layers, self.keys, self.values, strict=True):

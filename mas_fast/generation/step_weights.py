@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from mas_fast.kernels.linear import PackedWeight, pack
+from mas_fast.kernels.packed_weight import PackedWeight, pack
 from torch import Tensor, nn
 
 from mas_fast.bundle.quantized import INT4, matrix_dtype
@@ -89,14 +89,14 @@ def pack_weights(model: GPT, dtype: str) -> StepWeights:
             first block and the heads.
 
     Returns:
-        The weights, which share no memory with the model's.
+        The weights. Those that are as they should be are not copied, so they must not change.
     """
     config, device = model.config, model.device
     wide = torch.bfloat16 if device.type == "cuda" else torch.float32
     activation = ACTIVATIONS.get(dtype, wide)
 
     def plain(tensor: Tensor) -> Tensor:
-        return tensor.detach().to(activation, copy=True).contiguous()
+        return tensor.detach().to(activation).contiguous()
 
     def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
         return plain(module.get_parameter("weight")), plain(module.get_parameter("bias"))
