@@ -41,7 +41,8 @@ def next_rows(
         drawn: int32 [B, window], of positions first[q] + 1, ...: a token; -1: nothing, also before
             `end`; or -2 - i, where token i had the first logit that is NaN.
         tokens: int32 [Q, S], Q = B or 2 B: those known, up to first[q], then guesses; -1: none.
-        first: int32 [Q], the position of the last token that is known. Increased.
+        first: int32 [Q], the position of the last token that is known. Increased. Beyond the last
+            position rows mean nothing.
         end: int32 [B], beyond which no position is drawn: 1 <= end <= S.
         failed: int32 [B], written: the draw of the position where a sequence cannot go on because
             of a NaN, else -1.
@@ -96,7 +97,7 @@ def next_rows_kernel(
     place = count - 1 + i  # [BLOCK_W]
     inside = (place >= 0) & (place < WINDOW)
     at = known + i  # [BLOCK_W]
-    allowed = (i == 0) | ((i < WINDOW) & (at < limit))
+    allowed = (at < length) & ((i == 0) | ((i < WINDOW) & (at < limit)))
     token = tl.load(tokens + at, mask=allowed & ~inside, other=-1)
     moved = tl.sum(tl.where(place[:, None] == i[None, :], best[None, :], 0), 1)
     token = tl.where(inside, moved, token)

@@ -4,23 +4,22 @@ All that a pass reads and writes lies in buffers that stay where they are: also 
 settings of the sampler and the tokens. So it can be captured in a CUDA graph, and its replay goes
 on from wherever the pass before has left the buffers. Nothing here looks at a value.
 
-A layer is five launches: LayerNorm and QKV; attention to each split of the keys; its combination,
-projection and residual; LayerNorm, up and GELU; down and residual. Then come LayerNorm and the head
+A layer is five launches: LayerNorm and QKV; attention; projection and residual; LayerNorm, up and GELU; down and residual. Then come LayerNorm and the head
 of the stream, the draw, and the rows of the next pass: 5 L + 3 in all.
 """
 
 from __future__ import annotations
 
 import torch
-from mas_fast.kernels import launch
-from mas_fast.kernels.decode_attention import decode_attention, empty_partial
-from mas_fast.kernels.forced_likelihood import add_forced_likelihood
-from mas_fast.kernels.linear import linear
-from mas_fast.kernels.next_rows import next_rows
 from torch import Tensor
 
 from mas_fast import ops
 from mas_fast.generation.step_weights import StepWeights
+from mas_fast.kernels import launch
+from mas_fast.kernels.decode_attention import Partial, decode_attention
+from mas_fast.kernels.forced_likelihood import add_forced_likelihood
+from mas_fast.kernels.linear import linear
+from mas_fast.kernels.next_rows import next_rows
 from mas_fast.models.gpt_config import NORM_EPS, QK_NORM_EPS
 
 DEPENDENT_LAUNCH = 90  # the least compute capability that has it
@@ -75,7 +74,10 @@ class DecodeStep:
         self._x = torch.empty(rows, config.dim, device=device, dtype=dtype)
         self._qkv = torch.empty(rows, 3 * config.dim, device=device, dtype=dtype)
         self._hidden = torch.empty(rows, config.mlp, device=device, dtype=dtype)
-        self._partial = empty_partial(rows, config.heads, length, config.head_dim, device=device)
+        self._attended = torch.empty(rows, config.dim, device=device, dtype=dtype)
+        self._partial = Partial.empty(
+            sequences, window, config.heads, length, config.head_dim, device=device
+        )
         widest = max(stream.vocab for stream in config.streams)
         self._logits = torch.empty(rows * widest, device=device)
 
@@ -110,7 +112,7 @@ class DecodeStep:
             self.sample,
             self.drawn,
             window=self.window,
-            end=self.end,
+            end=self.forced.shape[1],  # what is drawn beyond `end` does not count
         )
         self._next()
         if score:
@@ -168,19 +170,20 @@ class DecodeStep:
     def layers(self) -> None:
         """Make the part of a pass that comes before the heads."""
         config, x, pdl = self.weights.config, self._x, self.pdl
-        qkv = self._qkv.view(len(x), 3, config.heads, config.head_dim)
+        heads = (config.heads, config.head_dim)
+        qkv, attended = self._qkv.view(len(x), 3, *heads), self._attended.view(len(x), *heads)
         for layer, keys, values in zip(self.weights.layers, self.keys, self.values, strict=True):
             linear(
                 x, layer.qkv.weight, self._qkv, bias=layer.qkv.bias, norm=layer.norm1, eps=NORM_EPS,
                 pdl=pdl,
             )  # fmt: skip
             decode_attention(
-                qkv, keys, values, self.first, self._partial, window=self.window,
+                qkv, keys, values, self.first, attended, self._partial, window=self.window,
                 visible=layer.visible, owner=self.owner, shared=self.shared, gains=layer.gains,
                 eps=QK_NORM_EPS, pdl=pdl,
             )  # fmt: skip
             proj, up, down = layer.proj, layer.up, layer.down
-            linear(self._partial, proj.weight, x, bias=proj.bias, residual=x, pdl=pdl)
+            linear(self._attended, proj.weight, x, bias=proj.bias, residual=x, pdl=pdl)
             linear(
                 x, up.weight, self._hidden, bias=up.bias, norm=layer.norm2, eps=NORM_EPS, gelu=True,
                 pdl=pdl,

@@ -15,23 +15,24 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mas_fast.kernels.decode_attention import ROWS
 from torch import Tensor
 
+from mas_fast.generation.captured_step import STEPS, CapturedStep
 from mas_fast.generation.decode_step import DecodeStep
 from mas_fast.generation.engine import Progress, kept_rows
 from mas_fast.generation.ids import sequences_of
 from mas_fast.generation.request import Request
 from mas_fast.generation.step_weights import DTYPES, StepWeights, pack_weights
+from mas_fast.kernels.decode_attention import ROWS
 from mas_fast.models.gpt import GPT
+from mas_fast.ops.dispatch import default_impl
 from mas_fast.ops.reference.sampling import nan_error
 from mas_fast.utils.validate import check_choice, check_int
 
-STEPS = 16  # passes of one replay
 READ_AT_ONCE = 4  # prompts; with windows of 16 positions that is 64 rows
 IDLE = 4  # steps of finished runs that are kept for the next ones, with what was captured of them
 
@@ -51,6 +52,7 @@ class GraphEngine:
 
     Raises:
         ValueError: for a device or a dtype that the engine does not have.
+        ImportError: where the CUDA code is not built.
     """
 
     def __init__(self, model: GPT, *, dtype: str | None = None) -> None:
@@ -59,6 +61,11 @@ class GraphEngine:
             raise ValueError(
                 f"device: found {model.device}, expected a CUDA device for the engine 'graph'; on "
                 "a CPU its kernels run under TRITON_INTERPRET=1 alone"
+            )
+        if model.device.type == "cuda" and default_impl(model.device, "sample_step") != "cuda":
+            raise ImportError(
+                "the engine 'graph' needs the CUDA code of mas_fast. With nvcc and a CUDA torch "
+                "installed, run: MAS_FAST_CUDA=1 pip install --no-build-isolation -e ."
             )
         if dtype is None:
             names = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -136,55 +143,6 @@ class GraphEngine:
                 for new, old in ((cache.keys, step.keys), (cache.values, step.values)):
                     new[:, q, :, :length] = old[:, i, :, :length]
             self.give_back(captured)
-
-
-class CapturedStep:
-    """A DecodeStep whose passes are replayed, one or STEPS at a time.
-
-    Attributes:
-        step: the step.
-    """
-
-    def __init__(self, step: DecodeStep) -> None:
-        self.step = step
-        self._compiled: set[object] = set()
-        self._replays: dict[tuple[object, int], Callable[[], None]] = {}
-
-    def run(self, name: object, launch: Callable[[], None], passes: int) -> None:
-        """Make some passes of one kind.
-
-        Args:
-            name: of the kind.
-            launch: makes a pass.
-            passes: how many.
-        """
-        while passes:
-            if name not in self._compiled:  # kernels cannot be compiled during a capture
-                launch()
-                self._compiled.add(name)
-                passes -= 1
-                continue
-            size = STEPS if passes >= STEPS else 1
-            if (name, size) not in self._replays:
-                self._replays[name, size] = capture(launch, size, self.step.weights.device)
-            self._replays[name, size]()
-            passes -= size
-
-
-def capture(launch: Callable[[], None], size: int, device: torch.device) -> Callable[[], None]:
-    """What repeats some launches: on a GPU the replay of a CUDA graph."""
-    if device.type != "cuda":
-
-        def repeat() -> None:
-            for _ in range(size):
-                launch()
-
-        return repeat
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        for _ in range(size):
-            launch()
-    return graph.replay
 
 
 class GraphRun:

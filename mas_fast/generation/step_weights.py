@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from mas_fast.kernels.packed_weight import PackedWeight, pack
 from torch import Tensor, nn
 
 from mas_fast.bundle.quantized import INT4, matrix_dtype
+from mas_fast.kernels.packed_weight import PackedWeight, pack
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.ops.reference.attention import visible

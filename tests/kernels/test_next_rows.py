@@ -54,9 +54,7 @@ def check(drawn, tokens, first, end, window):
     found = {name: torch.tensor(value, dtype=torch.int32) for name, value in ints.items()}
     found |= {name: torch.full((count,), 99, dtype=torch.int32) for name in ("failed", "advanced")}
     x = torch.full((len(tokens) * window, CHANNELS), torch.nan)
-    next_rows(
-        **found, x=x, embedding=EMBEDDING, offset=OFFSET, position=POSITION, window=window
-    )
+    next_rows(**found, x=x, embedding=EMBEDDING, offset=OFFSET, position=POSITION, window=window)
     for q in range(len(tokens)):
         b = q % count
         want = defined(drawn[b], tokens[q], first[q], end[b], window)
@@ -81,6 +79,7 @@ def test_one_position_a_pass() -> None:
     check([[NONE]], [tokens], [4], [20], 1)  # nothing was drawn
     check([[3]], [tokens], [4], [5], 1)  # idle
     check([[-2 - 7]], [tokens], [4], [20], 1)  # NaN
+    check([[NONE] * 2], [[1] * 20], [19], [20], 2)  # the last position
 
 
 @pytest.mark.interpreted
@@ -104,6 +103,7 @@ def test_a_window_counts_up_to_its_first_wrong_guess() -> None:
 def test_a_window_ends_with_its_stream() -> None:
     tokens = KNOWN + [2, 2, 3, 3, 1, NONE] + [NONE] * 9
     check([[3, 1, 5, NONE]], [tokens], [8], [11], 4)  # the last one is not of this stream
+    tokens[10] = 5
     check([[NONE] * 4], [tokens], [10], [11], 4)
     check([[NONE] * 4], [tokens[:11] + [4] + [NONE] * 8], [11], [20], 4)
     check([[1, 2, NONE, NONE]], [[1] * 18 + [NONE] * 2], [17], [20], 4)
