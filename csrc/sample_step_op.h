@@ -1,6 +1,6 @@
 // The arguments of torch.ops.mas_fast.sample_step, checked once for both devices.
-// ops/step_sampling.py has already checked them with clearer errors; these checks keep a direct call
-// from reading outside its tensors.
+// ops/step_sampling.py has already checked them with clearer errors; these checks keep a direct
+// call from reading outside its tensors.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>
@@ -43,8 +43,8 @@ inline SampleStep sample_step_of(
   const int64_t sequences = forced.size(0), positions = forced.size(1), vocab = logits.size(1);
   const int64_t rows = logits.size(0);
   check_vocab(vocab);
-  STD_TORCH_CHECK(window >= 1 && window <= INT32_MAX && positions <= INT32_MAX,
-                  "window: found ", window, ", expected at least 1");
+  STD_TORCH_CHECK(window >= 1 && window <= INT32_MAX && positions <= INT32_MAX, "window: found ",
+                  window, ", expected at least 1");
   STD_TORCH_CHECK(end >= 0 && end <= positions, "end: found ", end, ", expected 0 to ", positions);
   STD_TORCH_CHECK(rows == sequences * window, "logits: found ", rows, " rows, expected ",
                   sequences * window);

@@ -20,14 +20,14 @@ struct RowSettings {
 
 struct SampleStep {
   const float *logits, *uncond;  // [rows, vocab]; uncond may be null
-  const int32_t *first;          // [sequences]
-  const int32_t *forced;         // [sequences, positions]
-  const float *guidance;         // [sequences, positions]
-  const float *temperature;      // from here on [sequences]
-  const int32_t *top_k;
-  const double *top_p;
+  const int32_t* first;          // [sequences]
+  const int32_t* forced;         // [sequences, positions]
+  const float* guidance;         // [sequences, positions]
+  const float* temperature;      // from here on [sequences]
+  const int32_t* top_k;
+  const double* top_p;
   const int64_t *seed, *sample;
-  int32_t *drawn;  // [rows]
+  int32_t* drawn;  // [rows]
   int64_t rows;
   int vocab, window, positions, end;
 };
@@ -39,7 +39,7 @@ struct StepRow {
   RowSettings settings;
 };
 
-MAS_HOST_DEVICE StepRow step_row(const SampleStep &s, int64_t row) {
+MAS_HOST_DEVICE StepRow step_row(const SampleStep& s, int64_t row) {
   const int64_t b = row / s.window;
   const int64_t position = int64_t{s.first[b]} + 1 + row % s.window;
   if (position < 0 || position >= s.end) return {kIdle, {}};

@@ -57,18 +57,17 @@ __global__ void __launch_bounds__(Team::kThreads, 1) sample_rows(const Rows rows
 }
 
 template <class Team, template <class> class Tokens, class Rows>
-void launch(const Rows& rows, cudaStream_t stream) {
+void launch(const Rows& rows, int dynamic_limit, cudaStream_t stream) {
   const auto kernel = sample_rows<Team, Tokens, Rows>;
-  const size_t bytes = Tokens<Team>::bytes(rows.vocab);
-  STD_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      static_cast<int>(bytes)));
+  STD_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, dynamic_limit));
   cudaLaunchAttribute cluster{};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim = {Team::kBlocks, 1, 1};
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(rows.rows * Team::kBlocks));
   config.blockDim = dim3(Team::kThreads);
-  config.dynamicSmemBytes = bytes;
+  config.dynamicSmemBytes = Tokens<Team>::bytes(rows.vocab);
   config.stream = stream;
   config.attrs = &cluster;
   config.numAttrs = Team::kBlocks > 1;
@@ -78,12 +77,12 @@ void launch(const Rows& rows, cudaStream_t stream) {
 template <class Team, class Rows>
 void launch_team(const Rows& rows, int device, cudaStream_t stream) {
   int most = 0;
-  STD_CUDA_CHECK(
-      cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  if (sizeof(Shared<Team>) + HeldTokens<Team>::bytes(rows.vocab) <= static_cast<size_t>(most))
-    launch<Team, HeldTokens>(rows, stream);
+  STD_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  const int limit = most - static_cast<int>(sizeof(Shared<Team>));
+  if (HeldTokens<Team>::bytes(rows.vocab) <= static_cast<size_t>(limit))
+    launch<Team, HeldTokens>(rows, limit, stream);
   else
-    launch<Team, ReadTokens>(rows, stream);
+    launch<Team, ReadTokens>(rows, limit, stream);
 }
 
 // On the current stream, without waiting and without memory of its own.

@@ -45,7 +45,7 @@ struct Pair {
 template <class Team>
 struct Shared {
   struct Histogram {
-    Sum fine[1 << kDigitBits];           // of this block
+    Sum fine[1 << kDigitBits];          // of this block
     int64_t coarse[Team::kBlocks][32];  // of every block, the sum of 32 fine ones
   };
   Histogram histogram[2];
@@ -67,8 +67,8 @@ MAS_DEVICE Pair reduce(Context<Team>& c, Pair value, Combine combine) {
   const Team& team = c.team;
   const auto over = [&](int lanes) {
     for (int offset = lanes / 2; offset; offset /= 2)
-      value = combine(value,
-                      {team.shuffle_xor(value.a, offset), team.shuffle_xor(value.b, offset)});
+      value =
+          combine(value, {team.shuffle_xor(value.a, offset), team.shuffle_xor(value.b, offset)});
   };
   over(32);
   Pair* slot = c.shared.slot[c.half];
@@ -195,15 +195,16 @@ MAS_DEVICE Cut find_cut(Context<Team>& c, const Tokens& tokens, const Key& key, 
   return {s.least, kLastId - static_cast<int32_t>(t.least)};
 }
 
-MAS_DEVICE uint32_t random_word(const RowSettings& s, int token) {
-  const PhiloxBlock b = philox4x32({static_cast<uint32_t>(token) >> 2, s.position, s.sample, 0},
-                                   static_cast<uint32_t>(s.seed), static_cast<uint32_t>(s.seed >> 32));
+MAS_DEVICE uint32_t random_word(uint64_t seed, uint32_t sample, uint32_t position, int token) {
+  const PhiloxBlock b = philox4x32({static_cast<uint32_t>(token) >> 2, position, sample, 0},
+                                   static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
   const uint32_t even = token & 2 ? b.x2 : b.x0, odd = token & 2 ? b.x3 : b.x1;
   return token & 1 ? odd : even;
 }
 
-MAS_DEVICE_CALL int64_t exact_score(const RowSettings& s, int token, float logit) {
-  return ordered(static_cast<double>(logit) + gumbel(random_word(s, token)));
+MAS_DEVICE_CALL int64_t exact_score(uint64_t seed, uint32_t sample, uint32_t position, int token,
+                                    float logit) {
+  return ordered(static_cast<double>(logit) + gumbel(random_word(seed, sample, position, token)));
 }
 
 // Within 3 units in the last place; within 2^-21 from 1/2 to 2.
@@ -223,8 +224,8 @@ MAS_DEVICE float coarse_gumbel(uint32_t random) {
   return -coarse_log(random < 0xe0000000u ? -coarse_log(u) : series);
 }
 
-// How far a coarse score may be from the exact one, ten times over: that of the noise, and roundings
-// of the sum. Finite, so that infinities stay themselves.
+// How far a coarse score may be from the exact one, ten times over: that of the noise, and
+// roundings of the sum. Finite, so that infinities stay themselves.
 MAS_DEVICE float slack(float score) {
   const float size = score < 0 ? -score : score;
   return 0x1p-10f + (size < 0x1.fffffep127f ? size : 0x1.fffffep127f) * 0x1p-22f;
@@ -235,8 +236,8 @@ MAS_DEVICE float slack(float score) {
 template <class Team, class Tokens>
 MAS_DEVICE Pair draw(Context<Team>& c, Tokens& tokens, const RowSettings& s) {
   const auto coarse = [&](int token, float logit) {
-    return static_cast<uint64_t>(
-        static_cast<uint32_t>(bits_of(logit + coarse_gumbel(random_word(s, token)))));
+    return static_cast<uint64_t>(static_cast<uint32_t>(
+        bits_of(logit + coarse_gumbel(random_word(s.seed, s.sample, s.position, token)))));
   };
   const auto score_of = [](uint64_t k) { return float_of(static_cast<int32_t>(k)); };
   tokens.rank(coarse);
@@ -252,13 +253,13 @@ MAS_DEVICE Pair draw(Context<Team>& c, Tokens& tokens, const RowSettings& s) {
   tokens.each(coarse, [&](int token, float logit, uint64_t k) {
     const float score = score_of(k);
     if (score + slack(score) >= least)
-      found = Better{}(found, {exact_score(s, token, logit), token});
+      found = Better{}(found, {exact_score(s.seed, s.sample, s.position, token, logit), token});
   });
   return reduce(c, found, Better{});
 }
 
-// The token of a row, or -1 - i where token i is the first NaN. kept (may be null) becomes 1 where a
-// token could have been drawn and 0 elsewhere. tokens.fetch() has been called.
+// The token of a row, or -1 - i where token i is the first NaN. kept (may be null) becomes 1 where
+// a token could have been drawn and 0 elsewhere. tokens.fetch() has been called.
 template <class Team, class Tokens>
 MAS_DEVICE int32_t sample_row(Context<Team>& c, Tokens& tokens, const RowSettings& s, int vocab,
                               uint8_t* kept) {

@@ -11,9 +11,9 @@ namespace mas {
 template <int kBlocksOfTeam, int kThreadsOfBlock>
 struct CudaTeam {
   static constexpr int kBlocks = kBlocksOfTeam, kThreads = kThreadsOfBlock, kWarps = kThreads / 32;
-  // Clusters exist since compute capability 9.0; a team of more blocks is never launched before.
+  // Whether code of this team is compiled: clusters exist since compute capability 9.0.
 #if __CUDA_ARCH__ >= 900
-  static constexpr bool kExists = true;
+  static constexpr bool kExists = kBlocks > 1;
 #else
   static constexpr bool kExists = kBlocks == 1;
 #endif
@@ -30,7 +30,8 @@ struct CudaTeam {
   // A barrier of the whole team in two halves, so that there is work between them.
   __device__ void arrive() const {
 #if __CUDA_ARCH__ >= 900
-    if constexpr (kBlocks > 1) static_cast<void>(cooperative_groups::this_cluster().barrier_arrive());
+    if constexpr (kBlocks > 1)
+      static_cast<void>(cooperative_groups::this_cluster().barrier_arrive());
 #endif
   }
   __device__ void wait() const {

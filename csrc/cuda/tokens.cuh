@@ -106,7 +106,8 @@ class HeldTokens {
 
   // The bytes of shared memory that each block needs.
   static constexpr size_t bytes(int vocab) {
-    const size_t groups = (static_cast<size_t>(vocab) + Row<Team>::kTokens - 1) / Row<Team>::kTokens;
+    const size_t groups =
+        (static_cast<size_t>(vocab) + Row<Team>::kTokens - 1) / Row<Team>::kTokens;
     return groups * Team::kThreads * (2 * sizeof(TwoKeys) + sizeof(FourFloats));
   }
 
@@ -127,8 +128,10 @@ class HeldTokens {
       if (settings.guided) u = *waiting(group);
       for (int j = 0; j < 4; ++j) {
         logit.x[j] = mixed(logit.x[j], u.x[j], settings);
-        if (first + j < row_.vocab) function(first + j, logit.x[j]);
-        else logit.x[j] = kDropped;
+        if (first + j < row_.vocab)
+          function(first + j, logit.x[j]);
+        else
+          logit.x[j] = kDropped;
       }
       logits(group) = logit;
     }
@@ -150,8 +153,7 @@ class HeldTokens {
       const FourFloats logit = logits(group);
       const TwoKeys key[2] = {keys(group, 0), keys(group, 1)};
       for (int j = 0; j < 4; ++j)
-        if (kept(logit.x[j]))
-          function(row_.first(group) + j, logit.x[j], key[j / 2].x[j % 2]);
+        if (kept(logit.x[j])) function(row_.first(group) + j, logit.x[j], key[j / 2].x[j % 2]);
     }
   }
 
