@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = names_of(
         "dispatch": ("default_impl", "load_library"),
         "functional": ("attention", "label_conv", "sample", "stream_cross_entropy")
         + ("vq_nearest", "vq_statistics"),
+        "step_sampling": ("sample_step",),
     },
     modules={"reference": "reference"},
 )

@@ -8,3 +8,4 @@ from mas_fast.ops.functional import sample as sample
 from mas_fast.ops.functional import stream_cross_entropy as stream_cross_entropy
 from mas_fast.ops.functional import vq_nearest as vq_nearest
 from mas_fast.ops.functional import vq_statistics as vq_statistics
+from mas_fast.ops.step_sampling import sample_step as sample_step

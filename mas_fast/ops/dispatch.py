@@ -26,6 +26,7 @@ def _assume_constant_result(function):
 # runs; it is also what other kinds of devices use.
 PREFERENCE: dict[str, dict[str, tuple[str, ...]]] = {
     "sample": {"cuda": ("cuda", "reference"), "cpu": ("cpp", "reference")},
+    "sample_step": {"cuda": ("cuda", "reference"), "cpu": ("cpp", "reference")},
     "vq_nearest": {"cuda": ("triton", "reference"), "cpu": ("cpp", "reference")},
     "vq_statistics": {"cuda": ("triton", "reference"), "cpu": ("reference",)},
     "stream_cross_entropy": {"cuda": ("triton", "chunked"), "cpu": ("chunked",)},
@@ -77,6 +78,8 @@ def load_library() -> None:
 def _register() -> None:
     """Registers result shapes for tracing, and gradients: once per process."""
     torch.library.register_fake("mas_fast::sample", _sample_fake)
+    if hasattr(torch.ops.mas_fast, "sample_step"):
+        torch.library.register_fake("mas_fast::sample_step", lambda *_: None)  # writes its argument
     if hasattr(torch.ops.mas_fast, "vq_nearest"):
         torch.library.register_fake("mas_fast::vq_nearest", _vq_nearest_fake)
     if hasattr(torch.ops.mas_fast, "label_conv"):
@@ -134,6 +137,31 @@ def chosen(op: str, impl: str | None, allowed: tuple[str, ...], x: Tensor, name:
         raise ValueError(f"{name}: found it on {x.device}, expected cpu for impl='cpp'")
     if impl == "triton":
         check_triton(name, x)
+    return impl
+
+
+def chosen_sampler(op: str, impl: str | None, logits: Tensor) -> str:
+    """`chosen` for the ops of the sampler, whose compiled implementations are all in the library.
+
+    Raises:
+        ValueError: the implementation is unknown, or does not run on the device of the logits.
+        ImportError: it is not built; names the command that fixes it.
+    """
+    if impl is None:
+        impl = default_impl(logits.device, op)
+    check_choice("impl", impl, (*LIBRARY_DEVICES, "reference"))
+    if impl == "reference":
+        return impl
+    device = LIBRARY_DEVICES[impl]
+    if logits.device.type != device:
+        raise ValueError(f"logits: found them on {logits.device}, expected {device} for {impl=}")
+    if device == "cpu":
+        require(op)
+    elif not loaded(device, op):
+        raise ImportError(
+            "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
+            "MAS_FAST_CUDA=1 pip install --no-build-isolation -e ."
+        )
     return impl
 
 

@@ -20,8 +20,8 @@ from mas_fast.ops.dispatch import (
     autocasts,
     check_products,
     chosen,
+    chosen_sampler,
     default_impl,
-    loaded,
     require,
 )
 from mas_fast.ops.reference import attention as reference_attention
@@ -32,7 +32,6 @@ from mas_fast.ops.reference import vq as reference_vq
 from mas_fast.ops.reference.checks import check_finite, has_values
 from mas_fast.utils.validate import check_choice
 
-IMPLEMENTATIONS = ("cpp", "cuda", "reference")
 VQ_IMPLEMENTATIONS = ("triton", "cpp", "reference")
 STATISTICS_IMPLEMENTATIONS = ("triton", "reference")
 CROSS_ENTROPY_IMPLEMENTATIONS = ("triton", "chunked", "reference")
@@ -86,22 +85,12 @@ def sample(
     samples, positions = reference_sampling.check_sampling(
         logits, seed, sample, position, uncond, guidance, temperature, top_k, top_p
     )
-    if impl is None:
-        impl = default_impl(logits.device)
-    check_choice("impl", impl, IMPLEMENTATIONS)
+    impl = chosen_sampler("sample", impl, logits)
     if impl == "reference":
         return reference_sampling.sample(
             logits, seed=seed, sample=samples, position=positions, uncond=uncond,
             guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
-    device = "cpu" if impl == "cpp" else "cuda"
-    if logits.device.type != device:
-        raise ValueError(f"logits: found them on {logits.device}, expected {device} for {impl=}")
-    if not loaded(device, "sample"):
-        raise ImportError(
-            "mas_fast was built without CUDA code. With nvcc and a CUDA torch installed, run: "
-            "MAS_FAST_CUDA=1 pip install --no-build-isolation -e ."
-        )
     token, _ = torch.ops.mas_fast.sample(
         logits.float().contiguous(),
         None if uncond is None else uncond.float().contiguous(),

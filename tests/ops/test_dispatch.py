@@ -45,6 +45,7 @@ def test_other_devices_get_what_always_runs(monkeypatch) -> None:
     found = {op: default_impl("meta", op) for op in PREFERENCE}
     assert found == {
         "sample": "reference",
+        "sample_step": "reference",
         "vq_nearest": "reference",
         "vq_statistics": "reference",
         "stream_cross_entropy": "chunked",

@@ -121,6 +121,11 @@ def test_a_graph_names_what_it_cannot_draw():
 
 OPERATORS = {
     "sample": lambda: (random(3, 9), None, 1.0, 1.0, 4, 0.9, 3, CODES[:3], CODES[:3]),
+    "sample_step": lambda: (
+        random(3, 9), None, CODES[:3].int(), CODES.int().expand(3, 7).contiguous() - 1,
+        random(3, 7), random(3).abs(), CODES[:3].int(), random(3).double().sigmoid(),
+        CODES[:3], CODES[:3], CODES[:3, None].int(), 1, 7,
+    ),
     "vq_nearest": lambda: (random(7, 5), random(4, 5)),
     "label_conv": lambda: (
         random(4, 6, 3, 3).requires_grad_(), random(4).requires_grad_(), LABELS, LABELS > 2,

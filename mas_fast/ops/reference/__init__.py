@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = names_of(
         "checks": ("check_finite", "has_values"),
         "sampling": ("check_sampling", "exact_exp", "exact_log", "guided_logits", "gumbel_noise")
         + ("kept_mask", "nan_error", "philox4x32", "sample"),
+        "step_sampling": ("check_sample_step", "sample_step"),
         "vq": ("check_codes", "check_vq", "check_vq_statistics", "vq_nearest", "vq_statistics"),
     },
 )

@@ -10,6 +10,8 @@ from mas_fast.ops.reference.sampling import kept_mask as kept_mask
 from mas_fast.ops.reference.sampling import nan_error as nan_error
 from mas_fast.ops.reference.sampling import philox4x32 as philox4x32
 from mas_fast.ops.reference.sampling import sample as sample
+from mas_fast.ops.reference.step_sampling import check_sample_step as check_sample_step
+from mas_fast.ops.reference.step_sampling import sample_step as sample_step
 from mas_fast.ops.reference.vq import check_codes as check_codes
 from mas_fast.ops.reference.vq import check_vq as check_vq
 from mas_fast.ops.reference.vq import check_vq_statistics as check_vq_statistics
