@@ -1,5 +1,5 @@
-"""Subject "picture": the time from a caption to a picture of 256 pixels, by the 271M GPT and the
-decoder of minDALL-E's size (int8), on two threads; and to the first look at its scene.
+"""Subject "picture": the time from a caption to a picture of 256 pixels, by the 271M GPT and
+decoders of minDALL-E's size (int8), on two threads; and to the first look at its scene.
 
 Both have random weights, with which every guess of a token is wrong. So the time is put together:
 what passes of each width cost halfway in the scene and in the picture, times the passes that the
@@ -176,19 +176,15 @@ def parts_of(dtype: str, match: Match, shares: dict, streams) -> dict[str, float
 
 
 def decoders(plan: Plan, folder: Path) -> list[Contestant]:
-    """Make the decoders: of scenes in fp32, of pictures in int8."""
+    """Make the decoders, in int8."""
     contestants = []
     for kind, name in zip(("scenes", "pictures"), plan.decoders, strict=True):
         model = VQVAE.create(vq_preset(name)).eval()
-        file = folder / f"{kind}.onnx"
+        source, file = folder / f"{kind}.onnx", folder / f"{kind}.int8.onnx"
         tokenizer = "vq_seg" if kind == "scenes" else "vq_img"
-        write_graph(file, Metadata(tokenizer, "decoder", "fp32", model.config, "0" * 64), model)
-        if kind == "pictures":
-            (codes,) = made_up(model.config, "decoder", CALIBRATION)
-            quantize(file, folder / "int8.onnx", codes.numpy())
-            file = folder / "int8.onnx"
-        session = Session(file, ["cpu"], plan.threads)
-        (codes,) = made_up(model.config, "decoder", 1)
-        decode = partial(session.run, codes.numpy())
+        write_graph(source, Metadata(tokenizer, "decoder", "fp32", model.config, "0" * 64), model)
+        (codes,) = made_up(model.config, "decoder", CALIBRATION)
+        quantize(source, file, codes.numpy())
+        decode = partial(Session(file, ["cpu"], plan.threads).run, codes[:1].numpy())
         contestants.append(calls(f"decoder of {kind}", decode, 1))
     return contestants

@@ -1,5 +1,6 @@
-"""What mas_fast/ops/cross_entropy_chunked.py needs on a GPU besides cuBLAS: it turns logits into
-their gradients in place, and sums the gradient of a head's weight over chunks without an fp32 copy.
+"""What mas_fast/ops/cross_entropy_chunked.py needs on a GPU besides cuBLAS: it moves the rows of a
+chunk, turns logits into their gradients in place, and sums the gradient of a head's weight over
+chunks without an fp32 copy.
 
 The sums of a 16-bit gradient are kept as the upper 24 bits of fp32: 16 of them in the gradient's
 own memory and 8 in `rest`, which takes half a gradient of extra memory instead of two. Each chunk
@@ -16,36 +17,57 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-WHOLE = 16384  # a row of at most this many logits is read once and stays in registers
+# A row of at most this many logits is read once and stays in registers: 64 a thread, so that a
+# multiprocessor has two rows, of which one is computed while the other is read or written.
+WHOLE = 16384
+
+
+def exchange(rows: Tensor, old: Tensor | None, new: Tensor | None, unit: Tensor | None) -> None:
+    """Stores what `rows` hold in `old`, times `unit` if there is one, and then loads `new`.
+
+    Args:
+        rows: [R, D], contiguous.
+        old: [B, T, D] of at most R rows, of any strides, or None.
+        new: as `old`; the number of rows may be another.
+        unit: fp32 [], or None for 1.
+    """
+    shapes = [(0, 0) if x is None else (x.shape[0] * x.shape[1], x.shape[1]) for x in (old, new)]
+    strides = [(0, 0, 0) if x is None else x.stride() for x in (old, new)]
+    width = rows.shape[1]
+    tile = launch.tile("cross_entropy_rows", launch.capability(rows))
+    grid = (max(count for count, _ in shapes), triton.cdiv(width, tile.columns))
+    if all(grid):
+        with launch.guard(rows):
+            exchange_kernel[grid](
+                rows, old, new, unit, *shapes[0], *strides[0], *shapes[1], *strides[1],
+                width=width, BLOCK_D=tile.columns, **tile.options,
+            )  # fmt: skip
 
 
 def softmax_gradient(
-    logits: Tensor, targets: Tensor, scale: Tensor, ignored: int, gradient: bool
-) -> Tensor:
+    logits: Tensor, targets: Tensor, scale: Tensor, ignored: int, nats: Tensor, gradient: bool
+) -> None:
     """The cross-entropy of each row and, if asked for, its gradient in place of the logits.
 
     Args:
-        logits: [R, V], contiguous. With `gradient` they become scale * (softmax - one-hot), and 0
-            in rows whose target is ignored.
-        targets: int64 [R].
+        logits: [B * T, V], contiguous. With `gradient` they become scale * (softmax - one-hot), and
+            0 in rows whose target is ignored.
+        targets: int64 or int32 [B, T], of any strides.
         scale: fp32 [].
         ignored: the target that counts for nothing.
+        nats: fp32 [B, T], of any strides: 0 where the target is ignored, NaN where it is no id.
         gradient: whether to form the gradient.
-
-    Returns:
-        fp32 [R], in nats: 0 where the target is ignored, NaN where it is no id.
     """
     rows, vocab = logits.shape
-    nats = torch.empty(rows, dtype=torch.float32, device=logits.device)
+    whole = vocab <= WHOLE
     tile = launch.tile("cross_entropy", launch.capability(logits))
     if rows:
         with launch.guard(logits):
             softmax_gradient_kernel[(rows,)](
-                logits, targets, scale, nats, ignored=ignored, vocab=vocab, GRADIENT=gradient,
-                WHOLE=vocab <= WHOLE, BLOCK_V=min(triton.next_power_of_2(vocab), tile.columns),
-                **tile.options,
+                logits, targets, scale, nats, targets.shape[1], *targets.stride(), *nats.stride(),
+                ignored=ignored, vocab=vocab, GRADIENT=gradient, WHOLE=whole,
+                BLOCK_V=triton.next_power_of_2(vocab) if whole else tile.columns, **tile.options,
             )  # fmt: skip
-    return nats
 
 
 def new_scratch(result: Tensor) -> Tensor | None:
@@ -79,13 +101,44 @@ def add_weight_gradient(
 
 
 @triton.jit
+def place(row, length, stride_b, stride_t):
+    """The offset of a row in [B, T, ...]."""
+    return (row // length) * stride_b + (row % length) * stride_t
+
+
+@triton.jit
+def exchange_kernel(
+    rows, old, new, unit,
+    old_rows, old_length, old_b, old_t, old_d, new_rows, new_length, new_b, new_t, new_d, width,
+    BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    offs_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)  # [BLOCK_D]
+    inside = offs_d < width
+    row_ptrs = rows + row * width + offs_d
+    if old is not None:
+        if row < old_rows:
+            values = tl.load(row_ptrs, mask=inside)
+            if unit is not None:
+                values = values.to(tl.float32) * tl.load(unit)
+            at = old + place(row, old_length, old_b, old_t) + offs_d.to(tl.int64) * old_d
+            tl.store(at, values.to(old.dtype.element_ty), mask=inside)
+            tl.debug_barrier()  # below, no thread writes what another one has not read
+    if new is not None:
+        if row < new_rows:
+            at = new + place(row, new_length, new_b, new_t) + offs_d.to(tl.int64) * new_d
+            values = tl.load(at, mask=inside)
+            tl.store(row_ptrs, values.to(rows.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def softmax_gradient_kernel(
-    logits, targets, scale, nats, ignored, vocab,
+    logits, targets, scale, nats, length, target_b, target_t, nats_b, nats_t, ignored, vocab,
     GRADIENT: tl.constexpr, WHOLE: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     offs_v = tl.arange(0, BLOCK_V)  # [BLOCK_V]
-    target = tl.load(targets + row)
+    target = tl.load(targets + place(row, length, target_b, target_t)).to(tl.int64)
     counted = target != ignored
     is_id = (target >= 0) & (target < vocab)
     row_logits = logits + row * vocab
@@ -121,7 +174,8 @@ def softmax_gradient_kernel(
                 dx -= tl.where(offs == target, factor, 0.0)
                 tl.store(row_logits + offs, dx.to(logits.dtype.element_ty), mask=inside)
     lse = m_i + tl.log(l_i)
-    tl.store(nats + row, tl.where(counted, lse - target_logit, 0.0))
+    loss = tl.where(counted, lse - target_logit, 0.0)
+    tl.store(nats + place(row, length, nats_b, nats_t), loss)
 
 
 @triton.jit

@@ -1,17 +1,17 @@
 """The linear layers of a decode step: few rows, and each weight is read once from memory.
 
 One launch is LayerNorm (or the combination of attention's partial results), the product, the bias,
-and GELU or the residual sum. A program owns BLOCK_N outputs of ROWS rows and walks over the inputs
-in blocks. A block is SLICES groups of GROUP inputs, which a batched product takes at once: every
-slice has sums of its own, so that the warps of a program share out the inputs and none waits for a
-long chain of products that depend on each other.
+and GELU or the residual sum. A program owns BLOCK_N outputs of ROWS rows. Its inputs are dealt out
+to SLICES slices, SPAN at a time, and a batched product takes STEP inputs of every slice at once:
+each slice has sums of its own, so that the warps of a program share out the inputs and none waits
+for a long chain of products.
 
-The sum of an output has one order, whatever the number of rows and the tile: in each slice the
-groups one after the other, then the slices. Weights are the rows of the product and come first, so
-that it is of 16 x 8 x 16 elements for any number of rows.
+The sum of an output has one order, whatever the number of rows and the tile: in each slice its
+inputs one after the other, then the slices. Weights are the first operand of the product, so that
+the tensor cores' shape does not depend on the number of rows.
 
-With programmatic dependent launch the first AHEAD blocks of weights are on their way to registers
-before the program waits for the kernel that makes its rows.
+The first AHEAD steps' weights are on their way to registers before the rows are looked at; with
+programmatic dependent launch, before the kernel that makes the rows has ended.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 from . import packed_weight
 from .packed_weight import PackedWeight
 
+BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "fp8": 8, "int4": 4}  # of a weight
+SLICES = tl.constexpr(8)
 GROUP = tl.constexpr(packed_weight.GROUP)
 # The levels of int4, a byte each, in two words.
 LEVELS_LOW, LEVELS_HIGH = (
     tl.constexpr(int.from_bytes([level % 256 for level in half], "little", signed=True))
     for half in (packed_weight.LEVELS[:8], packed_weight.LEVELS[8:])
 )
-SLICES = tl.constexpr(8)
-BLOCK_K = tl.constexpr(8 * packed_weight.GROUP)
-AHEAD_BYTES = 32 << 10  # of a program's weights, read before it waits: 64 registers of 128 threads
+BLOCK_S = tl.constexpr(256)  # inputs of a row that statistics take at once
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def linear(
             is the one in which the product takes its operands; a weight that is not quantized has
             it, too.
         weight: W [N, K].
-        out: [R, N], which is written.
+        out: [R, N], which is written; another tensor than x.
         bias: [N].
         norm: the gain and the bias of a LayerNorm, [K] each.
         eps: what the LayerNorm adds to the variance.
@@ -87,31 +87,49 @@ def linear(
         `out`.
 
     Raises:
-        ValueError: if shapes do not fit each other.
+        ValueError: if shapes do not fit each other, or the device cannot do `pdl`.
     """
     check(x, weight, out, bias=bias, norm=norm, residual=residual)
-    rows = len(out)
-    tile = launch.tile("linear_16" if rows <= 16 else "linear_32", launch.capability(out))
+    rows, capability = len(out), launch.capability(out)
+    if pdl and capability < 90:
+        raise ValueError(f"pdl: found compute capability {capability}, expected 90 or more")
     source, lse, splits, head = x, None, None, None
     if isinstance(x, PartialAttention):
         source, lse, (splits, head) = x.out, x.lse, x.out.shape[2:]
     gain, shift = norm or (None, None)
-    grid = (triton.cdiv(weight.outputs, tile.rows), triton.cdiv(rows, tile.columns))
+    blocks, options = plan(weight, rows, capability)
+    grid = (
+        triton.cdiv(weight.outputs, blocks["BLOCK_N"]),
+        triton.cdiv(rows, blocks["ROWS"]),
+    )
     with launch.guard(out):
         linear_kernel[grid](
             source, lse, weight.values, weight.scales, bias, gain, shift, residual, out, rows,
             weight.outputs, eps, K=weight.inputs, SPLITS=splits, HEAD=head, FORM=weight.dtype,
-            AHEAD=ahead(weight, tile), GELU=gelu, PDL=pdl, BLOCK_N=tile.rows, ROWS=tile.columns, **tile.options,
-            **({"launch_pdl": True} if pdl else {}),
+            GELU=gelu, PDL=pdl, **blocks, **options, **({"launch_pdl": True} if pdl else {}),
         )  # fmt: skip
     return out
 
 
-def ahead(weight: PackedWeight, tile: launch.Tile) -> int:
-    """The number of blocks of weights that a program reads before it waits."""
-    blocks = triton.cdiv(weight.inputs, BLOCK_K.value)
-    row = weight.values.shape[1] * weight.values.element_size()  # bytes
-    return min(blocks, max(1, AHEAD_BYTES * blocks // (tile.rows * row)))
+def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The kernel's sizes for a weight and a number of rows, and how it is launched.
+
+    SPAN, which the order of a sum depends on, does not depend on the number of rows.
+    """
+    few = rows <= 16
+    tile = launch.tile("linear" if few else "linear_rows", capability)
+    span = 64
+    if weight.inputs <= 1024:
+        span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single block
+    if weight.dtype in ("fp32", "int8", "int4"):
+        span = GROUP.value
+    step = span if few else 32
+    steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
+    bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
+    registers = 64 if few else 16  # of a thread
+    ahead = min(steps, max(1, registers * 32 * 32 * tile.warps // bits))
+    blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead}
+    return blocks | {"BLOCK_N": tile.rows, "ROWS": tile.columns}, tile.options
 
 
 def check(
@@ -128,9 +146,11 @@ def check(
     wanted = [("out", out, [rows, outputs])]
     if isinstance(x, PartialAttention):
         heads, splits, head = x.out.shape[1:]
-        if head & (head - 1) or head > BLOCK_K.value or heads * head != inputs:
-            allowed = f"a power of two <= {BLOCK_K.value}, and {inputs} in all"
+        if head & (head - 1) or heads * head != inputs:
+            allowed = f"a power of two, and {inputs} in all"
             raise ValueError(f"x: found {heads} heads of {head}, expected {allowed}")
+        if norm is not None:
+            raise ValueError("norm: found one with PartialAttention, expected None")
         wanted += [("x.out", x.out, [rows, heads, splits, head])]
         wanted += [("x.lse", x.lse, [rows, heads, splits])]
     else:
@@ -148,159 +168,175 @@ def check(
 
 
 @triton.jit
-def load_weights(values, scales, offs_n, block, K: tl.constexpr, FORM: tl.constexpr):
-    """A block of the weights of outputs offs_n [BLOCK_N] as they are stored, [SLICES, BLOCK_N,
-    GROUP], for int4 [SLICES, BLOCK_N, GROUP / 2]; and their scales [SLICES, BLOCK_N, 1], if groups
-    have any, else None."""
+def inputs_at(step, SPAN: tl.constexpr, STEP: tl.constexpr, UNIT: tl.constexpr):
+    """int32 [SLICES * STEP / UNIT]: the first of every UNIT inputs of a step."""
+    parts: tl.constexpr = SPAN // STEP
+    first = step // parts * (SLICES * SPAN) + step % parts * STEP
+    unit = tl.arange(0, SLICES * STEP // UNIT)
+    return first + unit // (STEP // UNIT) * SPAN + unit % (STEP // UNIT) * UNIT
+
+
+@triton.jit
+def load_weights(
+    values, scales, offs_n, step, K: tl.constexpr, FORM: tl.constexpr, SPAN: tl.constexpr,
+    STEP: tl.constexpr,
+):  # fmt: skip
+    """A tuple: the weights of outputs offs_n [BLOCK_N] in a step as they are stored, [BLOCK_N,
+    SLICES, STEP], for int4 [BLOCK_N, SLICES, STEP / 2]; and the scales of groups, if they have any,
+    [SLICES, BLOCK_N, 1]."""
     groups: tl.constexpr = tl.cdiv(K, GROUP)
-    unit: tl.constexpr = GROUP // 2 if FORM == "int4" else GROUP
-    width: tl.constexpr = groups * unit if FORM == "int4" else K
-    group = block * SLICES + tl.arange(0, SLICES)[:, None, None]
-    offs = group * unit + tl.arange(0, unit)[None, None, :]  # [SLICES, 1, unit]
-    pointers = values + offs_n[None, :, None] * width + offs  # [SLICES, BLOCK_N, unit]
-    if K // BLOCK_K * BLOCK_K == K:
+    pair: tl.constexpr = 2 if FORM == "int4" else 1  # weights in a value
+    width: tl.constexpr = groups * (GROUP // 2) if FORM == "int4" else K
+    offs_k = inputs_at(step, SPAN, STEP, STEP)  # [SLICES]
+    offs = (offs_k // pair)[:, None] + tl.arange(0, STEP // pair)[None, :]  # [SLICES, STEP / pair]
+    pointers = values + (offs_n * width)[:, None, None] + offs[None, :, :]
+    if K // (SLICES * SPAN) * (SLICES * SPAN) == K:
         weights = tl.load(pointers)
     else:
-        weights = tl.load(pointers, mask=offs < width, other=0.0)
-    unit_scales = None
+        weights = tl.load(pointers, mask=(offs < width)[None, :, :], other=0.0)
     if FORM == "int8" or FORM == "int4":
-        pointers = scales + offs_n[None, :, None] * groups + group  # [SLICES, BLOCK_N, 1]
-        unit_scales = tl.load(pointers, mask=group < groups, other=0.0)
-    return weights, unit_scales
+        group = (offs_k // GROUP)[:, None, None]
+        pointers = scales + (offs_n * groups)[None, :, None] + group  # [SLICES, BLOCK_N, 1]
+        return weights, tl.load(pointers, mask=group < groups, other=0.0)
+    else:
+        return (weights,)
 
 
 @triton.jit
 def int4_levels(places):
-    """int8 [SLICES, BLOCK_N, GROUP]: the levels at the places that bytes hold in pairs."""
+    """int8 [BLOCK_N, SLICES, STEP]: the levels at the places that bytes hold in pairs."""
     place = tl.join(places & 15, places >> 4)
-    place = tl.reshape(place, (SLICES, places.shape[1], GROUP)).to(tl.int64)
+    place = tl.reshape(place, (places.shape[0], SLICES, 2 * places.shape[2])).to(tl.int64)
     word = tl.where(place < 8, LEVELS_LOW, LEVELS_HIGH)
     return (word >> ((place & 7) * 8)).to(tl.int8)
 
 
 @triton.jit
-def load_rows(
-    x, lse, offs_r, rows, block, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr
-):
-    """fp32 [ROWS, BLOCK_K]: a block of rows offs_r [ROWS]; zeros where there is nothing."""
-    if lse is None:
-        offs_k = block * BLOCK_K + tl.arange(0, BLOCK_K)  # [BLOCK_K]
-        inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, BLOCK_K]
-        return tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0).to(
-            tl.float32
-        )
-    else:
-        return combine(x, lse, offs_r, rows, block, K, SPLITS, HEAD)
-
-
-@triton.jit
 def combine(
-    parts, lse, offs_r, rows, block, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr
-):
-    """fp32 [ROWS, BLOCK_K]: what attention's partial results come to, a block of heads at once."""
-    offs_h = block * (BLOCK_K // HEAD) + tl.arange(0, BLOCK_K // HEAD)  # [heads]
-    inside = (offs_r < rows)[:, None] & (offs_h < K // HEAD)[None, :]  # [ROWS, heads]
-    first = (offs_r[:, None] * (K // HEAD) + offs_h[None, :]) * SPLITS  # [ROWS, heads]
-    offs_d = tl.arange(0, HEAD)[None, None, :]
-    m_i = tl.full(first.shape, float("-inf"), tl.float32)  # [ROWS, heads]
+    parts, lse, offs_r, rows, step, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr,
+    SPAN: tl.constexpr, STEP: tl.constexpr,
+):  # fmt: skip
+    """fp32 [ROWS, SLICES, STEP]: what attention's partial results come to. A unit of inputs is of
+    one head, and has one lse."""
+    unit: tl.constexpr = min(HEAD, STEP)
+    offs_k = inputs_at(step, SPAN, STEP, unit)  # [UNITS]
+    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, UNITS]
+    first = (offs_r[:, None] * (K // HEAD) + (offs_k // HEAD)[None, :]) * SPLITS  # [ROWS, UNITS]
+    offs = (first * HEAD + (offs_k % HEAD)[None, :])[:, :, None] + tl.arange(0, unit)[None, None, :]
+    m_i = tl.full(first.shape, float("-inf"), tl.float32)  # [ROWS, UNITS]
     for split in tl.static_range(SPLITS):
-        part_lse = tl.load(lse + first + split, mask=inside, other=float("-inf"))
-        m_i = tl.maximum(m_i, part_lse)
-    m_i = tl.where(m_i == float("-inf"), 0.0, m_i)  # where nothing is seen the sum is zero
-    l_i = tl.zeros(first.shape, tl.float32)  # [ROWS, heads]
-    acc = tl.zeros((first.shape[0], BLOCK_K // HEAD, HEAD), tl.float32)
+        m_i = tl.maximum(m_i, tl.load(lse + first + split, mask=inside, other=float("-inf")))
+    m_i = tl.where(m_i == float("-inf"), 0.0, m_i)  # nothing is seen: the sums below are zero
+    l_i = tl.zeros(first.shape, tl.float32)  # [ROWS, UNITS]
+    acc = tl.zeros(offs.shape, tl.float32)  # [ROWS, UNITS, unit]
     for split in tl.static_range(SPLITS):
-        part_lse = tl.load(lse + first + split, mask=inside, other=float("-inf"))
-        p = tl.exp2(part_lse - m_i)  # [ROWS, heads]
-        pointers = parts + (first + split)[:, :, None] * HEAD + offs_d  # [ROWS, heads, HEAD]
-        part = tl.load(pointers, mask=inside[:, :, None], other=0.0)
-        acc += p[:, :, None] * tl.where((p > 0)[:, :, None], part, 0.0)
+        p = tl.exp2(tl.load(lse + first + split, mask=inside, other=float("-inf")) - m_i)
+        part = tl.load(parts + offs + split * HEAD, mask=inside[:, :, None], other=0.0)
+        acc += tl.where((p > 0)[:, :, None], p[:, :, None] * part, 0.0)
         l_i += p
     acc /= tl.where(l_i > 0, l_i, 1.0)[:, :, None]
-    return tl.reshape(acc, (first.shape[0], BLOCK_K))
+    return tl.reshape(acc, (first.shape[0], SLICES, STEP))
 
 
 @triton.jit
-def statistics(
-    x, lse, offs_r, rows, eps, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr
-):
-    """[ROWS] each: the mean and 1 / sqrt(variance + eps) of rows. Squares are summed about the mean
-    of each block, and moved to that of all (Chan et al., 1983): no digits cancel."""
-    mean = tl.zeros(offs_r.shape, tl.float32)
-    squares = tl.zeros(offs_r.shape, tl.float32)
-    for block in tl.static_range(tl.cdiv(K, BLOCK_K)):
-        before: tl.constexpr = block * BLOCK_K
-        count: tl.constexpr = min(BLOCK_K, K - before)
-        part = load_rows(x, lse, offs_r, rows, block, K, SPLITS, HEAD)  # [ROWS, BLOCK_K]
-        part_mean = tl.sum(part, 1) / count
-        centred = part - part_mean[:, None]
-        if count < BLOCK_K:
-            centred = tl.where((tl.arange(0, BLOCK_K) < count)[None, :], centred, 0.0)
-        delta = part_mean - mean
-        share: tl.constexpr = count / (before + count)
-        mean += delta * share
-        squares += tl.sum(centred * centred, 1) + delta * delta * (before * share)
-    return mean, 1.0 / tl.sqrt(squares / K + eps)
+def load_block(x, offs_r, rows, before, K: tl.constexpr):
+    """fp32 [ROWS, BLOCK_S]: inputs before, before + 1, ... of rows; zeros where there are none."""
+    offs_k = before + tl.arange(0, BLOCK_S)  # [BLOCK_S]
+    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]
+    block = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
+    return block.to(tl.float32)
 
 
 @triton.jit
-def add_block(
-    acc, weights, scales, x, lse, gain, shift, mean, rstd, offs_r, rows, block,
-    dtype: tl.constexpr, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr,
-    FORM: tl.constexpr,
+def statistics(x, offs_r, rows, eps, K: tl.constexpr):
+    """[ROWS] each: the mean and 1 / sqrt(variance + eps) of rows, in two passes. Blocks are added
+    up before their columns are: that order does not depend on the number of rows."""
+    total = tl.zeros((offs_r.shape[0], BLOCK_S), tl.float32)
+    for before in tl.static_range(0, K, BLOCK_S):
+        total += load_block(x, offs_r, rows, before, K)
+    mean = tl.sum(total, 1) / K
+    total = tl.zeros((offs_r.shape[0], BLOCK_S), tl.float32)
+    for before in tl.static_range(0, K, BLOCK_S):
+        centred = load_block(x, offs_r, rows, before, K) - mean[:, None]
+        if before + BLOCK_S > K:
+            centred = tl.where((tl.arange(0, BLOCK_S) < K - before)[None, :], centred, 0.0)
+        total += centred * centred
+    return mean, 1.0 / tl.sqrt(tl.sum(total, 1) / K + eps)
+
+
+@triton.jit
+def load_rows(
+    x, gain, shift, mean, rstd, offs_r, rows, step, K: tl.constexpr, SPAN: tl.constexpr,
+    STEP: tl.constexpr,
 ):  # fmt: skip
-    """acc [SLICES, BLOCK_N, ROWS] plus the products of a block."""
-    part = load_rows(x, lse, offs_r, rows, block, K, SPLITS, HEAD)  # [ROWS, BLOCK_K]
+    """[ROWS, SLICES, STEP]: the inputs of a step, normed if there is a gain; zeros for rows that do
+    not exist."""
+    offs_k = inputs_at(step, SPAN, STEP, 1)  # [SLICES * STEP]
+    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, SLICES * STEP]
+    part = tl.load(x + offs_r[:, None] * K + offs_k[None, :], mask=inside, other=0.0)
     if gain is not None:
-        offs_k = block * BLOCK_K + tl.arange(0, BLOCK_K)  # [BLOCK_K]
         factor = tl.load(gain + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
         offset = tl.load(shift + offs_k, mask=offs_k < K, other=0.0).to(tl.float32)
-        part = (part - mean[:, None]) * rstd[:, None] * factor[None, :] + offset[None, :]
-    sliced = tl.reshape(part.to(dtype), (part.shape[0], SLICES, GROUP))
-    sliced = tl.permute(sliced, (1, 2, 0))  # [SLICES, GROUP, ROWS]
-    if FORM == "int4":
-        weights = int4_levels(weights)
-    if scales is None:
-        return tl.dot(weights.to(dtype), sliced, acc, input_precision="ieee")
+        part = (part.to(tl.float32) - mean[:, None]) * rstd[:, None] * factor[None, :]
+        part += offset[None, :]
+    return tl.reshape(part, (part.shape[0], SLICES, STEP))
+
+
+@triton.jit
+def add_step(
+    acc, weights, x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype: tl.constexpr,
+    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
+    SPAN: tl.constexpr, STEP: tl.constexpr,
+):  # fmt: skip
+    """acc [SLICES, BLOCK_N, ROWS] plus the products of a step."""
+    if lse is None:
+        part = load_rows(x, gain, shift, mean, rstd, offs_r, rows, step, K, SPAN, STEP)
     else:
+        part = combine(x, lse, offs_r, rows, step, K, SPLITS, HEAD, SPAN, STEP)
+    part = tl.permute(part.to(dtype), (1, 2, 0))  # [SLICES, STEP, ROWS]
+    values = weights[0]
+    if FORM == "int4":
+        values = int4_levels(values)
+    values = tl.permute(values.to(dtype), (1, 0, 2))  # [SLICES, BLOCK_N, STEP]
+    if FORM == "int8" or FORM == "int4":
         # Levels are exact in 16 bits, and a weight would not be: a scale meets the sum of a group.
-        return acc + tl.dot(weights.to(dtype), sliced, input_precision="ieee") * scales.to(
-            tl.float32
-        )
+        return acc + tl.dot(values, part, input_precision="ieee") * weights[1].to(tl.float32)
+    else:
+        return tl.dot(values, part, acc, input_precision="ieee")
 
 
 @triton.jit
 def linear_kernel(
     x, lse, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
     K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
-    AHEAD: tl.constexpr, GELU: tl.constexpr, PDL: tl.constexpr, BLOCK_N: tl.constexpr,
-    ROWS: tl.constexpr,
+    GELU: tl.constexpr, PDL: tl.constexpr, SPAN: tl.constexpr, STEP: tl.constexpr,
+    AHEAD: tl.constexpr, BLOCK_N: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = x.dtype.element_ty if lse is None else out.dtype.element_ty
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)  # [BLOCK_N]
     offs_r = tl.program_id(1) * ROWS + tl.arange(0, ROWS)  # [ROWS]
     # Outputs that do not exist are clamped to one that does: no load of weights needs their mask.
     real_n = tl.minimum(offs_n, outputs - 1).to(tl.int64)  # [BLOCK_N]
-    first = ()
-    for block in tl.static_range(AHEAD):
-        first = first + (load_weights(values, scales, real_n, block, K, FORM),)
+    ahead = ()
+    for step in tl.static_range(AHEAD):
+        ahead = ahead + (load_weights(values, scales, real_n, step, K, FORM, SPAN, STEP),)
     if PDL:
         gdc_wait()
         gdc_launch_dependents()
     mean, rstd = 0.0, 1.0
     if gain is not None:
-        mean, rstd = statistics(x, lse, offs_r, rows, eps, K, SPLITS, HEAD)
+        mean, rstd = statistics(x, offs_r, rows, eps, K)
     acc = tl.zeros((SLICES, BLOCK_N, ROWS), tl.float32)
-    for block in tl.static_range(AHEAD):
-        acc = add_block(
-            acc, first[block][0], first[block][1], x, lse, gain, shift, mean, rstd, offs_r, rows,
-            block, dtype, K, SPLITS, HEAD, FORM,
+    for step in tl.static_range(AHEAD):
+        acc = add_step(
+            acc, ahead[step], x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype,
+            K, SPLITS, HEAD, FORM, SPAN, STEP,
         )  # fmt: skip
-    for block in range(AHEAD, tl.cdiv(K, BLOCK_K)):
-        weights, unit_scales = load_weights(values, scales, real_n, block, K, FORM)
-        acc = add_block(
-            acc, weights, unit_scales, x, lse, gain, shift, mean, rstd, offs_r, rows, block, dtype,
-            K, SPLITS, HEAD, FORM,
+    for step in range(AHEAD, tl.cdiv(K, SLICES * SPAN) * (SPAN // STEP)):
+        weights = load_weights(values, scales, real_n, step, K, FORM, SPAN, STEP)
+        acc = add_step(
+            acc, weights, x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype,
+            K, SPLITS, HEAD, FORM, SPAN, STEP,
         )  # fmt: skip
     result = tl.sum(acc, 0)  # [BLOCK_N, ROWS]
     if FORM == "fp8":

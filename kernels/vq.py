@@ -16,8 +16,6 @@ distances of mas_fast/ops/reference/vq.py are computed, bit for bit, and the lea
 
 from __future__ import annotations
 
-import math
-
 from . import launch  # isort: skip  (pins Triton's settings before it is imported)
 
 import torch
@@ -27,46 +25,49 @@ from torch import Tensor
 
 from .vq_pack import pack_codes, pack_rows
 
-CANDIDATES = 8  # per open row, on average, that the list has room for
-PROGRAMS = 256  # that fill a GPU
-LARGEST = 2**63 - 1
+CANDIDATES = 4  # per row, on average, that the list has room for
+PROGRAMS = tl.constexpr(256)  # that fill a GPU, each with products
+THREADS = 2048  # programs that do, with a distance a thread
+LARGEST, LOWER = tl.constexpr(2**63 - 1), tl.constexpr(2**32 - 1)
 WHOLE, CHUNK = 256, 64  # up to 256 channels are one product; more are products of 64
 
 
 def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
-    """The nearest code of each row.
+    """The nearest code of each row. The host waits for nothing.
 
-    Besides the packed codebook it needs 2 D + 20 bytes per row, and at most 152 more for a row that
-    the first kernel leaves open.
+    Besides the packed codebook it needs 2 D + 8 bytes per row, and 88 more if it is exact.
 
     Args:
-        x: [N, D], finite.
-        codebook: [K, D], finite.
+        x: [N, D].
+        codebook: [K, D].
         exact: whether the nearest code is that of the definition, bit for bit.
 
     Returns:
-        int64 [N].
+        int64 [N]: -1 for a row with a value that is not finite, and for all if a code has one.
     """
     rows, channels = x.shape
     best = torch.empty(rows, dtype=torch.int64, device=x.device)
     if rows == 0:
         return best
-    capability = launch.capability(x)
-    tile = launch.tile("nearest", capability)
+    tile = launch.tile("nearest", launch.capability(x))
     block_d = CHUNK if channels > WHOLE else max(16, triton.next_power_of_2(channels))
     sizes = {"CHUNKS": triton.cdiv(channels, block_d), "BLOCK_D": block_d}
     with launch.guard(x):
-        codes, half_square, norms, unit = pack_codes(codebook, tile.columns, sizes)
-        packed, ratio, bound = pack_rows(x, norms, unit, sizes)
-        limit = torch.empty(rows if exact else 0, dtype=torch.float32, device=x.device)
+        codes, half_square, norms, largest = pack_codes(codebook, tile.columns, sizes)
+        packed, ratio, bound = pack_rows(x, norms, largest, sizes)
         operands = (packed, ratio, codes, half_square)
+        limit, least = (
+            torch.empty(rows if exact else 0, dtype=dtype, device=x.device)
+            for dtype in (torch.float32, torch.int64)
+        )
+        open_rows = torch.empty(len(limit), dtype=torch.int32, device=x.device)
+        totals = torch.zeros(2, dtype=torch.int32, device=x.device)  # open rows, listed pairs
         nearest_kernel[(triton.cdiv(rows, tile.rows),)](
-            *operands, bound, best, limit, rows=rows, padded=len(codes), EXACT=exact,
-            BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
+            *operands, bound, best, limit, least, open_rows, totals, rows=rows, padded=len(codes),
+            EXACT=exact, BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
         )  # fmt: skip
-        open_rows = (limit > -math.inf).nonzero()[:, 0]
-        if len(open_rows):
-            settle(x, codebook, operands, open_rows, limit, best, sizes)
+        if exact:
+            settle(x, codebook, operands, limit, least, open_rows, totals, best, sizes)
     return best
 
 
@@ -74,49 +75,44 @@ def settle(
     x: Tensor,
     codebook: Tensor,
     operands: tuple[Tensor, ...],
-    open_rows: Tensor,
     limit: Tensor,
+    least: Tensor,
+    open_rows: Tensor,
+    totals: Tensor,
     best: Tensor,
     sizes: dict[str, int],
 ) -> None:
     """Decides open rows in fp64. Their candidates, two or three per row, are listed first, so that
     a distance is one thread's work; if the list has no room for all of them, as with a codebook of
-    equal codes, blocks of distances are computed instead."""
-    count, capability = len(open_rows), launch.capability(x)
+    equal codes, blocks of distances are computed instead. How many rows and candidates there are is
+    known on the device alone, so every kernel is started, and those that have nothing to do end."""
+    (rows, channels), codes, capability = x.shape, operands[2], launch.capability(x)
+    counts = {"count": len(codebook), "padded": len(codes)}
     strides = {"stride_n": x.stride(0), "stride_d": x.stride(1)}
     strides |= {"stride_k": codebook.stride(0), "stride_c": codebook.stride(1)}
-    capacity = CANDIDATES * count + 1024
-    pairs = torch.empty(2, capacity, dtype=torch.int32, device=x.device)  # slot among them, code
-    total = torch.zeros(1, dtype=torch.int32, device=x.device)
-    tile = launch.tile("nearest", capability)
-    blocks, tiles = triton.cdiv(count, tile.rows), len(operands[2]) // tile.columns
-    parts = min(triton.cdiv(PROGRAMS, blocks), tiles)
-    list_kernel[(blocks, parts)](
-        *operands, open_rows, limit, pairs, total, rows=count, padded=len(operands[2]),
-        count=len(codebook), span=triton.cdiv(tiles, parts) * tile.columns, capacity=capacity,
+    capacity = CANDIDATES * rows + 1024
+    # Rows in the upper halves, codes in the lower ones; and their distances.
+    pairs, distances = torch.empty(2, capacity, dtype=torch.int64, device=x.device)
+    tile = launch.tile("nearest_list", capability)
+    blocks, tiles = triton.cdiv(rows, tile.rows), len(codes) // tile.columns
+    list_kernel[(min(blocks + PROGRAMS.value, blocks * tiles),)](
+        *operands, open_rows, totals, limit, pairs, **counts, capacity=capacity,
         BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, **tile.options,
     )  # fmt: skip
-    listed = int(total)
-    if listed > capacity:
-        tile = launch.tile("vq_rescore", capability)
-        rescore_kernel[(triton.cdiv(count, tile.rows),)](
-            *operands, x, codebook, open_rows, limit, best, rows=count, channels=x.shape[1],
-            count=len(codebook), **strides, BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes,
-            enable_fp_fusion=False, **tile.options,
-        )  # fmt: skip
-        return
-    distances = torch.empty(listed, dtype=torch.int64, device=x.device)
-    least = torch.full((count,), LARGEST, dtype=torch.int64, device=x.device)
-    best[open_rows] = LARGEST
+    tile = launch.tile("vq_rescore", capability)
+    rescore_kernel[(min(PROGRAMS.value, triton.cdiv(rows, tile.rows)),)](
+        *operands, x, codebook, open_rows, totals, limit, best, channels=channels,
+        count=len(codebook), capacity=capacity, **strides,
+        BLOCK_N=tile.rows, BLOCK_K=tile.columns, **sizes, enable_fp_fusion=False, **tile.options,
+    )  # fmt: skip
     tile = launch.tile("vq_pairs", capability)
-    grid = (triton.cdiv(listed, tile.rows),)
+    grid = (min(THREADS, triton.cdiv(capacity, tile.rows)),)
     distance_kernel[grid](
-        x, codebook, open_rows, pairs, distances, least, count=listed, capacity=capacity,
-        channels=x.shape[1], **strides, BLOCK_N=tile.rows, enable_fp_fusion=False, **tile.options,
+        x, codebook, totals, pairs, distances, least, capacity=capacity, channels=channels,
+        **strides, BLOCK_N=tile.rows, enable_fp_fusion=False, **tile.options,
     )  # fmt: skip
     choose_kernel[grid](
-        open_rows, pairs, distances, least, best, count=listed, capacity=capacity,
-        BLOCK_N=tile.rows, **tile.options,
+        totals, pairs, distances, least, best, capacity=capacity, BLOCK_N=tile.rows, **tile.options,
     )  # fmt: skip
 
 
@@ -125,22 +121,21 @@ def statistics(x: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Te
 
     Args:
         x: [N, D], copied if its channels are not adjacent in memory: the kernel reads whole rows.
-        codes: int64 [N].
+        codes: int64 [N]. A row whose code is not in 0..codebook_size - 1 counts for nothing.
     """
     channels = x.shape[1]
     x = x if x.stride(1) == 1 else x.contiguous()
-    counts = torch.bincount(codes, minlength=codebook_size)
     sums = torch.empty(codebook_size, channels, dtype=torch.float32, device=x.device)
-    ends = counts.cumsum(0)
-    order = codes.argsort(stable=True)
+    found, order = codes.sort(stable=True)
+    edges = torch.searchsorted(found, torch.arange(codebook_size + 1, device=x.device))
     tile = launch.tile("vq_statistics", launch.capability(x))
     if channels:
         with launch.guard(x):
             statistics_kernel[(codebook_size, triton.cdiv(channels, tile.columns))](
-                x, order, counts, ends, sums, channels=channels, stride_n=x.stride(0),
+                x, order, edges, sums, channels=channels, stride_n=x.stride(0),
                 BLOCK_N=tile.rows, BLOCK_D=tile.columns, **tile.options,
             )  # fmt: skip
-    return counts.float(), sums
+    return edges.diff().float(), sums
 
 
 @triton.jit
@@ -176,7 +171,8 @@ def scores(
 
 @triton.jit
 def nearest_kernel(
-    packed, ratio, codes, half_square, bound, best, limit, rows, padded,
+    packed, ratio, codes, half_square, bound, best, limit, least_bits, open_rows, totals, rows,
+    padded,
     EXACT: tl.constexpr, CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):  # fmt: skip
@@ -200,27 +196,41 @@ def nearest_kernel(
             second = tl.minimum(second, tl.minimum(tl.min(others, 1), tl.maximum(least, low)))
         index = tl.where(low < least, start + argmin, index)
         least = tl.minimum(least, low)
-    tl.store(best + n, index.to(tl.int64), mask=known)
+    row_bound = tl.load(bound + n, mask=known, other=0.0)
+    finite = row_bound < float("inf")
+    code = tl.where(finite, index, -1).to(tl.int64)
     if EXACT:  # what is above twice the bound (and room for this line's own rounding) is not near
-        reach = least + 2.5 * tl.load(bound + n, mask=known, other=0.0)
-        tl.store(limit + n, tl.where(second > reach, float("-inf"), reach), mask=known)
+        reach = least + 2.5 * row_bound
+        is_open = known & finite & (second <= reach)
+        tl.store(limit + n, reach, mask=is_open)
+        tl.store(least_bits + n, tl.full((BLOCK_N,), LARGEST, tl.int64), mask=is_open)
+        at = tl.atomic_add(totals + tl.zeros_like(index), 1, mask=is_open, sem="relaxed")
+        tl.store(open_rows + at, n.to(tl.int32), mask=is_open)
+        code = tl.where(is_open, LARGEST, code)
+    tl.store(best + n, code, mask=known)
 
 
 @triton.jit
 def list_kernel(
-    packed, ratio, codes, half_square, open_rows, limit, pairs, total, rows, padded, count, span,
-    capacity,
+    packed, ratio, codes, half_square, open_rows, totals, limit, pairs, count, padded, capacity,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """Lists the codes within the limit of each open row, in any order, until there is no more room:
-    then `total` is above the capacity. A program takes `span` codes."""
-    slot = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    then the second total is above the capacity. A program takes a block of rows, and as few codes
+    as keep PROGRAMS busy."""
+    rows = tl.load(totals)
+    blocks, tiles = tl.cdiv(rows, BLOCK_N), padded // BLOCK_K
+    parts = tl.minimum(tl.cdiv(PROGRAMS, tl.maximum(blocks, 1)), tiles)
+    span = tl.cdiv(tiles, parts) * BLOCK_K
+    block, first = tl.program_id(0) // parts, (tl.program_id(0) % parts) * span
+    if block >= blocks:
+        return
+    slot = block * BLOCK_N + tl.arange(0, BLOCK_N)
     known = slot < rows
-    n = tl.load(open_rows + slot, mask=known, other=0)
+    n = tl.load(open_rows + slot, mask=known, other=0).to(tl.int64)
     reach = tl.load(limit + n, mask=known, other=float("-inf"))
     row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
     row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
-    first = tl.program_id(1) * span
     for start in range(first, tl.minimum(first + span, padded), BLOCK_K):
         score = scores(
             packed, n, known, row_tile, row_ratio, codes, half_square, start,
@@ -228,99 +238,109 @@ def list_kernel(
         )  # fmt: skip
         k = start + tl.arange(0, BLOCK_K)
         near = known[:, None] & (k < count)[None, :] & (score <= reach[:, None])
-        hit = tl.max(tl.max(near.to(tl.int32), 1), 0) > 0
         # Without a look at the total, N x K equal distances would count beyond 31 bits.
-        if hit and tl.load(total, volatile=True) <= capacity:
-            zeros = tl.zeros((BLOCK_N, BLOCK_K), tl.int32)
-            at = tl.atomic_add(total + zeros, 1, mask=near, sem="relaxed")
-            near = near & (at < capacity)
-            tl.store(pairs + at, slot[:, None] + zeros, mask=near)
-            tl.store(pairs + capacity + at, k[None, :] + zeros, mask=near)
+        if tl.max(near.to(tl.int32)) > 0 and tl.load(totals + 1, volatile=True) <= capacity:
+            total = totals + tl.full((BLOCK_N, BLOCK_K), 1, tl.int32)
+            at = tl.atomic_add(total, 1, mask=near, sem="relaxed")
+            tl.store(pairs + at, (n << 32)[:, None] + k[None, :], mask=near & (at < capacity))
+
+
+@triton.jit
+def listed(totals, capacity):
+    """How many pairs there are; 0 if the list had no room for all."""
+    count = tl.load(totals + 1)
+    return tl.where(count > capacity, 0, count)
 
 
 @triton.jit
 def distance_kernel(
-    x, codebook, open_rows, pairs, distances, least, count, capacity, channels,
+    x, codebook, totals, pairs, distances, least, capacity, channels,
     stride_n, stride_d, stride_k, stride_c, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """The fp64 distance of each pair, as an integer of the same order, and the least of a row."""
-    pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    known = pair < count
-    slot = tl.load(pairs + pair, mask=known, other=0)
-    row = x + tl.load(open_rows + slot, mask=known, other=0) * stride_n
-    code = codebook + tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64) * stride_k
-    distance = tl.zeros((BLOCK_N,), tl.float64)
-    for d in range(channels):
-        a = tl.load(row + d * stride_d, mask=known, other=0.0).to(tl.float32).to(tl.float64)
-        b = tl.load(code + d * stride_c, mask=known, other=0.0).to(tl.float32).to(tl.float64)
-        difference = a - b
-        distance += difference * difference
-    bits = distance.to(tl.int64, bitcast=True)  # no distance is negative
-    tl.store(distances + pair, bits, mask=known)
-    tl.atomic_min(least + slot, bits, mask=known, sem="relaxed")
+    count = listed(totals, capacity)
+    for start in range(tl.program_id(0) * BLOCK_N, count, tl.num_programs(0) * BLOCK_N):
+        pair = start + tl.arange(0, BLOCK_N)
+        known = pair < count
+        both = tl.load(pairs + pair, mask=known, other=0)
+        n, k = both >> 32, both & LOWER
+        row, code = x + n * stride_n, codebook + k * stride_k
+        distance = tl.zeros((BLOCK_N,), tl.float64)
+        for d in range(channels):
+            a = tl.load(row + d * stride_d, mask=known, other=0.0).to(tl.float32).to(tl.float64)
+            b = tl.load(code + d * stride_c, mask=known, other=0.0).to(tl.float32).to(tl.float64)
+            difference = a - b
+            distance += difference * difference
+        bits = distance.to(tl.int64, bitcast=True)  # no distance is negative
+        tl.store(distances + pair, bits, mask=known)
+        tl.atomic_min(least + n, bits, mask=known, sem="relaxed")
 
 
 @triton.jit
 def choose_kernel(
-    open_rows, pairs, distances, least, best, count, capacity, BLOCK_N: tl.constexpr
+    totals, pairs, distances, least, best, capacity, BLOCK_N: tl.constexpr
 ):  # fmt: skip
     """The lowest id of the codes at the least distance of each row."""
-    pair = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    known = pair < count
-    slot = tl.load(pairs + pair, mask=known, other=0)
-    distance = tl.load(distances + pair, mask=known, other=0)
-    wanted = known & (distance == tl.load(least + slot, mask=known, other=-1))
-    n = tl.load(open_rows + slot, mask=known, other=0)
-    code = tl.load(pairs + capacity + pair, mask=known, other=0).to(tl.int64)
-    tl.atomic_min(best + n, code, mask=wanted, sem="relaxed")
+    count = listed(totals, capacity)
+    for start in range(tl.program_id(0) * BLOCK_N, count, tl.num_programs(0) * BLOCK_N):
+        pair = start + tl.arange(0, BLOCK_N)
+        known = pair < count
+        both = tl.load(pairs + pair, mask=known, other=0)
+        n, k = both >> 32, both & LOWER
+        distance = tl.load(distances + pair, mask=known, other=0)
+        wanted = known & (distance == tl.load(least + n, mask=known, other=-1))
+        tl.atomic_min(best + n, k, mask=wanted, sem="relaxed")
 
 
 @triton.jit
 def rescore_kernel(
-    packed, ratio, codes, half_square, x, codebook, open_rows, limit, best, rows, channels, count,
-    stride_n, stride_d, stride_k, stride_c,
+    packed, ratio, codes, half_square, x, codebook, open_rows, totals, limit, best, channels, count,
+    capacity, stride_n, stride_d, stride_k, stride_c,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    slot = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
-    known = slot < rows
-    n = tl.load(open_rows + slot, mask=known, other=0)
-    reach = tl.load(limit + n, mask=known, other=float("-inf"))
-    row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
-    row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
-    least = tl.full((BLOCK_N,), float("inf"), tl.float64)
-    index = tl.zeros((BLOCK_N,), tl.int32)
-    for start in range(0, count, BLOCK_K):
-        score = scores(
-            packed, n, known, row_tile, row_ratio, codes, half_square, start,
-            CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
-        )  # fmt: skip
-        k = start + tl.arange(0, BLOCK_K).to(tl.int64)
-        near = known[:, None] & (k < count)[None, :] & (score <= reach[:, None])
-        if tl.max(tl.max(near.to(tl.int32), 1), 0) > 0:
-            distance = tl.zeros((BLOCK_N, BLOCK_K), tl.float64)
-            for d in range(channels):
-                a = tl.load(x + n * stride_n + d * stride_d, mask=known, other=0.0)
-                b = tl.load(codebook + k * stride_k + d * stride_c, mask=k < count, other=0.0)
-                a, b = a.to(tl.float32).to(tl.float64), b.to(tl.float32).to(tl.float64)
-                difference = a[:, None] - b[None, :]
-                distance += difference * difference
-            distance = tl.where(near, distance, float("inf"))
-            low, argmin = tl.min(distance, 1, return_indices=True)
-            index = tl.where(low < least, start + argmin, index)
-            least = tl.minimum(least, low)
-    tl.store(best + n, index.to(tl.int64), mask=known)
+    """Where the list had no room: fp64 distances of every block with a code within the limit."""
+    rows = tl.where(tl.load(totals + 1) > capacity, tl.load(totals), 0)
+    for block in range(tl.program_id(0), tl.cdiv(rows, BLOCK_N), tl.num_programs(0)):
+        slot = block * BLOCK_N + tl.arange(0, BLOCK_N)
+        known = slot < rows
+        n = tl.load(open_rows + slot, mask=known, other=0).to(tl.int64)
+        reach = tl.load(limit + n, mask=known, other=float("-inf"))
+        row_ratio = tl.load(ratio + n, mask=known, other=1.0)  # [BLOCK_N]
+        row_tile = load_rows(packed, n, known, 0, CHUNKS, BLOCK_N, BLOCK_D)  # [BLOCK_N, BLOCK_D]
+        least = tl.full((BLOCK_N,), float("inf"), tl.float64)
+        index = tl.zeros((BLOCK_N,), tl.int32)
+        for start in range(0, count, BLOCK_K):
+            score = scores(
+                packed, n, known, row_tile, row_ratio, codes, half_square, start,
+                CHUNKS, BLOCK_N, BLOCK_K, BLOCK_D,
+            )  # fmt: skip
+            k = start + tl.arange(0, BLOCK_K).to(tl.int64)
+            near = known[:, None] & (k < count)[None, :] & (score <= reach[:, None])
+            if tl.max(near.to(tl.int32)) > 0:
+                distance = tl.zeros((BLOCK_N, BLOCK_K), tl.float64)
+                for d in range(channels):
+                    a = tl.load(x + n * stride_n + d * stride_d, mask=known, other=0.0)
+                    b = tl.load(codebook + k * stride_k + d * stride_c, mask=k < count, other=0.0)
+                    a, b = a.to(tl.float32).to(tl.float64), b.to(tl.float32).to(tl.float64)
+                    difference = a[:, None] - b[None, :]
+                    distance += difference * difference
+                distance = tl.where(near, distance, float("inf"))
+                low, argmin = tl.min(distance, 1, return_indices=True)
+                index = tl.where(low < least, start + argmin, index)
+                least = tl.minimum(least, low)
+        tl.store(best + n, index.to(tl.int64), mask=known)
 
 
 @triton.jit
 def statistics_kernel(
-    x, order, counts, ends, sums, channels, stride_n,
+    x, order, edges, sums, channels, stride_n,
     BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     code = tl.program_id(0).to(tl.int64)
     d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-    end = tl.load(ends + code)
+    end = tl.load(edges + code + 1)
     total = tl.zeros((BLOCK_D,), tl.float64)
-    for start in range(end - tl.load(counts + code), end, BLOCK_N):
+    for start in range(tl.load(edges + code), end, BLOCK_N):
         slot = start + tl.arange(0, BLOCK_N)
         n = tl.load(order + slot, mask=slot < end, other=0)
         at = x + n[:, None] * stride_n + d[None, :]

@@ -12,12 +12,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-LEAST_UNIT, MOST_UNIT = -116, 126  # exponents of the codebook's unit; all products are then normal
+# A unit is the exponent of the largest value, as fp32 has it. Between 2^-116 and 2^126 that of the
+# codebook makes all products normal.
+EXPONENT = tl.constexpr(0x7F800000)
+LEAST_UNIT, MOST_UNIT = tl.constexpr((127 - 116) << 23), tl.constexpr((127 + 126) << 23)
 
 
 def pack_codes(
     codebook: Tensor, block_k: int, sizes: dict[str, int]
-) -> tuple[Tensor, Tensor, Tensor, float]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The codebook divided by a power of two, `unit`, in fp16 and padded to whole blocks.
 
     Args:
@@ -28,11 +31,11 @@ def pack_codes(
     Returns:
         The packed codebook, fp16 [K', CHUNKS * BLOCK_D]; half of each squared length, fp32 [K'],
         infinite in the padding; upper bounds of the largest length and of the largest rounding
-        error of a code, fp32 [2]; and the unit.
+        error of a code, fp32 [2], the latter NaN where a value is not finite; and the largest
+        value, fp32 [], whose exponent is that of the unit.
     """
     count, channels = codebook.shape
-    largest = max(abs(float(value)) for value in codebook.aminmax())
-    unit = math.ldexp(1.0, min(max(math.frexp(largest)[1] - 1, LEAST_UNIT), MOST_UNIT))
+    largest = torch.linalg.vector_norm(codebook, math.inf, dtype=torch.float32)
     padded = triton.cdiv(count, block_k) * block_k
     shape = (padded, sizes["CHUNKS"] * sizes["BLOCK_D"])
     packed = torch.empty(shape, dtype=torch.float16, device=codebook.device)
@@ -40,27 +43,28 @@ def pack_codes(
     norms = torch.empty(2, padded, dtype=torch.float32, device=codebook.device)
     tile = launch.tile("vq_pack", launch.capability(codebook))
     pack_codes_kernel[(triton.cdiv(padded, tile.rows),)](
-        codebook, packed, half_square, norms, inverse=1 / unit, count=count, channels=channels,
+        codebook, largest, packed, half_square, norms, count=count, channels=channels,
         padded=padded, stride_n=codebook.stride(0), stride_d=codebook.stride(1),
         BLOCK_N=tile.rows, **sizes, **tile.options,
     )  # fmt: skip
-    return packed, half_square, norms.amax(1), unit
+    return packed, half_square, norms.amax(1), largest
 
 
 def pack_rows(
-    x: Tensor, norms: Tensor, unit: float, sizes: dict[str, int]
+    x: Tensor, norms: Tensor, largest: Tensor, sizes: dict[str, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The rows, each divided by a power of two of its own, in fp16.
 
     Args:
         x: [N, D].
         norms: the bounds that `pack_codes` returned.
-        unit: the codebook's unit.
+        largest: the largest value of the codebook, from there too.
         sizes: CHUNKS and BLOCK_D of the kernels.
 
     Returns:
         The packed rows, fp16 [N, CHUNKS * BLOCK_D]; the codebook's unit divided by that of each
-        row, fp32 [N]; and the bound on the error of a score in units of its row, fp32 [N].
+        row, fp32 [N]; and the bound on the error of a score in units of its row, fp32 [N], NaN
+        where a value of the row or the codebook is not finite.
     """
     rows, channels = x.shape
     shape = (rows, sizes["CHUNKS"] * sizes["BLOCK_D"])
@@ -68,7 +72,7 @@ def pack_rows(
     ratio, bound = (torch.empty(rows, dtype=torch.float32, device=x.device) for _ in range(2))
     tile = launch.tile("vq_pack", launch.capability(x))
     pack_rows_kernel[(triton.cdiv(rows, tile.rows),)](
-        x, norms, packed, ratio, bound, unit=unit, count=rows, channels=channels,
+        x, norms, largest, packed, ratio, bound, count=rows, channels=channels,
         stride_n=x.stride(0), stride_d=x.stride(1), BLOCK_N=tile.rows, **sizes, **tile.options,
     )  # fmt: skip
     return packed, ratio, bound
@@ -84,12 +88,22 @@ def load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D: tl.con
 
 
 @triton.jit
+def unit_of(largest, least):
+    """The bits of the power of two at or below `largest`, at least those of `least`, and the
+    inverse of that power."""
+    bits = largest.to(tl.int32, bitcast=True) & EXPONENT
+    bits = tl.minimum(tl.maximum(bits, least), MOST_UNIT)
+    return bits, ((254 << 23) - bits).to(tl.float32, bitcast=True)
+
+
+@triton.jit
 def round_rows(
     x, packed, n, count, padded, inverse, channels, stride_n, stride_d,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Stores rows n times `inverse` (a power of two each) in fp16, zeros from `count` to `padded`.
-    Returns fp64 sums of squares: of the scaled rows, and of what was rounded off."""
+    """Stores rows n times `inverse` (a power of two each) in fp16, zeros from `count` to `padded`
+    and where a value is not finite. Returns fp64 sums of squares: of the scaled rows, and of what
+    was rounded off, which is NaN if a value is not finite."""
     square = tl.zeros((BLOCK_N,), tl.float64)
     error = tl.zeros((BLOCK_N,), tl.float64)
     for chunk in range(CHUNKS):
@@ -98,7 +112,7 @@ def round_rows(
         near = part.to(tl.float16)
         d = chunk * BLOCK_D + tl.arange(0, BLOCK_D)
         at = packed + n[:, None] * (CHUNKS * BLOCK_D) + d[None, :]
-        tl.store(at, near, mask=(n < padded)[:, None])
+        tl.store(at, tl.where(tl.abs(part) < float("inf"), near, 0.0), mask=(n < padded)[:, None])
         rounded_off = part - near.to(tl.float32)  # exact
         square += tl.sum(part.to(tl.float64) * part.to(tl.float64), 1)
         error += tl.sum(rounded_off.to(tl.float64) * rounded_off.to(tl.float64), 1)
@@ -113,15 +127,16 @@ def root_up(square):
 
 @triton.jit
 def pack_codes_kernel(
-    x, packed, half_square, norms, inverse, count, channels, padded, stride_n, stride_d,
+    x, largest, packed, half_square, norms, count, channels, padded, stride_n, stride_d,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    scale = tl.zeros((BLOCK_N,), tl.float32) + inverse
+    _, inverse = unit_of(tl.zeros((BLOCK_N,), tl.float32) + tl.load(largest), LEAST_UNIT)
     square, error = round_rows(
-        x, packed, n, count, padded, scale, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
+        x, packed, n, count, padded, inverse, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D
     )
-    halves = tl.where(n < count, (0.5 * square).to(tl.float32), float("inf"))
+    halves = (0.5 * square).to(tl.float32)
+    halves = tl.where((n < count) & (square < float("inf")), halves, float("inf"))
     tl.store(half_square + n, halves, mask=n < padded)
     tl.store(norms + n, root_up(square), mask=n < padded)
     tl.store(norms + padded + n, root_up(error), mask=n < padded)
@@ -129,20 +144,19 @@ def pack_codes_kernel(
 
 @triton.jit
 def pack_rows_kernel(
-    x, norms, packed, ratio, bound, unit, count, channels, stride_n, stride_d,
+    x, norms, largest, packed, ratio, bound, count, channels, stride_n, stride_d,
     CHUNKS: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     n = tl.program_id(0).to(tl.int64) * BLOCK_N + tl.arange(0, BLOCK_N)
-    largest = tl.zeros((BLOCK_N,), tl.float32)
+    most = tl.zeros((BLOCK_N,), tl.float32)
     for chunk in range(CHUNKS):
         part = load_chunk(x, n, count, chunk, channels, stride_n, stride_d, BLOCK_D)
-        largest = tl.maximum(largest, tl.max(tl.abs(part), 1))
-    # The power of two at or below the largest value is its exponent's bits alone. A row far below
-    # the codebook takes a unit near that of the codebook, since its length then matters little.
-    bits = largest.to(tl.int32, bitcast=True) & 0x7F800000
-    least = tl.zeros((BLOCK_N,), tl.float32) + unit / 1024
-    bits = tl.minimum(tl.maximum(bits, least.to(tl.int32, bitcast=True)), 0x7E800000)
-    inverse = (0x7F000000 - bits).to(tl.float32, bitcast=True)
+        most = tl.maximum(most, tl.max(tl.abs(part), 1))
+    # A row far below the codebook takes a unit near that of the codebook, 2^-10 of it, since its
+    # length then matters little.
+    unit_bits, _ = unit_of(tl.zeros((BLOCK_N,), tl.float32) + tl.load(largest), LEAST_UNIT)
+    unit = unit_bits.to(tl.float32, bitcast=True)
+    _, inverse = unit_of(most, unit_bits - (10 << 23))
 
     square, error = round_rows(
         x, packed, n, count, count, inverse, channels, stride_n, stride_d, CHUNKS, BLOCK_N, BLOCK_D

@@ -198,8 +198,9 @@ def deployed(tiny_bundle, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def faint_bundle(tiny_bundle, tmp_path_factory) -> Path:
-    """The tiny bundle with pictures of half the contrast: random weights go far beyond [-1, 1], and
-    so do the errors of 8 bits."""
+    """The tiny bundle with pictures of half the contrast, and scenes of two labels, one of them far
+    likelier: random weights go far beyond [-1, 1], and are sure of no label, so that the errors of
+    8 bits would be large."""
     import shutil
 
     import torch
@@ -212,18 +213,25 @@ def faint_bundle(tiny_bundle, tmp_path_factory) -> Path:
         for parameter in model.decoder.conv_out.parameters():
             parameter.mul_(0.5)
     save_vq(folder, "vq_img", model)
+    model = load_vq(folder, "vq_seg")
+    with torch.no_grad():
+        bias = model.decoder.conv_out.bias
+        bias[:-1] -= 100
+        bias[:2] += torch.tensor([102.0, 100.0])
+        bias[-1] += 2
+    save_vq(folder, "vq_seg", model)
     return folder
 
 
 @pytest.fixture(scope="session")
 def deployed_int8(faint_bundle, tmp_path_factory) -> Path:
-    """Its ONNX files in fp32, and that in int8."""
+    """Its ONNX files in fp32, and those in int8."""
     pytest.importorskip("onnxscript")
     from mas_fast.onnx.export import export_onnx
-    from mas_fast.pipelines.calibration import draw_pictures
+    from mas_fast.pipelines.calibration import draw
 
     folder = tmp_path_factory.mktemp("bundles") / "int8"
-    export_onnx(faint_bundle, folder, dtypes=["fp32", "int8"], pictures=draw_pictures)
+    export_onnx(faint_bundle, folder, dtypes=["fp32", "int8"], draw=draw)
     return folder
 
 

@@ -106,8 +106,8 @@ def export_onnx(
 
     DIR/onnx/ gets {vq_seg,vq_img}_{encoder,decoder}.{fp32,fp16}.onnx and the report as parity.json;
     DIR gets the rest of the bundle, so that it is all that a machine without PyTorch needs. Nothing
-    is written where a graph differs too much. int8 is VQ-IMG's decoder alone, faster on CPUs, made
-    and measured with pictures that the bundle draws. Needs: pip install -e ".[export]"
+    is written where a graph differs too much. int8 is of decoders alone, faster on CPUs, made and
+    measured with what the bundle draws. Needs: pip install -e ".[export]"
 
     Example: mas-fast export onnx my-bundle -o deployed --part decoder
     """
@@ -122,10 +122,8 @@ def export_onnx(
     from rich.console import Console
 
     from mas_fast.onnx.export import export_onnx
-    from mas_fast.pipelines.calibration import draw_pictures
+    from mas_fast.pipelines.calibration import draw
 
-    report = export_onnx(
-        bundle, output, parts=part, dtypes=dtype, pictures=draw_pictures, progress=True
-    )
+    report = export_onnx(bundle, output, parts=part, dtypes=dtype, draw=draw, progress=True)
     Console().print(report.table())
     typer.echo(f"written: {output / 'onnx'}")

@@ -137,9 +137,7 @@ def generate(
     provider: Provider = None,
     onnx_dtype: Annotated[
         str | None,
-        typer.Option(
-            help="With onnx: the files that run, fp32 or fp16; or int8, VQ-IMG's decoder. [fp32]"
-        ),
+        typer.Option(help="With onnx: the files that run, fp32, fp16, or int8 decoders. [fp32]"),
     ] = None,
     threads: Threads = 0,
     preview: Annotated[

@@ -27,7 +27,7 @@ class OnnxCodec(Codec):
         path: the bundle.
         name: "vq_seg" or "vq_img".
         providers: as for Session.
-        dtype: of the files, "fp32", "fp16", or "int8": VQ-IMG's decoder in int8, the rest in fp32.
+        dtype: of the files, "fp32", "fp16", or "int8": the decoder in int8, the encoder in fp32.
         threads: as for Session.
 
     Raises:

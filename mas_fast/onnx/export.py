@@ -2,7 +2,7 @@
 
     report = export_onnx("my-bundle", "deployed")   # deployed/onnx/vq_img_decoder.fp32.onnx, ...
     rich.print(report.table())
-    export_onnx("my-bundle", "my-bundle", dtypes=["int8"], pictures=draw_pictures)
+    export_onnx("my-bundle", "my-bundle", dtypes=["int8"], draw=calibration.draw)
 
 The folder then has all that a deployment needs: what the bundle has beside its tokenizers' weights
 is copied, too. Nothing appears in it until every graph has passed onnx.checker and the comparison
@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from mas_fast.models.vqvae import VQVAE
 from mas_fast.onnx import graphs
 from mas_fast.onnx.files import (
     DTYPES,
+    FIDELITY,
     FLOATS,
     FOLDER,
     GRAPHS,
@@ -53,8 +54,8 @@ from mas_fast.onnx.files import (
     read_metadata,
     sha256,
 )
-from mas_fast.onnx.parity import Parity, Row, compare, compare_pictures, judge, made_up
-from mas_fast.onnx.quantize import Pictures, quantize
+from mas_fast.onnx.parity import Parity, Row, compare, compare_drawn, judge, made_up
+from mas_fast.onnx.quantize import Drawn, quantize
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_choice
@@ -73,7 +74,7 @@ def export_onnx(
     *,
     parts: Sequence[str] = PARTS,
     dtypes: Sequence[str] = FLOATS,
-    pictures: Callable[[Path], Pictures] | None = None,
+    draw: Callable[[Path], Mapping[str, Drawn]] | None = None,
     progress: bool = False,
 ) -> Parity:
     """Write output/onnx/{vq_seg,vq_img}_PART.DTYPE.onnx and parity.json.
@@ -85,15 +86,15 @@ def export_onnx(
         bundle: the bundle.
         output: folder of a bundle that can do without the tokenizers' weights.
         parts: some of "encoder" and "decoder".
-        dtypes: some of "fp32", "fp16" and "int8", which is of VQ-IMG's decoder alone.
-        pictures: gives, for the path of a bundle, what int8 is calibrated with and measured by, as
-            pipelines.calibration.draw_pictures does.
+        dtypes: some of "fp32", "fp16" and "int8", which is of decoders alone.
+        draw: gives, for the path of a bundle, what int8 is calibrated with and measured by, as
+            pipelines.calibration.draw does.
         progress: whether to show a progress bar.
 
     Raises:
         ValueError: if the bundle lacks tokenizers that it needs, if the output folder belongs to
             other weights, or if a graph differs too much from PyTorch; then nothing is written.
-            With int8, also if there are no pictures.
+            With int8, also if nothing draws.
         ImportError: if onnx, onnxscript or onnxruntime is missing.
     """
     parts, dtypes = _choices("parts", parts, PARTS), _choices("dtypes", dtypes, DTYPES)
@@ -102,16 +103,16 @@ def export_onnx(
     bundle, output = Path(bundle), Path(output)
     hashes = {name: sha256(bundle / f"{name}.safetensors") for name in _tokenizers(bundle)}
     wanted = [g for g in GRAPHS if g[0] in hashes and g[1] in parts and g[2] in dtypes]
-    if "int8" in dtypes and (*QUANTIZED, "int8") not in wanted:
-        problem = f"found 'int8' with the {list(parts)} of {list(hashes)}"
-        raise ValueError(f"dtypes: {problem}, expected {QUANTIZED} among them: no other has int8")
-    if "int8" in dtypes and pictures is None:
-        expected = "expected what draws some, as mas_fast.pipelines.calibration.draw_pictures"
-        raise ValueError(f"pictures: found None with the dtype int8, {expected}")
+    if "int8" in dtypes and QUANTIZED not in parts:
+        expected = f"expected {QUANTIZED!r} among them: no other part has int8"
+        raise ValueError(f"dtypes: found 'int8' with the parts {list(parts)}, {expected}")
+    if "int8" in dtypes and draw is None:
+        expected = "expected what draws pictures, as mas_fast.pipelines.calibration.draw"
+        raise ValueError(f"draw: found None with the dtype int8, {expected}")
     _check_output(bundle, output, hashes, [file_name(*names) for names in wanted])
     folder = output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = pictures(bundle) if "int8" in dtypes and pictures is not None else None
+    drawn = draw(bundle) if "int8" in dtypes and draw is not None else {}
     rows: list[Row] = []
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as made:
@@ -122,9 +123,9 @@ def export_onnx(
                 models = {name: load_vq(bundle, name, "cpu", torch.float32)}  # one at a time
             file = Path(made) / file_name(name, part, dtype)
             bar.set_postfix_str(file.name)
-            if drawn is not None and dtype == "int8":
+            if dtype == "int8":
                 metadata = Metadata(name, part, "fp32", models[name].config, hashes[name])
-                metadata, measured = write_int8(file, metadata, models[name], drawn)
+                metadata, measured = write_int8(file, metadata, models[name], drawn[name])
             else:
                 metadata = Metadata(name, part, dtype, models[name].config, hashes[name])
                 write_graph(file, metadata, models[name])
@@ -179,15 +180,15 @@ def write_graph(file: Path, metadata: Metadata, model: VQVAE) -> None:
 
 
 def write_int8(
-    file: Path, metadata: Metadata, model: VQVAE, pictures: Pictures
+    file: Path, metadata: Metadata, model: VQVAE, drawn: Drawn
 ) -> tuple[Metadata, list[Row]]:
-    """Write VQ-IMG's decoder in int8.
+    """Write a decoder in int8.
 
     Args:
         file: the file.
         metadata: of the fp32 graph.
         model: the tokenizer, fp32, on the CPU.
-        pictures: to calibrate with, and to measure by.
+        drawn: what to calibrate with, and to measure by.
 
     Returns:
         What the file says of itself, and how near it is to the fp32 graph.
@@ -195,9 +196,10 @@ def write_int8(
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / metadata.file_name
         write_graph(source, metadata, model)
-        quantize(source, file, pictures.calibration)
-        row = compare_pictures(file, metadata, source, pictures.held_out)
-    metadata = replace(metadata, dtype="int8", psnr=row.psnr)
+        quantize(source, file, drawn.calibration)
+        row = compare_drawn(file, metadata, source, drawn.held_out)
+    measured = FIDELITY[metadata.model]
+    metadata = replace(metadata, dtype="int8", **{measured: getattr(row, measured)})
     _save(_import("onnx").load(file), file, metadata)
     return metadata, [row]
 

@@ -2,7 +2,7 @@
 No torch, and no onnx either.
 
     BUNDLE/onnx/{vq_seg,vq_img}_{encoder,decoder}.{fp32,fp16}.onnx
-    BUNDLE/onnx/vq_img_decoder.int8.onnx
+    BUNDLE/onnx/{vq_seg,vq_img}_decoder.int8.onnx
 
     found = read_metadata("my-bundle/onnx/vq_img_decoder.fp32.onnx")     # or an open session
     found.check(file, model="vq_img", part="decoder", dtype="fp32", config=config)
@@ -33,13 +33,14 @@ REPORT_FILE = "parity.json"
 MODELS, PARTS = ("vq_seg", "vq_img"), ("encoder", "decoder")
 FLOATS = ("fp32", "fp16")
 DTYPES = (*FLOATS, "int8")
-QUANTIZED = ("vq_img", "decoder")  # the one graph that there is in int8
+QUANTIZED = "decoder"  # the part that there is in int8
+FIDELITY = {"vq_seg": "agreement", "vq_img": "psnr"}  # what is measured of it
 GRAPHS = tuple(
     (model, part, dtype)
     for model in MODELS
     for dtype in DTYPES
     for part in PARTS
-    if dtype != "int8" or (model, part) == QUANTIZED
+    if dtype != "int8" or part == QUANTIZED
 )
 INPUTS = {"vq_seg": "labels", "vq_img": "image"}  # VQConfig.input
 
@@ -69,7 +70,9 @@ class Metadata:
         dtype: of the arithmetic, "fp32", "fp16" or "int8".
         config: the config of the tokenizer.
         bundle: the SHA-256 of the weights file that it was made from.
-        psnr: of int8: in dB, of pictures beside those of the fp32 graph; else None.
+        psnr: of VQ-IMG in int8: in dB, of pictures beside those of the fp32 graph; else None.
+        agreement: of VQ-SEG in int8: the share of pixels whose label is the fp32 graph's, or whose
+            edge bit if that is less; else None.
     """
 
     model: str
@@ -78,6 +81,7 @@ class Metadata:
     config: VQConfig
     bundle: str
     psnr: float | None = None
+    agreement: float | None = None
 
     def __post_init__(self) -> None:
         file_name(self.model, self.part, self.dtype)  # checks them
@@ -88,10 +92,12 @@ class Metadata:
         if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
             problem = f"found {short(self.bundle)}"
             raise ValueError(f"bundle: {problem}, expected a SHA-256 in hexadecimal")
-        measured = isinstance(self.psnr, float) and math.isfinite(self.psnr)
-        if not (measured if self.dtype == "int8" else self.psnr is None):
-            expected = "a number of dB" if self.dtype == "int8" else "none"
-            raise ValueError(f"psnr: found {short(self.psnr)}, expected {expected}")
+        for model, name in FIDELITY.items():
+            value, needed = getattr(self, name), (self.model, self.dtype) == (model, "int8")
+            measured = isinstance(value, float) and math.isfinite(value)
+            if not (measured if needed else value is None):
+                expected = "a number" if needed else "none"
+                raise ValueError(f"{name}: found {short(value)}, expected {expected}")
 
     @property
     def file_name(self) -> str:
@@ -110,7 +116,7 @@ class Metadata:
 
     def to_properties(self) -> dict[str, str]:
         """The values of the file's metadata_props; `from_properties` reads them back."""
-        values = {name: getattr(self, name) for name in _names(self.dtype)}
+        values = {name: getattr(self, name) for name in _names(self.model, self.dtype)}
         values = {"format": FORMAT} | values | {"config": self.config.to_dict()}
         side = self.config.resolution // self.config.f
         properties = {"grid": f"{side} x {side}", "codes": str(self.config.codes)}
@@ -138,7 +144,7 @@ class Metadata:
         values: Any = parse_json(properties[KEY], KEY)
         if values.get("format", FORMAT) != FORMAT:
             raise ValueError(f"format: found {short(values['format'])}, expected {FORMAT}")
-        names = _names(values.get("dtype"))
+        names = _names(values.get("model"), values.get("dtype"))
         exact_keys(KEY, values, ["format", *names])
         chosen = {name: values[name] for name in names}
         return cls(**chosen | {"config": VQConfig.from_dict(chosen["config"])})
@@ -171,7 +177,7 @@ def file_name(model: str, part: str, dtype: str) -> str:
     """
     check_choice("model", model, MODELS)
     check_choice("part", part, PARTS)
-    if (model, part) == QUANTIZED:
+    if part == QUANTIZED:
         check_choice("dtype", dtype, DTYPES)
     else:
         check_choice("dtype", dtype, FLOATS, f"for {model}_{part}")
@@ -179,14 +185,14 @@ def file_name(model: str, part: str, dtype: str) -> str:
 
 
 def dtype_of(model: str, part: str, dtype: str) -> str:
-    """The dtype of a graph where `dtype` is asked of all: with int8, those that there are in int8
-    run beside fp32 ones.
+    """The dtype of a graph where `dtype` is asked of all: with int8, decoders in int8 run beside
+    encoders in fp32.
 
     Raises:
         ValueError: if the dtype is unknown.
     """
     check_choice("dtype", dtype, DTYPES)
-    return "fp32" if dtype == "int8" and (model, part) != QUANTIZED else dtype
+    return "fp32" if dtype == "int8" and part != QUANTIZED else dtype
 
 
 def read_metadata(source: Any, file: str | os.PathLike | None = None) -> Metadata:
@@ -259,9 +265,10 @@ def _open(file: Path) -> Any:
         raise ValueError(f"{file}: found no ONNX graph that onnxruntime loads: {error}") from error
 
 
-def _names(dtype: object) -> list[str]:
-    """The fields that a file of this dtype has."""
-    return [field.name for field in fields(Metadata) if field.name != "psnr" or dtype == "int8"]
+def _names(model: object, dtype: object) -> list[str]:
+    """The fields that a file has."""
+    left = {name for owner, name in FIDELITY.items() if (owner, "int8") != (model, dtype)}
+    return [field.name for field in fields(Metadata) if field.name not in left]
 
 
 def _source(config: VQConfig) -> tuple[Value, ...]:

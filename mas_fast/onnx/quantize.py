@@ -1,4 +1,4 @@
-"""The decoder of pictures in int8, by onnxruntime's static quantization. No torch.
+"""Decoders in int8, by onnxruntime's static quantization. No torch.
 
     quantize("vq_img_decoder.fp32.onnx", "vq_img_decoder.int8.onnx", codes)
 
@@ -20,8 +20,8 @@ import numpy as np
 from mas_fast.onnx.files import import_onnxruntime
 
 
-class Pictures(NamedTuple):
-    """Codes of pictures, int64 [N, h, w].
+class Drawn(NamedTuple):
+    """Codes of pictures, or of scenes, int64 [N, h, w].
 
     Attributes:
         calibration: those that the ranges of activations are taken from.
@@ -38,7 +38,7 @@ def quantize(source: str | os.PathLike, file: str | os.PathLike, codes: np.ndarr
     Args:
         source: the fp32 graph.
         file: the file to write.
-        codes: of pictures to calibrate with, int64 [N, h, w].
+        codes: to calibrate with, int64 [N, h, w].
 
     Raises:
         ImportError: if onnx or onnxruntime is missing.
@@ -53,8 +53,8 @@ def quantize(source: str | os.PathLike, file: str | os.PathLike, codes: np.ndarr
             self.left = iter(codes)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            picture = next(self.left, None)
-            return None if picture is None else {"codes": picture[None]}
+            grid = next(self.left, None)
+            return None if grid is None else {"codes": grid[None]}
 
     with tempfile.TemporaryDirectory() as folder:
         ready = str(Path(folder) / "ready.onnx")

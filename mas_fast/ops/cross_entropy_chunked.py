@@ -11,8 +11,12 @@ that stores no logits must form them again, 8 to 10 N V D, and the gradient of 1
 and a write of the sum of the head's gradient: at V = 16384 and 24 bits per value 100 MB, or 23 us
 at 4.3 TB/s, while the products of 768 rows take 119 us. So chunks must not be small; to save
 memory, they must not be large either. 28 MiB are 768 rows (six tiles of 128, which leave 3% of the
-last wave of 132 multiprocessors empty). With 8 bits per value beside the gradient that is 46 MB,
-1.9% of the 2.49 GB of bf16 logits over one vocabulary of 33,792.
+last wave of 132 multiprocessors empty). With 8 bits per value beside the gradient that is 44 MB,
+1.8% of the 2.49 GB of bf16 logits over one vocabulary of 33,792.
+
+Hundreds of launches can cost a CPU more than those 3.3 ms, so there are five a chunk: the buffer of
+its hidden states takes their gradient when they are needed no more, and one kernel stores that
+where it belongs and loads the next states. Targets and losses are counted once a stream.
 
 A loss scale arrives when the gradients are already formed, so in fp16 they must not need one:
 logits become their gradient times a power of two that brings its largest near 1 (less if so many
@@ -169,49 +173,69 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     batch, _, width = hidden.shape
     device, precise = hidden.device.type, _precise(dtype)
-    softmax_gradient = kernels.softmax_gradient
     d_hidden = _gradient(hidden, wanted[0])
     d_heads = [_gradient(head, want) for head, want in zip(heads, wanted[1:], strict=True)]
-    losses = []
+    counts, scales = _counts_and_scales(targets, lengths, weights, ignored)
+    factors = scales.to(precise)
+    nats = targets.new_empty(targets.shape, dtype=precise)
     stop = 0
     for i, (head, d_head, length) in enumerate(zip(heads, d_heads, lengths, strict=True)):
         start, stop, vocab = stop, stop + length, len(head)
-        counted = targets[:, start:stop].long() != ignored[i]
-        counted = counted.sum(dtype=torch.float64).clamp(min=1)
-        scale = (weights[i] / sum(weights) / counted).to(precise)
-        rows = max(1, CHUNK_BYTES[device] // (dtype.itemsize * (vocab + 2 * width)))
+        rows = max(1, CHUNK_BYTES[device] // (dtype.itemsize * (vocab + width)))
         chunks = list(_chunks(batch, start, stop, rows))
         rows = min(rows, batch * length)
         weight = head.to(dtype).contiguous()
         logits = head.new_empty(rows, vocab, dtype=dtype)
-        unit = None
+        states = hidden.new_empty(rows, width, dtype=dtype)
+        scale, unit = factors[i], None
         if dtype == torch.float16:
             scale, unit = _unit(scale, rows)
         scratch = kernels.new_scratch(d_head) if wanted[1 + i] and len(chunks) > 1 else None
-        nats = torch.zeros((), dtype=torch.float64, device=hidden.device)
         if not chunks:
             d_head.zero_()
+        formed = None  # where the gradient belongs that is in `states`
         for number, (b, t) in enumerate(chunks):
-            x = hidden[b, t].to(dtype).flatten(0, 1).contiguous()
-            target = targets[b, t].long().flatten().contiguous()
-            g = torch.mm(x, weight.T, out=logits[: len(x)])
-            row_nats = softmax_gradient(g, target, scale, ignored[i], any(wanted))
-            nats += row_nats.sum(dtype=torch.float64)
-            if wanted[0]:
-                slope = torch.mm(g, weight).view(-1, t.stop - t.start, width)
-                d_hidden[b, t] = slope if unit is None else slope.to(unit.dtype) * unit
+            kernels.exchange(states, formed, hidden[b, t], unit)
+            x, g = (buffer[: targets[b, t].numel()] for buffer in (states, logits))
+            torch.mm(x, weight.T, out=g)
+            kernels.softmax_gradient(
+                g, targets[b, t], scale, ignored[i], nats[b, t], gradient=any(wanted)
+            )
             if wanted[1 + i]:
                 first, last = number == 0, number == len(chunks) - 1
                 if d_head.dtype == dtype and (dtype.itemsize > 2 or scratch is None):
                     torch.addmm(d_head, g.T, x, beta=0 if first else 1, out=d_head)
                 else:
                     kernels.add_weight_gradient(d_head, scratch, g, x, first, last)
+            if wanted[0]:
+                torch.mm(g, weight, out=x)
+                formed = d_hidden[b, t]
+        if formed is not None:
+            kernels.exchange(states, formed, None, unit)
         if unit is not None and wanted[1 + i]:
             d_head.mul_(unit)
-        losses.append(nats / counted)
-    weighted = [weight * each for weight, each in zip(weights, losses, strict=True)]
-    loss = sum(weighted[1:], weighted[0]) / sum(weights)
-    return loss.to(precise), torch.stack(losses).to(precise), d_hidden, d_heads
+    sums = torch.empty_like(counts)
+    for i, part in enumerate(nats.split(lengths, 1)):
+        torch.sum(part, dim=(0, 1), dtype=torch.float64, out=sums[i])
+    loss, losses = torch.dot(sums, scales), sums / counts
+    return loss.to(precise), losses.to(precise), d_hidden, d_heads
+
+
+def _counts_and_scales(
+    targets: Tensor, lengths: Sequence[int], weights: Sequence[float], ignored: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """How many targets of each stream count, at least 1, and the weight that each of them has in
+    the loss, both fp64 [streams]."""
+    counts = targets.new_empty(len(lengths), dtype=torch.float64)
+    scales = torch.empty_like(counts)
+    for i, part in enumerate(targets.split(lengths, 1)):
+        scales[i].fill_(weights[i] / sum(weights))
+        if ignored[i] == NOTHING:
+            counts[i].fill_(part.numel())
+        else:
+            torch.sum(part.long() != ignored[i], dim=(0, 1), dtype=torch.float64, out=counts[i])
+    counts.clamp_(min=1)
+    return counts, scales.div_(counts)
 
 
 def _chunks(batch: int, start: int, stop: int, rows: int) -> Iterator[tuple[slice, slice]]:
@@ -254,25 +278,34 @@ class _Torch:
     """kernels/cross_entropy.py in PyTorch: for any device, and also for fp64."""
 
     @staticmethod
+    def exchange(rows: Tensor, old: Tensor | None, new: Tensor | None, unit: Tensor | None) -> None:
+        if old is not None:
+            values = rows[: old[..., 0].numel()].view_as(old)
+            old.copy_(values if unit is None else values.to(unit.dtype) * unit)
+        if new is not None:
+            rows[: new[..., 0].numel()].view_as(new).copy_(new)
+
+    @staticmethod
     def softmax_gradient(
-        logits: Tensor, targets: Tensor, scale: Tensor, ignored: int, gradient: bool
-    ) -> Tensor:
+        logits: Tensor, targets: Tensor, scale: Tensor, ignored: int, nats: Tensor, gradient: bool
+    ) -> None:
+        targets = targets.long().flatten()
         counted = targets != ignored
         kept = targets.masked_fill(~counted, 0)[:, None]
         factor = (scale * counted)[:, None]
-        nats = torch.empty(len(targets), dtype=scale.dtype, device=logits.device)
+        losses = torch.empty(len(targets), dtype=scale.dtype, device=logits.device)
         for start in range(0, len(targets), SLICE):
             r = slice(start, start + SLICE)
             x = logits[r].to(scale.dtype)  # fp32 and fp64 logits are not copied
             target_logit = x.gather(1, kept[r])
             largest = x.amax(1, keepdim=True)
             total = x.sub_(largest).exp_().sum(1, keepdim=True)
-            nats[r] = (largest + total.log() - target_logit)[:, 0]
+            losses[r] = (largest + total.log() - target_logit)[:, 0]
             if gradient:
                 x.mul_(factor[r] / total).scatter_add_(1, kept[r], -factor[r])
                 if logits.dtype != scale.dtype:
                     logits[r] = x
-        return nats.masked_fill_(~counted, 0)
+        nats.copy_(losses.masked_fill_(~counted, 0).view_as(nats))
 
     @staticmethod
     def new_scratch(result: Tensor) -> Tensor | None:

@@ -126,8 +126,8 @@ def vq_nearest(
         impl: None, "triton", "cpp" or "reference".
 
     Returns:
-        int64 [N]. A compiled graph of "cpp" does not look for values that are not finite: it gives
-        -1 for such rows.
+        int64 [N]. A graph of "triton" or "cpp", compiled or captured, does not look for values that
+        are not finite: it gives -1 for such rows.
 
     Raises:
         TypeError: an argument has a wrong type or dtype.
@@ -139,10 +139,11 @@ def vq_nearest(
     if impl == "reference":
         return reference_vq.vq_nearest(x, codebook, exact=exact)
     if impl == "triton":
-        return vq_triton.nearest(x, codebook, exact)
-    require("vq_nearest")
-    codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
-    # The kernel returns -1 for values that are not finite; without rows it cannot tell.
+        codes = vq_triton.nearest(x, codebook, exact)
+    else:
+        require("vq_nearest")
+        codes = torch.ops.mas_fast.vq_nearest(x.float().contiguous(), codebook.float().contiguous())
+    # Both return -1 for values that are not finite; without rows they cannot tell.
     if has_values(codes) and (not len(codes) or (codes < 0).any()):
         check_finite("codebook", codebook)
         check_finite("x", x)
@@ -157,7 +158,8 @@ def vq_statistics(
 
     Args:
         x: [N, D], fp32, fp16 or bf16.
-        codes: int64 [N], in 0..K-1.
+        codes: int64 [N], in 0..K-1. A graph, compiled or captured, does not look at them; that of
+            "triton" counts no others.
         codebook_size: K.
         impl: None, "triton" or "reference".
 

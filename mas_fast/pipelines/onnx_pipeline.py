@@ -47,8 +47,8 @@ class Pipeline(Painter[OnnxCodec]):
         providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
             onnxruntime offers.
         dtype: in which the GPT computes, "fp32", "bf16", "int8" or "int4".
-        onnx_dtype: of the ONNX files, "fp32", "fp16", or "int8": VQ-IMG's decoder in int8, the rest
-            in fp32.
+        onnx_dtype: of the ONNX files, "fp32", "fp16", or "int8": decoders in int8, encoders in
+            fp32.
         threads: of the engine and of onnxruntime; 0: all cores.
 
     Raises:

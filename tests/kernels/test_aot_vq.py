@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from aot import Kernel, triton
+from aot import CAPABILITIES, GPUS, OTHERS, USUAL, Kernel
 from mas_fast.kernels import launch, vq, vq_pack
 
-TYPES = dict.fromkeys(("rows", "count", "channels", "padded", "span", "capacity"), "i32")
+TYPES = dict.fromkeys(("rows", "count", "channels", "padded", "capacity"), "i32")
 TYPES |= dict.fromkeys(("stride_n", "stride_d", "stride_k", "stride_c"), "i32")
-TYPES |= {"unit": "fp32", "inverse": "fp32", "pairs": "*i32", "total": "*i32"}
+TYPES |= dict.fromkeys(("totals", "open_rows"), "*i32") | {"pairs": "*i64"}
 TYPES |= dict.fromkeys(("packed", "codes"), "*fp16")
 TYPES |= dict.fromkeys(("half_square", "norms", "ratio", "bound", "limit", "sums"), "*fp32")
-TYPES |= dict.fromkeys(("best", "open_rows", "order", "counts", "ends"), "*i64")
-TYPES |= dict.fromkeys(("distances", "least"), "*i64")
+TYPES |= dict.fromkeys(("best", "order", "edges", "distances", "least", "least_bits"), "*i64")
+TYPES |= {"largest": "*fp32"}
 # Of 256 channels, which are one product, or of 1024.
 SIZES = {256: {"CHUNKS": 1, "BLOCK_D": 256}, 1024: {"CHUNKS": 16, "BLOCK_D": 64}}
 PRODUCTS = {
@@ -21,6 +21,7 @@ PRODUCTS = {
     "exact": (vq.nearest_kernel, SIZES[256] | {"EXACT": True}),
     "exact-1024": (vq.nearest_kernel, SIZES[1024] | {"EXACT": True}),
     "list": (vq.list_kernel, SIZES[256]),
+    "list-1024": (vq.list_kernel, SIZES[1024]),
 }
 # What reads the input: tile, limit of registers, and whether multiplications and additions fuse.
 READERS = {
@@ -29,29 +30,30 @@ READERS = {
     "pack-codes": (vq_pack.pack_codes_kernel, "vq_pack", 168, True),
     "pack-rows": (vq_pack.pack_rows_kernel, "vq_pack", 168, True),
 }
+INPUTS = [(dtype, capability) for dtype in ("fp32", "bf16") for capability in USUAL]
+INPUTS += [pytest.param("bf16", *other.values, marks=other.marks) for other in OTHERS]
 
 
 def product(name: str, capability: int) -> Kernel:
     function, constants = PRODUCTS[name]
-    tile = launch.tile("nearest", capability)
+    tile = launch.tile("nearest_list" if function is vq.list_kernel else "nearest", capability)
     constants = constants | {"BLOCK_N": tile.rows, "BLOCK_K": tile.columns}
     return Kernel(function, TYPES, constants, tile.options, aligned=("padded",))
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_products(name, capability) -> None:
     compiled = product(name, capability).compile(capability)
+    tile = launch.tile("nearest_list" if name.startswith("list") else "nearest", capability)
     assert compiled.fits
+    assert compiled.shared <= tile.shared << 10
     assert compiled.registers <= 255
-    # The ptxas of Triton 3.6 puts 8 bytes of a thread on the stack where 128 registers are all
-    # that 512 threads have (sm_80); that of 3.9 does not.
-    assert compiled.stack <= (8 if name == "fast" and triton.__version__.startswith("3.6.") else 0)
-    assert compiled.tensor_cores == ("wgmma.mma_async" if capability == 90 else "mma.sync")
+    assert compiled.stack == 0
+    assert compiled.tensor_cores == GPUS[capability].tensor_cores
 
 
-@pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize(("dtype", "capability"), INPUTS)
 @pytest.mark.parametrize("name", READERS)
 def test_what_reads_the_input(name, dtype, capability) -> None:
     function, tile_name, registers, fused = READERS[name]
@@ -67,8 +69,7 @@ def test_what_reads_the_input(name, dtype, capability) -> None:
         assert "fma.rn.f64" not in compiled.ptx
 
 
-@pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize(("dtype", "capability"), INPUTS)
 def test_statistics(dtype, capability) -> None:
     tile = launch.tile("vq_statistics", capability)
     constants = {"BLOCK_N": tile.rows, "BLOCK_D": tile.columns}
@@ -79,7 +80,7 @@ def test_statistics(dtype, capability) -> None:
     assert compiled.stack == 0
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", CAPABILITIES)
 def test_choose(capability) -> None:
     tile = launch.tile("vq_pairs", capability)
     constants = {"BLOCK_N": tile.rows}

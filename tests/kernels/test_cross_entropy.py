@@ -62,21 +62,56 @@ def test_triton_softmax_reads_long_rows_twice(vocab, monkeypatch):
     monkeypatch.setattr(kernels, "WHOLE", 512)
     monkeypatch.setitem(launch.TILES, "cross_entropy", {80: launch.Tile(1, 512, 1, 1)})
     logits = torch.randn(6, vocab) * 5
-    targets = torch.tensor([0, vocab - 1, 3, 4, -1, vocab])
+    targets = torch.tensor([[0, vocab - 1], [3, 4], [-1, vocab]])
     scale = torch.tensor(0.25)
     want, found, exact = logits.clone(), logits.clone(), logits.double()
-    nats = cross_entropy_chunked._Torch.softmax_gradient(want[:4], targets[:4], scale, 3, True)
-    cross_entropy_chunked._Torch.softmax_gradient(exact[:4], targets[:4], scale.double(), 3, True)
-    ours = kernels.softmax_gradient(found, targets, scale, 3, True)
-    torch.testing.assert_close(ours[:4], nats)
-    assert ours[4:].isnan().all()  # what is no id
+    peer = cross_entropy_chunked._Torch
+    nats, turned = torch.empty(2, 2), targets.int().T.contiguous().T
+    ours, others = (torch.full((2, 3), math.inf).T for _ in range(2))  # of odd strides, too
+    peer.softmax_gradient(want[:4], targets[:2], scale, 3, nats, True)
+    peer.softmax_gradient(exact[:4], targets[:2], scale.double(), 3, nats.clone(), True)
+    kernels.softmax_gradient(found, turned, scale, 3, ours, True)
+    torch.testing.assert_close(ours[:2], nats)
+    assert ours[2].isnan().all()  # what is no id
     # Where the target is almost certain its gradient is the little that p - 1 leaves: an ulp of 1.
     ulp = torch.finfo(torch.float32).eps * float(scale)
     allowed = 2 * float((want - exact)[:4].abs().max()) + ulp
     assert float((found - exact)[:4].abs().max()) <= allowed
     again = logits.clone()
-    assert torch.equal(kernels.softmax_gradient(again, targets, scale, 3, False)[:4], ours[:4])
+    kernels.softmax_gradient(again, targets, scale, 3, others, False)
+    assert torch.equal(others[:2], ours[:2])
     assert torch.equal(again, logits)
+
+
+@needs_triton
+@needs_interpreter
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("unit", [None, 0.125])
+@pytest.mark.parametrize("width", [5, 600])
+def test_triton_exchanges_rows(width, unit, dtype, monkeypatch):
+    """As PyTorch does, also rows of two blocks, of odd strides, more or fewer than the old ones."""
+    from mas_fast.kernels import cross_entropy as kernels
+    from mas_fast.kernels import launch
+
+    monkeypatch.setitem(launch.TILES, "cross_entropy_rows", {80: launch.Tile(1, 512, 4, 1)})
+    scale = None if unit is None else torch.tensor(unit)
+    whole = torch.full((4, 9, 2 * width), 42.0)  # what is not asked for stays
+    views = [whole[:2, 1:4, ::2], whole[2:, 2:4, 1::2], whole[1:3, 4:, :width]]
+    states = torch.randn(3, 5, width + 1)[..., 1:]
+    news = [states[:1, :2], states[:2], states[1:, ::2]]
+    peer = cross_entropy_chunked._Torch
+    for old in (None, *views):
+        for new in (None, *news):
+            found, want = (torch.randn(12, width, generator=torch.Generator()) for _ in range(2))
+            found, want = found.to(dtype), want.to(dtype)
+            wholes = []
+            for module, rows in ((kernels, found), (peer, want)):
+                if old is not None:
+                    whole[:] = 42
+                module.exchange(rows, old, new, scale)
+                wholes.append(whole.clone())
+            assert torch.equal(found, want)
+            assert torch.equal(*wholes)
 
 
 def sum_of_chunks(chunks, dtype, last):

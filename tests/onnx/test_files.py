@@ -17,6 +17,7 @@ PLAIN = dataclasses.replace(SEG, channels=183, layout=None)
 HASH = "0123456789abcdef" * 4
 DECODER = Metadata("vq_img", "decoder", "fp32", IMG, HASH)
 INT8 = Metadata("vq_img", "decoder", "int8", IMG, HASH, psnr=41.5)
+SCENES_INT8 = Metadata("vq_seg", "decoder", "int8", SEG, HASH, agreement=0.997)
 
 
 def test_names():
@@ -31,7 +32,7 @@ def test_names():
         (("vq_img", "coder", "fp32"), "part: found 'coder', expected one of"),
         (("vq_img", "encoder", "bf16"), r"dtype: found 'bf16', expected one of \['fp32', 'fp16'\]"),
         (("vq_img", "decoder", "bf16"), r"dtype: found 'bf16', expected one of .*, 'int8'\]"),
-        (("vq_seg", "decoder", "int8"), r"dtype: found 'int8', .*'fp16'\] for vq_seg_decoder"),
+        (("vq_seg", "encoder", "int8"), r"dtype: found 'int8', .*'fp16'\] for vq_seg_encoder"),
     ],
 )
 def test_names_that_are_none(arguments, error):
@@ -73,17 +74,30 @@ def test_int8_says_how_good_it_is():
     assert json.loads(INT8.to_properties()[KEY])["psnr"] == 41.5
     assert "psnr" not in json.loads(DECODER.to_properties()[KEY])
     for psnr in (None, 41, float("nan"), float("inf"), "41", True):
-        with pytest.raises(ValueError, match="psnr: found .*, expected a number of dB"):
+        with pytest.raises(ValueError, match="psnr: found .*, expected a number"):
             dataclasses.replace(INT8, psnr=psnr)
     with pytest.raises(ValueError, match="psnr: found 41.5, expected none"):
         dataclasses.replace(DECODER, psnr=41.5)
 
 
-def test_beside_int8_the_rest_is_fp32():
-    assert dtype_of("vq_img", "decoder", "int8") == "int8"
-    for graph in (("vq_img", "encoder"), ("vq_seg", "decoder"), ("vq_seg", "encoder")):
-        assert dtype_of(*graph, "int8") == "fp32"
-        assert dtype_of(*graph, "fp16") == "fp16"
+def test_scenes_in_int8_say_how_many_pixels_stay():
+    assert Metadata.from_properties(SCENES_INT8.to_properties()) == SCENES_INT8
+    values = json.loads(SCENES_INT8.to_properties()[KEY])
+    assert values["agreement"] == 0.997
+    assert "psnr" not in values
+    with pytest.raises(ValueError, match="agreement: found None, expected a number"):
+        dataclasses.replace(SCENES_INT8, agreement=None)
+    with pytest.raises(ValueError, match="psnr: found 41.5, expected none"):
+        dataclasses.replace(SCENES_INT8, psnr=41.5)
+    with pytest.raises(ValueError, match="agreement: found 0.997, expected none"):
+        dataclasses.replace(INT8, agreement=0.997)
+
+
+def test_beside_decoders_in_int8_encoders_are_fp32():
+    for model in ("vq_seg", "vq_img"):
+        assert dtype_of(model, "decoder", "int8") == "int8"
+        assert dtype_of(model, "encoder", "int8") == "fp32"
+        assert dtype_of(model, "encoder", "fp16") == "fp16"
     with pytest.raises(ValueError, match="dtype: found 'bf16', expected one of"):
         dtype_of("vq_img", "decoder", "bf16")
 

@@ -1,4 +1,4 @@
-"""quantize.py and what the export makes of it: the decoder of pictures in int8."""
+"""quantize.py and what the export makes of it: decoders in int8."""
 
 import json
 import os
@@ -14,22 +14,29 @@ from typer.testing import CliRunner
 from mas_fast import cli
 from mas_fast.bundle import load_vq
 from mas_fast.onnx import export
+from mas_fast.onnx.codec import OnnxCodec
 from mas_fast.onnx.export import export_onnx
 from mas_fast.onnx.files import file_name, read_metadata
-from mas_fast.onnx.parity import compare_pictures
-from mas_fast.onnx.quantize import Pictures, quantize
-from mas_fast.pipelines.calibration import draw_pictures
+from mas_fast.onnx.parity import compare_drawn
+from mas_fast.onnx.quantize import Drawn, quantize
+from mas_fast.pipelines.calibration import draw
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 INT8, FP32 = (file_name("vq_img", "decoder", dtype) for dtype in ("int8", "fp32"))
+SCENES_INT8, SCENES_FP32 = (file_name("vq_seg", "decoder", dtype) for dtype in ("int8", "fp32"))
 
 
 @pytest.fixture(scope="module")
-def pictures(faint_bundle) -> Pictures:
-    return draw_pictures(faint_bundle)
+def drawn(faint_bundle) -> dict[str, Drawn]:
+    return draw(faint_bundle)
+
+
+@pytest.fixture(scope="module")
+def pictures(drawn) -> Drawn:
+    return drawn["vq_img"]
 
 
 def without(bundle, folder, *models):
@@ -46,9 +53,9 @@ def without(bundle, folder, *models):
 # ---------------------------------------------------------------------- what is written
 
 
-def test_int8_is_one_file_and_measured(deployed_int8, pictures):
+def test_pictures_in_int8_are_measured(deployed_int8, pictures):
     folder = deployed_int8 / "onnx"
-    assert [file.name for file in folder.glob("*int8*")] == [INT8]
+    assert sorted(file.name for file in folder.glob("*int8*")) == [INT8, SCENES_INT8]
     found, exact = (read_metadata(folder / name) for name in (INT8, FP32))
     found.check(INT8, dtype="int8", config=exact.config, bundle=exact.bundle)
     report = json.loads((folder / "parity.json").read_text())
@@ -63,8 +70,24 @@ def test_int8_is_one_file_and_measured(deployed_int8, pictures):
     assert found.psnr == pytest.approx(10 * np.log10(4 / error), abs=1e-3)
 
 
-def test_convolutions_are_int8_but_the_last(deployed_int8):
-    graph = onnx.load(deployed_int8 / "onnx" / INT8).graph
+def test_scenes_in_int8_are_measured(deployed_int8, drawn):
+    """By what a codec makes of the logits: labels and edges."""
+    found = read_metadata(deployed_int8 / "onnx" / SCENES_INT8)
+    ours, theirs = (
+        OnnxCodec(deployed_int8, "vq_seg", dtype=dtype).decode(drawn["vq_seg"].held_out)
+        for dtype in ("int8", "fp32")
+    )
+    labels = np.mean([a.labels == b.labels for a, b in zip(ours, theirs, strict=True)])
+    edges = np.mean([a.edges == b.edges for a, b in zip(ours, theirs, strict=True)])
+    assert found.agreement == pytest.approx(min(labels, edges), abs=1e-9)
+    assert len(np.unique([scene.labels for scene in ours])) > 1
+    report = json.loads((deployed_int8 / "onnx" / "parity.json").read_text())
+    assert found.agreement >= report["limits"]["int8"]["agreement"] == 0.99
+
+
+@pytest.mark.parametrize("file", [INT8, SCENES_INT8])
+def test_convolutions_are_int8_but_the_last(deployed_int8, file):
+    graph = onnx.load(deployed_int8 / "onnx" / file).graph
     weights = {value.name: value for value in graph.initializer}
     scales = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
@@ -92,9 +115,8 @@ def test_the_graph_is_plain(deployed_int8):
 def test_the_same_bundle_gives_the_same_bytes(deployed_int8, faint_bundle, tmp_path):
     code = (
         "from mas_fast.onnx.export import export_onnx\n"
-        "from mas_fast.pipelines.calibration import draw_pictures\n"
-        f"export_onnx({str(faint_bundle)!r}, {str(tmp_path)!r}, dtypes=['int8'], "
-        "pictures=draw_pictures)"
+        "from mas_fast.pipelines.calibration import draw\n"
+        f"export_onnx({str(faint_bundle)!r}, {str(tmp_path)!r}, dtypes=['int8'], draw=draw)"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -107,7 +129,7 @@ def test_pictures_are_of_the_tokenizers_grid(pictures, faint_bundle):
         assert codes.dtype == np.int64
         assert codes.shape == (16, 4, 4)
         assert len(np.unique(codes.reshape(16, -1), axis=0)) > 8
-    again = draw_pictures(faint_bundle)
+    again = draw(faint_bundle)["vq_img"]
     assert all(np.array_equal(*both) for both in zip(pictures, again, strict=True))
     assert not np.array_equal(*pictures)
 
@@ -116,7 +138,7 @@ def test_a_function_alone(deployed_int8, pictures, tmp_path, faint_bundle):
     """quantize takes any fp32 graph of a decoder, and codes."""
     source = deployed_int8 / "onnx" / FP32
     quantize(source, tmp_path / "a.onnx", pictures.calibration)
-    row = compare_pictures(tmp_path / "a.onnx", read_metadata(source), source, pictures.calibration)
+    row = compare_drawn(tmp_path / "a.onnx", read_metadata(source), source, pictures.calibration)
     assert row.file == "a.onnx"
     assert row.psnr > 40
     run = onnxruntime.InferenceSession(tmp_path / "a.onnx")
@@ -130,27 +152,27 @@ def test_a_function_alone(deployed_int8, pictures, tmp_path, faint_bundle):
 # ---------------------------------------------------------------------- what is refused
 
 
-def test_under_the_limit_nothing_is_replaced(deployed_int8, faint_bundle, pictures, tmp_path):
+def test_under_the_limit_nothing_is_replaced(
+    deployed_int8, faint_bundle, drawn, pictures, tmp_path
+):
     """Ranges of one flat picture do not hold the others."""
     flat = pictures._replace(calibration=np.full((1, 4, 4), pictures.calibration[0, 0, 0]))
+    codes = drawn | {"vq_img": flat}
     out = shutil.copytree(deployed_int8, tmp_path / "out")
     files = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     message = f"{INT8}: batch 1: PSNR: found [0-9.]+, expected >= 40.0 dB"
     with pytest.raises(ValueError, match=message):
-        export_onnx(faint_bundle, out, dtypes=["int8"], pictures=lambda _: flat)
+        export_onnx(faint_bundle, out, dtypes=["int8"], draw=lambda _: codes)
     assert files == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
 
 
 def test_what_int8_needs(faint_bundle, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(ValueError, match="pictures: found None with the dtype int8, expected what"):
+    with pytest.raises(ValueError, match="draw: found None with the dtype int8, expected what"):
         export_onnx(faint_bundle, out, dtypes=["int8"])
-    options = {"dtypes": ["int8"], "pictures": draw_pictures}
-    with pytest.raises(ValueError, match=r"dtypes: found 'int8' with the \['encoder'\] of"):
+    options = {"dtypes": ["int8"], "draw": draw}
+    with pytest.raises(ValueError, match=r"dtypes: found 'int8' with the parts \['encoder'\]"):
         export_onnx(faint_bundle, out, parts=["encoder"], **options)
-    scenes = without(faint_bundle, tmp_path / "scenes", "gpt", "vq_img")
-    with pytest.raises(ValueError, match=r"dtypes: found 'int8' with .* of \['vq_seg'\], expected"):
-        export_onnx(scenes, out, **options)
     tokenizers = without(faint_bundle, tmp_path / "tokenizers", "gpt")
     with pytest.raises(ValueError, match="found the models .* expected gpt too: int8 is calib"):
         export_onnx(tokenizers, out, **options)

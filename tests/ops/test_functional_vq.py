@@ -11,6 +11,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mas_fast import ops
 from mas_fast.ops import reference
@@ -241,8 +242,15 @@ def test_opcheck_of_triton_operators():
     for exact in (True, False):
         torch.library.opcheck(operators.nearest, (x, codebook, exact))
     torch.library.opcheck(operators.statistics, (x, torch.arange(9) % 5, 5))
-    with pytest.raises(ValueError, match="codes: found 7, expected 0..4"):
-        operators.statistics(x, torch.full((9,), 7), 5)
+    counts, sums = operators.statistics(x, torch.arange(-4, 5) * 3, 5)  # 0 and 3 are codes
+    assert counts.tolist() == [1, 0, 0, 1, 0]
+    assert torch.equal(sums[[0, 3]], x[4:6])
+    x[3, 1], codebook = math.nan, codebook.repeat(2, 1)
+    for exact in (True, False):
+        assert (operators.nearest(x, codebook, exact) < 0).nonzero()[:, 0].tolist() == [3]
+    codebook[7, 2] = -math.inf
+    for exact in (True, False):
+        assert (operators.nearest(x, codebook, exact) == -1).all()
     for x, codebook in [
         (ZEROS[0], ZEROS),
         (ZEROS, ZEROS.double()),
@@ -308,25 +316,59 @@ def test_triton_settles_open_rows_either_way(monkeypatch, dense):
     """From a list of candidates, and by blocks where the list is too short."""
     from mas_fast.kernels import vq
 
-    def forbidden(*grid):
-        raise AssertionError("the other way was taken")
+    def settle(x, codebook, operands, limit, least, open_rows, totals, best, sizes):
+        whole(x, codebook, operands, limit, least, open_rows, totals, best, sizes)
+        seen.extend(totals.tolist())
 
-    class Refuse:
-        __getitem__ = staticmethod(lambda grid: forbidden)
-
+    seen, whole = [], vq.settle
+    monkeypatch.setattr(vq, "settle", settle)
     # Equal codes: half of the codebook is as near as the nearest one.
     x, codebook = make("normal", 90, 70 if dense else 130, 17)
     if dense:
         codebook = codebook[:2].repeat(300, 1)
-        monkeypatch.setattr(vq, "distance_kernel", Refuse())
     else:
         codebook[::3] = codebook[1]
         x[::2] = codebook[1] + 0.01
         x[::4] = codebook[5]
-        monkeypatch.setattr(vq, "CANDIDATES", 50)
-        monkeypatch.setattr(vq, "rescore_kernel", Refuse())
     found = ops.vq_nearest(x, codebook, impl="triton")
     np.testing.assert_array_equal(found.numpy(), oracle(x, codebook))
+    assert seen[0] >= 20
+    assert seen[1] >= 20 * 40
+    assert (seen[1] > vq.CANDIDATES * 90 + 1024) == dense
+
+
+class Answers(TorchDispatchMode):
+    """The operators whose result, or the size of it, a host would have to wait for."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function._schema.name.removeprefix("aten::")
+        if name in ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "_unique2"):
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@needs_triton
+@needs_interpreter
+def test_triton_waits_for_nothing():
+    """A graph can hold the operators; out of one, a single answer tells of values not finite, and
+    one of codes out of range."""
+    from mas_fast.ops import vq_triton as operators
+
+    x, codebook = make("normal", 90, 70, 17)
+    codebook[::3] = codebook[1]
+    with Answers() as answers:
+        for exact in (True, False):
+            codes = operators.nearest(x, codebook, exact)
+        operators.statistics(x, codes, 70)
+    assert answers.names == []
+    for function, arguments in ((ops.vq_nearest, [codebook]), (ops.vq_statistics, [codes, 70])):
+        with Answers() as answers:
+            function(x, *arguments, impl="triton")
+        assert answers.names == ["_local_scalar_dense"]
 
 
 @needs_triton
@@ -340,6 +382,27 @@ def test_cuda_nearest_is_exact(dtype):
             x, codebook = (t.to(dtype).cuda() for t in make(kind, rows, codes, channels))
             want = reference.vq_nearest(x, codebook)
             assert torch.equal(ops.vq_nearest(x, codebook), want), (kind, rows, codes, channels)
+
+
+@needs_triton
+@needs_cuda
+def test_cuda_graph():
+    """Captured, it finds the codes of whatever rows are in its input."""
+    x, codebook = (torch.randn(n, 64, device="cuda") for n in (5000, 700))
+    ops.vq_statistics(x, ops.vq_nearest(x, codebook), 700)  # compiles the kernels
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        codes = ops.vq_nearest(x, codebook)
+        statistics = ops.vq_statistics(x, codes, 700)
+    for scale in (1.0, 0.1):
+        x.normal_().mul_(scale)
+        graph.replay()
+        assert torch.equal(codes, reference.vq_nearest(x, codebook))
+        for found, want in zip(statistics, reference.vq_statistics(x, codes, 700), strict=True):
+            torch.testing.assert_close(found, want, rtol=1e-6, atol=1e-12)
+    x[7, 3] = math.nan
+    graph.replay()
+    assert (codes < 0).nonzero().tolist() == [[7]]
 
 
 @needs_triton

@@ -23,22 +23,27 @@ from triton.compiler import ASTSource  # noqa: E402
 @dataclass(frozen=True)
 class GPU:
     """Limits of an architecture (CUDA programming guide, "Compute Capabilities"): bytes of shared
-    memory of a program and of a multiprocessor, and a multiprocessor's threads and programs."""
+    memory of a program and of a multiprocessor, and a multiprocessor's threads and programs. And
+    its instruction that multiplies matrices."""
 
     program_shared: int
     shared: int
     threads: int
     programs: int
+    tensor_cores: str
 
 
 GPUS = {
-    80: GPU(163 << 10, 164 << 10, 2048, 32),
-    86: GPU(99 << 10, 100 << 10, 1536, 16),
-    89: GPU(99 << 10, 100 << 10, 1536, 24),
-    90: GPU(227 << 10, 228 << 10, 2048, 32),
-    100: GPU(227 << 10, 228 << 10, 2048, 32),
-    120: GPU(99 << 10, 100 << 10, 1536, 24),
+    80: GPU(163 << 10, 164 << 10, 2048, 32, "mma.sync"),
+    86: GPU(99 << 10, 100 << 10, 1536, 16, "mma.sync"),
+    89: GPU(99 << 10, 100 << 10, 1536, 24, "mma.sync"),
+    90: GPU(227 << 10, 228 << 10, 2048, 32, "wgmma.mma_async"),
+    100: GPU(227 << 10, 228 << 10, 2048, 32, "tcgen05.mma"),
+    120: GPU(99 << 10, 100 << 10, 1536, 24, "mma.sync"),
 }
+USUAL = (80, 90)
+OTHERS = [pytest.param(c, marks=pytest.mark.slow) for c in GPUS if c not in USUAL]
+CAPABILITIES = [*USUAL, *OTHERS]
 TENSOR_CORES = ("tcgen05.mma", "wgmma.mma_async", "mma.sync")  # the newest first
 
 

@@ -88,9 +88,9 @@ def check_codes(codes: Tensor, codebook_size: int) -> None:
         ValueError: a code is not in 0..codebook_size - 1.
     """
     if has_values(codes) and codes.numel():
-        least, most = (int(value) for value in codes.aminmax())
-        if least < 0 or most >= codebook_size:
-            bad_code = least if least < 0 else most
+        least, most = codes.aminmax()
+        if (least < 0) | (most >= codebook_size):  # one answer to wait for
+            bad_code = int(least if least < 0 else most)
             raise ValueError(f"codes: found {bad_code}, expected 0..{codebook_size - 1}")
 
 
