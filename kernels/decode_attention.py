@@ -222,7 +222,7 @@ def decode_attention_kernel(
     mean = tl.zeros((ROWS, BLOCK_D), tl.float32)
     total = tl.zeros((ROWS,), tl.float32)  # [ROWS]
     for split in tl.static_range(SPLITS):  # unrolled: all loads are under way at once
-        there = real & (split < active)  # [ROWS]
+        there = i < tl.where(split < active, WINDOW, 0)  # [ROWS]
         size = tl.load(parts + split, there, other=float("-inf"), cache_modifier=".cg")
         place = part_out + (head * SPLITS + split)[:, None] * D + d[None, :]
         part = tl.load(place, there[:, None] & inside, other=0.0, cache_modifier=".cg")

@@ -82,14 +82,17 @@ def _graph(
         raise ImportError("the engine 'graph' needs Triton. Run: pip install triton")
     import torch
 
-    from mas_fast.bundle import load_gpt
+    from mas_fast.bundle import load_gpt, read_weights
     from mas_fast.generation.graph import GraphEngine
     from mas_fast.utils.devices import find_device
 
-    if isinstance(model, str | os.PathLike):
-        halves = {None: None, "fp16": torch.float16, "bf16": torch.bfloat16}
-        model = load_gpt(model, find_device(device), halves.get(dtype, torch.float32))
-    return GraphEngine(model, dtype=dtype)
+    if not isinstance(model, str | os.PathLike):
+        return GraphEngine(model, dtype=dtype)
+    kinds = {None: None, "fp16": torch.float16, "bf16": torch.bfloat16}
+    gpt = load_gpt(model, find_device(device), kinds.get(dtype, torch.float32))
+    stored = read_weights(model, levels=True) if dtype == "int4" else ()
+    levels = {name: part for name, part in stored if isinstance(part, tuple)}
+    return GraphEngine(gpt, dtype=dtype, levels=levels)
 
 
 def _eager(

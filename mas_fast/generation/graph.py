@@ -26,7 +26,7 @@ from mas_fast.generation.decode_step import DecodeStep
 from mas_fast.generation.engine import Progress, kept_rows
 from mas_fast.generation.ids import sequences_of
 from mas_fast.generation.request import Request
-from mas_fast.generation.step_weights import DTYPES, StepWeights, pack_weights
+from mas_fast.generation.step_weights import DTYPES, Levels, StepWeights, pack_weights
 from mas_fast.kernels.decode_attention import ROWS
 from mas_fast.models.gpt import GPT
 from mas_fast.ops.dispatch import default_impl
@@ -49,13 +49,16 @@ class GraphEngine:
         model: the GPT, on a CUDA device; under TRITON_INTERPRET=1 on a CPU.
         dtype: of the matrices, one of DTYPES: fp32, fp16, bf16, int8, fp8 or int4. The last three
             compute in bf16. None: the GPT's own.
+        levels: of the matrices that a bundle stores in int4, as `pack_weights` takes them.
 
     Raises:
         ValueError: for a device or a dtype that the engine does not have.
         ImportError: where the CUDA code is not built.
     """
 
-    def __init__(self, model: GPT, *, dtype: str | None = None) -> None:
+    def __init__(
+        self, model: GPT, *, dtype: str | None = None, levels: Levels | None = None
+    ) -> None:
         interpreted = os.environ.get("TRITON_INTERPRET") == "1"
         if model.device.type != ("cpu" if interpreted else "cuda"):
             raise ValueError(
@@ -79,7 +82,7 @@ class GraphEngine:
                 "multiplies bfloat16 wrongly"
             )
         self.streams = model.streams
-        self.weights: StepWeights = pack_weights(model, dtype)
+        self.weights: StepWeights = pack_weights(model, dtype, levels)
         self._idle: OrderedDict[tuple[int, bool, int], CapturedStep] = OrderedDict()
 
     def start(self, request: Request) -> GraphRun:

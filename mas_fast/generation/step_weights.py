@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mas_fast.bundle.quantized import INT4, matrix_dtype
-from mas_fast.kernels.packed_weight import PackedWeight, pack
+from mas_fast.kernels.packed_weight import PackedWeight, pack, pack_levels
 from mas_fast.models.gpt import GPT
 from mas_fast.models.gpt_config import GPTConfig
 from mas_fast.ops.reference.attention import visible
@@ -16,6 +19,7 @@ from mas_fast.ops.reference.attention import visible
 # The dtype of what is not a matrix, of activations and of the KV cache, by that of the matrices.
 # Quantized ones multiply bfloat16 on a GPU; Triton's interpreter multiplies that wrongly.
 ACTIVATIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+Levels: TypeAlias = Mapping[str, tuple[np.ndarray, np.ndarray]]
 DTYPES = (*ACTIVATIONS, "int8", "fp8", INT4)
 
 
@@ -80,13 +84,15 @@ class StepWeights:
 
 
 @torch.no_grad()
-def pack_weights(model: GPT, dtype: str) -> StepWeights:
+def pack_weights(model: GPT, dtype: str, levels: Levels | None = None) -> StepWeights:
     """Pack the weights of a GPT, on its device.
 
     Args:
         model: the GPT.
         dtype: of the matrices, one of DTYPES. "int4" is what a bundle of int4 stores: int8 in the
             first block and the heads.
+        levels: with "int4", of each matrix that is stored so, as `read_weights` gives it: levels,
+            int8 [N, K], and scales, bfloat16 as uint16 [N, groups]. Others are quantized here.
 
     Returns:
         The weights. Those that are as they should be are not copied, so they must not change.
@@ -103,9 +109,15 @@ def pack_weights(model: GPT, dtype: str) -> StepWeights:
 
     def linear(name: str) -> Linear:
         module = model.get_submodule(name)
-        kind = matrix_dtype(f"{name}.weight") if dtype == INT4 else dtype
+        kind = (matrix_dtype(f"{name}.weight") or dtype) if dtype == INT4 else dtype
         bias = module.get_parameter("bias") if getattr(module, "bias", None) is not None else None
-        packed = pack(module.get_parameter("weight").detach(), kind)
+        pair = (levels or {}).get(f"{name}.weight")
+        if pair is None:
+            packed = pack(module.get_parameter("weight").detach(), kind)
+        else:
+            stored, scales = pair[0].copy(), pair[1].copy().view(np.int16)  # the file may change
+            scales_bf16 = torch.from_numpy(scales).view(torch.bfloat16)
+            packed = pack_levels(torch.from_numpy(stored).to(device), scales_bf16.to(device), kind)
         return Linear(packed, None if bias is None else plain(bias))
 
     bits: dict[str, Tensor | None] = {"causal": None}

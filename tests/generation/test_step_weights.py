@@ -8,7 +8,10 @@ import torch
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
 
+from built import needs_engine
+from mas_fast.bundle import export_int4, load_gpt, read_weights, save_gpt
 from mas_fast.generation.step_weights import DTYPES, mask_bits, pack_weights
+from mas_fast.kernels.packed_weight import PackedWeight
 from mas_fast.ops.reference.attention import visible
 from step_gpts import LENGTH, STREAMS, small
 
@@ -62,3 +65,25 @@ def test_matrices_have_the_dtype_and_the_rest_does_not(dtype) -> None:
     layer = weights.layers[0]
     rest = [weights.embedding, weights.position, layer.qkv.bias, layer.norm1[0], weights.norm[1]]
     assert {tensor.dtype for tensor in rest} == {plain}
+
+
+@needs_engine
+def test_an_int4_bundle_gives_what_its_original_gives(tmp_path) -> None:
+    save_gpt(tmp_path / "whole", small(layers=2))
+    export_int4(tmp_path / "whole", tmp_path / "small")
+    whole = pack_weights(load_gpt(tmp_path / "whole"), "int4")
+    stored = read_weights(tmp_path / "small", levels=True)
+    levels = {name: part for name, part in stored if isinstance(part, tuple)}
+    assert len(levels) == 2 * 4 + 3
+    found = pack_weights(load_gpt(tmp_path / "small"), "int4", levels)
+    for one, other in zip(whole.layers, found.layers, strict=True):
+        for name in ("qkv", "proj", "up", "down"):
+            same(getattr(one, name).weight, getattr(other, name).weight)
+    for name, head in whole.heads.items():
+        same(head.weight, found.heads[name].weight)
+
+
+def same(one: PackedWeight, other: PackedWeight) -> None:
+    assert (one.dtype, one.inputs) == (other.dtype, other.inputs)
+    assert torch.equal(one.values, other.values)
+    assert torch.equal(one.scales, other.scales)
