@@ -16,10 +16,11 @@ class CapturedStep:
 
     Attributes:
         step: the step.
+        runs: how many runs have their sequences in it.
     """
 
     def __init__(self, step: DecodeStep) -> None:
-        self.step = step
+        self.step, self.runs = step, 0
         self._compiled: set[object] = set()
         self._replays: dict[tuple[object, int], Callable[[], None]] = {}
 

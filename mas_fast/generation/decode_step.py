@@ -2,7 +2,7 @@
 
 All that a pass reads and writes lies in buffers that stay where they are: also the positions, the
 settings of the sampler and the tokens. So it can be captured in a CUDA graph, and its replay goes
-on from wherever the pass before has left the buffers. Nothing here looks at a value.
+on from wherever the pass before has left the buffers. No pass looks at a value.
 
 A layer is five launches: LayerNorm and QKV; attention; projection and residual; LayerNorm, up and GELU; down and residual. Then come LayerNorm and the head
 of the stream, the draw, and the rows of the next pass: 5 L + 3 in all.
@@ -126,27 +126,30 @@ class DecodeStep:
                 window=self.window,
             )
 
-    def copy(self, other: DecodeStep, rows: Tensor) -> None:
-        """Become a step of some of another's sequences.
+    def copy(self, other: DecodeStep, rows: Tensor, place: int) -> None:
+        """Take over sequences of another step.
 
         Args:
             other: of the same weights, guided likewise.
-            rows: int64 [B], those of its sequences.
+            rows: int64 [n], those of its B sequences.
+            place: which sequences they become here: place, ..., place + n - 1.
         """
-        both = torch.cat([rows, rows + other.count]) if self.guided else rows
-        for name in ("first", "tokens"):
-            getattr(self, name).copy_(getattr(other, name)[both])
+        mine = slice(place, place + len(rows))
         for name in ("end", "forced", "guidance", "seed", "sample", "after", "likelihood"):
-            getattr(self, name).copy_(getattr(other, name)[rows])
+            getattr(self, name)[mine] = getattr(other, name)[rows]
         for name in ("temperature", "top_k", "top_p"):
-            getattr(self, name).copy_(getattr(other, name)[:, rows])
+            getattr(self, name)[:, mine] = getattr(other, name)[:, rows]
         position = torch.arange(self.tokens.shape[1], device=rows.device)
-        below = position < other.shared[both, None]
-        holder = torch.where(below, other.owner[both, None], both[:, None])  # [Q, S]
-        for new, old in ((self.keys, other.keys), (self.values, other.values)):
-            for new_QHSK, old_QHSK in zip(new, old, strict=True):
-                new_QHSK.copy_(old_QHSK.transpose(1, 2)[holder, position].transpose(1, 2))
-        self.shared.zero_()
+        for half in range(1 + self.guided):
+            mine = slice(half * self.count + place, half * self.count + place + len(rows))
+            theirs = rows + half * other.count
+            self.first[mine], self.tokens[mine] = other.first[theirs], other.tokens[theirs]
+            below = position < other.shared[theirs, None]
+            holder = torch.where(below, other.owner[theirs, None], theirs[:, None])  # [n, S]
+            for new, old in ((self.keys, other.keys), (self.values, other.values)):
+                for new_QHSK, old_QHSK in zip(new, old, strict=True):
+                    new_QHSK[mine] = old_QHSK.transpose(1, 2)[holder, position].transpose(1, 2)
+            self.shared[mine] = 0
 
     def read(self) -> None:
         """Make a pass that only reads known tokens, and go on by a window."""
@@ -157,6 +160,10 @@ class DecodeStep:
         """Go on by a window of known tokens."""
         self.first.add_(self.window)
         self.begin()
+
+    def status(self) -> list[list[int]]:
+        """Wait, and tell `first` and `failed` of each of the B sequences."""
+        return torch.stack([self.first[: self.count], self.failed]).tolist()
 
     def head(self, stream: str) -> Tensor:
         """The logits of a stream, fp32 [rows, V], of the rows as the last layer has left them."""

@@ -89,6 +89,62 @@ class GraphEngine:
         return GraphRun(self, request)
 
     @torch.no_grad()
+    def advance(self, runs: Sequence[GraphRun], passes: int = 1) -> int:
+        """Go on with several runs of this engine, whose rows share each pass over the weights.
+
+        Runs may come and go between calls, and differ in all that a request says; those that draw
+        the same stream, with or without guidance, are in one pass. The tokens of each are those
+        that it would have alone. Runs that are at their end, or that an error has ended
+        (`GraphRun.error`), are left out.
+
+        Args:
+            runs: the runs, each once.
+            passes: at most so many of each; fewer where a run or its stream ends.
+
+        Returns:
+            The most passes that a run had a part in.
+        """
+        check_int("passes", passes, 1)
+        groups: dict[tuple[bool, str], list[GraphRun]] = {}
+        for run in runs:
+            if run.error is None and run.position < run.stop:
+                stream = self.streams.at(run.position).name
+                groups.setdefault((run.guided, stream), []).append(run)
+        made = [self._share(group, key[1], passes) for key, group in groups.items()]
+        return max(made, default=0)
+
+    def _share(self, runs: list[GraphRun], stream: str, passes: int) -> int:
+        """Makes passes for runs that draw one stream. Returns how many."""
+        count = sum(run.count for run in runs)
+        count = 1 << (count - 1).bit_length()  # so that there are few shapes to capture
+        captured, guided = runs[0].captured, runs[0].guided
+        together = all(run.captured is captured for run in runs) and captured.runs == len(runs)
+        if not together or captured.step.count != count:
+            captured = self.take(count, guided=guided, window=ROWS // (count * (1 + guided)))
+            captured.step.first.zero_()
+            place = 0
+            for run in runs:
+                run.move(captured, place)
+                place += run.count
+        step = captured.step
+        ends, stop = np.zeros(step.count, np.int32), self.streams.slice(stream).stop
+        for run in runs:
+            end = min(run.stop, stop)
+            ends[run.sequences] = end
+            passes = min(passes, -(-(end - run.position) // step.window))
+        step.end.copy_(torch.from_numpy(ends))
+        step.begin()
+        score = any(run.request.score_forced for run in runs)
+        captured.run((stream, score), lambda: step.draw(stream, score=score), passes)
+        status = step.status()
+        for run in runs:
+            try:
+                run.reach(status)
+            except ValueError as error:
+                run.error = str(error)
+        return passes
+
+    @torch.no_grad()
     def logits(self, tokens: object) -> dict[str, np.ndarray]:
         known = sequences_of(tokens, self.streams)
         count = min(known.shape[1], self.streams.length - 1)
@@ -117,6 +173,7 @@ class GraphEngine:
 
     def take(self, count: int, *, guided: bool, window: int) -> CapturedStep:
         """A step for some sequences, one of a finished run where there is one."""
+        window = min(max(window, 1), ROWS)
         idle = self._idle.pop((count, guided, window), None)
         return idle or CapturedStep(DecodeStep(self.weights, count, guided=guided, window=window))
 
@@ -149,35 +206,54 @@ class GraphEngine:
 
 
 class GraphRun:
-    """A generation under way; kernels/next_rows.py says what a window of guesses does."""
+    """A generation under way; kernels/next_rows.py says what a window of guesses does.
+
+    Attributes:
+        count: its rows.
+        guided: whether each has an unconditional partner.
+        error: what ended it, where `GraphEngine.advance` met that.
+    """
 
     def __init__(self, engine: GraphEngine, request: Request) -> None:
         self.engine, self.request, self.stop = engine, request, request.stop
+        self.guided, self.error = request.null is not None, None
         device, samples = engine.weights.device, request.samples
         forced = request.forced.repeat(samples, 0)
-        self.count = len(forced)
+        self.count, self._place = len(forced), 0
         # What every row forces is read before, and once for all rows that begin alike.
         drawn = (request.forced[:, : self.stop] < 0).any(0)
         self.position = int(drawn.argmax()) if drawn.any() else self.stop
         self._tokens = torch.from_numpy(forced.astype(np.int64)).to(device)
         self._likelihood = torch.zeros(self.count, dtype=torch.float64, device=device)
-        self._captured: CapturedStep | None = None
+        self._captured: CapturedStep | None = None  # none at the end
         if self.position < self.stop:
-            self._captured = self._take(self.count)
+            self._captured = self._take()
+            self._captured.runs += 1
             self._load(self._captured.step, forced)
+
+    @property
+    def captured(self) -> CapturedStep:
+        """Where its sequences are; while it is not at its end."""
+        assert self._captured is not None
+        return self._captured
+
+    @property
+    def sequences(self) -> slice:
+        """Which sequences of the step they are."""
+        return slice(self._place, self._place + self.count)
 
     @property
     def tokens(self) -> Tensor:
         tokens = self._tokens.clone()
         if self._captured is not None:
-            tokens = self._captured.step.tokens[: self.count].long()
+            tokens = self._captured.step.tokens[self.sequences].long()
         tokens[:, self.position :] = -1
         return tokens
 
     @property
     def forced_log_likelihood(self) -> Tensor:
-        if self._captured is not None:
-            return self._captured.step.likelihood.clone()
+        if self._captured is not None and self.request.score_forced:
+            return self._captured.step.likelihood[self.sequences].clone()
         return self._likelihood.clone()
 
     @torch.no_grad()
@@ -185,49 +261,80 @@ class GraphRun:
         check_int("count", count, 0)
         end = min(self.position + count, self.stop) if count else self.stop
         streams = self.engine.streams
+        if self.position < end and self.captured.step.count != self.count:
+            self.move(self._take(), 0)  # out of a step that it shares
         while self.position < end:
-            assert self._captured is not None
             stream = streams.at(self.position).name
             self._advance(stream, min(end, streams.slice(stream).stop), progress)
-        if self.position == self.stop and self._captured is not None:
-            self._tokens, self._likelihood = self.tokens, self.forced_log_likelihood
-            self.engine.give_back(self._captured)
-            self._captured = None
         return self.position
 
     def _advance(self, stream: str, end: int, progress: Progress | None) -> None:
         """Goes on to a position within a stream, or to its end."""
-        assert self._captured is not None
-        captured, step, score = self._captured, self._captured.step, self.request.score_forced
+        captured, step, score = self.captured, self.captured.step, self.request.score_forced
         step.end.fill_(end)
         step.begin()
         while self.position < end:
             # So many it takes in any case; where it takes more, guesses were wrong.
             passes = min(STEPS, -(-(end - self.position) // step.window))
             captured.run((stream, score), lambda: step.draw(stream, score=score), passes)
-            reached, failed = torch.stack([step.first[: self.count], step.failed]).tolist()
-            self.position = min(reached) + 1
-            for row in [n for n, token in enumerate(failed) if token < -1][:1]:
-                raise nan_error(row, -2 - failed[row])
+            self.reach(step.status())
             if progress:
                 progress(self.position, self.stop)
+
+    def reach(self, status: list[list[int]]) -> None:
+        """Take note of where its sequences are.
+
+        Args:
+            status: of all sequences of the step: their last known positions, and why they cannot
+                go on.
+
+        Raises:
+            ValueError: if a logit is NaN.
+        """
+        reached, failed = (values[self.sequences] for values in status)
+        self.position = min(reached) + 1
+        for row in [n for n, token in enumerate(failed) if token < -1][:1]:
+            raise nan_error(row, -2 - failed[row])
+        if self.position == self.stop:
+            self._tokens, self._likelihood = self.tokens, self.forced_log_likelihood
+            self._leave()
 
     @torch.no_grad()
     def keep(self, rows: Sequence[int]) -> None:
         kept = torch.from_numpy(kept_rows(rows, self.count)).to(self._tokens.device)
-        self.count = len(kept)
         self._tokens, self._likelihood = self._tokens[kept], self._likelihood[kept]
-        if self._captured is not None:
-            before, self._captured = self._captured, self._take(self.count)
-            self._captured.step.copy(before.step, kept)
-            self.engine.give_back(before)
+        if self._captured is None:
+            self.count = len(kept)
+        else:
+            self.move(self._take(len(kept)), 0, kept)
 
-    def _take(self, count: int) -> CapturedStep:
-        guided = self.request.null is not None
-        window = self.request.speculate
+    def move(self, captured: CapturedStep, place: int, rows: Tensor | None = None) -> None:
+        """Go on in another step.
+
+        Args:
+            captured: the step.
+            place: the number of its first sequence there.
+            rows: int64 [n], those that go on; None: all.
+        """
+        if rows is None:
+            rows = torch.arange(self.count, device=self._tokens.device)
+        captured.step.copy(self.captured.step, rows + self._place, place)
+        self._leave()
+        captured.runs += 1
+        self._captured, self._place, self.count = captured, place, len(rows)
+
+    def _leave(self) -> None:
+        self.captured.runs -= 1
+        if not self.captured.runs:
+            self.engine.give_back(self.captured)
+        self._captured = None
+
+    def _take(self, count: int | None = None) -> CapturedStep:
+        """A step of its own."""
+        count, window = count or self.count, self.request.speculate
         if window == "auto":
-            window = ROWS // (count * (1 + guided))
-        return self.engine.take(count, guided=guided, window=min(max(window, 1), ROWS))
+            window = ROWS // (count * (1 + self.guided))
+        return self.engine.take(count, guided=self.guided, window=window)
 
     def _load(self, step: DecodeStep, forced: np.ndarray) -> None:
         """Sets all that the passes read, and reads the prompts."""

@@ -123,7 +123,7 @@ def test_a_step_of_some_sequences_goes_on_as_they_would() -> None:
     whole.owner.copy_(torch.tensor([0, 0, 0, 3]))
     whole.shared.copy_(torch.tensor([0, 4, 4, 0]))
     part = DecodeStep(weights, 1, guided=True, window=2)
-    part.copy(whole, torch.tensor([1]))
+    part.copy(whole, torch.tensor([1]), 0)
     found = []
     for step in (whole, part):
         step.first.fill_(6)

@@ -155,6 +155,54 @@ def test_rows_that_are_kept_and_how_likely_their_forced_tokens_are(engine, model
 
 
 @pytest.mark.interpreted
+def test_runs_share_passes(engine, model) -> None:
+    """They come and go, and draw what each would draw alone."""
+    hows = [
+        {"seed": 1, **GUIDED},
+        {"forced": PARTS, "guidance": 2.0, "score_forced": True, "speculate": 3},
+        {"guidance": {"img": 3.0}, "stop": 9, "num_samples": 2},
+        {"seed": 3, "temperature": 0.5},
+    ]
+    runs = [engine.start(request(engine.streams, PROMPT[:1], **hows[0]))]
+    assert engine.advance(runs, 2) == 1  # a window over what is left of the scene
+    runs += [engine.start(request(engine.streams, PROMPT, **how)) for how in hows[1:]]
+    assert engine.advance(runs) == 1
+    assert runs[1].captured is runs[2].captured is not runs[3].captured
+    runs[1].advance(1)
+    runs[2].keep([3, 1])
+    while any(run.position < run.stop for run in runs):
+        assert 1 <= engine.advance(runs, 3) <= 3
+    assert engine.advance(runs) == 0
+    for run, how, rows in zip(runs, hows, ([0], [0, 1], [3, 1], [0, 1]), strict=True):
+        eager = EagerEngine(model).start(request(engine.streams, PROMPT, **how))
+        eager.advance()
+        assert torch.equal(run.tokens, eager.tokens[rows])
+        likelihood = eager.forced_log_likelihood[rows].tolist()
+        assert run.forced_log_likelihood.tolist() == pytest.approx(likelihood, abs=1e-5)
+
+
+@pytest.mark.interpreted
+def test_a_nan_ends_the_run_that_it_is_in() -> None:
+    model = small()
+    with torch.no_grad():
+        model.embed["img"].weight[0] = torch.nan
+        model.head["img"].weight[0] = 0.0
+    engine, forced = GraphEngine(model), np.full((1, LENGTH), -1)
+    forced[:, 7] = 0
+    how = {"temperature": 0.5, "top_k": 4}
+    runs = [
+        engine.start(request(engine.streams, PROMPT, stop=10, **how, **more))
+        for more in ({"forced": forced}, {})
+    ]
+    while engine.advance(runs, 4):
+        pass
+    assert runs[0].error == "logits: found NaN after guidance in row 0, token 0, expected numbers " \
+        "or infinities"  # fmt: skip
+    assert (runs[0].position, runs[1].position, runs[1].error) == (8, 10, None)
+    assert torch.equal(runs[1].tokens, drawn(EagerEngine(model), stop=10, **how))
+
+
+@pytest.mark.interpreted
 def test_what_is_forced_to_the_end_takes_no_pass(engine) -> None:
     forced = np.full((2, LENGTH), 1)
     forced[:, :3] = PROMPT
