@@ -4,8 +4,9 @@ All that a pass reads and writes lies in buffers that stay where they are: also 
 settings of the sampler and the tokens. So it can be captured in a CUDA graph, and its replay goes
 on from wherever the pass before has left the buffers. No pass looks at a value.
 
-A layer is five launches: LayerNorm and QKV; attention; projection and residual; LayerNorm, up and GELU; down and residual. Then come LayerNorm and the head
-of the stream, the draw, and the rows of the next pass: 5 L + 3 in all.
+A layer is five launches: LayerNorm and QKV; attention; projection and residual; LayerNorm, up and
+GELU; down and residual. Then come LayerNorm and the head of the stream, the draw, and the rows of
+the next pass: 5 L + 3 in all.
 """
 
 from __future__ import annotations

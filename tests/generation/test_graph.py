@@ -196,8 +196,8 @@ def test_a_nan_ends_the_run_that_it_is_in() -> None:
     ]
     while engine.advance(runs, 4):
         pass
-    assert runs[0].error == "logits: found NaN after guidance in row 0, token 0, expected numbers " \
-        "or infinities"  # fmt: skip
+    assert runs[0].error is not None
+    assert runs[0].error.startswith("logits: found NaN after guidance in row 0, token 0")
     assert (runs[0].position, runs[1].position, runs[1].error) == (8, 10, None)
     assert torch.equal(runs[1].tokens, drawn(EagerEngine(model), stop=10, **how))
 

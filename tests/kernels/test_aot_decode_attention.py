@@ -27,8 +27,8 @@ def test_decode_attention(name, capability) -> None:
     tensors = dict.fromkeys(("qkv", "keys", "values", "out", "q_gain", "k_gain"), f"*{dtype}")
     pdl = capability >= 90
     constants = absent | {
-        "SPLITS": 9, "BLOCK_S": 16, "WINDOW": window, "ROWS": decode_attention.ROWS, "KEYS": decode_attention.KEYS,
-        "D": channels, "BLOCK_D": channels, "PDL": pdl,
+        "SPLITS": 9, "BLOCK_S": 16, "WINDOW": window, "ROWS": decode_attention.ROWS,
+        "KEYS": decode_attention.KEYS, "D": channels, "BLOCK_D": channels, "PDL": pdl,
     }  # fmt: skip
     options = {"num_warps": decode_attention.warps(channels)}
     options |= {"launch_pdl": True} if pdl else {}
