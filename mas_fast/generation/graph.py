@@ -61,9 +61,10 @@ class GraphEngine:
     ) -> None:
         interpreted = os.environ.get("TRITON_INTERPRET") == "1"
         if model.device.type != ("cpu" if interpreted else "cuda"):
+            expected = "a CPU under TRITON_INTERPRET=1" if interpreted else "a CUDA device"
             raise ValueError(
-                f"device: found {model.device}, expected a CUDA device for the engine 'graph'; on "
-                "a CPU its kernels run under TRITON_INTERPRET=1 alone"
+                f"device: found {model.device}, expected {expected} for the engine 'graph', whose "
+                "kernels run on a CPU in Triton's interpreter alone"
             )
         if model.device.type == "cuda" and default_impl(model.device, "sample_step") != "cuda":
             raise ImportError(
