@@ -217,7 +217,8 @@ class GraphRun:
 
     def __init__(self, engine: GraphEngine, request: Request) -> None:
         self.engine, self.request, self.stop = engine, request, request.stop
-        self.guided, self.error = request.null is not None, None
+        self.guided = request.null is not None
+        self.error: str | None = None
         device, samples = engine.weights.device, request.samples
         forced = request.forced.repeat(samples, 0)
         self.count, self._place = len(forced), 0
