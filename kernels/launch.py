@@ -59,8 +59,10 @@ TILES = {
     "attention_forward_fp32": {80: Tile(16, 32, 4, 1)},
     "attention_queries_fp32": {80: Tile(16, 32, 4, 1)},
     "attention_keys_fp32": {80: Tile(32, 16, 4, 1)},
-    "linear": {80: Tile(16, 16, 8, 3), 90: Tile(16, 16, 8, 4)},  # up to 16 rows
-    "linear_rows": {80: Tile(32, 64, 8, 3), 86: Tile(32, 32, 8, 2), 90: Tile(32, 64, 8, 3)},
+    # outputs x rows
+    "linear": {80: Tile(16, 16, 8, 4)},
+    "linear_wide": {80: Tile(32, 16, 8, 2, maxnreg=128)},
+    "linear_rows": {80: Tile(32, 32, 8, 2), 90: Tile(32, 64, 8, 3, shared=161)},
 }
 
 

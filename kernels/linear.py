@@ -29,6 +29,7 @@ from . import packed_weight
 from .packed_weight import PackedWeight
 
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "fp8": 8, "int4": 4}  # of a weight
+MAX_AHEAD = 8  # steps that are written out one by one
 SLICES = tl.constexpr(8)
 GROUP = tl.constexpr(packed_weight.GROUP)
 # The levels of int4, a byte each, in two words.
@@ -71,8 +72,7 @@ def linear(
 
     Args:
         x: [R, K], or what combines to [R, H * D]. Its dtype, or that of `out` for PartialAttention,
-            is the one in which the product takes its operands; a weight that is not quantized has
-            it, too.
+            is that of the product's operands, and so of a weight that is not quantized.
         weight: W [N, K].
         out: [R, N], which is written; another tensor than x.
         bias: [N].
@@ -97,11 +97,8 @@ def linear(
     if isinstance(x, PartialAttention):
         source, lse, (splits, head) = x.out, x.lse, x.out.shape[2:]
     gain, shift = norm or (None, None)
-    blocks, options = plan(weight, rows, capability)
-    grid = (
-        triton.cdiv(weight.outputs, blocks["BLOCK_N"]),
-        triton.cdiv(rows, blocks["ROWS"]),
-    )
+    blocks, options = plan(weight, rows, capability, partial=lse is not None)
+    grid = triton.cdiv(weight.outputs, blocks["BLOCK_N"]), triton.cdiv(rows, blocks["ROWS"])
     with launch.guard(out):
         linear_kernel[grid](
             source, lse, weight.values, weight.scales, bias, gain, shift, residual, out, rows,
@@ -111,25 +108,35 @@ def linear(
     return out
 
 
-def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, int], dict[str, int]]:
+def plan(
+    weight: PackedWeight, rows: int, capability: int, partial: bool = False
+) -> tuple[dict[str, int], dict[str, int]]:
     """The kernel's sizes for a weight and a number of rows, and how it is launched.
 
-    SPAN, which the order of a sum depends on, does not depend on the number of rows.
+    SPAN, on which the order of a sum depends, does not depend on the number of rows.
     """
-    few = rows <= 16
-    tile = launch.tile("linear" if few else "linear_rows", capability)
+    # Larger blocks would take more registers than there are beside partial results, of which eight
+    # rows are read at a time, and beside levels that become operands.
+    name = "linear"
+    if rows > 16 and not partial and weight.dtype != "int4":
+        name = "linear_rows"
+    elif rows <= 8 and not partial and weight.outputs > 2048 and BITS[weight.dtype] == 16:
+        name = "linear_wide"
+    tile = launch.tile(name, capability)
     span = 64
     if weight.inputs <= 1024:
-        span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single block
+        span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single step
     if weight.dtype in ("fp32", "int8", "int4"):
         span = GROUP.value
-    step = span if few else 32
+    height = 8 if partial else max(8, min(tile.columns, triton.next_power_of_2(rows)))
+    step = min(span, 2048 // tile.rows) if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
-    registers = 64 if few else 16  # of a thread
-    ahead = min(steps, max(1, registers * 32 * 32 * tile.warps // bits))
-    blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead}
-    return blocks | {"BLOCK_N": tile.rows, "ROWS": tile.columns}, tile.options
+    registers = 16 if name == "linear_rows" else 64  # of a thread; 32 bits of 32 in a warp
+    ahead = min(steps, MAX_AHEAD, max(1, registers * 32 * 32 * tile.warps // bits))
+    blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead, "BLOCK_N": tile.rows, "ROWS": height}
+    # Nor is there room in shared memory for the partial results of several steps.
+    return blocks, tile.options | ({"num_stages": 1} if partial else {})
 
 
 def check(
@@ -155,6 +162,9 @@ def check(
         wanted += [("x.lse", x.lse, [rows, heads, splits])]
     else:
         wanted += [("x", x, [rows, inputs])]
+    operands = (out if isinstance(x, PartialAttention) else x).dtype
+    if weight.dtype in packed_weight.FLOATS and weight.values.dtype != operands:
+        raise ValueError(f"weight: found {weight.values.dtype}, expected {operands}, as x has it")
     if bias is not None:
         wanted += [("bias", bias, [outputs])]
     if norm is not None:
@@ -305,7 +315,7 @@ def add_step(
         return tl.dot(values, part, acc, input_precision="ieee")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def linear_kernel(
     x, lse, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
     K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
@@ -317,12 +327,18 @@ def linear_kernel(
     offs_r = tl.program_id(1) * ROWS + tl.arange(0, ROWS)  # [ROWS]
     # Outputs that do not exist are clamped to one that does: no load of weights needs their mask.
     real_n = tl.minimum(offs_n, outputs - 1).to(tl.int64)  # [BLOCK_N]
+    offs = offs_r[None, :].to(tl.int64) * outputs + offs_n[:, None]  # [BLOCK_N, ROWS]
+    exists = (offs_r < rows)[None, :] & (offs_n < outputs)[:, None]
     ahead = ()
     for step in tl.static_range(AHEAD):
         ahead = ahead + (load_weights(values, scales, real_n, step, K, FORM, SPAN, STEP),)
+    if bias is not None:
+        added = tl.load(bias + real_n)  # [BLOCK_N]
     if PDL:
         gdc_wait()
         gdc_launch_dependents()
+    if residual is not None:
+        kept = tl.load(residual + offs, mask=exists, other=0.0)
     mean, rstd = 0.0, 1.0
     if gain is not None:
         mean, rstd = statistics(x, offs_r, rows, eps, K)
@@ -342,11 +358,9 @@ def linear_kernel(
     if FORM == "fp8":
         result *= tl.load(scales + real_n)[:, None]
     if bias is not None:
-        result += tl.load(bias + real_n).to(tl.float32)[:, None]
+        result += added.to(tl.float32)[:, None]
     if GELU:
         result = 0.5 * result * (1.0 + tl.erf(result * 0.7071067811865476))
-    offs = offs_r[None, :].to(tl.int64) * outputs + offs_n[:, None]  # [BLOCK_N, ROWS]
-    exists = (offs_r < rows)[None, :] & (offs_n < outputs)[:, None]
     if residual is not None:
-        result += tl.load(residual + offs, mask=exists, other=0.0).to(tl.float32)
+        result += kept.to(tl.float32)
     tl.store(out + offs, result.to(out.dtype.element_ty), mask=exists)

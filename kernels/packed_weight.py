@@ -66,7 +66,7 @@ def pack(w: Tensor, dtype: str) -> PackedWeight:
         scale = (w.float().abs().amax(1) / FP8_LARGEST).clamp(min=TINY)
         values = (w.float() / scale[:, None]).to(torch.float8_e4m3fn)
         return PackedWeight(dtype, w.shape[1], values.contiguous(), scale)
-    groups = F.pad(w.float(), (0, -w.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
+    groups = F.pad(w.double(), (0, -w.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
     levels, scales = (int8_groups if dtype == "int8" else int4_groups)(groups)
     return pack_levels(levels.flatten(1)[:, : w.shape[1]], scales, dtype)
 
@@ -91,14 +91,14 @@ def pack_levels(levels: Tensor, scales: Tensor, dtype: str) -> PackedWeight:
 
 
 def int8_groups(w: Tensor) -> tuple[Tensor, Tensor]:
-    """Levels, int8 [N, groups, 32], and scales, bfloat16 [N, groups], of w, fp32 [N, groups, 32].
+    """Levels, int8 [N, groups, 32], and scales, bfloat16 [N, groups], of w, fp64 [N, groups, 32].
 
     The smallest scale that holds the largest weight, and the eight that follow it, are tried; the
     one with the least squared error is taken.
     """
     largest = w.abs().amax(2).clamp(min=127 * TINY)
     first = (largest / 127).bfloat16()
-    bits = first.view(torch.int16) + (first.float() * 127 < largest)
+    bits = first.view(torch.int16) + (first.double() * 127 < largest)
     tried = [(bits + step).to(torch.int16).view(torch.bfloat16) for step in range(9)]
     scales = least_error(w, tried, int8_nearest)
     return int8_nearest(quotient(w, scales)).to(torch.int8), scales
@@ -119,10 +119,10 @@ def int4_groups(w: Tensor) -> tuple[Tensor, Tensor]:
 
 def least_error(w: Tensor, tried: Sequence[Tensor], nearest: Callable[[Tensor], Tensor]) -> Tensor:
     """Of each group the scale with the least squared error, the first of equal ones."""
-    best, least = tried[0], torch.full_like(tried[0], torch.inf, dtype=torch.float32)
+    best, least = tried[0], torch.full_like(tried[0], torch.inf, dtype=w.dtype)
     for scales in tried:
         levels = nearest(quotient(w, scales))
-        error = (w - levels * scales.float()[:, :, None]).square().sum(2)
+        error = (w - levels * scales[:, :, None]).square().sum(2)
         best = torch.where(error < least, scales, best)
         least = torch.minimum(error, least)
     return best
@@ -130,7 +130,7 @@ def least_error(w: Tensor, tried: Sequence[Tensor], nearest: Callable[[Tensor], 
 
 def quotient(w: Tensor, scales: Tensor) -> Tensor:
     """w / scale; 0 where the scale is 0."""
-    scale = scales.float()[:, :, None]
+    scale = scales[:, :, None].to(w.dtype)
     return torch.where(scale == 0, 0, w / scale)
 
 
@@ -139,6 +139,6 @@ def int8_nearest(value: Tensor) -> Tensor:
 
 
 def int4_nearest(value: Tensor) -> Tensor:
-    levels = torch.tensor(LEVELS, dtype=torch.float32, device=value.device)
+    levels = torch.tensor(LEVELS, dtype=value.dtype, device=value.device)
     borders = (levels[1:] + levels[:-1]) / 2
     return levels[torch.bucketize(value, borders, right=True)]

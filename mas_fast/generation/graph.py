@@ -43,7 +43,7 @@ class GraphEngine:
     A row's bits depend neither on the rows beside it nor on the window, and prompts are read by the
     same kernels, so tokens are the same in any company and at any width. A window has at most 16
     positions, whatever is asked for; "auto" is as many as make 16 rows with the sequences that
-    there are, because the products pad their rows to 16 anyway.
+    there are, which read what one position of each reads.
 
     Args:
         model: the GPT, on a CUDA device; under TRITON_INTERPRET=1 on a CPU.

@@ -10,8 +10,8 @@ import torch
 pytest.importorskip("triton")
 
 from linear_cases import DTYPES, EPILOGUES, Case, assert_near, inside, margins, weights_of
-from mas_fast.kernels.linear import PartialAttention, linear
-from mas_fast.kernels.packed_weight import pack
+from mas_fast.kernels.linear import PartialAttention, linear, plan
+from mas_fast.kernels.packed_weight import PackedWeight, pack
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 needs_interpreter = pytest.mark.interpreted
@@ -189,17 +189,35 @@ def test_rows_far_from_zero_keep_their_digits():
     assert_near(run(case), case.torch(dtype=torch.float64), case.torch())
 
 
+@pytest.mark.parametrize("capability", [80, 90, 120])
+@pytest.mark.parametrize("inputs", [1, 256, 1000, 1536, 4096])
+@pytest.mark.parametrize("name", [*DTYPES, *QUANTIZED])
+def test_what_slices_have_does_not_depend_on_rows(name, inputs, capability):
+    weight = PackedWeight(name, inputs, torch.empty(4096, inputs, device="meta"))
+    plans = [plan(weight, rows, capability)[0] for rows in range(1, 129)]
+    plans += [plan(weight, rows, capability, partial=True)[0] for rows in range(1, 129)]
+    assert len({blocks["SPAN"] for blocks in plans}) == 1
+    assert len({(blocks["STEP"], blocks["ROWS"]) for blocks in plans}) > 1
+    assert all(blocks["SPAN"] % blocks["STEP"] == 0 for blocks in plans)
+
+
 def test_what_does_not_fit_is_named():
     x, w, out = torch.zeros(2, 64), pack(torch.zeros(48, 64), "fp32"), torch.zeros(2, 48)
-    vector, parts = torch.zeros(64), torch.zeros(2, 4, 3, 24)
+    vector = torch.zeros(64)
+
+    def four_heads(width):
+        return PartialAttention(torch.zeros(2, 4, 3, width), torch.zeros(2, 4, 3))
+
     for words, arguments, options in (
         ("x: found \\[2, 32\\]", (torch.zeros(2, 32), w, out), {}),
         ("x: found .* strides \\[1, 2\\], expected", (torch.zeros(64, 2).T, w, out), {}),
         ("out: found \\[2, 47\\]", (x, w, out[:, :47].contiguous()), {}),
         ("bias: found \\[64\\]", (x, w, out), {"bias": vector}),
         ("norm\\[1\\]: found \\[48\\]", (x, w, out), {"norm": (vector, vector[:48])}),
+        ("weight: found torch.float32, expected torch.float16", (x.half(), w, out), {}),
+        ("norm: found one with", (four_heads(16), w, out), {"norm": (vector, vector)}),
         ("residual: found \\[2, 64\\]", (x, w, out), {"residual": x}),
-        ("x: found 4 heads of 24", (PartialAttention(parts, parts[..., 0]), w, out), {}),
+        ("x: found 4 heads of 24", (four_heads(24), w, out), {}),
         ("pdl: found compute capability 8", (x, w, out), {"pdl": True}),
     ):
         with pytest.raises(ValueError, match=words):
