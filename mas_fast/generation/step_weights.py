@@ -145,7 +145,7 @@ def pack_weights(model: GPT, dtype: str, levels: Levels | None = None) -> StepWe
     for stream in streams:
         offsets += [total] * stream.length
         total += stream.vocab
-    tables = [model.embed[stream.name].get_parameter("weight") for stream in streams]
+    tables: list[Tensor] = [model.embed[s.name].get_parameter("weight") for s in streams]
     return StepWeights(
         config=config,
         layers=layers,

@@ -66,7 +66,8 @@ def test_logits_are_those_of_the_model(changes, rows, window) -> None:
 
 @pytest.mark.interpreted
 @pytest.mark.parametrize(
-    ("rows", "window"), [(2, 1), (1, 16), pytest.param(8, 16, marks=pytest.mark.slow)]
+    ("rows", "window"),
+    [(1, 16), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 1), (8, 16)))],
 )
 def test_a_row_has_the_same_bits_whatever_is_beside_it(rows, window) -> None:
     """In 1, 2, 16 and 128 rows."""
