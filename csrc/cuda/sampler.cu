@@ -34,6 +34,7 @@ struct SampleRows {
     RowSettings s = settings;
     s.sample = static_cast<uint32_t>(sample[row]);
     s.position = static_cast<uint32_t>(position[row]);
+    tokens.wait();
     Context<Team> context{team, shared};
     const int32_t drawn = sample_row(context, tokens, s, vocab, kept + row * vocab);
     if (team.rank == 0 && team.thread == 0) token[row] = drawn;

@@ -115,14 +115,15 @@ MAS_DEVICE Crossing find_digit(Context<Team>& c, const Tokens& tokens, const Key
                                Mass mass, Reached reached, int64_t above) {
   const Team& team = c.team;
   auto& histogram = c.shared.histogram[c.half];
-  for (int d = team.thread; d < 1 << kDigitBits; d += Team::kThreads) histogram.fine[d] = {0, 0};
+  MAS_ROLLED for (int d = team.thread; d < 1 << kDigitBits; d += Team::kThreads)
+      histogram.fine[d] = {0, 0};
   team.sync_block();
   tokens.each(key, [&](int token, float, uint64_t k) {
     const int d = digit(token, k);
     if (d >= 0) histogram.fine[d].add(team, mass(k));
   });
   team.sync_block();
-  for (int coarse = team.warp(); coarse < 32; coarse += Team::kWarps) {
+  MAS_ROLLED for (int coarse = team.warp(); coarse < 32; coarse += Team::kWarps) {
     int64_t sum = histogram.fine[32 * coarse + team.lane()].value();
     for (int offset = 16; offset; offset /= 2) sum += team.shuffle_xor(sum, offset);
     if (team.lane() < Team::kBlocks)
@@ -195,16 +196,20 @@ MAS_DEVICE Cut find_cut(Context<Team>& c, const Tokens& tokens, const Key& key, 
   return {s.least, kLastId - static_cast<int32_t>(t.least)};
 }
 
-MAS_DEVICE uint32_t random_word(uint64_t seed, uint32_t sample, uint32_t position, int token) {
-  const PhiloxBlock b = philox4x32({static_cast<uint32_t>(token) >> 2, position, sample, 0},
-                                   static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+// The random words of the four tokens that this one is among.
+MAS_DEVICE PhiloxBlock random_words(uint64_t seed, uint32_t sample, uint32_t position, int token) {
+  return philox4x32({static_cast<uint32_t>(token) >> 2, position, sample, 0},
+                    static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+}
+MAS_DEVICE uint32_t word_of(const PhiloxBlock& b, int token) {
   const uint32_t even = token & 2 ? b.x2 : b.x0, odd = token & 2 ? b.x3 : b.x1;
   return token & 1 ? odd : even;
 }
 
 MAS_DEVICE_CALL int64_t exact_score(uint64_t seed, uint32_t sample, uint32_t position, int token,
                                     float logit) {
-  return ordered(static_cast<double>(logit) + gumbel(random_word(seed, sample, position, token)));
+  const PhiloxBlock words = random_words(seed, sample, position, token);
+  return ordered(static_cast<double>(logit) + gumbel(word_of(words, token)));
 }
 
 // Within 3 units in the last place; within 2^-21 from 1/2 to 2.
@@ -231,19 +236,29 @@ MAS_DEVICE float slack(float score) {
   return 0x1p-10f + (size < 0x1.fffffep127f ? size : 0x1.fffffep127f) * 0x1p-22f;
 }
 
+// logit + noise in fp32, as its bits.
+struct CoarseScore {
+  uint64_t seed;
+  uint32_t sample, position;
+  struct Group {
+    PhiloxBlock words;
+    MAS_DEVICE uint64_t operator()(int j, float logit) const {
+      return static_cast<uint32_t>(bits_of(logit + coarse_gumbel(word_of(words, j))));
+    }
+  };
+  MAS_DEVICE Group group(int first) const { return {random_words(seed, sample, position, first)}; }
+  MAS_DEVICE static float score(uint64_t key) { return float_of(static_cast<int32_t>(key)); }
+};
+
 // The token with the largest logit + noise. fp64 is slow on most GPUs: fp32 tells which tokens of a
 // warp can have it, mostly one or two.
 template <class Team, class Tokens>
 MAS_DEVICE Pair draw(Context<Team>& c, Tokens& tokens, const RowSettings& s) {
-  const auto coarse = [&](int token, float logit) {
-    return static_cast<uint64_t>(static_cast<uint32_t>(
-        bits_of(logit + coarse_gumbel(random_word(s.seed, s.sample, s.position, token)))));
-  };
-  const auto score_of = [](uint64_t k) { return float_of(static_cast<int32_t>(k)); };
+  const CoarseScore coarse{s.seed, s.sample, s.position};
   tokens.rank(coarse);
   int32_t most = INT32_MIN;
   tokens.each(coarse, [&](int, float, uint64_t k) {
-    const int32_t score = ordered(score_of(k));
+    const int32_t score = ordered(CoarseScore::score(k));
     most = score > most ? score : most;
   });
   most = c.team.max_of_warp(most);
@@ -251,7 +266,7 @@ MAS_DEVICE Pair draw(Context<Team>& c, Tokens& tokens, const RowSettings& s) {
   const float best = ordered_float(most), least = best - slack(best);
   Pair found = kWorst;
   tokens.each(coarse, [&](int token, float logit, uint64_t k) {
-    const float score = score_of(k);
+    const float score = CoarseScore::score(k);
     if (score + slack(score) >= least)
       found = Better{}(found, {exact_score(s.seed, s.sample, s.position, token, logit), token});
   });
@@ -259,7 +274,7 @@ MAS_DEVICE Pair draw(Context<Team>& c, Tokens& tokens, const RowSettings& s) {
 }
 
 // The token of a row, or -1 - i where token i is the first NaN. kept (may be null) becomes 1 where
-// a token could have been drawn and 0 elsewhere. tokens.fetch() has been called.
+// a token could have been drawn and 0 elsewhere. The tokens have been read.
 template <class Team, class Tokens>
 MAS_DEVICE int32_t sample_row(Context<Team>& c, Tokens& tokens, const RowSettings& s, int vocab,
                               uint8_t* kept) {
@@ -312,6 +327,7 @@ MAS_DEVICE void sample_step_row(const Team& team, Shared<Team>& shared, void* me
   tokens.fetch(step.logits + row * step.vocab,
                step.uncond ? step.uncond + row * step.vocab : nullptr);
   StepRow r = step_row(step, row);
+  tokens.wait();
   if (r.token == kUndecided) {
     Context<Team> context{team, shared};
     r.token = drawn_of(sample_row(context, tokens, r.settings, step.vocab, nullptr));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cooperative_groups.h>
+#include <cuda_pipeline_primitives.h>
 
 #include <cstdint>
 
@@ -53,6 +54,16 @@ struct CudaTeam {
       return cooperative_groups::this_cluster().map_shared_rank(mine, block);
 #endif
     return mine;
+  }
+
+  // Copies to shared memory, of which this thread waits for its own.
+  template <int kBytes>
+  __device__ static void copy(void* to, const void* from) {
+    __pipeline_memcpy_async(to, from, kBytes);
+  }
+  __device__ static void wait_for_copies() {
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
   }
 
   // Within a warp.

@@ -2,10 +2,12 @@
 // memory; ReadTokens computes them anew whenever they are asked for, and so has room for any
 // vocabulary. Both have the same functions:
 //   fetch(cond, uncond)  begins to read the row
+//   wait()               until it has been read
 //   mix(settings, f)     guidance and temperature: f(token, logit) for every token, NaN too
-//   rank(key)            from here on each() gives key(token, logit)
+//   rank(key)            from here on each() gives these keys
 //   each(key, f)         f(token, logit, key) for the tokens still kept, ids ascending
 //   keep(key, cut)       drops those whose key is below the cut
+// key.group(first)(j, logit) is the key of the token first + j, for four tokens at a time.
 // Only the thread that owns a token ever looks at it, so none of them needs a barrier.
 #pragma once
 
@@ -15,10 +17,13 @@
 #include "../core/exact_math.h"
 #include "../core/sample_step.h"
 
+// Loops of few turns stay loops: code that runs once is bound by how fast it can be read.
 #if defined(__CUDACC__)
 #define MAS_DEVICE __device__ __forceinline__
+#define MAS_ROLLED _Pragma("unroll 1")
 #else
 #define MAS_DEVICE inline
+#define MAS_ROLLED
 #endif
 
 namespace mas {
@@ -33,6 +38,7 @@ struct Cut {
 };
 
 struct LogitKey {
+  MAS_DEVICE LogitKey group(int) const { return *this; }
   MAS_DEVICE uint64_t operator()(int, float logit) const {
     return static_cast<uint32_t>(ordered(logit)) ^ 0x80000000u;
   }
@@ -41,6 +47,7 @@ struct LogitKey {
 // 46 bits; see keep_top_p in core/sampler.cpp.
 struct WeightKey {
   float max;
+  MAS_DEVICE WeightKey group(int) const { return *this; }
   MAS_DEVICE uint64_t operator()(int, float logit) const {
     const int64_t bits = bits_of(top_p_weight(logit, max)) - bits_of(0.5);
     return bits > 0 ? static_cast<uint64_t>(bits) >> 12 : 0;
@@ -94,6 +101,12 @@ struct Row {
       if (first + j < vocab) values.x[j] = row[first + j];
     return values;
   }
+  // The same to shared memory, while the thread goes on. Beyond the row nothing is written.
+  MAS_DEVICE void copy(FourFloats* to, const float* row, int first) const {
+    if (aligned && first < vocab) return Team::template copy<sizeof(FourFloats)>(to, row + first);
+    for (int j = 0; j < 4; ++j)
+      if (first + j < vocab) Team::template copy<sizeof(float)>(&to->x[j], row + first + j);
+  }
 };
 
 template <class Team>
@@ -114,15 +127,17 @@ class HeldTokens {
   // The unconditional logits wait where the keys will be.
   MAS_DEVICE void fetch(const float* cond, const float* uncond) {
     row_.point(cond, uncond);
-    for (int group = 0; group < row_.groups(); ++group) {
-      logits(group) = row_.read(cond, row_.first(group));
-      if (uncond) *waiting(group) = row_.read(uncond, row_.first(group));
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
+      row_.copy(&logits(group), cond, row_.first(group));
+      if (uncond) row_.copy(waiting(group), uncond, row_.first(group));
     }
   }
 
+  MAS_DEVICE void wait() const { Team::wait_for_copies(); }
+
   template <class Function>
   MAS_DEVICE void mix(const RowSettings& settings, Function function) {
-    for (int group = 0; group < row_.groups(); ++group) {
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
       const int first = row_.first(group);
       FourFloats logit = logits(group), u{};
       if (settings.guided) u = *waiting(group);
@@ -139,17 +154,17 @@ class HeldTokens {
 
   template <class Key>
   MAS_DEVICE void rank(Key key) {
-    for (int group = 0; group < row_.groups(); ++group) {
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
       const FourFloats logit = logits(group);
       if (!(kept(logit.x[0]) || kept(logit.x[1]) || kept(logit.x[2]) || kept(logit.x[3]))) continue;
-      for (int j = 0; j < 4; ++j)
-        keys(group, j / 2).x[j % 2] = key(row_.first(group) + j, logit.x[j]);
+      const auto of_group = key.group(row_.first(group));
+      for (int j = 0; j < 4; ++j) keys(group, j / 2).x[j % 2] = of_group(j, logit.x[j]);
     }
   }
 
   template <class Key, class Function>
   MAS_DEVICE void each(const Key&, Function function) const {
-    for (int group = 0; group < row_.groups(); ++group) {
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
       const FourFloats logit = logits(group);
       const TwoKeys key[2] = {keys(group, 0), keys(group, 1)};
       for (int j = 0; j < 4; ++j)
@@ -159,10 +174,11 @@ class HeldTokens {
 
   template <class Key>
   MAS_DEVICE void keep(const Key&, const Cut& cut) {
-    for (int group = 0; group < row_.groups(); ++group)
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
       for (int j = 0; j < 4; ++j)
         if (!cut.keeps(keys(group, j / 2).x[j % 2], row_.first(group) + j))
           logits(group).x[j] = kDropped;
+    }
   }
 
  private:
@@ -194,10 +210,17 @@ class ReadTokens {
 
   MAS_DEVICE void fetch(const float* cond, const float* uncond) { row_.point(cond, uncond); }
 
+  MAS_DEVICE void wait() const {}
+
   template <class Function>
   MAS_DEVICE void mix(const RowSettings& settings, Function function) {
     settings_ = settings;
-    all(function);
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
+      const FourFloats logit = logits(group);
+      const int first = row_.first(group);
+      for (int j = 0; j < 4; ++j)
+        if (first + j < row_.vocab) function(first + j, logit.x[j]);
+    }
   }
 
   template <class Key>
@@ -205,11 +228,14 @@ class ReadTokens {
 
   template <class Key, class Function>
   MAS_DEVICE void each(const Key& key, Function function) const {
-    all([&](int token, float logit) {
-      if (by_logit_.keeps(LogitKey{}(token, logit), token) &&
-          (by_weight_.key == 0 || by_weight_.keeps(weight_(token, logit), token)))
-        function(token, logit, key(token, logit));
-    });
+    MAS_ROLLED for (int group = 0; group < row_.groups(); ++group) {
+      const FourFloats logit = logits(group);
+      const int first = row_.first(group);
+      const auto of_group = key.group(first);
+      for (int j = 0; j < 4; ++j)
+        if (first + j < row_.vocab && kept(first + j, logit.x[j]))
+          function(first + j, logit.x[j], of_group(j, logit.x[j]));
+    }
   }
 
   MAS_DEVICE void keep(const LogitKey&, const Cut& cut) { by_logit_ = cut; }
@@ -219,15 +245,16 @@ class ReadTokens {
   }
 
  private:
-  template <class Function>
-  MAS_DEVICE void all(Function function) const {
-    for (int group = 0; group < row_.groups(); ++group) {
-      const int first = row_.first(group);
-      const FourFloats c = row_.read(row_.cond, first);
-      const FourFloats u = settings_.guided ? row_.read(row_.uncond, first) : FourFloats{};
-      for (int j = 0; j < 4; ++j)
-        if (first + j < row_.vocab) function(first + j, mixed(c.x[j], u.x[j], settings_));
-    }
+  MAS_DEVICE FourFloats logits(int group) const {
+    const int first = row_.first(group);
+    const FourFloats u = settings_.guided ? row_.read(row_.uncond, first) : FourFloats{};
+    FourFloats logit = row_.read(row_.cond, first);
+    for (int j = 0; j < 4; ++j) logit.x[j] = mixed(logit.x[j], u.x[j], settings_);
+    return logit;
+  }
+  MAS_DEVICE bool kept(int token, float logit) const {
+    return by_logit_.keeps(LogitKey{}(0, logit), token) &&
+           (by_weight_.key == 0 || by_weight_.keeps(weight_(0, logit), token));
   }
 
   Row<Team> row_;

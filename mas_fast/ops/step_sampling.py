@@ -39,9 +39,9 @@ def sample_step(
     * else the token of `ops.sample` at that position. guidance[b, p] == 1 takes the logits without
       `uncond`, to the bit.
 
-    No implementation looks at values on the host, except "reference"; "cuda" allocates nothing and
-    can be captured in a CUDA graph. Values out of the ranges below give tokens that mean nothing.
-    `reference.step_sampling` defines it.
+    No implementation waits for a GPU, except "reference"; "cuda" allocates nothing and can be
+    captured in a CUDA graph. Settings out of the ranges below are an error on a CPU, and give
+    tokens that mean nothing with "cuda". `reference.step_sampling` defines it.
 
     Args:
         logits: fp32 [B * window, V].

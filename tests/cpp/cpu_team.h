@@ -92,6 +92,8 @@ struct CpuTeam {
     Fibers::Barrier all{kBlocks * kThreads}, block[kBlocks], warp[kBlocks * kWarps];
     int64_t exchanged[kBlocks * kWarps][2][32];
     char *shared, *shared_end;  // of all blocks, one after the other
+    bool runs[kBlocks] = {};    // whether a thread of the block has begun
+    int too_early = 0;          // uses of the shared memory of blocks that do not run yet
     World() {
       for (auto& b : block) b.members = kThreads;
       for (auto& w : warp) w.members = 32;
@@ -111,9 +113,16 @@ struct CpuTeam {
 
   template <class T>
   T* of(T* mine, int block) const {
+    world->too_early += !world->runs[block];
     const auto distance = (world->shared_end - world->shared) / kBlocks * (block - rank);
     return reinterpret_cast<T*>(reinterpret_cast<char*>(mine) + distance);
   }
+
+  template <int kBytes>
+  static void copy(void* to, const void* from) {
+    std::memcpy(to, from, kBytes);
+  }
+  static void wait_for_copies() {}
 
   // The values of all lanes. Two buffers in turn: a lane that is ahead writes to the other one.
   const int64_t* exchange(int64_t value) const {
