@@ -61,7 +61,7 @@ TILES = {
     "attention_keys_fp32": {80: Tile(32, 16, 4, 1)},
     # outputs x rows
     "linear": {80: Tile(16, 16, 8, 4)},
-    "linear_wide": {80: Tile(32, 16, 8, 2, maxnreg=128)},
+    "linear_wide": {80: Tile(32, 8, 8, 2, maxnreg=128), 100: Tile(32, 8, 8, 2)},
     "linear_rows": {80: Tile(32, 32, 8, 2), 90: Tile(32, 64, 8, 3, shared=161)},
 }
 

@@ -1,10 +1,9 @@
 """The linear layers of a decode step: few rows, and each weight is read once from memory.
 
-One launch is LayerNorm (or the combination of attention's partial results), the product, the bias,
-and GELU or the residual sum. A program owns BLOCK_N outputs of ROWS rows. Its inputs are dealt out
-to SLICES slices, SPAN at a time, and a batched product takes STEP inputs of every slice at once:
-each slice has sums of its own, so that the warps of a program share out the inputs and none waits
-for a long chain of products.
+One launch is LayerNorm, the product, the bias, and GELU or the residual sum. A program owns BLOCK_N
+outputs of ROWS rows. Its inputs are dealt out to SLICES slices, SPAN at a time, and a batched
+product takes STEP inputs of every slice at once: each slice has sums of its own, so that the warps
+of a program share out the inputs and none waits for a long chain of products.
 
 The sum of an output has one order, whatever the number of rows and the tile: in each slice its
 inputs one after the other, then the slices. Weights are the first operand of the product, so that
@@ -17,8 +16,6 @@ programmatic dependent launch, before the kernel that makes the rows has ended.
 from __future__ import annotations
 
 from . import launch  # isort: skip  (pins Triton's settings before it is imported)
-
-from dataclasses import dataclass
 
 import triton
 import triton.language as tl
@@ -40,22 +37,8 @@ LEVELS_LOW, LEVELS_HIGH = (
 BLOCK_S = tl.constexpr(256)  # inputs of a row that statistics take at once
 
 
-@dataclass(frozen=True)
-class PartialAttention:
-    """Attention to parts of the keys. Its combination is sum_s out_s 2^lse_s / sum_s 2^lse_s.
-
-    Attributes:
-        out: fp32 [R, H, SPLITS, D], the attention to each part; D is a power of two.
-        lse: fp32 [R, H, SPLITS], log2 of the sum of the exponentials of a part's scores; -inf where
-            nothing of the part is seen, and `out` means nothing.
-    """
-
-    out: Tensor
-    lse: Tensor
-
-
 def linear(
-    x: Tensor | PartialAttention,
+    x: Tensor,
     weight: PackedWeight,
     out: Tensor,
     *,
@@ -71,8 +54,7 @@ def linear(
     Tensors are contiguous. A row of the result has the same bits whatever the other rows are.
 
     Args:
-        x: [R, K], or what combines to [R, H * D]. Its dtype, or that of `out` for PartialAttention,
-            is that of the product's operands, and so of a weight that is not quantized.
+        x: [R, K]. The product's operands have its dtype, and so has a weight that is not quantized.
         weight: W [N, K].
         out: [R, N], which is written; another tensor than x.
         bias: [N].
@@ -93,34 +75,28 @@ def linear(
     rows, capability = len(out), launch.capability(out)
     if pdl and capability < 90:
         raise ValueError(f"pdl: found compute capability {capability}, expected 90 or more")
-    source, lse, splits, head = x, None, None, None
-    if isinstance(x, PartialAttention):
-        source, lse, (splits, head) = x.out, x.lse, x.out.shape[2:]
     gain, shift = norm or (None, None)
-    blocks, options = plan(weight, rows, capability, partial=lse is not None)
+    blocks, options = plan(weight, rows, capability)
     grid = triton.cdiv(weight.outputs, blocks["BLOCK_N"]), triton.cdiv(rows, blocks["ROWS"])
     with launch.guard(out):
         linear_kernel[grid](
-            source, lse, weight.values, weight.scales, bias, gain, shift, residual, out, rows,
-            weight.outputs, eps, K=weight.inputs, SPLITS=splits, HEAD=head, FORM=weight.dtype,
-            GELU=gelu, PDL=pdl, **blocks, **options, **({"launch_pdl": True} if pdl else {}),
+            x, weight.values, weight.scales, bias, gain, shift, residual, out, rows, weight.outputs,
+            eps, K=weight.inputs, FORM=weight.dtype, GELU=gelu, PDL=pdl, **blocks, **options,
+            **({"launch_pdl": True} if pdl else {}),
         )  # fmt: skip
     return out
 
 
-def plan(
-    weight: PackedWeight, rows: int, capability: int, partial: bool = False
-) -> tuple[dict[str, int], dict[str, int]]:
+def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, int], dict[str, int]]:
     """The kernel's sizes for a weight and a number of rows, and how it is launched.
 
     SPAN, on which the order of a sum depends, does not depend on the number of rows.
     """
-    # Larger blocks would take more registers than there are beside partial results, of which eight
-    # rows are read at a time, and beside levels that become operands.
+    # Larger blocks would take more registers than there are beside levels that become operands.
     name = "linear"
-    if rows > 16 and not partial and weight.dtype != "int4":
+    if rows > 16 and weight.dtype != "int4":
         name = "linear_rows"
-    elif rows <= 8 and not partial and weight.outputs > 2048 and BITS[weight.dtype] == 16:
+    elif rows <= 8 and weight.outputs > 2048 and BITS[weight.dtype] == 16:
         name = "linear_wide"
     tile = launch.tile(name, capability)
     span = 64
@@ -128,19 +104,18 @@ def plan(
         span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single step
     if weight.dtype in ("fp32", "int8", "int4"):
         span = GROUP.value
-    height = 8 if partial else max(8, min(tile.columns, triton.next_power_of_2(rows)))
+    height = max(8, min(tile.columns, triton.next_power_of_2(rows)))
     step = min(span, 2048 // tile.rows) if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
     registers = 16 if name == "linear_rows" else 64  # of a thread; 32 bits of 32 in a warp
     ahead = min(steps, MAX_AHEAD, max(1, registers * 32 * 32 * tile.warps // bits))
     blocks = {"SPAN": span, "STEP": step, "AHEAD": ahead, "BLOCK_N": tile.rows, "ROWS": height}
-    # Nor is there room in shared memory for the partial results of several steps.
-    return blocks, tile.options | ({"num_stages": 1} if partial else {})
+    return blocks, tile.options
 
 
 def check(
-    x: Tensor | PartialAttention,
+    x: Tensor,
     weight: PackedWeight,
     out: Tensor,
     *,
@@ -150,21 +125,9 @@ def check(
 ) -> None:
     """Checks the arguments of `linear`."""
     rows, outputs, inputs = len(out), weight.outputs, weight.inputs
-    wanted = [("out", out, [rows, outputs])]
-    if isinstance(x, PartialAttention):
-        heads, splits, head = x.out.shape[1:]
-        if head & (head - 1) or heads * head != inputs:
-            allowed = f"a power of two, and {inputs} in all"
-            raise ValueError(f"x: found {heads} heads of {head}, expected {allowed}")
-        if norm is not None:
-            raise ValueError("norm: found one with PartialAttention, expected None")
-        wanted += [("x.out", x.out, [rows, heads, splits, head])]
-        wanted += [("x.lse", x.lse, [rows, heads, splits])]
-    else:
-        wanted += [("x", x, [rows, inputs])]
-    operands = (out if isinstance(x, PartialAttention) else x).dtype
-    if weight.dtype in packed_weight.FLOATS and weight.values.dtype != operands:
-        raise ValueError(f"weight: found {weight.values.dtype}, expected {operands}, as x has it")
+    if weight.dtype in packed_weight.FLOATS and weight.values.dtype != x.dtype:
+        raise ValueError(f"weight: found {weight.values.dtype}, expected {x.dtype}, as x has it")
+    wanted = [("x", x, [rows, inputs]), ("out", out, [rows, outputs])]
     if bias is not None:
         wanted += [("bias", bias, [outputs])]
     if norm is not None:
@@ -179,7 +142,7 @@ def check(
 
 @triton.jit
 def inputs_at(step, SPAN: tl.constexpr, STEP: tl.constexpr, UNIT: tl.constexpr):
-    """int32 [SLICES * STEP / UNIT]: the first of every UNIT inputs of a step."""
+    """int32 [SLICES * STEP / UNIT]: every UNIT-th of the inputs that slices have in a step."""
     parts: tl.constexpr = SPAN // STEP
     first = step // parts * (SLICES * SPAN) + step % parts * STEP
     unit = tl.arange(0, SLICES * STEP // UNIT)
@@ -194,7 +157,7 @@ def load_weights(
     """A tuple: the weights of outputs offs_n [BLOCK_N] in a step as they are stored, [BLOCK_N,
     SLICES, STEP], for int4 [BLOCK_N, SLICES, STEP / 2]; and the scales of groups, if they have any,
     [SLICES, BLOCK_N, 1]."""
-    groups: tl.constexpr = tl.cdiv(K, GROUP)
+    groups: tl.constexpr = (K + GROUP - 1) // GROUP
     pair: tl.constexpr = 2 if FORM == "int4" else 1  # weights in a value
     width: tl.constexpr = groups * (GROUP // 2) if FORM == "int4" else K
     offs_k = inputs_at(step, SPAN, STEP, STEP)  # [SLICES]
@@ -219,33 +182,6 @@ def int4_levels(places):
     place = tl.reshape(place, (places.shape[0], SLICES, 2 * places.shape[2])).to(tl.int64)
     word = tl.where(place < 8, LEVELS_LOW, LEVELS_HIGH)
     return (word >> ((place & 7) * 8)).to(tl.int8)
-
-
-@triton.jit
-def combine(
-    parts, lse, offs_r, rows, step, K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr,
-    SPAN: tl.constexpr, STEP: tl.constexpr,
-):  # fmt: skip
-    """fp32 [ROWS, SLICES, STEP]: what attention's partial results come to. A unit of inputs is of
-    one head, and has one lse."""
-    unit: tl.constexpr = min(HEAD, STEP)
-    offs_k = inputs_at(step, SPAN, STEP, unit)  # [UNITS]
-    inside = (offs_r < rows)[:, None] & (offs_k < K)[None, :]  # [ROWS, UNITS]
-    first = (offs_r[:, None] * (K // HEAD) + (offs_k // HEAD)[None, :]) * SPLITS  # [ROWS, UNITS]
-    offs = (first * HEAD + (offs_k % HEAD)[None, :])[:, :, None] + tl.arange(0, unit)[None, None, :]
-    m_i = tl.full(first.shape, float("-inf"), tl.float32)  # [ROWS, UNITS]
-    for split in tl.static_range(SPLITS):
-        m_i = tl.maximum(m_i, tl.load(lse + first + split, mask=inside, other=float("-inf")))
-    m_i = tl.where(m_i == float("-inf"), 0.0, m_i)  # nothing is seen: the sums below are zero
-    l_i = tl.zeros(first.shape, tl.float32)  # [ROWS, UNITS]
-    acc = tl.zeros(offs.shape, tl.float32)  # [ROWS, UNITS, unit]
-    for split in tl.static_range(SPLITS):
-        p = tl.exp2(tl.load(lse + first + split, mask=inside, other=float("-inf")) - m_i)
-        part = tl.load(parts + offs + split * HEAD, mask=inside[:, :, None], other=0.0)
-        acc += tl.where((p > 0)[:, :, None], p[:, :, None] * part, 0.0)
-        l_i += p
-    acc /= tl.where(l_i > 0, l_i, 1.0)[:, :, None]
-    return tl.reshape(acc, (first.shape[0], SLICES, STEP))
 
 
 @triton.jit
@@ -294,19 +230,18 @@ def load_rows(
 
 @triton.jit
 def add_step(
-    acc, weights, x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype: tl.constexpr,
-    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
-    SPAN: tl.constexpr, STEP: tl.constexpr,
+    acc, weights, x, gain, shift, mean, rstd, offs_r, rows, step, K: tl.constexpr,
+    FORM: tl.constexpr, SPAN: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
     """acc [SLICES, BLOCK_N, ROWS] plus the products of a step."""
-    if lse is None:
-        part = load_rows(x, gain, shift, mean, rstd, offs_r, rows, step, K, SPAN, STEP)
-    else:
-        part = combine(x, lse, offs_r, rows, step, K, SPLITS, HEAD, SPAN, STEP)
+    dtype: tl.constexpr = x.dtype.element_ty
+    part = load_rows(x, gain, shift, mean, rstd, offs_r, rows, step, K, SPAN, STEP)
     part = tl.permute(part.to(dtype), (1, 2, 0))  # [SLICES, STEP, ROWS]
     values = weights[0]
     if FORM == "int4":
         values = int4_levels(values)
+    elif FORM == "fp8":
+        values = values.to(tl.float32)  # sm_89 does not convert fp16, on the way to bf16, to that
     values = tl.permute(values.to(dtype), (1, 0, 2))  # [SLICES, BLOCK_N, STEP]
     if FORM == "int8" or FORM == "int4":
         # Levels are exact in 16 bits, and a weight would not be: a scale meets the sum of a group.
@@ -317,12 +252,11 @@ def add_step(
 
 @triton.jit(do_not_specialize=["rows"])
 def linear_kernel(
-    x, lse, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
-    K: tl.constexpr, SPLITS: tl.constexpr, HEAD: tl.constexpr, FORM: tl.constexpr,
-    GELU: tl.constexpr, PDL: tl.constexpr, SPAN: tl.constexpr, STEP: tl.constexpr,
-    AHEAD: tl.constexpr, BLOCK_N: tl.constexpr, ROWS: tl.constexpr,
+    x, values, scales, bias, gain, shift, residual, out, rows, outputs, eps,
+    K: tl.constexpr, FORM: tl.constexpr, GELU: tl.constexpr, PDL: tl.constexpr,
+    SPAN: tl.constexpr, STEP: tl.constexpr, AHEAD: tl.constexpr, BLOCK_N: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
-    dtype: tl.constexpr = x.dtype.element_ty if lse is None else out.dtype.element_ty
     offs_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)  # [BLOCK_N]
     offs_r = tl.program_id(1) * ROWS + tl.arange(0, ROWS)  # [ROWS]
     # Outputs that do not exist are clamped to one that does: no load of weights needs their mask.
@@ -345,14 +279,12 @@ def linear_kernel(
     acc = tl.zeros((SLICES, BLOCK_N, ROWS), tl.float32)
     for step in tl.static_range(AHEAD):
         acc = add_step(
-            acc, ahead[step], x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype,
-            K, SPLITS, HEAD, FORM, SPAN, STEP,
+            acc, ahead[step], x, gain, shift, mean, rstd, offs_r, rows, step, K, FORM, SPAN, STEP,
         )  # fmt: skip
     for step in range(AHEAD, tl.cdiv(K, SLICES * SPAN) * (SPAN // STEP)):
         weights = load_weights(values, scales, real_n, step, K, FORM, SPAN, STEP)
         acc = add_step(
-            acc, weights, x, lse, gain, shift, mean, rstd, offs_r, rows, step, dtype,
-            K, SPLITS, HEAD, FORM, SPAN, STEP,
+            acc, weights, x, gain, shift, mean, rstd, offs_r, rows, step, K, FORM, SPAN, STEP,
         )  # fmt: skip
     result = tl.sum(acc, 0)  # [BLOCK_N, ROWS]
     if FORM == "fp8":

@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("triton")
 
 from linear_cases import DTYPES, EPILOGUES, Case, assert_near, inside, margins, weights_of
-from mas_fast.kernels.linear import PartialAttention, linear, plan
+from mas_fast.kernels.linear import linear, plan
 from mas_fast.kernels.packed_weight import PackedWeight, pack
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -116,53 +116,6 @@ def test_a_row_does_not_depend_on_others(dtype, name, ordered):
     check_rows(dtype, name)
 
 
-def partial(rows, heads, splits, head, device="cpu"):
-    """Partial results, some of parts that see nothing."""
-    out, lse = torch.randn(rows, heads, splits, head), 9 * torch.randn(rows, heads, splits)
-    unseen = torch.rand(lse.shape) < 0.3
-    unseen[..., 0] = False
-    out[unseen], lse[unseen] = torch.nan, -torch.inf
-    return PartialAttention(inside(out.to(device)), inside(lse.to(device)))
-
-
-def combined(parts, dtype):
-    """[R, H * D]."""
-    share = (parts.lse.to(dtype) * 0.6931471805599453).softmax(2)[..., None]
-    return torch.where(share > 0, share * parts.out.to(dtype), 0).sum(2).flatten(1)
-
-
-def check_partial(shape, dtype, device="cpu"):
-    parts = partial(*shape, device)
-    case = Case(shape[0], shape[1] * shape[3], 40, dtype, device=device, residual=True)
-    out = case.empty()
-    linear(parts, pack(case.w, dtype), out, residual=case.residual)
-    case.x = combined(parts, torch.float64)
-    exact = case.torch(dtype=torch.float64)
-    case.x = combined(parts, torch.float32).to(out.dtype)
-    assert_near(out, exact, case.torch())
-
-
-PARTS = [(1, 4, 1, 64), (2, 16, 9, 64), (3, 5, 4, 8), (17, 1, 2, 256), (5, 3, 3, 128), (2, 7, 3, 1)]
-
-
-@needs_interpreter
-@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
-@pytest.mark.parametrize("shape", PARTS)
-def test_partial_attention_is_combined(shape, dtype):
-    check_partial(shape, dtype)
-
-
-@needs_interpreter
-def test_where_no_part_sees_anything_the_row_is_zero():
-    parts = partial(3, 4, 2, 16)
-    parts.lse[1], parts.out[1] = -torch.inf, torch.nan
-    case = Case(3, 64, 20, "fp32", bias=True)
-    out = case.empty()
-    linear(parts, pack(case.w, "fp32"), out, bias=case.bias)
-    assert torch.equal(out[1], case.bias)
-    assert not out.isnan().any()
-
-
 @needs_interpreter
 def test_the_residual_may_be_the_result():
     case = Case(3, 300, 40, "fp32", bias=True, residual=True)
@@ -195,7 +148,6 @@ def test_rows_far_from_zero_keep_their_digits():
 def test_what_slices_have_does_not_depend_on_rows(name, inputs, capability):
     weight = PackedWeight(name, inputs, torch.empty(4096, inputs, device="meta"))
     plans = [plan(weight, rows, capability)[0] for rows in range(1, 129)]
-    plans += [plan(weight, rows, capability, partial=True)[0] for rows in range(1, 129)]
     assert len({blocks["SPAN"] for blocks in plans}) == 1
     assert len({(blocks["STEP"], blocks["ROWS"]) for blocks in plans}) > 1
     assert all(blocks["SPAN"] % blocks["STEP"] == 0 for blocks in plans)
@@ -204,10 +156,6 @@ def test_what_slices_have_does_not_depend_on_rows(name, inputs, capability):
 def test_what_does_not_fit_is_named():
     x, w, out = torch.zeros(2, 64), pack(torch.zeros(48, 64), "fp32"), torch.zeros(2, 48)
     vector = torch.zeros(64)
-
-    def four_heads(width):
-        return PartialAttention(torch.zeros(2, 4, 3, width), torch.zeros(2, 4, 3))
-
     for words, arguments, options in (
         ("x: found \\[2, 32\\]", (torch.zeros(2, 32), w, out), {}),
         ("x: found .* strides \\[1, 2\\], expected", (torch.zeros(64, 2).T, w, out), {}),
@@ -215,9 +163,7 @@ def test_what_does_not_fit_is_named():
         ("bias: found \\[64\\]", (x, w, out), {"bias": vector}),
         ("norm\\[1\\]: found \\[48\\]", (x, w, out), {"norm": (vector, vector[:48])}),
         ("weight: found torch.float32, expected torch.float16", (x.half(), w, out), {}),
-        ("norm: found one with", (four_heads(16), w, out), {"norm": (vector, vector)}),
         ("residual: found \\[2, 64\\]", (x, w, out), {"residual": x}),
-        ("x: found 4 heads of 24", (four_heads(24), w, out), {}),
         ("pdl: found compute capability 8", (x, w, out), {"pdl": True}),
     ):
         with pytest.raises(ValueError, match=words):
@@ -246,13 +192,6 @@ def test_cuda_quantized_weights_are_what_they_stand_for(shape, name):
 @pytest.mark.parametrize("name", [*DTYPES, *QUANTIZED])
 def test_cuda_a_row_does_not_depend_on_others(name):
     check_rows(name if name in DTYPES else "bf16", name, "cuda")
-
-
-@needs_cuda
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", PARTS)
-def test_cuda_partial_attention_is_combined(shape, dtype):
-    check_partial(shape, dtype, "cuda")
 
 
 @needs_cuda
