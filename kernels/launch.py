@@ -38,15 +38,19 @@ SHARED = {80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 120: 99}
 
 # kernel -> {least compute capability: tile}. Operands are 16-bit unless the name says fp32.
 TILES = {
-    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 64, 8, 4, shared=192)},
-    "nearest_list": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 4, shared=200)},
+    "nearest": {80: Tile(64, 64, 4, 3), 90: Tile(128, 64, 8, 4, shared=193)},
+    "nearest_list": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 4, shared=201)},
     "vq_pairs": {80: Tile(128, 0, 4, 1)},
-    "vq_rescore": {80: Tile(16, 64, 4, 2)},
+    "vq_rescore": {80: Tile(16, 64, 4, 1)},
     "vq_pack": {80: Tile(16, 0, 4, 1)},
     "vq_statistics": {80: Tile(32, 128, 4, 2)},
-    "cross_entropy": {80: Tile(1, 8192, 8, 1, maxnreg=128)},
+    "cross_entropy": {
+        80: Tile(1, 8192, 8, 1),
+        90: Tile(1, 8192, 8, 1, maxnreg=128),
+        120: Tile(1, 8192, 8, 1),
+    },
     "cross_entropy_rows": {80: Tile(1, 1024, 4, 1)},
-    "head_gradient": {80: Tile(128, 128, 8, 3), 90: Tile(128, 256, 8, 3, shared=144)},
+    "head_gradient": {80: Tile(128, 128, 8, 3), 90: Tile(128, 256, 8, 3, shared=145)},
     "attention_forward": {80: Tile(64, 64, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_queries": {80: Tile(64, 32, 4, 2), 90: Tile(128, 64, 8, 2)},
     "attention_keys": {80: Tile(64, 32, 4, 2), 90: Tile(64, 64, 4, 2)},

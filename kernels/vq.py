@@ -35,7 +35,7 @@ WHOLE, CHUNK = 256, 64  # up to 256 channels are one product; more are products 
 def nearest(x: Tensor, codebook: Tensor, *, exact: bool = True) -> Tensor:
     """The nearest code of each row. The host waits for nothing.
 
-    Besides the packed codebook it needs 2 D + 8 bytes per row, and 88 more if it is exact.
+    Besides the packed codebook it needs 2 D + 8 bytes per row, and 80 more if it is exact.
 
     Args:
         x: [N, D].

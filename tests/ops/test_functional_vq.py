@@ -372,6 +372,25 @@ def test_triton_waits_for_nothing():
 
 
 @needs_triton
+@needs_interpreter
+def test_triton_is_compiled_into_one_graph():
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def function(x, codebook):
+        codes = ops.vq_nearest(x, codebook, impl="triton")
+        return codes, *ops.vq_statistics(x, codes, 70, impl="triton")
+
+    x, codebook = make("normal", 90, 70, 17)
+    codes, counts, sums = function(x, codebook)
+    np.testing.assert_array_equal(codes.numpy(), oracle(x, codebook))
+    want = reference.vq_statistics(x, codes, 70)
+    torch.testing.assert_close((counts, sums), want, rtol=1e-6, atol=1e-12)
+    x[3, 1] = math.inf
+    found, counts, _ = function(x, codebook)  # without a look at the values
+    assert (found < 0).nonzero().tolist() == [[3]]
+    assert counts.sum() == 89
+
+
+@needs_triton
 @needs_cuda
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_cuda_nearest_is_exact(dtype):
