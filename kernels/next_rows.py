@@ -62,7 +62,7 @@ def next_rows(
             drawn, tokens, first, end, failed, advanced, x, embedding, offset, position,
             drawn.shape[0], length, channels,
             WINDOW=window, BLOCK_W=triton.next_power_of_2(window), BLOCK_D=256, PDL=pdl,
-            num_warps=4, **options,
+            num_warps=8, **options,
         )  # fmt: skip
 
 

@@ -16,4 +16,5 @@ def test_forced_likelihood(capability) -> None:
     compiled = kernel.compile(capability)
     assert compiled.fits
     assert compiled.registers <= 128
-    assert compiled.stack <= 8  # of the fp64 logarithm, where there are few units for fp64
+    # The assembler keeps to 40 registers, with which a multiprocessor of sm_86 has all its threads.
+    assert compiled.stack <= 16

@@ -16,7 +16,7 @@ TYPES |= dict.fromkeys(("sequences", "length", "channels"), "i32")
 def test_next_rows(window, capability) -> None:
     pdl = capability >= 90
     constants = {"WINDOW": window, "BLOCK_W": window, "BLOCK_D": 256, "PDL": pdl}
-    options = {"num_warps": 4} | ({"launch_pdl": True} if pdl else {})
+    options = {"num_warps": 8} | ({"launch_pdl": True} if pdl else {})
     function = next_rows.next_rows_kernel
     kernel = Kernel(function, TYPES, constants, options, aligned=("channels",))
     compiled = kernel.compile(capability)
