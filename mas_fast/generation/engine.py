@@ -49,7 +49,8 @@ class Run(Protocol):
 
         Args:
             count: how many; 0: to the end.
-            progress: is called with (position, stop) after each pass, which may draw several.
+            progress: is called with (position, stop) after each pass, which may draw several, or
+                after some of them.
 
         Returns:
             The position reached.

@@ -9,6 +9,7 @@ another engine is another row.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,14 +35,18 @@ class EngineSpec:
         dtypes: in which the GPT can compute.
         devices: the kinds of devices that it runs on; None: all that PyTorch has.
         kv_dtypes: in which keys and values can be kept; none where they are always the GPT's.
-        library: the compiled library that it needs, one of native.LIBRARIES.
+        here: whether all that it needs is installed and built.
     """
 
     make: Callable[..., Engine]
     dtypes: tuple[str, ...]
     devices: tuple[str, ...] | None = None
     kv_dtypes: tuple[str, ...] = ()
-    library: str | None = None
+    here: Callable[[], bool] = lambda: True
+
+
+def _cpp_here() -> bool:
+    return native.problem("_engine") is None
 
 
 def _cpp(
@@ -55,6 +60,39 @@ def _cpp(
     from mas_fast.generation.cpp import CppEngine
 
     return CppEngine(model, dtype=dtype or "fp32", kv_dtype=kv_dtype, threads=threads)
+
+
+def _graph_here() -> bool:
+    if importlib.util.find_spec("triton") is None:
+        return False
+    from mas_fast.ops.dispatch import default_impl
+
+    return default_impl("cuda", "sample_step") == "cuda"
+
+
+def _graph(
+    model: GPT | str | os.PathLike,
+    *,
+    device: torch.device | str | None,
+    dtype: str | None,
+    kv_dtype: str | None,
+    threads: int,
+) -> Engine:
+    if importlib.util.find_spec("triton") is None:
+        raise ImportError("the engine 'graph' needs Triton. Run: pip install triton")
+    import torch
+
+    from mas_fast.bundle import load_gpt, read_weights
+    from mas_fast.generation.graph import GraphEngine
+    from mas_fast.utils.devices import find_device
+
+    if not isinstance(model, str | os.PathLike):
+        return GraphEngine(model, dtype=dtype)
+    kinds = {None: None, "fp16": torch.float16, "bf16": torch.bfloat16}
+    gpt = load_gpt(model, find_device(device), kinds.get(dtype, torch.float32))
+    stored = read_weights(model, levels=True) if dtype == "int4" else ()
+    levels = {name: part for name, part in stored if isinstance(part, tuple)}
+    return GraphEngine(gpt, dtype=dtype, levels=levels)
 
 
 def _eager(
@@ -85,14 +123,20 @@ ENGINES = {
         dtypes=("fp32", "bf16", "int8", "int4"),
         devices=("cpu",),
         kv_dtypes=("fp32", "bf16", "int8"),
-        library="_engine",
+        here=_cpp_here,
+    ),
+    "graph": EngineSpec(
+        _graph,
+        dtypes=("fp32", "bf16", "fp16", "int8", "fp8", "int4"),
+        devices=("cuda",),
+        here=_graph_here,
     ),
     "eager": EngineSpec(_eager, dtypes=("fp32", "bf16")),
 }
 
 
 def find_engine(device: str) -> str:
-    """Find the first engine that runs on a kind of device and whose library is here.
+    """Find the first engine that runs on a kind of device and has here all that it needs.
 
     Args:
         device: a kind of device, as "cuda".
@@ -105,7 +149,7 @@ def find_engine(device: str) -> str:
     """
     for name, engine in ENGINES.items():
         runs = engine.devices is None or device in engine.devices
-        if runs and (engine.library is None or native.problem(engine.library) is None):
+        if runs and engine.here():
             return name
     raise ValueError(f"device: found {device!r}, expected one that an engine of {[*ENGINES]} has")
 
@@ -156,8 +200,9 @@ def make_engine(
     Args:
         name: one of ENGINES.
         model: a GPT or the path of a bundle.
-        device: where a bundle's GPT goes, a torch.device or a kind of one; None: the CPU.
-        dtype: in which the GPT computes. None: fp32 in "cpp", the GPT's own in "eager".
+        device: where a bundle's GPT goes, a torch.device or a kind of one. None: the CPU; in
+            "graph" a GPU.
+        dtype: in which the GPT computes. None: fp32 in "cpp", the GPT's own in the others.
         kv_dtype: in which "cpp" keeps keys and values. None: fp32 beside fp32, int8 beside
             int4, else bf16.
         threads: of "cpp"; 0: all cores.

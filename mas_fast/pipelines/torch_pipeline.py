@@ -66,10 +66,10 @@ def load(
     Args:
         path: the bundle; None: the one that comes with mas_fast.
         device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
-        dtype: in which the GPT computes: fp32, the default, bf16, and in the engine "cpp" also
-            int8 and int4. Tokenizers compute in fp32.
-        engine: one of generation.ENGINES: "cpp" (on a CPU), "eager" (PyTorch). None: the first of
-            them that runs on the device and is built.
+        dtype: in which the GPT computes: fp32, the default, bf16, in the engine "cpp" also int8 and
+            int4, in "graph" also fp16, int8, fp8 and int4. Tokenizers compute in fp32.
+        engine: one of generation.ENGINES: "cpp" (on a CPU), "graph" (on an NVIDIA GPU), "eager"
+            (PyTorch). None: the first of them that runs on the device and is built.
         threads: of the engine "cpp"; 0: all cores.
 
     Returns:

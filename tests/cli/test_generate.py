@@ -246,7 +246,10 @@ def test_a_picture_goes_on(run, tiny_bundle) -> None:
         ([CAPTION, "--threads", "-1"], "--threads: found -1, expected 0 (all) to "),
         ([CAPTION, "-n", "10001"], "--num-images: found 10001, expected an integer in 1..10000"),
         ([CAPTION, "-o", "a" * 250 + ".png"], "a" * 250 + ".png: found a name of 254 bytes"),
-        ([CAPTION, "--engine", "onnx"], "--engine: found 'onnx', expected one of ['cpp', 'eager']"),
+        (
+            [CAPTION, "--engine", "onnx"],
+            "--engine: found 'onnx', expected one of ['cpp', 'graph', 'eager']",
+        ),
         ([CAPTION, "--dtype", "fp8"], "--dtype: found 'fp8', expected one of"),
     ],
 )

@@ -248,7 +248,9 @@ def test_a_bundle_path_is_a_model(tmp_path):
 
 
 def test_mistakes_about_the_engine(model):
-    with pytest.raises(ValueError, match="engine: found 'onnx', expected one of ..cpp', 'eager'"):
+    with pytest.raises(
+        ValueError, match="engine: found 'onnx', expected one of ..cpp', 'graph', 'eager'"
+    ):
         generate_tokens(model, PROMPT, engine="onnx")
     with pytest.raises(ValueError, match="dtype: found 'int8', expected one of .*'eager'"):
         generate_tokens(model, PROMPT, dtype="int8")

@@ -287,7 +287,7 @@ def test_bad_arguments_are_named(model, arguments, message) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "onnx"}, "engine: found 'onnx', expected one of ..cpp', 'eager'"),
+        ({"engine": "onnx"}, "engine: found 'onnx', expected one of ..cpp', 'graph', 'eager'"),
         ({"dtype": "fp16"}, "dtype: found 'fp16', expected one of"),
         ({"engine": "eager", "dtype": "int8"}, "dtype: found 'int8', expected one of .*'eager'"),
         ({"device": "tpu9"}, "device: found 'tpu9', expected one that is here"),
