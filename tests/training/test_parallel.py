@@ -1,7 +1,9 @@
 """training/parallel.py: two processes learn what one does, and go on."""
 
 import torch
+import torch.distributed as dist
 
+from mas_fast.training.parallel import place
 from toy_runs import same, scalars, script, state
 
 
@@ -23,3 +25,24 @@ def test_two_processes_agree_with_one(tmp_path) -> None:
     for name in one:
         if name.startswith("model/model/"):
             torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_process_with_a_gpu_names_it(monkeypatch) -> None:
+    """So that NCCL connects at once and guesses no device; Gloo takes what is on the host."""
+    joined, chosen = [], []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(dist, "is_initialized", lambda: False)
+    monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: joined.append((a, k)))
+    monkeypatch.setattr(dist, "get_rank", lambda: 3)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 4)
+    device = torch.device("cuda", 3)
+    assert place() == (3, 4, device)
+    assert joined == [(("cpu:gloo,cuda:nccl",), {"device_id": device})]
+    assert chosen == [device]
+    joined.clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert place() == (3, 4, torch.device("cpu"))
+    assert joined == [(("gloo",), {})]
