@@ -201,7 +201,7 @@ def test_only_matrices_decay(tmp_path, shards) -> None:
 
 
 def test_a_step_that_is_not_to_be_taken_changes_nothing() -> None:
-    """Neither weights nor states, though the gradients are NaN; the steps around it are the same."""
+    """Neither weights nor states, though gradients are NaN; the steps around it are the same."""
     both, alone = (MuonAdamW(*parameters(), **OPTIONS) for _ in range(2))
     both.found_inf = torch.zeros(())
     stepped(both, 2)
