@@ -239,7 +239,6 @@ def test_the_operator_looks_at_nothing_and_the_function_three_times(monkeypatch)
     assert seen == []
     with reads(monkeypatch) as seen:
         ops.sample(LOGITS, seed=1, sample=words, position=words, uncond=one, guidance=2.0, top_k=3)
-    assert [name for name in seen if name in ("tolist", "__bool__")] == ["tolist"] * 2 + [
-        "__bool__"
-    ]
+    assert seen.count("tolist") == 2
+    assert seen.count("__bool__") == 1
     assert set(seen) <= {"tolist", "__bool__", "is_nonzero", "_local_scalar_dense"}
