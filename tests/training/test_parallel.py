@@ -1,5 +1,11 @@
 """training/parallel.py: two processes learn what one does, and go on."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
 import torch.distributed as dist
 
@@ -25,6 +31,22 @@ def test_two_processes_agree_with_one(tmp_path) -> None:
     for name in one:
         if name.startswith("model/model/"):
             torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_step_is_skipped_in_all_shares() -> None:
+    """With FSDP2, of AdamW's 4 weights and 12 states, and of Muon's 4 and 8."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    file = Path(__file__).parents[1] / "support" / "sharded_skips.py"
+    done = subprocess.run(
+        [*launch, str(file)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str({"adamw": [0, 16], "muon": [0, 12]})
 
 
 def test_a_process_with_a_gpu_names_it(monkeypatch) -> None:
