@@ -210,6 +210,12 @@ def autocasts(kind: str) -> bool:
     return torch.amp.is_autocast_available(kind)
 
 
+@_assume_constant_result
+def exporting() -> bool:
+    """Whether this is within torch.export; the compiler of torch 2.11 says so of itself too."""
+    return torch.compiler.is_exporting()
+
+
 def _vq_nearest_fake(x, codebook) -> Tensor:
     return x.new_empty(x.shape[0], dtype=torch.int64)
 

@@ -21,6 +21,7 @@ from mas_fast.ops.dispatch import (
     check_products,
     chosen,
     default_impl,
+    exporting,
     loaded,
     require,
 )
@@ -314,7 +315,7 @@ def attention(
         if kind == "cpu" and q.dtype == torch.bfloat16:
             # Under other masks, the keys that a block needs are looked up while it runs.
             impl = "blocks" if mask == "causal" or has_values(q) else "sdpa"
-        if torch.compiler.is_exporting():
+        if exporting():
             impl = "reference"
     impl = chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":
