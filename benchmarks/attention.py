@@ -188,8 +188,18 @@ def flex(mask: str) -> Callable:
     visible = create_block_mask(shows(mask), None, None, LENGTH, LENGTH, device="cuda")
     if not torch.equal(shows(mask)(0, 0, length[:, None], length[None, :]), shown):
         raise Disagreement(f"{FLEX}: its {mask} mask is not that of the definition")
-    compiled = torch.compile(flex_attention, dynamic=False)
+    compiled = whole_graphs(flex_attention)
     return lambda q, k, v: compiled(q, k, v, block_mask=visible)
+
+
+def whole_graphs(function: Callable) -> Callable:
+    """Compile a function anew for each mask, with and without gradients.
+
+    Those are as many times as Dynamo's limit, beyond which it would run uncompiled; `fullgraph`
+    makes an error of that.
+    """
+    torch._dynamo.config.recompile_limit = 4 * len(reference_attention.MASKS)
+    return torch.compile(function, dynamic=False, fullgraph=True)
 
 
 def shows(mask: str) -> Callable:

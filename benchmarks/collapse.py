@@ -195,7 +195,7 @@ def train(name: str, settings: SegSettings, data: Scenes) -> tuple[list[Point], 
         config = replace(config, input="image", layout=None)
     model = VQVAE.create(config, seed=settings.seed)
     learning = [p for p in model.parameters() if p.requires_grad]
-    adam = torch.optim.Adam(learning, settings.lr, betas=settings.betas)
+    adam = torch.optim.Adam(learning, settings.lr, betas=settings.betas, fused=True)
     trainer = Trainer([Part("model", model, Loss(model), adam)], data, settings)
     points, batches = [], data.batches(settings.batch)
 

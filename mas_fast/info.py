@@ -108,8 +108,8 @@ def _fp32(convolutions: str | None) -> str:
     """What fp32 means on a GPU, by torch's setting for convolutions."""
     if convolutions is None:
         return "-"
-    training = "TF32 in convolutions" if convolutions == "tf32" else "whole"
-    return f"tokenizers encode and decode in whole fp32; training: {training}"
+    elsewhere = "TF32 in convolutions" if convolutions == "tf32" else "whole"
+    return f"whole in tokenizers and training; in what else is called: {elsewhere}"
 
 
 def _versions() -> dict[str, str | None]:

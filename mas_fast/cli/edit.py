@@ -107,7 +107,7 @@ def edit(
     """
     from mas_fast.bundle import bundle_files, read_config, shipped
     from mas_fast.cli.sampling import settings
-    from mas_fast.pipelines.drawing import ROWS
+    from mas_fast.pipelines.drawing import MOST_CANDIDATES
     from mas_fast.pipelines.edit import WHAT
     from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.scene import is_words
@@ -122,7 +122,7 @@ def edit(
     check_choice("--what", what, WHAT)
     check_int("seed", seed, 0, 2**64 - 1)
     check_int("num_images", num_images, 1)
-    check_int("candidates", candidates, 1, ROWS)
+    check_int("candidates", candidates, 1, MOST_CANDIDATES)
     check_threads(threads, "--threads")
     drawing = settings("", guidance, temperature=temperature, top_k=top_k, top_p=top_p)
     options = painter_options(

@@ -167,7 +167,7 @@ def generate(
     from mas_fast.bundle import bundle_files, read_config, shipped
     from mas_fast.cli.sampling import by_stream, settings
     from mas_fast.generation.request import check_speculate, request
-    from mas_fast.pipelines.drawing import ROWS as MOST_CANDIDATES
+    from mas_fast.pipelines.drawing import MOST_CANDIDATES
     from mas_fast.pipelines.options import negatives_of
     from mas_fast.pipelines.output import check_output, files_of
     from mas_fast.scene import is_words

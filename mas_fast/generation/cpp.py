@@ -43,6 +43,8 @@ class CppEngine:
         ImportError: where the engine is not built.
     """
 
+    rows = 16  # with guidance, the 32 of one pass over the weights
+
     def __init__(
         self,
         model: GPT | str | os.PathLike,

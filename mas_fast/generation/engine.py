@@ -72,9 +72,16 @@ class Run(Protocol):
 
 @runtime_checkable
 class Engine(Protocol):
-    """A model made ready, for any number of runs."""
+    """A model made ready, for any number of runs.
+
+    Attributes:
+        streams: of the model.
+        rows: prompts x samples that are best drawn at once, which with guidance are twice as many
+            rows of a pass; a request may have any number.
+    """
 
     streams: Streams
+    rows: int
 
     def start(self, request: Request) -> Run: ...
 

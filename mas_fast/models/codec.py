@@ -5,7 +5,7 @@
 
 Items are processed one at a time: memory does not grow with their number, and no result depends on
 the rest of a batch (a library may choose another convolution for another batch size, which can move
-a value from one byte to the next).
+a value from one byte to the next). Where it is worth that, a runtime decodes some `together`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,14 @@ class Codec(ABC):
         subject: what errors call the tokenizer.
         config: of the tokenizer.
 
+    Attributes:
+        together: how many items are decoded at once.
+
     Raises:
         ValueError: the config has labels without a layout.
     """
+
+    together = 1
 
     def __init__(self, subject: str, config: VQConfig) -> None:
         if config.input == "labels" and config.layout is None:
@@ -97,15 +102,18 @@ class Codec(ABC):
         if len(wrong):
             allowed = f"0 to {self.config.codes - 1}"
             raise ValueError(f"{self.subject}: found the code {wrong[0]}, expected {allowed}")
-        return [self._decode(grid[None].astype(np.int64)) for grid in codes]
+        codes, items = codes.astype(np.int64), list[Item]()
+        for start in range(0, len(codes), self.together):
+            items += self._decode(codes[start : start + self.together])
+        return items
 
     @abstractmethod
     def _encode(self, item: Item) -> np.ndarray:
         """int64 [1, h, w] of a checked item; a scene is in the config's layout."""
 
     @abstractmethod
-    def _decode(self, codes: np.ndarray) -> Item:
-        """The item of checked codes, int64 [1, h, w]."""
+    def _decode(self, codes: np.ndarray) -> Sequence[Item]:
+        """The items of checked codes, int64 [1..together, h, w]."""
 
     def _checked(self, n: int, item: Item | Image.Image) -> Item:
         name, size = f"{self.subject}: item {n + 1}", self.config.resolution

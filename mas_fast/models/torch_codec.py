@@ -5,12 +5,16 @@
     codes = encode_scenes(load_vq("my-bundle", "vq_seg"), scenes)
     codec = TorchCodec("vq_seg", load_vq("my-bundle", "vq_seg"))        # the same with arrays
 
-Items are processed one at a time; codec.py says why.
+Items are processed one at a time (codec.py says why), except that a GPU decodes as many at once as
+have PIXELS: 16 of 256 x 256. There a small decoder is hundreds of launches for little arithmetic.
+The kernels for another number of items may sum in another order, so on a GPU the last bits of a
+value, and with them a byte or a label where two are equally near, may depend on how many are
+decoded. `codec.together = 1` rules that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -20,6 +24,8 @@ from mas_fast.models.codec import Codec, Item
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.scene.labels import layout_named
 from mas_fast.scene.scene import Scene
+
+PIXELS = 1 << 20  # that are decoded at once on a GPU, so that memory is bounded
 
 
 class TorchCodec(Codec):
@@ -33,15 +39,23 @@ class TorchCodec(Codec):
     def __init__(self, subject: str, model: VQVAE) -> None:
         super().__init__(subject, model.config)
         self.model = model
+        self.together = decoded_together(model)
 
     def _encode(self, item: Item) -> np.ndarray:
         if isinstance(item, Scene):
             return encode_scenes(self.model, [item]).cpu().numpy()
         return encode_pictures(self.model, [item]).cpu().numpy()
 
-    def _decode(self, codes: np.ndarray) -> Item:
+    def _decode(self, codes: np.ndarray) -> Sequence[Item]:
         decode = decode_pictures if self.config.input == "image" else decode_scenes
-        return decode(self.model, torch.from_numpy(codes))[0]
+        return decode(self.model, torch.from_numpy(codes))
+
+
+def decoded_together(model: VQVAE) -> int:
+    """How many items a tokenizer decodes at once, on its device."""
+    if model.device.type != "cuda":
+        return 1
+    return max(1, PIXELS // model.config.resolution**2)
 
 
 @torch.no_grad()
@@ -55,7 +69,7 @@ def decode_pictures(model: VQVAE, codes: Tensor) -> list[np.ndarray]:
     Returns:
         uint8 [H, W, 3] each.
     """
-    return [pictures(model.decode(grid[None].to(model.device)))[0] for grid in codes]
+    return [picture for images in _decoded(model, codes) for picture in pictures(images)]
 
 
 @torch.no_grad()
@@ -77,12 +91,18 @@ def decode_scenes(model: VQVAE, codes: Tensor) -> list[Scene]:
     channels = layout.label_channels  # one of mas159 is no label
     labels_of = torch.from_numpy(channels.astype(np.int64)).to(model.device)
     scenes = []
-    for grid in codes:
-        logits = model.decode(grid[None].to(model.device))[0]
-        labels = labels_of[logits[labels_of].argmax(0)].to(torch.uint8)
-        edges = logits[layout.edge_channel] > 0
-        scenes.append(Scene(labels.cpu().numpy(), edges.cpu().numpy(), layout))
+    for logits in _decoded(model, codes):
+        labels = labels_of[logits[:, labels_of].argmax(1)].to(torch.uint8).cpu().numpy()
+        edges = (logits[:, layout.edge_channel] > 0).cpu().numpy()
+        scenes += [Scene(*item, layout) for item in zip(labels, edges, strict=True)]
     return scenes
+
+
+def _decoded(model: VQVAE, codes: Tensor) -> Iterator[Tensor]:
+    """What the decoder gives, [1..together, C, H, W] each."""
+    together = decoded_together(model)
+    for start in range(0, len(codes), together):
+        yield model.decode(codes[start : start + together].to(model.device))
 
 
 @torch.no_grad()

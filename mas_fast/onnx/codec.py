@@ -95,8 +95,10 @@ class OnnxCodec(Codec):
         image = item.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
         return self.open("encoder").run(image)
 
-    def _decode(self, codes: np.ndarray) -> Item:
-        values = self.open("decoder").run(codes)[0]
+    def _decode(self, codes: np.ndarray) -> list[Item]:
+        return [self._item(values) for values in self.open("decoder").run(codes)]
+
+    def _item(self, values: np.ndarray) -> Item:
         if self.config.layout is None:
             pixels = np.rint((values.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
             return np.ascontiguousarray(pixels.transpose(1, 2, 0))

@@ -5,6 +5,7 @@ with what torch.compile, DTensor and autograd need to know of them. Call `ops.at
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -28,8 +29,41 @@ def pattern(
     if mask == "causal":
         return None
     pairs = list(zip(grids[::2], grids[1::2], strict=True))
-    shown = visible(mask, length, text=text, grids=pairs, kernel=kernel)
-    return tiles.Pattern(shown, visiting_order(mask, length, text, pairs))
+    seen = visible(mask, length, text=text, grids=pairs, kernel=kernel)
+    return tiles.Pattern(seen, visiting_order(mask, length, text, pairs))
+
+
+@functools.lru_cache(maxsize=64)
+def _calls(*mask: object) -> set:
+    """The calls under a mask so far, as `shown` notes them."""
+    return set()
+
+
+def shown(
+    name: str, q: Tensor, mask: str, text: int, grids: Sequence[int], kernel: int
+) -> tiles.Pattern | None:
+    """The pattern for a call.
+
+    Args:
+        name: of the operator.
+        q: its queries.
+
+    Raises:
+        RuntimeError: the call is captured into a CUDA graph, and is the first of its kind, which
+            copies the table of the mask to the GPU.
+    """
+    arguments = mask, q.shape[2], text, tuple(grids), kernel
+    found = pattern(*arguments)
+    if found is None or q.device.type != "cuda":
+        return found
+    calls, call = _calls(*arguments), (name, q.device, q.dtype, q.shape[3])
+    if torch.cuda.is_current_stream_capturing() and call not in calls:
+        raise RuntimeError(
+            f"{name}: found the first call under the mask {mask!r} within the capture of a CUDA "
+            "graph, expected one before, which copies the table of the mask to the GPU"
+        )
+    calls.add(call)
+    return found
 
 
 @torch.library.custom_op("mas_fast::attention_forward", mutates_args=())
@@ -38,7 +72,7 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     from mas_fast.kernels import attention
 
-    return attention.forward(q, k, v, pattern(mask, q.shape[2], text, tuple(grids), kernel))
+    return attention.forward(q, k, v, shown("attention_forward", q, mask, text, grids, kernel))
 
 
 @torch.library.custom_op("mas_fast::attention_backward", mutates_args=())
@@ -56,8 +90,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     from mas_fast.kernels import attention
 
-    shown = pattern(mask, q.shape[2], text, tuple(grids), kernel)
-    return attention.backward(q, k, v, o, lse, do, shown)
+    found = shown("attention_backward", q, mask, text, grids, kernel)
+    return attention.backward(q, k, v, o, lse, do, found)
 
 
 @forward.register_fake

@@ -4,6 +4,7 @@ tensors it is given."""
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 import os
 
@@ -169,11 +170,13 @@ def check_triton(name: str, x: Tensor) -> None:
     """Checks that Triton can run on a tensor.
 
     Raises:
-        ImportError: Triton is not installed.
+        ImportError: Triton is not installed, or its interpreter is on and not made for this NumPy.
         ValueError: the tensor is not on a GPU, and Triton's interpreter is off.
     """
     if not _installed("triton"):
         raise ImportError("impl='triton' needs Triton. Run: pip install triton")
+    if _interpreted():
+        _check_interpreter(_version("triton"), _version("numpy"))
     if x.device.type != "cuda" and not _interpreted():
         raise ValueError(
             f"{name}: found it on {x.device}, expected cuda for impl='triton'; on a CPU its "
@@ -196,11 +199,32 @@ def check_products(name: str, dtype: torch.dtype) -> None:
         )
 
 
+def _check_interpreter(triton: tuple[int, int], numpy: tuple[int, int]) -> None:
+    """Checks that Triton's interpreter runs with NumPy: up to 3.6 it takes arrays of one element
+    for numbers, as NumPy did before 2.4.
+
+    Raises:
+        ImportError: it does not; names the command that fixes it.
+    """
+    if triton < (3, 7) and numpy >= (2, 4):
+        found = f"found Triton {triton[0]}.{triton[1]} with NumPy {numpy[0]}.{numpy[1]}"
+        raise ImportError(
+            f"TRITON_INTERPRET=1: {found}, expected Triton 3.7 or later, or NumPy below 2.4. "
+            'Run: pip install "numpy<2.4"'
+        )
+
+
 # These depend on the installation alone, so compilers take the value as a constant instead of
 # tracing into importlib and the library loader.
 @_assume_constant_result
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
+
+
+@_assume_constant_result
+def _version(name: str) -> tuple[int, int]:
+    major, minor, *_ = importlib.metadata.version(name).split(".")
+    return int(major), int(minor)
 
 
 @_assume_constant_result
@@ -212,6 +236,12 @@ def _interpreted() -> bool:
 def autocasts(kind: str) -> bool:
     """Whether autocast knows this kind of device."""
     return torch.amp.is_autocast_available(kind)
+
+
+@_assume_constant_result
+def exporting() -> bool:
+    """Whether this is within torch.export; the compiler of torch 2.11 says so of itself too."""
+    return torch.compiler.is_exporting()
 
 
 def _vq_nearest_fake(x, codebook) -> Tensor:

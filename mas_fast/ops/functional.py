@@ -22,6 +22,7 @@ from mas_fast.ops.dispatch import (
     chosen,
     chosen_sampler,
     default_impl,
+    exporting,
     require,
 )
 from mas_fast.ops.reference import attention as reference_attention
@@ -58,6 +59,10 @@ def sample(
     l = (u + guidance (c - u)) / temperature, where c are the logits and u the unconditional ones,
     and the token with the largest l + Gumbel noise is drawn. `reference.sampling` defines it.
 
+    It looks at the values of `sample` and `position` and at the tokens, so that on a GPU a call
+    waits up to three times. torch.ops.mas_fast.sample looks at nothing, and a CUDA graph can hold
+    it.
+
     Args:
         logits: floating [B, V], rounded to fp32.
         seed: 0 to 2^64 - 1.
@@ -78,8 +83,7 @@ def sample(
 
     Raises:
         TypeError: an argument has a wrong type or dtype.
-        ValueError: an argument has a wrong shape, device or value, or a logit is NaN (on a GPU this
-            waits for the kernel).
+        ValueError: an argument has a wrong shape, device or value, or a logit is NaN.
         ImportError: `impl` is not built; names the command that fixes it.
     """
     samples, positions = reference_sampling.check_sampling(
@@ -300,7 +304,7 @@ def attention(
         if kind == "cpu" and q.dtype == torch.bfloat16:
             # Under other masks, the keys that a block needs are looked up while it runs.
             impl = "blocks" if mask == "causal" or has_values(q) else "sdpa"
-        if torch.compiler.is_exporting():
+        if exporting():
             impl = "reference"
     impl = chosen("attention", impl, ATTENTION_IMPLEMENTATIONS, q, "q")
     if impl == "reference":

@@ -231,8 +231,8 @@ class Painter(ABC, Generic[C]):
 
         There is an event of each picture after each `every` rows of the scene's and the picture's
         tokens, when the scene is whole, and when the picture is; with `best_of` only the last. At
-        most 16 rows are drawn at once, so of many pictures those come first. Until one of several
-        candidates is chosen, an event shows the one that leads.
+        most `engine.rows` are drawn at once, so of many pictures those come first. Until one of
+        several candidates is chosen, an event shows the one that leads.
 
         Closing the iterator, or dropping it, ends the drawing: nothing is left of it.
 

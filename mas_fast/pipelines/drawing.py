@@ -15,8 +15,7 @@ from mas_fast.streams import Streams
 from mas_fast.utils.progress import progress_bar
 from mas_fast.utils.validate import check_int
 
-# Rows that are drawn at once: with guidance, the 32 of one pass over the weights.
-ROWS = 16
+MOST_CANDIDATES = 16
 Score = Callable[[int, np.ndarray], np.ndarray]
 
 
@@ -25,9 +24,15 @@ class Step:
     """How far one of the pictures is; stream.Event says what the attributes are."""
 
     index: int
-    tokens: np.ndarray
+    rows: np.ndarray
+    row: int
     share: float
     final: bool
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """int64 [S], all streams; -1 where they are neither given nor drawn."""
+        return self.rows[self.row]
 
 
 def draw(
@@ -43,7 +48,7 @@ def draw(
     progress: bool = False,
     **sampling: Any,
 ) -> Iterator[Step]:
-    """Draw pictures, at most ROWS rows at once.
+    """Draw pictures, at most as many rows at once as the engine has `rows`.
 
     Row k of try j of picture n of a caption has sample number (n * best_of + j) * candidates + k.
 
@@ -69,7 +74,7 @@ def draw(
         ValueError: at the call, names what was found and what is allowed.
     """
     check_int("num_images", num_images, 1)
-    check_int("candidates", candidates, 1, ROWS)
+    check_int("candidates", candidates, 1, MOST_CANDIDATES)
     check_int("best_of", best_of, 1)
     if every is not None:
         check_int("every", every, 1)
@@ -80,7 +85,7 @@ def draw(
             f"drawn, as in a part of a scene, so none speaks for a row; best_of={candidates} "
             "compares whole pictures"
         )
-    count, most = num_images * best_of, ROWS // candidates
+    count, most = num_images * best_of, max(1, engine.rows // candidates)
     batch = max(1, most // count)  # captions of a block
     blocks = [
         (
@@ -125,8 +130,9 @@ def _steps(
             rounds = _rounds(engine.start(asked), candidates, choice, shown, report)
             for stop, drawn in rounds:
                 share = 1 - (length - stop) / total
-                for n, tokens in enumerate(np.where(drawn < 0, given, drawn)):
-                    yield Step(index + n, tokens.astype(np.int64), share, stop == length)
+                rows = np.where(drawn < 0, given, drawn).astype(np.int64)
+                for n in range(len(rows)):
+                    yield Step(index + n, rows, n, share, stop == length)
 
 
 def _rounds(
@@ -161,7 +167,7 @@ def _best(steps: Iterator[Step], tries: int, score: Score) -> Iterator[Step]:
         group.append(step.tokens)
         if len(group) == tries:
             index, drawn = step.index // tries, np.stack(group)
-            yield Step(index, drawn[score(index, drawn).argmax()], 1.0, True)
+            yield Step(index, drawn[[score(index, drawn).argmax()]], 0, 1.0, True)
             group.clear()
 
 

@@ -23,6 +23,8 @@ class Event(Step):
     Attributes:
         index: which picture, b * num_images + n for picture n of caption b.
         tokens: int64 [S], all streams; -1 where they are neither given nor drawn.
+        rows: int64 [N, S], the tokens of the pictures that are drawn with it.
+        row: which of them it is.
         share: of the tokens that are to be drawn, those that are, 0 to 1.
         final: whether the picture is whole; then it is the one that `generate` gives.
     """
@@ -32,7 +34,7 @@ class Event(Step):
     @cached_property
     def scene(self) -> Scene | None:
         """The scene, as soon as it is whole; None before, and where the model has none."""
-        return self._previews.scene(self.tokens)
+        return self._previews.scene(self.rows, self.row)
 
     @cached_property
     def image(self) -> Image.Image | None:
@@ -41,7 +43,7 @@ class Event(Step):
         Of a model without scenes, the last row goes on, blurred. None while nothing is drawn. The
         last one is the picture of the generation itself: draw on a copy.
         """
-        return self._previews.image(self.tokens)
+        return self._previews.image(self.rows, self.row)
 
 
 def watch(

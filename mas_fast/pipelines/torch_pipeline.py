@@ -8,7 +8,8 @@
 
 A picture is a function of (bundle, caption, seed, its number among those of its caption), of the
 scene where one is given, and of the arithmetic: neither of the other captions nor of num_images.
-With the eager engine that holds up to near ties of the last bit.
+With the eager engine that holds up to near ties of the last bit, and so it does for what a GPU
+decodes of the tokens, several at once (models/torch_codec.py).
 """
 
 from __future__ import annotations

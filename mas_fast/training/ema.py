@@ -14,7 +14,8 @@ class EMA:
     """The exponential moving average of a model's weights, beside copies of its buffers.
 
     Early steps forget faster: at step n, from 1, the decay is at most (1 + n) / (10 + n), and the
-    first one takes the weights themselves. Make it before the model is put on a device or shared
+    first one takes the weights themselves. A step that the optimizer skipped counts as one that
+    left the weights where they were. Make it before the model is put on a device or shared
     between processes, then `attach` it.
 
     Args:

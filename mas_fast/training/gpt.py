@@ -34,6 +34,7 @@ from mas_fast.training.sample_sheets import Sheets
 from mas_fast.training.speed import peak_flops
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.warm_start import warm_start
+from mas_fast.utils.devices import whole_fp32
 
 
 def train(settings: GPTSettings) -> Path:
@@ -137,7 +138,8 @@ def _speed(
     """From samples per second to tokens per second, and the share of the devices' peak they use."""
     peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    peak = peak or peak_flops(trainer.device, dtype)
+    with whole_fp32():  # as the trainer computes
+        peak = peak or peak_flops(trainer.device, dtype)
     length, flops = settings.cost(GPT(config))
 
     def speed(rate: float) -> dict[str, float]:

@@ -27,7 +27,11 @@ class GPTLoss(nn.Module):
         self.model, self.settings = model, settings
 
     def prepare(self, batches: list[dict], step: int) -> None:
-        """Drop captions, and put the share of the targets into the batches of a step's passes."""
+        """Drop captions, and put the share of the targets into the batches of a step's passes.
+
+        They are on the host: what is counted here makes weights of numbers, and a look at them
+        would otherwise wait for the device.
+        """
         s, streams = self.settings, self.model.streams
         text = streams["text"]
         drops = s.caption_drop_last is None or step >= s.steps - s.caption_drop_last

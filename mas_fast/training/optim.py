@@ -33,6 +33,9 @@ SMALLEST_NORM = 1e-7
 class MuonAdamW(Optimizer):
     """Muon and AdamW, as two parameter groups: `algorithm` of a group says which.
 
+    As torch's fused optimizers, it takes no step where the tensor `found_inf` is 1, without a look
+    at it from the host.
+
     Args:
         matrices: parameters with two dimensions, which take Muon's steps.
         others: parameters that take AdamW's steps, none of them in `matrices`.
@@ -40,6 +43,8 @@ class MuonAdamW(Optimizer):
         betas: of AdamW.
         weight_decay: of the matrices alone.
     """
+
+    found_inf: Tensor | None = None  # of the class: what is copied or pickled is without
 
     def __init__(
         self,
@@ -54,7 +59,7 @@ class MuonAdamW(Optimizer):
             {"params": list(matrices), "algorithm": "muon", "weight_decay": weight_decay},
             {"params": list(others), "algorithm": "adamw", "weight_decay": 0.0},
         ]
-        # `fused`: where load_state_dict puts AdamW's step, and what the trainer goes by.
+        # `fused`: where load_state_dict puts AdamW's step, and how the trainer knows of found_inf.
         super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, "fused": True})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -112,11 +117,18 @@ class MuonAdamW(Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)
             momentum = state["momentum_buffer"]
-            momentum.lerp_(gradient, 1 - MOMENTUM)
-            step = orthogonalized(gradient.lerp(momentum, MOMENTUM))  # Nesterov's
+            averaged = momentum.lerp(gradient, 1 - MOMENTUM)
+            step = orthogonalized(gradient.lerp(averaged, MOMENTUM))  # Nesterov's
             scale = 0.2 * math.sqrt(max(parameter.shape))
-            parameter.mul_(1 - lr * weight_decay)
-            parameter.add_(step, alpha=-(lr * scale))
+            moved = (parameter * (1 - lr * weight_decay)).add_(step, alpha=-(lr * scale))
+            self._take(momentum, averaged)
+            self._take(parameter, moved)
+
+    def _take(self, old: Tensor, new: Tensor) -> None:
+        if self.found_inf is None:
+            old.copy_(new)
+        else:
+            old.copy_(torch.where(self.found_inf == 1, old, new))
 
     def _adamw(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
         for parameter in parameters:
@@ -136,6 +148,7 @@ class MuonAdamW(Optimizer):
             [],
             [state["step"] for state in states],
             fused=group["fused"],
+            found_inf=self.found_inf,
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,

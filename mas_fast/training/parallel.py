@@ -30,7 +30,8 @@ T = TypeVar("T")
 def place() -> tuple[int, int, torch.device]:
     """Where this process stands; under torchrun the first call joins the group.
 
-    The group uses NCCL between GPUs, else Gloo.
+    The group uses NCCL between GPUs, and Gloo for what is on the host: numbers that the host needs
+    are exchanged there, without a wait for a GPU.
 
     Returns:
         The rank, the number of processes, and the device: a GPU where there is one.
@@ -42,7 +43,9 @@ def place() -> tuple[int, int, torch.device]:
     if not dist.is_initialized():
         if cuda:
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if cuda else "gloo")
+            dist.init_process_group("cpu:gloo,cuda:nccl", device_id=device)
+        else:
+            dist.init_process_group("gloo")
     return dist.get_rank(), dist.get_world_size(), device
 
 

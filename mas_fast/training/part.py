@@ -17,11 +17,12 @@ class Part:
         name: name in the log and in checkpoints.
         model: what checkpoints save.
         loss: maps (batch, step) to a scalar and named scalars to log; holds `model` as a submodule.
-        optimizer: has the parameters of `model` that the turn updates.
+        optimizer: has the parameters of `model` that the turn updates; a fused one, which does
+            nothing where its `found_inf` is 1.
         ema: whether an exponential moving average of the weights is kept, see ema.EMA.
         start: first step with a turn.
         prepare: called in every process with the batches and the number of a step before its
-            passes.
+            passes. The batches are still on the host, where it may look at them without waiting.
     """
 
     name: str

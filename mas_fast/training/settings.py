@@ -67,7 +67,7 @@ class Settings:
     accumulate: Annotated[
         int, Help("Gradient accumulation: passes per step, each over a part of its batch.")
     ] = 1
-    precision: Annotated[Precision, Help("fp32, or bf16 by autocast.")] = "fp32"
+    precision: Annotated[Precision, Help("fp32 (never TF32), or bf16 by autocast.")] = "fp32"
     clip: Annotated[float, Help("Gradients with a larger norm are scaled down to this one.")] = 1.0
     warmup: Annotated[
         int, Help("The learning rate rises in a straight line over this many steps.", "steps")

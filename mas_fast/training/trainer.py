@@ -10,15 +10,15 @@ run that was killed at any moment continues with the same losses, bit for bit on
 of a step do not depend on the number of processes either.
 
 A step whose loss or gradients are not finite, or whose loss is a spike, changes nothing: it is
-skipped and logged, and one too many ends the run.
+skipped and logged, and one too many ends the run. Which steps those are is found out on the device,
+whose optimizers then leave the weights alone; the host looks when something is logged, saved or
+handed to a hook, and waits for nothing in the steps between.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -38,11 +38,11 @@ from mas_fast.training.parallel import accumulating, first, gather, parallelize,
 from mas_fast.training.part import Part
 from mas_fast.training.settings import Settings, plain
 from mas_fast.training.skip_log import Records
+from mas_fast.training.verdicts import Turn, Verdicts
+from mas_fast.utils.devices import whole_fp32
 from mas_fast.utils.locks import lock
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.progress import progress_bar
-
-RECENT = 100  # losses that a new one is compared with
 
 
 class Samples(Protocol):
@@ -61,7 +61,8 @@ class Trainer:
     The settings' folder is locked until `run` ends, so that no other trainer writes to it.
 
     Args:
-        parts: take their turns in this order.
+        parts: take their turns in this order; their optimizers are fused ones, which skip a step
+            by themselves.
         data: maps (epoch, index) to a sample, has a length, and `collate`s samples into a dict with
             "keys" (their names, for messages), "rejects" ((key, reason) of what could not be read)
             and tensors. What is random in a sample must come from (epoch, index), never from a
@@ -96,12 +97,14 @@ class Trainer:
         self.speed = speed
         self.rank, self.world, self.device = place()
         self.step = self.skipped = 0
-        self.skipped_step = -1
-        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.verdicts = Verdicts(self.device, settings.spike_factor)
         self.timed, self.seconds = 0, 0.0  # steps since the last log, and how long they took
         self.ema: dict[str, EMA] = {}
         self.losses: dict[str, nn.Module] = {}
         for part in self.parts:
+            if not part.optimizer.defaults.get("fused"):
+                kind = type(part.optimizer).__name__
+                raise ValueError(f"optimizer: found {kind} of {part.name!r}, expected fused=True")
             for group in part.optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
             ema = EMA(part.model, settings.ema_decay) if part.ema else None
@@ -144,7 +147,7 @@ class Trainer:
             OSError: the disk is full, say.
         """
         try:
-            with interruptible(self._how_to_go_on, self.rank == 0):
+            with interruptible(self._how_to_go_on, self.rank == 0), whole_fp32():
                 self._run()
         finally:
             self._release()
@@ -161,15 +164,17 @@ class Trainer:
             generator=torch.Generator(),  # else it would draw from the global generator
         )
         first = self.rank == 0
+        looks = {s.log_every, s.checkpoint_every, *(every for every, _ in self.hooks)}
         bar = progress_bar(total=s.steps, initial=self.step, unit="step", show=first)
         with contextlib.closing(bar), self._board() as board:
             batches = iter(loader)
             while self.step < s.steps:
                 start = time.perf_counter()
-                logs = self._update([self._load(batches) for _ in range(s.accumulate)])
+                self._update([self._load(batches) for _ in range(s.accumulate)])
+                self.step += 1
+                logs = self._look() if any(map(self._due, looks)) else {}
                 self.seconds += time.perf_counter() - start
                 self.timed += 1
-                self.step += 1
                 bar.update()
                 self._report(logs if self._due(s.log_every) else {}, bar, board)
                 if self._due(s.checkpoint_every):
@@ -209,27 +214,22 @@ class Trainer:
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
         for key, reason in batch.pop("rejects"):
             self.rejects.add(key, reason)
-        return {
-            name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name, value in batch.items()
-        }
+        return batch
 
-    def _update(self, batches: list[dict]) -> dict[str, float]:
+    def _update(self, batches: list[dict]) -> None:
         seeds = np.random.SeedSequence((self.settings.seed, self.step, self.rank))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        logs: dict[str, float] = {}
-        for part in self.parts:
-            if self.step >= part.start:
-                logs |= self._turn(part, batches)
-                if self.skipped_step == self.step:
-                    break
-        return logs | {"skipped": float(self.skipped)}
+        parts = [part for part in self.parts if self.step >= part.start]
+        for part in parts:
+            if part.prepare:
+                part.prepare(batches, self.step)
+        batches = [_put(batch, self.device) for batch in batches]
+        for part in parts:
+            self._turn(part, batches)
 
-    def _turn(self, part: Part, batches: list[dict]) -> dict[str, float]:
+    def _turn(self, part: Part, batches: list[dict]) -> None:
         """Accumulate the gradients of one part over all passes and, unless the step is bad, update
         its weights."""
-        if part.prepare:
-            part.prepare(batches, self.step)
         for other in self.parts:  # a turn neither computes nor leaves gradients of another part
             for parameter in other.parameters():
                 parameter.requires_grad_(other is part)
@@ -249,20 +249,20 @@ class Trainer:
             logs.append({"loss": loss.detach(), **values})
         means = self._mean(logs)
         total = nn.utils.clip_grad_norm_(part.parameters(), self.settings.clip)
-        norm = float(total.full_tensor() if isinstance(total, DTensor) else total)
-        if problem := self._problem(part, means["loss"], norm):
-            self._skip(part, problem, batches)
-        else:
-            for group in part.optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * self.settings.lr_factor(self.step)
-            part.optimizer.step()
-            if part.ema:
-                self.ema[part.name].update()
-        part.optimizer.zero_grad(set_to_none=True)
-        means |= {"gradient_norm": norm, "lr": part.optimizer.param_groups[0]["lr"]}
-        return {f"{part.name}/{name}": value for name, value in means.items()}
+        norm = total.full_tensor() if isinstance(total, DTensor) else total
+        optimizer: Any = part.optimizer
+        optimizer.found_inf = self.verdicts.judge(means["loss"], norm, part is self.parts[0])
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.settings.lr_factor(self.step)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if part.ema:
+            self.ema[part.name].update()
+        keys = [key for batch in batches for key in batch["keys"]]
+        lr, scalars = optimizer.param_groups[0]["lr"], means | {"gradient_norm": norm}
+        self.verdicts.keep(Turn(self.step, part.name, keys, lr, scalars))
 
-    def _mean(self, logs: list[dict[str, Tensor]]) -> dict[str, float]:
+    def _mean(self, logs: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """The mean of each named scalar over passes and processes."""
         names = list(logs[0])
         table = torch.stack([torch.stack([log[n].detach().float() for n in names]) for log in logs])
@@ -270,30 +270,34 @@ class Trainer:
         if self.world > 1:
             dist.all_reduce(mean)
             mean /= self.world
-        return dict(zip(names, mean.tolist(), strict=True))
+        return dict(zip(names, mean.unbind(), strict=True))
 
-    def _problem(self, part: Part, loss: float, norm: float) -> str | None:
-        """Why a step is to be skipped, the same in all processes: a loss spike, say."""
-        limit = self.settings.spike_factor * max(map(abs, self.recent), default=0.0)
-        first = part is self.parts[0]
-        if not math.isfinite(loss + norm):
-            return f"a loss of {loss} and gradients of norm {norm}"
-        if first and len(self.recent) == RECENT and abs(loss) > limit:
-            factor = f"{self.settings.spike_factor:g} times"
-            return f"a loss of {loss:.6g}, over {factor} the largest of the last {RECENT}"
-        if first:
-            self.recent.append(loss)
-        return None
+    def _look(self) -> dict[str, float]:
+        """Wait for all steps so far, and log those that were bad.
 
-    def _skip(self, part: Part, problem: str, batches: list[dict]) -> None:
-        """Log that this step is skipped; ValueError where it is one too many."""
+        Returns:
+            The scalars of the last step.
+        """
+        logs: dict[str, float] = {}
+        ended = -1  # the last step that a bad turn ended
+        for turn, bad, values in self.verdicts.told():
+            if turn.step == ended:
+                continue
+            if bad:
+                self._skip(turn, self.verdicts.problem(values))
+                ended = turn.step
+            if turn.step == self.step - 1:
+                values |= {"lr": turn.lr}
+                logs |= {f"{turn.part}/{name}": value for name, value in values.items()}
+        return logs | {"skipped": float(self.skipped)}
+
+    def _skip(self, turn: Turn, problem: str) -> None:
+        """Log a step that was skipped; ValueError where it is one too many."""
         self.skipped += 1
-        self.skipped_step = self.step
-        keys = [key for batch in batches for key in batch["keys"]]
-        keys = [key for those in gather(keys) for key in those]
-        message = f"{part.name}: found {problem} at step {self.step}, samples {keys}"
+        keys = [key for keys in gather(turn.keys) for key in keys]
+        message = f"{turn.part}: found {problem} at step {turn.step}, samples {keys}"
         if self.rank == 0:
-            self.skip_log.add(str(self.step), message)
+            self.skip_log.add(str(turn.step), message)
         if self.skipped > self.settings.max_skips:
             before = f"{self.skipped - 1} bad steps before were left out; " * (self.skipped > 1)
             last = self.checkpoints.latest() or "none"
@@ -330,7 +334,7 @@ class Trainer:
         values = {
             "settings": plain(self.settings),
             "world": self.world,
-            "recent": list(self.recent),
+            "recent": self.verdicts.losses(),
             "skipped": self.skipped,
             "made_from": self.made_from,
             "ema_updates": {name: ema.count for name, ema in self.ema.items()},
@@ -352,14 +356,13 @@ class Trainer:
                 for key in (full.removeprefix(start) for full in stored if full.startswith(start)):
                     value = torch.zeros_like(parameter.detach())
                     if key == "step":  # Adam's; the rest is shaped like the parameter
-                        fused = part.optimizer.defaults.get("fused")
-                        value = torch.zeros((), device=parameter.device if fused else "cpu")
+                        value = torch.zeros((), device=parameter.device)
                     part.optimizer.state[parameter][key] = tensors[start + key] = value
         if others := [name for name in stored if name not in tensors]:
             raise ValueError(f"{path}: found {others[:4]}, which this model does not have")
         self.checkpoints.read(path, tensors)
         self.step, self.skipped = values["step"], values["skipped"]
-        self.recent.extend(values["recent"])
+        self.verdicts.remember(values["recent"])
         for name, ema in self.ema.items():
             ema.count = values["ema_updates"][name]
         first(self.checkpoints.sweep)
@@ -387,3 +390,11 @@ class Trainer:
                 f"{self.settings.folder}: found a run with other settings, {{key: (then, now)}}: "
                 f"{changed}, expected the same settings, or another folder"
             )
+
+
+def _put(batch: dict, device: torch.device) -> dict:
+    """The batch with its tensors on the device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }

@@ -214,7 +214,7 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
 
     def adam(module: nn.Module) -> torch.optim.Optimizer:
         learning = [p for p in module.parameters() if p.requires_grad]
-        return torch.optim.Adam(learning, settings.lr, betas=settings.betas)
+        return torch.optim.Adam(learning, settings.lr, betas=settings.betas, fused=True)
 
     if isinstance(settings, SegSettings):
         return [Part("model", model, SegLoss(model, settings), adam(model))]

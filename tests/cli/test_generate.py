@@ -347,7 +347,7 @@ def test_an_interrupt_keeps_what_is_finished(run, tiny_bundle, monkeypatch) -> N
 
 
 def test_a_failure_keeps_what_is_finished(run, monkeypatch) -> None:
-    monkeypatch.setattr("mas_fast.pipelines.drawing.ROWS", 1)
+    monkeypatch.setattr(CppEngine, "rows", 1)
     save = Image.Image.save
 
     def full(self, file, *arguments, **options):

@@ -1,5 +1,7 @@
 """eager.py: what is prefilled, what is drawn, and from which logits."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -98,3 +100,16 @@ def test_each_stream_is_drawn_as_it_is_told(model, monkeypatch) -> None:
         assert (how["top_k"], how["top_p"]) == (5 if stream.name == "seg" else None, None)
         # where guidance is 1, the difference from the unconditional logits would be rounded
         assert (how["uncond"] is None) == (stream.name == "seg")
+
+
+def test_more_rows_are_drawn_at_once_on_a_gpu(monkeypatch) -> None:
+    """As many as have room for their keys and values in half of its memory."""
+    model = GPT(preset("mini-270m"))
+    assert EagerEngine(GPT.create(preset("tiny"))).rows == 16
+    model.bfloat16()
+    monkeypatch.setattr(GPT, "device", torch.device("cuda"))
+    of_row = 2 * 576 * 2 * 16 * 1024 * 2  # rows of guidance, positions, keys and values, bytes
+    for memory, rows in ((141e9, 64), (2 * 64 * of_row, 64), (2 * 64 * of_row - 2, 63), (1e6, 1)):
+        properties = SimpleNamespace(total_memory=int(memory))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, p=properties: p)
+        assert EagerEngine(model).rows == rows

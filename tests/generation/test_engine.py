@@ -33,7 +33,9 @@ def engine(request) -> Engine:
 def test_what_is_an_engine(engine) -> None:
     assert isinstance(engine, Engine)
     assert engine.streams == preset("tiny").streams
-    parts = {"streams": engine.streams, "start": engine.start, "logits": engine.logits}
+    assert engine.rows == 16
+    names = ("streams", "rows", "start", "logits")
+    parts = {name: getattr(engine, name) for name in names}
     assert isinstance(SimpleNamespace(**parts), Engine)
     for missing in parts:
         others = {name: part for name, part in parts.items() if name != missing}

@@ -29,7 +29,7 @@ class Plain(Codec):
 
     def _decode(self, codes):
         self.seen.append(codes)
-        return len(self.seen)
+        return [len(self.seen)] * len(codes)
 
 
 def test_items_are_encoded_one_at_a_time() -> None:
@@ -58,6 +58,15 @@ def test_codes_are_decoded_one_at_a_time(dtype) -> None:
     for seen, expected in zip(codec.seen, codes, strict=True):
         assert seen.dtype == np.int64
         assert np.array_equal(seen, expected[None])
+
+
+def test_some_codes_are_decoded_together() -> None:
+    codec = Plain(IMG)
+    codec.together = 3
+    codes = np.arange(7 * 16).reshape(7, 4, 4) % 64
+    assert codec.decode(codes) == [1, 1, 1, 2, 2, 2, 3]
+    assert np.array_equal(np.concatenate(codec.seen), codes)
+    assert codec.decode(codes[:0]) == []
 
 
 @pytest.mark.parametrize(

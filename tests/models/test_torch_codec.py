@@ -1,15 +1,18 @@
 """torch_codec.py: codes <-> pictures and scenes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from mas_fast.models import torch_codec
 from mas_fast.models.torch_codec import (
     TorchCodec,
     decode_pictures,
     decode_scenes,
+    decoded_together,
     encode_pictures,
     encode_scenes,
 )
@@ -46,6 +49,45 @@ def test_neither_depends_on_what_is_beside_it() -> None:
         one = decode_pictures(picture, given[n : n + 1])[0]
         assert np.array_equal(one, decode_pictures(picture, given)[n])
         assert decode_scenes(scene, given[n : n + 1])[0] == decode_scenes(scene, given)[n]
+
+
+def test_on_a_gpu_some_are_decoded_together(monkeypatch) -> None:
+    """The results are the same but for what another order of sums moves; here that is nothing."""
+    picture, scene = (VQVAE.create(preset(f"tiny-{name}")).eval() for name in ("img", "seg"))
+    given = codes(SEG, 5)
+    expected = decode_pictures(picture, given), decode_scenes(scene, given)
+    counts = []
+    for model in (picture, scene):
+        decode = model.decode
+        counting = lambda c, d=decode: counts.append(len(c)) or d(c)  # noqa: E731
+        monkeypatch.setattr(model, "decode", counting)
+    monkeypatch.setattr(torch_codec, "decoded_together", lambda model: 2)
+    pictures, scenes = decode_pictures(picture, given), decode_scenes(scene, given)
+    assert counts == [2, 2, 1] * 2
+    for found, wanted in zip(pictures, expected[0], strict=True):
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert scenes == expected[1]
+    assert decode_pictures(picture, given[:0]) == decode_scenes(scene, given[:0]) == []
+    codec = TorchCodec("vq_img", picture)
+    counts.clear()
+    codec.decode(given.numpy())
+    assert counts == [2, 2, 1]
+    codec.together = 1
+    counts.clear()
+    found = codec.decode(given.numpy())
+    assert counts == [1] * 5
+    assert np.array_equal(found, expected[0])
+
+
+def test_memory_bounds_what_is_decoded_together() -> None:
+    """On a GPU: 16 of 256 x 256, or as many as have the same pixels."""
+    model = VQVAE(preset("tiny-img"))
+    assert decoded_together(model.to_empty(device="cpu")) == 1
+    for side, expected in ((256, 16), (64, 256), (512, 4), (2048, 1)):
+        on_a_gpu = SimpleNamespace(
+            device=torch.device("cuda"), config=replace(model.config, resolution=side)
+        )
+        assert decoded_together(on_a_gpu) == expected
 
 
 @pytest.mark.parametrize("layout", [MINI158, MAS159], ids=lambda layout: layout.name)

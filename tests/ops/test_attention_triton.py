@@ -7,6 +7,7 @@ when it is imported; and on a GPU, where there is one.
 import importlib.util
 import itertools
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,6 +44,30 @@ def test_tiles_that_are_computed(mask, executed):
         assert (len(table.entries), table.total) == (executed, 81)
     without_order = tiles.Pattern(visible(mask, 576, **PAPER)).table(64, 64)
     assert len(without_order.entries) == (45 if mask == "column" else executed)
+
+
+def test_the_first_call_of_a_mask_is_not_captured(monkeypatch):
+    """It copies the mask's table to the GPU: within a capture that is an error of CUDA, of few
+    words. The tables of a backward pass are others, and so are those of another dtype."""
+
+    def call(name="forward", dtype=torch.bfloat16, device="cuda", mask="row"):
+        q = SimpleNamespace(shape=(1, 1, 31, 8), device=torch.device(device), dtype=dtype)
+        return operators.shown(name, q, mask, 6, [5, 5], 3)
+
+    capturing = False
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+    before = call()
+    capturing = True
+    assert call() is before
+    assert call(mask="causal") is None
+    assert call(device="cpu") is before
+    for other in ({"name": "backward"}, {"dtype": torch.float16}, {"device": "cuda:1"}):
+        with pytest.raises(RuntimeError, match="first call under the mask 'row' within the cap"):
+            call(**other)
+        capturing = False
+        call(**other)
+        capturing = True
+        call(**other)
 
 
 def rebuilt(table, rows, columns):

@@ -115,3 +115,22 @@ def test_a_library_older_than_the_code_is_told_with_the_fix(monkeypatch) -> None
         "the torch operators of mas_fast are older than its Python code. "
         "In a checkout of mas_fast run: pip install --no-build-isolation -e ."
     )
+
+
+@pytest.mark.parametrize(
+    ("triton", "numpy", "runs"),
+    [("3.6.0", "2.4.6", False), ("3.6.0", "2.3.5", True), ("3.7.0", "2.5.0rc1", True)],
+)
+def test_the_interpreter_of_an_old_triton_needs_an_old_numpy(
+    monkeypatch, triton, numpy, runs
+) -> None:
+    """Else it fails within a kernel: only 0-dimensional arrays can be converted."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(dispatch, "_installed", lambda name: True)
+    versions = {"triton": triton, "numpy": numpy}
+    monkeypatch.setattr(dispatch.importlib.metadata, "version", versions.get)
+    if runs:
+        check_triton("x", X)
+        return
+    with pytest.raises(ImportError, match='found Triton 3.6 with NumPy 2.4, .*"numpy<2.4"'):
+        check_triton("x", X)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from built import IMPLS, needs_engine, needs_torch_library
+from host_reads import reads
 from mas_fast import ops
 from mas_fast.utils import native
 
@@ -223,3 +224,21 @@ def test_misaligned_tensors_are_copied():
         pairs = operator(*map(misaligned, tensors), *rest), operator(*tensors, *rest)
         found, want = ((r,) if isinstance(r, torch.Tensor) else r for r in pairs)
         assert all(map(torch.equal, found, want)), name
+
+
+# ---- looks from the host -----------------------------------------------------------------------
+
+
+@needs_torch_library
+def test_the_operator_looks_at_nothing_and_the_function_three_times(monkeypatch):
+    """On a GPU each look is a wait, and none can be captured into a CUDA graph."""
+    words, one = torch.arange(2), torch.zeros(2, 5)
+    ops.load_library()
+    with reads(monkeypatch) as seen:
+        torch.ops.mas_fast.sample(LOGITS, one, 2.0, 1.0, 3, 0.9, 1, words, words)
+    assert seen == []
+    with reads(monkeypatch) as seen:
+        ops.sample(LOGITS, seed=1, sample=words, position=words, uncond=one, guidance=2.0, top_k=3)
+    assert seen.count("tolist") == 2
+    assert seen.count("__bool__") == 1
+    assert set(seen) <= {"tolist", "__bool__", "is_nonzero", "_local_scalar_dense"}

@@ -1,5 +1,7 @@
 """ops.* in whole graphs of torch.compile, torch.export and FakeTensor give what real tensors do."""
 
+import importlib.util
+
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
@@ -109,6 +111,27 @@ def test_fake_tensors(function, tensors):
     pairs = [(found, want)] if isinstance(want, torch.Tensor) else zip(found, want, strict=True)
     for fake, real in pairs:
         assert (fake.shape, fake.dtype) == (real.shape, real.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_graph_has_the_attention_of_a_call_by_itself(device, dtype):
+    """And not the definition, which is for torch.export. A fake tensor needs no GPU."""
+    torch.compiler.reset()
+    called = []
+
+    def backend(graph, _):
+        called.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+        return graph
+
+    with FakeTensorMode():
+        q = torch.empty(2, 2, 6, 8, device=device, dtype=dtype)
+        found = torch.compile(ops.attention, fullgraph=True, backend=backend)(q, q, q)
+    assert (found.shape, found.dtype) == (q.shape, dtype)
+    if (device, dtype) == ("cuda", torch.bfloat16) and importlib.util.find_spec("triton"):
+        assert "mas_fast.attention_forward.default" in called
+    if dtype == torch.float32:
+        assert any("scaled_dot_product_attention" in name for name in called)
 
 
 def test_a_graph_names_what_it_cannot_draw():

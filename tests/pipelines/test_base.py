@@ -7,8 +7,9 @@ import pytest
 from mas_fast.bundle import Bundle, read_vq_config
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.base import Painter
-from mas_fast.pipelines.drawing import ROWS
 from mas_fast.scene import Scene
+
+ROWS = 16
 
 
 class Flat(Codec):
@@ -18,14 +19,16 @@ class Flat(Codec):
         return np.full((1, 4, 4), item.labels[0, 0], np.int64)
 
     def _decode(self, codes):
-        labels = np.full((16, 16), codes[0, 0, 0], np.uint8)
+        labels = [np.full((16, 16), grid[0, 0], np.uint8) for grid in codes]
         if self.config.layout:
-            return Scene(labels, labels > 99)
-        return np.stack([labels] * 3, -1)
+            return [Scene(each, each > 99) for each in labels]
+        return [np.stack([each] * 3, -1) for each in labels]
 
 
 class Numbers:
     """An engine: the tokens of sample n of a caption are all n, but those that are forced."""
+
+    rows = ROWS
 
     def __init__(self, streams) -> None:
         self.streams, self.asked = streams, []

@@ -11,7 +11,7 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.eager import EagerEngine
 from mas_fast.generation.request import request
-from mas_fast.pipelines.drawing import ROWS, draw
+from mas_fast.pipelines.drawing import draw
 from mas_fast.pipelines.torch_pipeline import load
 from mas_fast.scene.open import square
 from random_gpt import peaked
@@ -134,7 +134,20 @@ def test_blocks_of_candidates_have_no_more_rows(engine, monkeypatch) -> None:
     asked.clear()
     assert np.array_equal(finals(engine, given, candidates=6, seed=8), one_by_one)
     assert [len(each.forced) * each.samples for each in asked] == [12, 6]
-    assert max(len(each.forced) * each.samples for each in asked) <= ROWS
+    assert max(len(each.forced) * each.samples for each in asked) <= engine.rows
+
+
+def test_an_engine_says_how_many_rows_are_drawn_at_once(engine, monkeypatch) -> None:
+    asked, start = [], type(engine).start
+    monkeypatch.setattr(type(engine), "start", lambda self, r: asked.append(r) or start(self, r))
+    found = []
+    for rows, expected in ((16, [15, 15]), (64, [30]), (4, [4, 1] * 6)):
+        monkeypatch.setattr(engine, "rows", rows)
+        asked.clear()
+        found.append(finals(engine, captions(6), num_images=5, seed=8))
+        assert [len(each.forced) * each.samples for each in asked] == expected
+    if isinstance(engine, CppEngine):  # PyTorch's products may round otherwise
+        assert all(np.array_equal(each, found[0]) for each in found)
 
 
 @pytest.mark.parametrize(

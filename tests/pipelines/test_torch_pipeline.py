@@ -16,11 +16,11 @@ from mas_fast.generation import CppEngine, EagerEngine, generate_tokens, score_t
 from mas_fast.models.gpt import GPT
 from mas_fast.models.torch_codec import decode_pictures, decode_scenes, encode_scenes
 from mas_fast.models.vqvae import VQVAE, preset
-from mas_fast.pipelines.drawing import ROWS
 from mas_fast.pipelines.torch_pipeline import Model, generate, load
 from mas_fast.streams import Streams
 
 torch.set_num_threads(1)
+ROWS = CppEngine.rows
 HOUSE, DOGS = "a red house beside the lake", "two dogs at dusk"
 needs_engine = pytest.mark.skipif(
     importlib.util.find_spec("mas_fast._engine") is None,

@@ -80,15 +80,12 @@ def toy(folder, bad=None, hooks=(), **changes) -> Trainer:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model, critic = Toy(), nn.Linear(5, 1)
+    adam = torch.optim.Adam(critic.parameters(), fused=True)
     loss = Reconstruct(model, critic)
     settings = build(Settings, TOY | {"folder": str(folder)} | changes, "toy")
     parts = [
-        Part("model", model, loss, torch.optim.AdamW(model.parameters(), 0.01)),
-        Part(
-            *("critic", critic, Criticise(critic, loss), torch.optim.Adam(critic.parameters())),
-            ema=False,
-            start=5,
-        ),
+        Part("model", model, loss, torch.optim.AdamW(model.parameters(), 0.01, fused=True)),
+        Part("critic", critic, Criticise(critic, loss), adam, ema=False, start=5),
     ]
     return Trainer(parts, Rows(bad), settings, hooks)
 

@@ -198,3 +198,28 @@ def test_only_matrices_decay(tmp_path, shards) -> None:
     assert not any(name.startswith(("embed", "position")) for name in decaying)
     assert {"head.img.weight", "blocks.0.mlp.up.weight"} <= decaying
     assert [group["weight_decay"] for group in adamw.param_groups] == [0.5, 0]
+
+
+def test_a_step_that_is_not_to_be_taken_changes_nothing() -> None:
+    """Neither weights nor states, though gradients are NaN; the steps around it are the same."""
+    both, alone = (MuonAdamW(*parameters(), **OPTIONS) for _ in range(2))
+    both.found_inf = torch.zeros(())
+    stepped(both, 2)
+    stepped(alone, 2)
+    before = copy.deepcopy(both.state_dict()["state"])
+    for group in both.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, float("nan"))
+    both.found_inf = torch.ones(())
+    both.step()
+    for ours, theirs in zip(values(both), values(alone), strict=True):
+        assert torch.equal(ours, theirs)
+    after = both.state_dict()["state"]
+    for n, state in before.items():
+        assert state.keys() == after[n].keys()
+        assert all(torch.equal(state[name], after[n][name]) for name in state)
+    both.found_inf = torch.zeros(())
+    stepped(both, 2)
+    stepped(alone, 2)
+    for ours, theirs in zip(values(both), values(alone), strict=True):
+        assert torch.equal(ours, theirs)

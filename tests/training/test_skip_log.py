@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from toy_runs import scalars, script, toy
+from toy_runs import same, scalars, script, state, toy
 
 
 def test_nan_names_step_and_samples(tmp_path) -> None:
@@ -19,7 +19,7 @@ def test_nan_names_step_and_samples(tmp_path) -> None:
 
 def test_spike_stops(tmp_path) -> None:
     trainer = toy(tmp_path, steps=200, bad={4: 1e3}, checkpoint_every=1000)
-    trainer.recent.extend([1.0] * 100)
+    trainer.verdicts.remember([1.0] * 100)
     with pytest.raises(ValueError, match=r"over 10 times the largest of the last 100 at step"):
         trainer.run()
 
@@ -44,9 +44,31 @@ def test_bad_steps_are_left_out_and_counted(tmp_path) -> None:
     other.parts = other.parts[:1]
     other.parts[0].model.eval()
     turn = other._turn
-    other._turn = lambda part, batches: {} if other.step in steps else turn(part, batches)
+    other._turn = lambda part, batches: other.step in steps or turn(part, batches)
     other.run()
     assert torch.equal(weights, nn.utils.parameters_to_vector(other.parts[0].model.parameters()))
+
+
+def test_bad_steps_are_found_when_the_host_looks(tmp_path) -> None:
+    """With the same outcome, and before anything is saved."""
+    runs = {}
+    for every in (1, 7):
+        folder = tmp_path / str(every)
+        trainer = toy(folder, bad={4: float("nan")}, steps=21, max_skips=5, log_every=every)
+        trainer.parts[0].model.eval()
+        trainer.run()
+        runs[every] = state(folder), (folder / "skipped.tsv").read_text()
+    assert same(runs[1], runs[7])
+    steps = [int(line.split("\t")[0]) for line in runs[7][1].splitlines()]
+    assert len(steps) == 4
+    counts = {look: sum(step < look for step in steps) for look in (7, 14, 21)}
+    assert scalars(tmp_path / "7", "skipped") == counts
+    late = toy(
+        tmp_path / "late", bad={4: float("nan")}, steps=21, log_every=21, checkpoint_every=20
+    )
+    late.parts[0].model.eval()
+    with pytest.raises(ValueError, match=r"'row-4'.*; the last checkpoint is none"):
+        late.run()
 
 
 def test_a_bad_step_ends_the_turns(tmp_path) -> None:

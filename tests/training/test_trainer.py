@@ -75,6 +75,18 @@ def test_hooks_change_nothing(whole, tmp_path) -> None:
     assert same(state(tmp_path), state(whole))
 
 
+def test_fp32_is_whole(tmp_path) -> None:
+    """In TF32, which is PyTorch's default for convolutions on a GPU, products have 10 bits."""
+    seen, before = [], precisions()
+    toy(tmp_path, steps=1, hooks=[(1, lambda step: seen.append(precisions()))]).run()
+    assert seen == [["ieee", "ieee"]]
+    assert precisions() == before
+
+
+def precisions() -> list[str]:
+    return [torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision]
+
+
 def test_bf16_learns(tmp_path) -> None:
     toy(tmp_path, precision="bf16", steps=3).run()
     assert state(tmp_path)["model/model/head.weight"].dtype == torch.float32
@@ -87,6 +99,14 @@ def test_no_samples(tmp_path) -> None:
     trainer = toy(tmp_path)
     trainer.data.__class__ = type("None", (Rows,), {"__len__": lambda self: 0})
     with pytest.raises(ValueError, match="found no samples"):
+        Trainer(trainer.parts, trainer.data, trainer.settings)
+
+
+def test_an_optimizer_that_cannot_skip_is_refused(tmp_path) -> None:
+    trainer = toy(tmp_path)
+    part = trainer.parts[1]
+    part.optimizer = torch.optim.SGD(part.model.parameters())
+    with pytest.raises(ValueError, match="found SGD of 'critic', expected fused=True"):
         Trainer(trainer.parts, trainer.data, trainer.settings)
 
 

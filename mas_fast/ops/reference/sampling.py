@@ -273,7 +273,7 @@ def _words(name: str, value: int | Tensor, logits: Tensor) -> Tensor:
         if value.shape != (rows,):
             raise ValueError(f"{name}: found {list(value.shape)}, expected one int or [{rows}]")
         seen = has_values(value) and rows
-        least, most = (int(value.min()), int(value.max())) if seen else (0, 0)
+        least, most = torch.stack(value.aminmax()).tolist() if seen else (0, 0)
     else:
         least = most = to_integer(name, value)
     if least < 0 or most >= 1 << 32:
