@@ -1,0 +1,294 @@
+"""Who decodes on a GPU in "gpu_decode" and "gpu_batch": the engines of ours, and the loop that
+torch.compile makes (peers/static_kv.py). Each makes one batch of pictures after another, cut into
+blocks of tokens as in "decode", and the times are those that a caller waits for."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from benchmarks import decode, gpu
+from benchmarks.engine import GUIDANCE, SAMPLING
+from benchmarks.gpu_limits import Read
+from benchmarks.peers.static_kv import StaticKV
+from benchmarks.stepping import Stepping
+from benchmarks.versus import Block, Contestant, Disagreement, Unavailable
+from mas_fast.bundle import load_gpt, save_gpt
+from mas_fast.generation.engine import Engine, as_array
+from mas_fast.generation.engines import ENGINES, make_engine
+from mas_fast.generation.request import request
+from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import GPTConfig, preset
+
+EAGER, COMPILED = "eager", "compiled, static KV"
+GRAPH = "graph"  # the engine of ours that is measured
+READ = "memory read"
+ERROR = {"fp32": 1e-3, "bf16": 0.1}  # of the compiled loop's logits, of the largest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What "gpu_decode" and "gpu_batch" do.
+
+    Attributes:
+        dtypes: of our engine; the others compute in the first.
+        checked: tokens that are compared with the reference.
+    """
+
+    preset: str = "mini-270m"
+    dtypes: tuple[str, ...] = ("bf16", "int8", "fp8", "int4")
+    batches: tuple[int, ...] = (16, 64)
+    images: int = 3  # batches of pictures of each contestant
+    block: int = 64  # tokens
+    checked: int = 64
+    widths: tuple[int, ...] = (1, 2, 4, 8, 16)
+    passes: int = 48  # of a block, halfway in the scene or the picture
+    rounds: int = 5  # blocks of passes
+    captions: int = 8  # of the model that ships, for its acceptance
+    decoders: tuple[str, str] = ("vq-seg-mini158", "vq-img-f16")
+    read_bytes: int = 437 << 20
+    compiled: bool = True
+    device: str = "cuda"
+
+    @property
+    def config(self) -> GPTConfig:
+        return preset(self.preset)
+
+    @property
+    def prompt(self) -> int:
+        return self.config.streams[0].length
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks of a batch of pictures."""
+        return -(-(self.config.streams.length - self.prompt) // self.block)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.dtypes[0]]
+
+
+REHEARSAL = Plan(
+    preset="tiny", dtypes=("fp32",), batches=(2,), images=1, block=12, checked=8, widths=(1, 2),
+    passes=2, rounds=1, captions=1, decoders=("tiny-seg", "tiny-img"), read_bytes=1 << 16,
+    compiled=False, device="cpu",
+)  # fmt: skip
+
+
+def ours(dtype: str) -> str:
+    return f"mas_fast {GRAPH} {dtype}"
+
+
+class Model:
+    """Random weights that all contestants share: a bundle, and what is made of it once.
+
+    Args:
+        plan: what is done.
+        folder: receives the bundle.
+    """
+
+    def __init__(self, plan: Plan, folder: str) -> None:
+        self.plan, self.folder = plan, folder
+        save_gpt(folder, GPT.create(plan.config, dtype=torch.bfloat16))
+        self.engines: dict[tuple[str, str], Engine] = {}
+
+    def engine(self, name: str, dtype: str) -> Engine:
+        """Make an engine, once.
+
+        Raises:
+            Unavailable: if there is none of that name or dtype, or not for this device.
+        """
+        if name not in ENGINES:
+            raise Unavailable(f"not there: the engines are {', '.join(ENGINES)}")
+        if dtype not in ENGINES[name].dtypes:
+            raise Unavailable(f"not there: its dtypes are {', '.join(ENGINES[name].dtypes)}")
+        if (name, dtype) not in self.engines:
+            self.engines[name, dtype] = make_engine(
+                name, self.folder, device=self.plan.device, dtype=dtype
+            )
+        return self.engines[name, dtype]
+
+    @cached_property
+    def weights(self) -> GPT:
+        """The GPT in the dtype of the peers, on the device."""
+        return load_gpt(self.folder, self.plan.device, self.plan.dtype)
+
+    @cached_property
+    def exact(self) -> GPT:
+        """The same in fp32: the reference."""
+        return load_gpt(self.folder, self.plan.device, torch.float32)
+
+    def prompts(self, batch: int) -> np.ndarray:
+        """Random captions, int64 [batch, P]."""
+        text = self.plan.config.streams[0]
+        return np.random.default_rng(0).integers(1, text.vocab, (batch, self.plan.prompt))
+
+
+class Pictures(Stepping):
+    """Batches of pictures by an engine of ours, guidance on.
+
+    Args:
+        engine: makes the engine; it is called when the first picture begins.
+        prompts: a caption for each picture of a batch.
+        plan: what is done.
+    """
+
+    def __init__(self, engine: Callable[[], Engine], prompts: np.ndarray, plan: Plan) -> None:
+        super().__init__(plan.prompt, plan.config.streams.length, plan.block)
+        self.engine, self.prompts, self.plan = engine, prompts, plan
+        self.seed, self.run = 0, None
+
+    def begin(self) -> None:
+        self.run = None  # its KV cache goes before the next one comes
+        self.seed += 1
+        self.run = started(self.engine(), self.prompts, seed=self.seed)
+        self.run.advance(1)
+
+    def steps(self, count: int) -> list[float]:
+        (seconds,) = gpu.seconds(self.plan.device, [lambda: self.run.advance(count)], ahead=False)
+        return [seconds / count]
+
+
+class Compiled(Stepping):
+    """Batches of pictures by the compiled loop."""
+
+    def __init__(self, model: Model, batch: int, plan: Plan) -> None:
+        super().__init__(plan.prompt, plan.config.streams.length, plan.block)
+        self.plan, text = plan, plan.config.streams[0]
+        self.loop = StaticKV(
+            model.weights,
+            batch,
+            guidance=GUIDANCE,
+            top_k=SAMPLING["top_k"],
+            compiled=plan.compiled,
+        )
+        prompts = torch.from_numpy(model.prompts(batch))
+        unconditional = torch.full_like(prompts, text.pad)
+        self.prompts = torch.cat([prompts, unconditional]).to(plan.device)
+
+    def begin(self) -> None:
+        self.loop.begin(self.prompts)
+
+    def steps(self, count: int) -> list[float]:
+        (seconds,) = gpu.seconds(self.plan.device, [lambda: self.loop.steps(count)], ahead=False)
+        return [seconds / count]
+
+    def check(self, exact: GPT) -> None:
+        """Compare the logits of the first token of the last stream with those of the reference.
+
+        Raises:
+            Disagreement: if they are far off.
+        """
+        streams = self.plan.config.streams
+        drawn = torch.ones(len(self.prompts), streams.offset(streams.names[-1]), dtype=torch.int64)
+        drawn = drawn.to(self.prompts.device)
+        drawn[:, : self.plan.prompt] = self.prompts
+        with torch.inference_mode():
+            wanted = exact(drawn)[streams.names[-1]][:, -1]
+        error = float((self.loop.logits(drawn).float() - wanted).abs().max() / wanted.abs().max())
+        allowed = ERROR[self.plan.dtypes[0]]
+        if not error <= allowed:
+            raise Disagreement(f"{COMPILED}: found a relative error of {error:.1e} in its logits")
+
+
+def started(engine: Engine, prompts, *, seed: int, **options):
+    """Start a run with the sampling that all subjects have."""
+    how = {"guidance": GUIDANCE, **SAMPLING, "speculate": 1, **options}
+    return engine.start(request(engine.streams, prompts, seed=seed, **how))
+
+
+def contestants(model: Model, batch: int, agreed: dict[str, float]) -> list[Contestant]:
+    """Make all who decode `batch` pictures at once.
+
+    Args:
+        model: the weights.
+        batch: how many.
+        agreed: receives, by name, the share of tokens that the reference draws too.
+
+    Returns:
+        The contestants; each is made when it is verified.
+    """
+    plan, first = model.plan, model.plan.dtypes[0]
+    engines = {f"{EAGER} {first}": (EAGER, first)}
+    engines |= {ours(dtype): (GRAPH, dtype) for dtype in plan.dtypes}
+    crew = []
+    for name, (engine, dtype) in engines.items():
+        pictures = Pictures(partial(model.engine, engine, dtype), model.prompts(batch), plan)
+        check = partial(_agree, name, dtype, model, engine, agreed)
+        crew.append(_stepping(name, pictures, check))
+    loops: list[Compiled] = []
+
+    def verify() -> None:
+        loops.append(Compiled(model, batch, plan))
+        loops[0].check(model.exact)
+        warm_up(loops[0])
+
+    compiled = Contestant(COMPILED, lambda: _block(loops[0]), verify)
+    read = Read(plan.read_bytes, plan.device)
+    reading = Contestant(READ, lambda: Block("", gpu.seconds(plan.device, [read] * 3)), read.check)
+    return [*crew, compiled, reading]
+
+
+def warm_up(stepping: Stepping) -> None:
+    """Make one batch of pictures, so that all is compiled and captured."""
+    stepping.block()
+    while stepping.known < stepping.length:
+        stepping.block()
+
+
+def _stepping(name: str, pictures: Pictures, check: Callable[[], None]) -> Contestant:
+    def verify() -> None:
+        check()
+        warm_up(pictures)
+
+    return Contestant(name, lambda: _block(pictures), verify)
+
+
+def _block(stepping: Stepping) -> Block:
+    result = stepping.block()
+    return Block(result["span"], tuple(result["seconds"]))
+
+
+def beside_others(model: Model, dtype: str, batch: int) -> float:
+    """Compare what our engine draws for pictures in a batch with what it draws for them alone.
+
+    Returns:
+        The share of the tokens of the first and the last picture that are the same.
+    """
+    engine, prompts = model.engine(GRAPH, dtype), model.prompts(batch)
+
+    def drawn(rows: np.ndarray, first: int) -> np.ndarray:
+        run = started(engine, rows, seed=5)
+        run.advance()
+        return as_array(run.tokens)[first, model.plan.prompt :]
+
+    pairs = [(drawn(prompts, n), drawn(prompts[n : n + 1], 0)) for n in (0, batch - 1)]
+    return float(np.mean([alone == beside for beside, alone in pairs]))
+
+
+def _agree(name: str, dtype: str, model: Model, engine: str, agreed: dict[str, float]) -> None:
+    made = model.engine(engine, dtype)
+
+    def generate(forced: list[int], seed: int, stop: int, temperature: float) -> list[int]:
+        run = started(
+            made, forced[: model.plan.prompt], seed=seed, forced=forced, stop=stop,
+            temperature=temperature,
+        )  # fmt: skip
+        run.advance()
+        return as_array(run.tokens)[0].tolist()
+
+    share = agreed[name] = decode.agreement(model.plan, model.exact, generate)
+    if share < decode.AGREEMENT.get(dtype, 0.9):
+        raise Disagreement(f"{share:.0%} of the tokens are the reference's")
+
+
+def step_bytes(plan: Plan, batch: int) -> float:
+    """Return the bytes that a step in the first dtype must read, the mean over a picture."""
+    model, dtype = GPT(plan.config), plan.dtype
+    positions = range(plan.prompt, plan.config.streams.length - 1)
+    return statistics.mean(model.decode_bytes(p, 2 * batch, dtype, dtype) for p in positions)
