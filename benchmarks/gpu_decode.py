@@ -191,9 +191,7 @@ def goals_of(plan: Plan, match: Match) -> list[Goal]:
         share_of_read(plan, match, first, 1, 0.65),
         microseconds(match, first, MICROSECONDS),
     ]
-    outcomes += [
-        times(match, ours(dtype), first, 1.35) for dtype in plan.dtypes[1:] if dtype != "int4"
-    ]
+    outcomes += [times(match, ours(dtype), first, 1.35) for dtype in plan.dtypes[1:]]
     for dtype in plan.dtypes:
         text = f"{ours(dtype)}: the last tokens' time over the first ones'"
         figure = None
@@ -220,7 +218,7 @@ def goals_of_pictures(plan: Plan, parts: dict[str, dict[str, float]]) -> list[Go
 def times(match: Match, name: str, peer: str, limit: float) -> Goal:
     """Make a goal: how many times as fast as a peer."""
     text = f"{name}: times as fast as {peer}"
-    missing = [match.missing[n] for n in (name, peer) if n not in match.samples]
+    missing = [match.missing.get(n, "") for n in (name, peer) if n not in match.samples]
     if missing:
         return Goal(text, None, limit, at_most=False, detail=missing[0])
     ratio = match.ratio(name, peer)

@@ -41,14 +41,13 @@ class Plan:
     """
 
     preset: str = "mini-270m"
-    dtypes: tuple[str, ...] = ("bf16", "int8", "fp8", "int4")
+    dtypes: tuple[str, ...] = ("bf16", "int8", "fp8")
     batches: tuple[int, ...] = (16, 64)
     images: int = 3  # batches of pictures of each contestant
     block: int = 64  # tokens
     checked: int = 64
     widths: tuple[int, ...] = (1, 2, 4, 8, 16)
-    passes: int = 48  # of a block, halfway in the scene or the picture
-    rounds: int = 5  # blocks of passes
+    rounds: int = 5  # blocks of windows
     captions: int = 8  # of the model that ships, for its acceptance
     decoders: tuple[str, str] = ("vq-seg-mini158", "vq-img-f16")
     read_bytes: int = 437 << 20
@@ -75,7 +74,7 @@ class Plan:
 
 REHEARSAL = Plan(
     preset="tiny", dtypes=("fp32",), batches=(2,), images=1, block=12, checked=8, widths=(1, 2),
-    passes=2, rounds=1, captions=1, decoders=("tiny-seg", "tiny-img"), read_bytes=1 << 16,
+    rounds=1, captions=1, decoders=("tiny-seg", "tiny-img"), read_bytes=1 << 16,
     compiled=False, device="cpu",
 )  # fmt: skip
 

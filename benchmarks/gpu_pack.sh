@@ -36,8 +36,10 @@ for name in "${wheels[@]}"; do
   get "$work/pack" "$name" || echo "not there for Python $version: $name"
 done
 
-interpreter=$(ls -d "$(command -v "python$version" || true)" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python \
-  2>/dev/null | head -n 1 || true)
+interpreter=''
+for one in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+  if "$one" -c 'import venv' 2>/dev/null; then interpreter=$one; fi
+done
 nvcc=$(command -v nvcc || ls "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" 2>/dev/null || true)
 if [ -n "$interpreter" ] && [ -n "$nvcc" ]; then
   get "$work" "torch==$torch"

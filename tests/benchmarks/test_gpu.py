@@ -12,10 +12,11 @@ import torch
 
 import benchmarks
 from benchmarks import __main__ as command
-from benchmarks import gpu, gpu_engines, results
+from benchmarks import gpu, gpu_engines, gpu_smoke, results
 from benchmarks.goals import Goal
 from benchmarks.peers import static_kv
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, calls, measure
+from mas_fast import ops
 from mas_fast.generation.engines import ENGINES
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.utils import native
@@ -166,6 +167,17 @@ def test_a_contestant_that_fails_costs_only_itself() -> None:
     assert match.missing["fails later"] == "FAILED: RuntimeError: an illegal memory access"
     assert match.missing["missing"] == "not installed"
     assert set(guard.broken) == {"fails at once", "fails later", "wrong"}
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.1, float("nan")])
+def test_the_smoke_test_sees_a_wrong_op(wrong, monkeypatch, capsys) -> None:
+    right = ops.label_conv
+    monkeypatch.setattr(ops, "label_conv", lambda *x: right(*x) + wrong)
+    assert gpu_smoke.main(["label"]) == (wrong != 0)
+    said = capsys.readouterr().out
+    assert said.count("label_conv") == 1
+    assert "attention" not in said
+    assert ("FAILED  Disagreement" in said) == (wrong != 0)
 
 
 def test_matches_are_stored_as_they_come(tmp_path) -> None:
