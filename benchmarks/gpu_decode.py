@@ -92,8 +92,8 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
         "goals": [goal.to_dict() for goal in outcomes],
         "tables": [
             table(plan, tokens, 1),
-            table_of_passes(plan, passes, dtypes),
-            table_of_parts(parts),
+            *([table_of_passes(plan, passes, dtypes)] if dtypes else []),
+            *([table_of_parts(parts)] if parts else []),
             goals.table(outcomes),
         ],
     }
@@ -276,6 +276,6 @@ def table_of_passes(plan: Plan, match: Match, dtypes: list[str]) -> dict:
 
 
 def table_of_parts(parts: dict[str, dict[str, float]]) -> dict:
-    names = [*next(iter(parts.values()), {})]
+    names = [*next(iter(parts.values()))]
     rows = [[name, *(1e3 * each[name] for each in parts.values())] for name in names]
     return {"title": "a picture, acceptance replayed", "columns": ["ms", *parts], "rows": rows}
