@@ -100,21 +100,21 @@ class Model:
         """Make an engine, once.
 
         Raises:
-            Unavailable: if there is none of that name or dtype, or not for this device.
+            Unavailable: if there is none of that name or dtype.
         """
         if name not in ENGINES:
             raise Unavailable(f"not there: the engines are {', '.join(ENGINES)}")
         if dtype not in ENGINES[name].dtypes:
             raise Unavailable(f"not there: its dtypes are {', '.join(ENGINES[name].dtypes)}")
         if (name, dtype) not in self.engines:
-            self.engines[name, dtype] = make_engine(
-                name, self.folder, device=self.plan.device, dtype=dtype
-            )
+            # The eager engine has the dtype of its GPT.
+            kind = None if name == EAGER else dtype
+            self.engines[name, dtype] = make_engine(name, self.weights, dtype=kind)
         return self.engines[name, dtype]
 
     @cached_property
     def weights(self) -> GPT:
-        """The GPT in the dtype of the peers, on the device."""
+        """The GPT on the device, in the first dtype, which holds the bundle's values exactly."""
         return load_gpt(self.folder, self.plan.device, self.plan.dtype)
 
     @cached_property

@@ -17,6 +17,7 @@ from benchmarks.goals import Goal
 from benchmarks.peers import static_kv
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, calls, measure
 from mas_fast import ops
+from mas_fast.generation.eager import EagerEngine
 from mas_fast.generation.engines import ENGINES
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.utils import native
@@ -57,7 +58,8 @@ def test_rehearsal(subject, tmp_path, capsys, monkeypatch) -> None:
 @pytest.mark.parametrize("subject", ["gpu_decode", "gpu_batch"])
 def test_rehearsal_of_an_engine(subject, monkeypatch) -> None:
     """Windows, pictures and all goals of ours, by another engine in its place."""
-    monkeypatch.setitem(ENGINES, gpu_engines.GRAPH, ENGINES["eager"])
+    eager = dataclasses.replace(ENGINES["eager"], make=lambda model, **_: EagerEngine(model))
+    monkeypatch.setitem(ENGINES, gpu_engines.GRAPH, eager)
     record = importlib.import_module(f"benchmarks.{subject}").run(gpu_engines.REHEARSAL)
     assert record["broken"] == {}
     ours = gpu_engines.ours("fp32")
