@@ -134,8 +134,8 @@ class Passes:
     def check(self) -> None:
         """Count the passes, and compare the tokens.
 
-        The eager engine tells of each pass; ours, which does several before the host looks, needs as
-        many for the same guesses.
+        The eager engine tells of each pass; ours, which does several before the host looks, needs
+        as many for the same guesses.
 
         Raises:
             Disagreement: if the width changes a token of ours.
