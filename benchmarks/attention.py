@@ -219,11 +219,18 @@ def flex(plan: Plan, mask: str) -> Callable:
     visible = create_block_mask(shown, None, None, plan.length, plan.length, device=plan.device)
     if not plan.compiled:
         return lambda q, k, v: flex_attention(q, k, v, block_mask=visible)
-    # Four masks, each forward and backward: as many compilations of one function as Dynamo allows
-    # before it silently stops compiling it.
-    torch._dynamo.config.recompile_limit = 64
-    compiled = torch.compile(flex_attention, dynamic=False)
+    compiled = whole_graphs(flex_attention)
     return lambda q, k, v: compiled(q, k, v, block_mask=visible)
+
+
+def whole_graphs(function: Callable) -> Callable:
+    """Compile a function anew for each mask, with and without gradients.
+
+    Those are as many times as Dynamo's limit, beyond which it would run uncompiled; `fullgraph`
+    makes an error of that.
+    """
+    torch._dynamo.config.recompile_limit = 4 * len(reference_attention.MASKS)
+    return torch.compile(function, dynamic=False, fullgraph=True)
 
 
 def shows(plan: Plan, mask: str) -> Callable:
