@@ -202,7 +202,7 @@ def started(engine: Engine, prompts, *, seed: int, **options):
 
 
 def contestants(model: Model, batch: int, agreed: dict[str, float]) -> list[Contestant]:
-    """Make all who decode `batch` pictures at once.
+    """Make the engines that decode `batch` pictures at once, and who reads memory.
 
     Args:
         model: the weights.
@@ -213,24 +213,37 @@ def contestants(model: Model, batch: int, agreed: dict[str, float]) -> list[Cont
         The contestants; each is made when it is verified.
     """
     plan, first = model.plan, model.plan.dtypes[0]
-    engines = {f"{EAGER} {first}": (EAGER, first)}
-    engines |= {ours(dtype): (GRAPH, dtype) for dtype in plan.dtypes}
-    crew = []
-    for name, (engine, dtype) in engines.items():
-        pictures = Pictures(partial(model.engine, engine, dtype), model.prompts(batch), plan)
-        check = partial(_agree, name, dtype, model, engine, agreed)
-        crew.append(_stepping(name, pictures, check))
+    read = Read(plan.read_bytes, plan.device)
+    return [
+        _engine(model, batch, f"{EAGER} {first}", EAGER, first, agreed),
+        *(_engine(model, batch, ours(dtype), GRAPH, dtype, agreed) for dtype in plan.dtypes),
+        Contestant(READ, lambda: Block("", gpu.seconds(plan.device, [read] * 3)), read.check),
+    ]
+
+
+def beside_compiled(model: Model, batch: int, agreed: dict[str, float]) -> list[Contestant]:
+    """Make ours in the first dtype and the compiled loop, whose compilation takes long.
+
+    Args:
+        model: the weights.
+        batch: pictures at once.
+        agreed: as in `contestants`.
+
+    Returns:
+        The contestants; each is made when it is verified.
+    """
     loops: list[Compiled] = []
 
     def verify() -> None:
-        loops.append(Compiled(model, batch, plan))
+        loops.append(Compiled(model, batch, model.plan))
         loops[0].check(model.exact)
         warm_up(loops[0])
 
-    compiled = Contestant(COMPILED, lambda: _block(loops[0]), verify)
-    read = Read(plan.read_bytes, plan.device)
-    reading = Contestant(READ, lambda: Block("", gpu.seconds(plan.device, [read] * 3)), read.check)
-    return [*crew, compiled, reading]
+    first = model.plan.dtypes[0]
+    return [
+        _engine(model, batch, ours(first), GRAPH, first, agreed),
+        Contestant(COMPILED, lambda: _block(loops[0]), verify),
+    ]
 
 
 def warm_up(stepping: Stepping) -> None:
@@ -240,9 +253,14 @@ def warm_up(stepping: Stepping) -> None:
         stepping.block()
 
 
-def _stepping(name: str, pictures: Pictures, check: Callable[[], None]) -> Contestant:
+def _engine(
+    model: Model, batch: int, name: str, engine: str, dtype: str, agreed: dict[str, float]
+) -> Contestant:
+    made = partial(model.engine, engine, dtype)
+    pictures = Pictures(made, model.prompts(batch), model.plan)
+
     def verify() -> None:
-        check()
+        _agree(name, dtype, model, made(), agreed)
         warm_up(pictures)
 
     return Contestant(name, lambda: _block(pictures), verify)
@@ -270,12 +288,10 @@ def beside_others(model: Model, dtype: str, batch: int) -> float:
     return float(np.mean([alone == beside for beside, alone in pairs]))
 
 
-def _agree(name: str, dtype: str, model: Model, engine: str, agreed: dict[str, float]) -> None:
-    made = model.engine(engine, dtype)
-
+def _agree(name: str, dtype: str, model: Model, engine: Engine, agreed: dict[str, float]) -> None:
     def generate(forced: list[int], seed: int, stop: int, temperature: float) -> list[int]:
         run = started(
-            made, forced[: model.plan.prompt], seed=seed, forced=forced, stop=stop,
+            engine, forced[: model.plan.prompt], seed=seed, forced=forced, stop=stop,
             temperature=temperature,
         )  # fmt: skip
         run.advance()

@@ -80,7 +80,8 @@ def test_rehearsal_of_an_engine_that_is_wrong(monkeypatch) -> None:
     plan = dataclasses.replace(gpu_engines.REHEARSAL, captions=1)
     record = importlib.import_module("benchmarks.gpu_decode").run(plan)
     assert list(record["broken"]) == [gpu_engines.ours("fp32")]
-    assert gpu_engines.COMPILED in record["match"]["contestants"]
+    assert "eager fp32" in record["match"]["contestants"]
+    assert list(record["beside compiled"]["contestants"]) == [gpu_engines.COMPILED]
     text = f"{gpu_engines.ours('fp32')}: times as fast as {gpu_engines.COMPILED}"
     (goal,) = (goal for goal in record["goals"] if goal["text"] == text)
     assert goal["figure"] is None
@@ -212,9 +213,9 @@ def test_goals_without_a_peer_say_why() -> None:
     plan, ours = gpu_engines.Plan(), gpu_engines.ours("bf16")
     block = Block("65..128", (1e-4,)), Block("513..576", (1.2e-4,))
     reads = Block("", (1e-4,))
-    match = Match({ours: [*block], gpu_engines.READ: [reads]}, {"compiled, static KV": "too old"})
-    match.missing["eager bf16"] = "no"
-    found: dict[str, Goal] = {goal.text: goal for goal in goals_of(plan, match)}
+    match = Match({ours: [*block], gpu_engines.READ: [reads]}, {"eager bf16": "no"})
+    beside = Match({ours: [*block]}, {"compiled, static KV": "too old"})
+    found: dict[str, Goal] = {goal.text: goal for goal in goals_of(plan, match, beside)}
     assert found[f"{ours}: times as fast as compiled, static KV"].detail == "too old"
     assert found[f"{ours}: us a token"].figure == pytest.approx(110)
     assert found[f"{ours}: the last tokens' time over the first ones'"].figure == pytest.approx(1.2)
