@@ -260,7 +260,9 @@ def _engine(
     pictures = Pictures(made, model.prompts(batch), model.plan)
 
     def verify() -> None:
-        _agree(name, dtype, model, made(), agreed)
+        agreed[name] = share_of_reference(model.plan, made(), model.exact)
+        if agreed[name] < decode.AGREEMENT.get(dtype, 0.9):
+            raise Disagreement(f"{agreed[name]:.0%} of the tokens are the reference's")
         warm_up(pictures)
 
     return Contestant(name, lambda: _block(pictures), verify)
@@ -288,18 +290,27 @@ def beside_others(model: Model, dtype: str, batch: int) -> float:
     return float(np.mean([alone == beside for beside, alone in pairs]))
 
 
-def _agree(name: str, dtype: str, model: Model, engine: Engine, agreed: dict[str, float]) -> None:
+def share_of_reference(plan: Plan, engine: Engine, exact: GPT) -> float:
+    """Compare the tokens that an engine draws with those of the reference, as in "decode".
+
+    Args:
+        plan: of the model.
+        engine: the engine.
+        exact: the model in fp32.
+
+    Returns:
+        The share of tokens that the reference draws too.
+    """
+
     def generate(forced: list[int], seed: int, stop: int, temperature: float) -> list[int]:
         run = started(
-            engine, forced[: model.plan.prompt], seed=seed, forced=forced, stop=stop,
+            engine, forced[: plan.prompt], seed=seed, forced=forced, stop=stop,
             temperature=temperature,
         )  # fmt: skip
         run.advance()
         return as_array(run.tokens)[0].tolist()
 
-    share = agreed[name] = decode.agreement(model.plan, model.exact, generate)
-    if share < decode.AGREEMENT.get(dtype, 0.9):
-        raise Disagreement(f"{share:.0%} of the tokens are the reference's")
+    return decode.agreement(plan, exact, generate)
 
 
 def step_bytes(plan: Plan, batch: int) -> float:
