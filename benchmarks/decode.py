@@ -230,7 +230,6 @@ class Crew:
         return verify
 
 
-@torch.inference_mode()
 def agreement(plan: Plan, model: GPT, generate: Callable[..., list[int]]) -> float:
     """Compare the tokens drawn by an engine with those of the reference.
 
@@ -256,7 +255,8 @@ def agreement(plan: Plan, model: GPT, generate: Callable[..., list[int]]) -> flo
     tokens = torch.tensor([generate(forced + undrawn, seed, stop, COLD)])
     unconditional = tokens.clone()
     unconditional[:, : plan.prompt] = streams[0].pad
-    logits = model(torch.cat([tokens, unconditional])[:, :stop].to(model.device))
+    with torch.inference_mode():  # not around `generate`: an engine may keep what it makes
+        logits = model(torch.cat([tokens, unconditional])[:, :stop].to(model.device))
     same = []
     for name in streams.names:
         span = streams.predicting(name, stop - 1)

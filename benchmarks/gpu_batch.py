@@ -62,7 +62,7 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
     return {
         **results.provenance(),
         "gpu": gpu.name(plan.device),
-        "plan": vars(plan),
+        "plan": plan.to_dict(),
         "tokens as the reference": agreed,
         "tokens as alone": same,
         "broken": guard.broken,

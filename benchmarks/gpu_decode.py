@@ -87,7 +87,7 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
     return {
         **results.provenance(),
         "gpu": gpu.name(plan.device),
-        "plan": vars(plan),
+        "plan": plan.to_dict(),
         "tokens as the reference": agreed,
         "broken": guard.broken,
         "match": tokens.to_dict(),
@@ -282,7 +282,7 @@ def table(plan: Plan, match: Match, batch: int) -> dict:
         rows.append([*row, match.ratio(first, name).value if known else None])
     rows += [[name, None, reason, *[None] * 4] for name, reason in match.missing.items()]
     columns = ["", "us a step", "quartiles", "first tokens", "last tokens", "pictures/s"]
-    title = f"decode: {plan.preset}, batch {batch} ({2 * batch} rows), {gpu.name(plan.device)}"
+    title = f"decode: {plan.name}, batch {batch} ({2 * batch} rows), {gpu.name(plan.device)}"
     if READ in match.samples:
         best = plan.read_bytes / match.fastest(READ) / 1e12
         title += f"; memory read at best {best:.2f} TB/s"

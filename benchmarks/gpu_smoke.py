@@ -26,6 +26,7 @@ from mas_fast import ops
 from mas_fast.generation.engine import as_array
 from mas_fast.generation.engines import ENGINES, make_engine
 from mas_fast.models.gpt import GPT
+from mas_fast.models.gpt_config import preset
 from mas_fast.ops import reference
 from mas_fast.ops.reference import attention as reference_attention
 from mas_fast.ops.reference import cross_entropy as reference_cross_entropy
@@ -141,7 +142,8 @@ def linear(dtype: str) -> str:
         out = torch.full((rows, len(w)), float("nan"), dtype=kind, device=DEVICE)
         kernel.linear(x[:rows], weight, out)
         first = out[0] if first is None else first
-        if not torch.equal(out[0], first):
+        # The interpreter multiplies by a library that may sum in another order for more rows.
+        if DEVICE == "cuda" and not torch.equal(out[0], first):
             raise Disagreement(f"its first row is another beside {rows - 1} others")
     return check("a product", error(out, x.double() @ w.double().T), LINEAR[dtype])
 
@@ -150,7 +152,9 @@ def engine(dtype: str) -> str:
     """A small model's tokens: the reference's, and the same in windows and alone."""
     if GRAPH not in ENGINES:
         raise Unavailable("not there")
-    plan = replace(REHEARSAL, preset="storybook" if DEVICE == "cuda" else "tiny", checked=32)
+    plan = REHEARSAL
+    if DEVICE == "cuda":
+        plan = replace(plan, config=preset("storybook"), checked=32)
     kind = torch.bfloat16 if dtype == "bf16" else torch.float32
     model = GPT.create(plan.config, device=DEVICE, dtype=kind)
     made = make_engine(GRAPH, model, dtype=dtype)
@@ -158,7 +162,7 @@ def engine(dtype: str) -> str:
     prompts = torch.randint(1, text.vocab, (3, text.length)).numpy()
 
     def drawn(rows: slice, **options) -> np.ndarray:
-        stop = text.length + 8
+        stop = text.length + 6
         run = started(made, prompts[rows], seed=1, stop=stop, **options)
         run.advance()
         return as_array(run.tokens)

@@ -91,7 +91,7 @@ def test_rehearsal_of_an_engine_that_is_wrong(monkeypatch) -> None:
 class Wrong:
     """An engine that draws the same token everywhere."""
 
-    streams = preset("tiny").streams
+    streams = gpu_engines.TINY.streams
 
     def start(self, request):
         self.tokens = torch.from_numpy(request.forced).clamp(min=1)
