@@ -276,7 +276,8 @@ def _engine(
     pictures = Pictures(made, model.prompts(batch), model.plan)
 
     def verify() -> None:
-        agreed[name] = share_of_reference(model.plan, made(), model.exact)
+        if name not in agreed:
+            agreed[name] = share_of_reference(model.plan, made(), model.exact)
         if agreed[name] < decode.AGREEMENT.get(dtype, 0.9):
             raise Disagreement(f"{agreed[name]:.0%} of the tokens are the reference's")
         warm_up(pictures)
