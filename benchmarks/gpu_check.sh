@@ -120,10 +120,15 @@ assemble() {
     tar -c -C mas_fast --exclude='*.so' --exclude=__pycache__ . | tar -x -C "$site/mas_fast" &&
     cp -r kernels configs "$site/mas_fast" &&
     ln -s "$checkout"/{benchmarks,docs,examples,pyproject.toml,README.md,scripts,tests} "$site" || return
-  if ls "$pack"/*.so; then cp "$pack"/*.so "$site/mas_fast" || return; fi
-  if ls "$pack"/*.whl; then
-    "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$pack"/*.whl
-  fi
+  local file status=0
+  for file in "$pack"/*; do
+    case $file in
+      *.so) cp "$file" "$site/mas_fast" || status=1 ;;
+      *.whl) # one by one: a wheel for another Python costs only itself
+        "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$file" || status=1 ;;
+    esac
+  done
+  return "$status"
 }
 
 # Whether both native libraries load, with code for the device.
