@@ -41,8 +41,8 @@ def test_interpreted(run_interpreted) -> None:
 
 @needs_libraries
 @interpreted
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_rehearsal(subject, tmp_path, capsys, monkeypatch) -> None:
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s not in ("gpu_decode", "gpu_batch")])
+def test_rehearsal(subject, tmp_path, capsys) -> None:
     path = tmp_path / "gpu.json"
     command.run(subject, path, rehearse=True)
     (name, record), *others = json.loads(path.read_text())["subjects"].items()
@@ -57,7 +57,7 @@ def test_rehearsal(subject, tmp_path, capsys, monkeypatch) -> None:
 @interpreted
 @pytest.mark.parametrize("subject", ["gpu_decode", "gpu_batch"])
 def test_rehearsal_of_an_engine(subject, monkeypatch) -> None:
-    """Windows, pictures and all goals of ours, by another engine in its place."""
+    """Windows, pictures and all goals of ours, by a faster engine in its place."""
     eager = dataclasses.replace(ENGINES["eager"], make=lambda model, **_: EagerEngine(model))
     monkeypatch.setitem(ENGINES, gpu_engines.GRAPH, eager)
     record = importlib.import_module(f"benchmarks.{subject}").run(gpu_engines.REHEARSAL)
