@@ -8,18 +8,18 @@ does; SDPA, which could only take it as a dense tensor, is left out there."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import goals, results
+from benchmarks import goals, gpu, results
 from benchmarks.versus import Block, Contestant, Disagreement, Match, Unavailable, measure
 from mas_fast import ops
 from mas_fast.ops.reference import attention as reference_attention
 
-BATCH, HEADS, LENGTH, CHANNELS = 64, 16, 576, 64
-PAPER = {"text": 64, "grids": [(16, 16), (16, 16)]}
 OURS, FLEX = "mas_fast", "FlexAttention"
 BACKENDS = {
     "flash": "FLASH_ATTENTION",
@@ -27,15 +27,42 @@ BACKENDS = {
     "efficient": "EFFICIENT_ATTENTION",
 }
 CHECKED = 2  # rows
-AHEAD = 20_000_000  # cycles that the GPU waits, so that it never waits for Python afterwards
 
 
-def run(blocks: int = 16, units: int = 8, measure: Callable[..., Match] = measure) -> dict:
+@dataclass(frozen=True)
+class Plan:
+    batch: int = 64
+    heads: int = 16
+    channels: int = 64
+    text: int = 64
+    side: int = 16  # of each of the two grids
+    dtype: torch.dtype = torch.bfloat16
+    blocks: int = 16
+    units: int = 8  # calls of a block
+    compiled: bool = True  # FlexAttention
+    device: str = "cuda"
+
+    @property
+    def length(self) -> int:
+        return self.text + 2 * self.side**2
+
+    @property
+    def mask(self) -> dict:
+        """What describes the sequence to `ops.attention`."""
+        return {"text": self.text, "grids": [(self.side, self.side)] * 2}
+
+
+REHEARSAL = Plan(
+    batch=2, heads=1, channels=16, text=8, side=4, dtype=torch.float32, blocks=1, units=1,
+    compiled=False, device="cpu",
+)  # fmt: skip
+
+
+def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
     """Measure all masks.
 
     Args:
-        blocks: rounds of one block for each contestant.
-        units: calls of a block.
+        plan: what to do; None takes that of a GPU.
         measure: times the contestants, as `versus.measure` does.
 
     Returns:
@@ -45,46 +72,54 @@ def run(blocks: int = 16, units: int = 8, measure: Callable[..., Match] = measur
         Disagreement: if ours is wrong.
         Unavailable: if there is no GPU that can run it; gives the reason.
     """
-    if not torch.cuda.is_available():
-        raise Unavailable("attention needs an NVIDIA GPU, found none")
-    if torch.cuda.get_device_capability() < (8, 0):
-        raise Unavailable("attention needs compute capability 8.0 or higher")
+    if plan is None:
+        gpu.require()
+        plan = Plan()
+    guard = gpu.Guard()
     matches, rows, outcomes = {}, [], []
     for mask in reference_attention.MASKS:
         for backward in (False, True):
             case = f"{mask}, forward + backward" if backward else f"{mask}, forward"
-            match = matches[case] = measure(contestants(mask, backward, units), blocks)
-            outcomes.append(goal(match, case, 1.25 if mask == "causal" else 1.5))
+            crew = [guard(each) for each in contestants(plan, mask, backward)]
+            match = matches[case] = measure(crew, plan.blocks)
+            limit = 1.5 if mask != "causal" else 1.15 if backward else 1.25
+            outcomes.append(goal(match, case, limit))
+            if case == "causal, forward":
+                outcomes.append(rate_goal(plan, match, case))
             for name in match.samples:
                 low, high = (1e6 * seconds for seconds in match.spread(name))
                 cells = [case, name, 1e6 * match.median(name), f"{low:.0f}..{high:.0f}"]
-                ratio = match.ratio(OURS, name) if name != OURS else None
-                cells.append(
-                    flops(backward) / match.median(name) / 1e12 if mask == "causal" else None
-                )
+                ratio = None
+                if name != OURS and OURS in match.samples:
+                    ratio = match.ratio(OURS, name)
+                rate = flops(plan, backward) / match.median(name) / 1e12
+                cells.append(rate if mask == "causal" else None)
                 rows.append(cells + ([1 / ratio.value, ratio.verdict] if ratio else [None, None]))
             rows += [[case, name, None, why, *[None] * 3] for name, why in match.missing.items()]
     columns = ["", "", "us", "quartiles", "TFLOP/s", "ours is x times as fast", "ours is"]
-    title = f"attention: {BATCH} x {HEADS} heads, {LENGTH} positions, {CHANNELS} channels, bf16"
+    title = f"attention: {plan.batch} x {plan.heads} heads, {plan.length} positions, "
+    title += f"{plan.channels} channels, {plan.dtype}"
     return {
         **results.provenance(),
-        "gpu": torch.cuda.get_device_name(),
+        "gpu": gpu.name(plan.device),
+        "broken": guard.broken,
         "matches": {case: match.to_dict() for case, match in matches.items()},
         "goals": [each.to_dict() for each in outcomes],
         "tables": [{"title": title, "columns": columns, "rows": rows}, goals.table(outcomes)],
     }
 
 
-def flops(backward: bool) -> float:
+def flops(plan: Plan, backward: bool) -> float:
     """Count the operations on the causal triangle: two products forward, five more backward."""
-    return (7 if backward else 2) * BATCH * HEADS * LENGTH * (LENGTH + 1) * CHANNELS
+    pairs = plan.batch * plan.heads * plan.length * (plan.length + 1)
+    return (7 if backward else 2) * pairs * plan.channels
 
 
 def goal(match: Match, case: str, limit: float) -> goals.Goal:
     """Make the goal: how many times as fast as the best peer ours is."""
     peers = [name for name in match.samples if name != OURS]
     text = f"{case}: times as fast as the best peer"
-    if not peers:
+    if not peers or OURS not in match.samples:
         return goals.Goal(text, None, limit, at_most=False)
     best = min(peers, key=match.median)
     ratio = match.ratio(OURS, best)
@@ -92,31 +127,35 @@ def goal(match: Match, case: str, limit: float) -> goals.Goal:
     return goals.Goal(text, 1 / ratio.value, limit, at_most=False, detail=detail)
 
 
-def contestants(mask: str, backward: bool, units: int) -> list[Contestant]:
-    """Make ours and the peers, on two sets of inputs by turns, each larger than the GPU's cache."""
-    g = torch.Generator("cuda").manual_seed(0)
+def rate_goal(plan: Plan, match: Match, case: str) -> goals.Goal:
+    """Make the goal of the forward pass on an H200."""
+    rate = flops(plan, False) / match.median(OURS) / 1e12 if OURS in match.samples else None
+    return goals.Goal(f"{case}: TFLOP/s (on an H200)", rate, 300, at_most=False)
+
+
+def contestants(plan: Plan, mask: str, backward: bool) -> list[Contestant]:
+    """Make ours and the peers, on two sets of inputs by turns, each larger than a GPU's cache."""
+    g = torch.Generator(plan.device).manual_seed(0)
     sets = []
     for _ in range(2):
-        qkv = torch.randn(BATCH, LENGTH, 3, HEADS, CHANNELS, device="cuda", generator=g).bfloat16()
-        do = torch.randn(BATCH, LENGTH, HEADS, CHANNELS, device="cuda", generator=g).bfloat16()
+        shape = plan.batch, plan.length, 3, plan.heads, plan.channels
+        qkv = torch.randn(shape, device=plan.device, generator=g).to(plan.dtype)
+        do = torch.randn(qkv[:, :, 0].shape, device=plan.device, generator=g).to(plan.dtype)
         leaves = [x.detach().requires_grad_(backward) for x in qkv.permute(2, 0, 3, 1, 4)]
         sets.append((leaves, do.transpose(1, 2)))
 
     def ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return ops.attention(q, k, v, mask=mask, impl="triton", **PAPER)
+        return ops.attention(q, k, v, mask=mask, impl="triton", **plan.mask)
 
     functions = {OURS: ours}
     if mask == "causal":
         functions |= {f"SDPA {name}": sdpa(backend) for name, backend in BACKENDS.items()}
-    functions[FLEX] = flex(mask)
-    return [timed(name, function, sets, mask, units) for name, function in functions.items()]
+    functions[FLEX] = flex(plan, mask)
+    return [timed(plan, name, function, sets, mask) for name, function in functions.items()]
 
 
-def timed(name: str, function: Callable, sets: list, mask: str, units: int) -> Contestant:
-    """Make a contestant, whose calls are timed between two events on the GPU.
-
-    The GPU is kept busy until all calls are queued.
-    """
+def timed(plan: Plan, name: str, function: Callable, sets: list, mask: str) -> Contestant:
+    """Make a contestant, whose calls are timed between two events on the GPU."""
 
     def call(number: int) -> tuple[Tensor, ...]:
         leaves, do = sets[number % 2]
@@ -126,26 +165,23 @@ def timed(name: str, function: Callable, sets: list, mask: str, units: int) -> C
     def verify() -> None:
         try:
             values = call(0)
-        except RuntimeError as error:  # a backend that refuses the inputs says so
+        except RuntimeError as error:
+            if name == OURS:
+                raise
+            # A backend that refuses the inputs says so.
             raise Unavailable(str(error).strip().splitlines()[0]) from error
-        check(name, values, *sets[0], mask)
+        check(name, values, *sets[0], mask, plan.mask)
         call(1)
 
     def block() -> Block:
-        events = [torch.cuda.Event(enable_timing=True) for _ in range(units + 1)]
-        torch.cuda._sleep(AHEAD)
-        events[0].record()
-        for number, event in enumerate(events[1:]):
-            call(number)
-            event.record()
-        torch.cuda.synchronize()
-        pairs = zip(events, events[1:], strict=False)
-        return Block("", tuple(before.elapsed_time(after) / 1e3 for before, after in pairs))
+        return Block("", gpu.seconds(plan.device, [partial(call, n) for n in range(plan.units)]))
 
     return Contestant(name, block, verify)
 
 
-def check(name: str, values: tuple[Tensor, ...], leaves: list, do: Tensor, mask: str) -> None:
+def check(
+    name: str, values: tuple[Tensor, ...], leaves: list, do: Tensor, mask: str, options: dict
+) -> None:
     """Compare the first rows with the definition in fp64.
 
     Args:
@@ -154,12 +190,13 @@ def check(name: str, values: tuple[Tensor, ...], leaves: list, do: Tensor, mask:
         leaves: q, k and v.
         do: the gradient of the output.
         mask: one of the masks.
+        options: describe the sequence.
 
     Raises:
         Disagreement: if the relative error is too large.
     """
     exact = [x[:CHECKED].detach().double().requires_grad_() for x in leaves]
-    out = reference_attention.attention(*exact, mask=mask, **PAPER)
+    out = reference_attention.attention(*exact, mask=mask, **options)
     wanted = [out]
     if len(values) > 1:
         wanted += torch.autograd.grad(out, exact, do[:CHECKED].double())
@@ -180,14 +217,17 @@ def sdpa(backend: str) -> Callable:
     return attend
 
 
-def flex(mask: str) -> Callable:
+def flex(plan: Plan, mask: str) -> Callable:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-    shown = reference_attention.visible(mask, LENGTH, device="cuda", **PAPER)
-    length = torch.arange(LENGTH, device="cuda")
-    visible = create_block_mask(shows(mask), None, None, LENGTH, LENGTH, device="cuda")
-    if not torch.equal(shows(mask)(0, 0, length[:, None], length[None, :]), shown):
+    shown = shows(plan, mask)
+    length = torch.arange(plan.length, device=plan.device)
+    exact = reference_attention.visible(mask, plan.length, device=plan.device, **plan.mask)
+    if not torch.equal(shown(0, 0, length[:, None], length[None, :]), exact):
         raise Disagreement(f"{FLEX}: its {mask} mask is not that of the definition")
+    visible = create_block_mask(shown, None, None, plan.length, plan.length, device=plan.device)
+    if not plan.compiled:
+        return lambda q, k, v: flex_attention(q, k, v, block_mask=visible)
     compiled = whole_graphs(flex_attention)
     return lambda q, k, v: compiled(q, k, v, block_mask=visible)
 
@@ -202,9 +242,9 @@ def whole_graphs(function: Callable) -> Callable:
     return torch.compile(function, dynamic=False, fullgraph=True)
 
 
-def shows(mask: str) -> Callable:
-    """Return the mask at PAPER's shape as FlexAttention wants it: arithmetic on positions."""
-    text, side, reach = PAPER["text"], 16, reference_attention.KERNEL // 2
+def shows(plan: Plan, mask: str) -> Callable:
+    """Return the mask as FlexAttention wants it: arithmetic on positions."""
+    text, side, reach = plan.text, plan.side, reference_attention.KERNEL // 2
 
     def visible(b, h, i, j):
         if mask == "causal":

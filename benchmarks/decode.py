@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -218,7 +219,7 @@ class Crew:
 
     def _verify(self, name: str, worker: Worker) -> Callable[[], None]:
         def verify() -> None:
-            share = agreement(self.plan, self._reference(name), worker)
+            share = agreement(self.plan, self._reference(name), partial(worker.call, "generate"))
             allowed = AGREEMENT[OURS[name]["dtype"]]
             self.builds[name]["tokens as the reference"] = f"{share:.0%}"
             if share < allowed:
@@ -229,17 +230,16 @@ class Crew:
         return verify
 
 
-@torch.inference_mode()
-def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
+def agreement(plan: Plan, model: GPT, generate: Callable[..., list[int]]) -> float:
     """Compare the tokens drawn by an engine with those of the reference.
 
     The reference is fp32, eager and teacher-forced. The stretch lies half before and half after the
     first image token; what comes before it is given.
 
     Args:
-        plan: what the run does.
-        model: the reference.
-        worker: the engine.
+        plan: what the run does; of it `config`, `prompt` and `checked`.
+        model: the reference, on any device.
+        generate: the engine's, as `MasFast.generate`.
 
     Returns:
         The share of the engine's tokens that the reference draws too.
@@ -252,17 +252,18 @@ def agreement(plan: Plan, model: GPT, worker: Worker) -> float:
         int(torch.randint(1, streams.at(i).vocab, (), generator=generator)) for i in range(start)
     ]
     undrawn = [-1] * (streams.length - start)
-    tokens = torch.tensor([worker.call("generate", forced + undrawn, seed, stop, COLD)])
+    tokens = torch.tensor([generate(forced + undrawn, seed, stop, COLD)])
     unconditional = tokens.clone()
     unconditional[:, : plan.prompt] = streams[0].pad
-    logits = model(torch.cat([tokens, unconditional])[:, :stop])
+    with torch.inference_mode():  # not around `generate`: an engine may keep what it makes
+        logits = model(torch.cat([tokens, unconditional])[:, :stop].to(model.device))
     same = []
     for name in streams.names:
         span = streams.predicting(name, stop - 1)
         positions = torch.arange(span.start + 1, span.stop + 1)
         drawn = positions >= start
         if drawn.any():
-            cond, uncond = (row[drawn] for row in logits[name][:, : len(positions)])
+            cond, uncond = (row[drawn] for row in logits[name][:, : len(positions)].cpu())
             positions = positions[drawn]
             how = {**SAMPLING, "guidance": GUIDANCE, "temperature": COLD}
             expected = reference.sample(cond, uncond=uncond, seed=seed, position=positions, **how)

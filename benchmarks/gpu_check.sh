@@ -1,143 +1,256 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, in one command, under 9 minutes and without a network:
+# What needs an NVIDIA GPU, in two calls of under 9 minutes each, without a network, and without a
+# compiler where gpu_pack.sh made a pack for this Python:
 #
-#   OUT=/tmp/out benchmarks/gpu_check.sh
+#   OUT=/tmp/out benchmarks/gpu_check.sh figures   # each op beside its definition, then all that is timed
+#   OUT=/tmp/out benchmarks/gpu_check.sh tests     # training steps, GPU tests, compute-sanitizer, a model
+#   OUT=/tmp/out benchmarks/gpu_check.sh model     # goes on with the model alone
+#   benchmarks/gpu_check.sh --rehearse             # all of it at tiny shapes on a CPU, in Triton's interpreter
+#   benchmarks/gpu_check.sh figures --list         # the steps of a call
 #
-# Builds the package with its CUDA code, runs the GPU tests, compute-sanitizer over the CUDA
-# sampler, and the benchmarks that need nothing but torch and Triton. Wants Python with torch
-# (CUDA), triton, cmake, ninja, pybind11, pytest and hypothesis, and nvcc; what cannot run for want
-# of one of them is named. Logs and results go to $OUT, by default benchmarks/results. A step that
-# fails does not stop the next ones; the exit status is 1 when any failed. MAS_FAST_CUDA=0 tries the
-# script itself where there is no GPU.
+# Wants Python with a CUDA torch and Triton; PYTHON names it. Without a pack (PACK, by default
+# gpu_pack/ in the checkout) cmake, ninja, pybind11 and nvcc too. SHARDS names a folder of token
+# shards of the storybook; without it no model is trained.
+#
+# $OUT, by default benchmarks/results, receives gpu_check.json, to which every step adds its figures
+# at once, and of each call gpu_CALL.txt, a line for each step, and gpu_CALL.logs.tar.gz. A step that
+# fails or runs over its time costs only itself; the exit status is then 1.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-out=${OUT:-benchmarks/results}
-mkdir -p "$out"
-out=$(cd "$out" && pwd)
-python=$(command -v "${PYTHON:-python3}")
-export MAS_FAST_CUDA=${MAS_FAST_CUDA:-1}
-summary="$out/gpu_check.txt"
-: >"$summary"
-failed=0
-budget=520 # seconds for all steps together
+cd "$(dirname "$0")/.." || exit
+checkout=$PWD
+unset CI # makes slow tests run
+export PYTHONUNBUFFERED=1
 
-# step NAME SECONDS COMMAND...: runs it with a time limit, its output in $out/NAME.log
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$checkout/benchmarks/gpu_check.sh" >&2; exit 2; }
+calls=() rehearse='' list=''
+for word in "$@"; do
+  case $word in
+    figures | tests | model) calls+=("$word") ;;
+    --rehearse) rehearse=--rehearse ;;
+    --list) list=1 ;;
+    *) usage ;;
+  esac
+done
+if [ ${#calls[@]} -eq 0 ]; then
+  [ -n "$rehearse" ] || usage
+  calls=(figures tests)
+fi
+
+python=$(command -v "${PYTHON:-python3}")
+pack=$(realpath -m "${PACK:-gpu_pack}") shards=${SHARDS:+$(realpath -m "$SHARDS")} hidden=''
+device=cuda rows=1000000 jobs=8 budget=520 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/logs"
+site=$work/site runs=$checkout/runs/gpu-model
+if [ -n "$rehearse" ]; then
+  export TRITON_INTERPRET=1 CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=2
+  device=cpu rows=2000 jobs=2 pack=$work/pack shards=$work/shards hidden=$work/hidden runs=$work/runs
+  OUT=${OUT:-$work/out}
+fi
+out=${OUT:-benchmarks/results}
+if [ -z "$list" ]; then mkdir -p "$out" && out=$(cd "$out" && pwd) || exit; fi
+
+# ---- steps ----------------------------------------------------------------------------------------
+
+# say NAME SECONDS VERDICT
+say() { printf '%-14s %4s s  %s\n' "$1" "$2" "$3" | tee -a "$summary"; }
+
+# skip NAME REASON
+skip() { if [ -n "$list" ]; then echo "$1"; else say "$1" - "not run: $2"; fi; }
+
+# step NAME SECONDS COMMAND...: runs it with a time limit
 step() {
-  local name=$1 limit=$2 start=$SECONDS status=0
+  local name=$1 limit=$2 start=$SECONDS status=0 left=$((budget - SECONDS)) verdict=ok
   shift 2
-  local left=$((budget - SECONDS))
+  if [ -n "$list" ]; then
+    echo "$name"
+    return
+  fi
   if [ "$left" -lt 5 ]; then
     skip "$name" "the $budget s for all steps are over"
     failed=1
     return 1
   fi
   [ "$limit" -le "$left" ] || limit=$left
-  timeout --kill-after=10 "$limit" "$@" >"$out/$name.log" 2>&1 || status=$?
-  local verdict=ok
+  timeout --kill-after=10 "$limit" "$@" >"$work/logs/$name.log" 2>&1 </dev/null || status=$?
   [ "$status" -eq 0 ] || verdict="FAILED (exit status $status)"
   [ "$status" -ne 124 ] || verdict="FAILED (over its $limit s)"
-  printf '%-12s %4d s  %s\n' "$name" $((SECONDS - start)) "$verdict" | tee -a "$summary"
-  if [ "$status" -ne 0 ]; then
-    failed=1
-    tail -n 40 "$out/$name.log"
-  fi
+  say "$name" $((SECONDS - start)) "$verdict"
+  tar -C "$work/logs" -czf "$work/logs.tar.gz" . && cp "$work/logs.tar.gz" "$logs"
+  [ "$status" -ne 0 ] || return 0
+  failed=1
+  tail -n 25 "$work/logs/$name.log"
   return "$status"
 }
 
-# skip NAME REASON
-skip() {
-  printf '%-12s    -    not run: %s\n' "$1" "$2" | tee -a "$summary"
+# subject NAME SECONDS: a subject of `python -m benchmarks`
+subject() {
+  # shellcheck disable=SC2086 # nothing, or a word
+  step "$1" "$2" "$python" -m benchmarks "$1" --json "$out/gpu_check.json" $rehearse
+}
+
+# ---- the package, in a folder ---------------------------------------------------------------------
+
+# Whether Python has the module $1; its folder. Neither imports it.
+has() { "$python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec(sys.argv[1]))' "$1"; }
+folder() {
+  "$python" -c 'import importlib.util as u, sys; print(*u.find_spec(sys.argv[1]).submodule_search_locations)' "$1"
 }
 
 machine() {
-  nvidia-smi
+  git rev-parse HEAD || cat "$pack/commit"
+  [ "$device" = cpu ] || nvidia-smi || return
   "$python" - <<'PYTHON'
 import importlib.util as find
 import sys
 
 import torch
 
-print(sys.version)
-print("torch", torch.__version__, "CUDA", torch.version.cuda, torch.cuda.get_device_name())
-needed = "numpy safetensors typer rich tqdm pybind11 pytest pytest_timeout hypothesis scipy mpmath"
-wanted = "triton pytest_benchmark transformers llama_cpp gguf ctranslate2 liger_kernel"
-wanted += " vector_quantize_pytorch flash_kmeans"
-missing = [name for name in needed.split() if not find.find_spec(name)]
-print("missing, not needed here:", [name for name in wanted.split() if not find.find_spec(name)])
-print("missing:", missing)
+print(sys.version, "torch", torch.__version__, "CUDA", torch.version.cuda)
+wanted = "triton numpy safetensors tokenizers rich pytest pytest_timeout xdist hypothesis pyarrow scipy"
+wanted += " simplejpeg liger_kernel vector_quantize_pytorch flash_kmeans flashinfer"
+print("missing:", [name for name in wanted.split() if not find.find_spec(name)])
 PYTHON
 }
 
-build_pip() {
-  "$python" -m pip install --no-build-isolation --no-deps --no-input -e .
+# What an installation would hold: Python code from here, native libraries and wheels from the pack.
+assemble() {
+  mkdir -p "$site/mas_fast" &&
+    tar -c -C mas_fast --exclude='*.so' --exclude=__pycache__ . | tar -x -C "$site/mas_fast" &&
+    cp -r kernels configs "$site/mas_fast" &&
+    ln -s "$checkout"/{benchmarks,docs,examples,pyproject.toml,README.md,scripts,tests} "$site" || return
+  local file status=0
+  for file in "$pack"/*; do
+    case $file in
+      *.so) cp "$file" "$site/mas_fast" || status=1 ;;
+      *.whl) # one by one: a wheel for another Python costs only itself
+        "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" "$file" || status=1 ;;
+    esac
+  done
+  return "$status"
 }
 
-# Whether Python has the module $1; its folder. Neither imports it.
-has() {
-  "$python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec(sys.argv[1]))' "$1"
-}
-folder() {
-  "$python" -c 'import importlib.util as u, sys; print(*u.find_spec(sys.argv[1]).submodule_search_locations)' "$1"
+# Whether both native libraries load, with code for the device.
+loads() {
+  cd "$site" && "$python" -c '
+import sys
+from mas_fast.ops import dispatch
+from mas_fast.utils import native
+native.engine()
+sys.exit(not dispatch.loaded(sys.argv[1], "sample"))' "$device"
 }
 
-# Where pip cannot install (setuptools before 77 cannot read pyproject.toml): CMake alone, into a
-# folder $site that holds what an installation does. Without pybind11 it lacks the C++ engine, which
-# the sampler's benchmark needs.
-build_here() {
-  local options=(-DCMAKE_BUILD_TYPE=Release "-DPython_EXECUTABLE=$python" "-DMAS_FAST_CUDA=$MAS_FAST_CUDA"
+# Without pybind11 there is no C++ engine; most figures come all the same.
+build() {
+  local options=(-DCMAKE_BUILD_TYPE=Release "-DPython_EXECUTABLE=$python" -DMAS_FAST_CUDA=1
     -DMAS_FAST_TORCH=ON "-DMAS_FAST_TORCH_DIR=$(folder torch)")
   if has pybind11; then
     options+=(-DMAS_FAST_ENGINE=ON "-Dpybind11_DIR=$(folder pybind11)/share/cmake/pybind11")
-  else
-    echo "no pybind11: the C++ engine is not built"
   fi
   if command -v ninja; then options+=(-G Ninja); fi
   cmake -S . -B "$site/build" "${options[@]}" && cmake --build "$site/build" --parallel &&
     cmake --install "$site/build" --prefix "$site/mas_fast" --strip
 }
 
-export -f machine build_pip build_here has folder
-export python
-export PYTHONUNBUFFERED=1
+export -f machine assemble loads build has folder
+export python pack device checkout site
 
-step machine 60 bash -c machine || true
-before=$failed
-if ! step build 240 bash -c build_pip; then
-  site=$(mktemp -d)
-  export site
-  trap 'rm -rf "$site"' EXIT
-  mkdir "$site/mas_fast"
-  tar -c -C mas_fast --exclude='*.so' --exclude=./kernels . | tar -x -C "$site/mas_fast"
-  cp -r kernels "$site/mas_fast"
-  ln -s "$PWD"/{benchmarks,configs,docs,examples,pyproject.toml,scripts,tests} "$site"
-  # A build that fails leaves the Python code: the Triton kernels are still checked.
-  step build_here 240 bash -c build_here && failed=$before
-  cd "$site" && export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
-fi
+# For a rehearsal the libraries of this checkout are the pack, and what a machine with a GPU may lack
+# is hidden from the tests.
+stand_in() {
+  mkdir -p "$pack" "$hidden" && cp mas_fast/*.so "$pack" || return
+  for name in simplejpeg skia; do
+    echo "raise ImportError('hidden by the rehearsal')" >"$hidden/$name.py"
+  done
+  "$python" -m benchmarks.gpu_model "$shards" --make-shards
+}
 
-step info 60 "$python" -c 'from mas_fast import info; print(info.render(info.collect()))' || true
-pytest=("$python" -m pytest -k cuda -q -rs --continue-on-collection-errors)
-if has pytest_timeout; then pytest+=(--timeout=110); fi
-if has pytest; then
-  step tests 150 "${pytest[@]}" tests || true
-else
-  skip tests "found no pytest"
-  failed=1
-fi
+prepare() {
+  step machine 30 bash -c machine
+  step assemble 60 bash -c assemble
+  if [ -n "$list" ]; then return; fi
+  export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
+  if ! timeout 60 bash -c loads >"$work/logs/loads.log" 2>&1; then
+    tail -n 3 "$work/logs/loads.log"
+    step build 240 bash -c build
+  fi
+  cd "$site" || exit
+}
+
+# ---- the calls ------------------------------------------------------------------------------------
+
+figures() {
+  step smoke 60 "$python" -m benchmarks.gpu_smoke
+  subject gpu_limits 40
+  subject gpu_decode 160
+  subject gpu_sampler 40
+  subject attention 95
+  subject vq 45
+  subject cross_entropy 45
+  subject gpu_batch 120
+}
+
+# Tests of the files that ask for a GPU, and no others: the rest is for CPUs.
+gpu_tests() {
+  local files options=(-k cuda -q -rs -p no:cacheprovider)
+  mapfile -t files < <(grep -rl --include='test_*.py' 'cuda.is_available' "$checkout/tests")
+  if has xdist; then options+=(-n "$jobs"); fi
+  if has pytest_timeout; then options+=(--timeout=80); fi
+  PYTHONPATH="$hidden:$PYTHONPATH" "$python" -m pytest "${options[@]}" "${files[@]}"
+}
+
+# sanitized TOOL [OP ...]: compute-sanitizer over the smoke test; a rehearsal runs some of that alone.
+sanitized() {
+  if [ "$device" = cpu ]; then
+    "$python" -m benchmarks.gpu_smoke sample label_conv
+  else
+    "$sanitizer" --tool "$1" --error-exitcode 9 --target-processes all "$python" -m benchmarks.gpu_smoke "${@:2}"
+  fi
+}
+
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
-if ! has pytest; then
-  skip sanitizer "found no pytest"
-elif [ -n "$sanitizer" ]; then
-  step sanitizer 120 "$sanitizer" --tool memcheck --error-exitcode 9 --target-processes all \
-    "${pytest[@]}" -x tests/ops/test_functional_sampling{,_arguments}.py || true
-else
-  skip sanitizer "found no compute-sanitizer"
-fi
-step sampler 60 "$python" -m benchmarks sampler --json "$out/gpu_check.json" || true
-step attention 100 "$python" -m benchmarks attention --json "$out/gpu_check.json" || true
-step cross_entropy 80 "$python" -m benchmarks cross_entropy --json "$out/gpu_check.json" || true
-step vq 60 "$python" -m benchmarks vq --json "$out/gpu_check.json" || true
-step training 140 "$python" -m benchmarks training --json "$out/gpu_check.json" || true
+export -f gpu_tests sanitized
+export sanitizer hidden jobs
 
-cat "$summary"
+tests() {
+  subject training 150
+  if has pytest; then
+    step pytest 100 bash -c gpu_tests
+  else
+    skip pytest "found no pytest"
+  fi
+  step adversarial 60 "$python" scripts/adversarial_sampler.py --device "$device" --rows "$rows"
+  # Races are looked for where shared memory is handled by hand.
+  for check in memcheck "racecheck sample"; do
+    if [ -n "$sanitizer$rehearse" ]; then
+      # shellcheck disable=SC2086 # a tool, and which ops
+      step "${check% *}" 70 bash -c 'sanitized "$@"' - $check
+    else
+      skip "${check% *}" "found no compute-sanitizer"
+    fi
+  done
+  model
+}
+
+# The storybook's GPT, for as long as there is time; its folder stays in the checkout, to go on from.
+model() {
+  if [ -z "$shards" ]; then
+    skip model "SHARDS names no folder of token shards"
+    return
+  fi
+  # shellcheck disable=SC2086
+  step model $((budget - SECONDS - 10)) "$python" -m benchmarks.gpu_model "$shards" --folder "$runs" $rehearse
+  if [ -z "$list" ] && [ -d "$runs/model" ]; then cp -r "$runs/model" "$out"; fi
+}
+
+for call in "${calls[@]}"; do
+  summary=$out/gpu_$call.txt logs=$out/gpu_$call.logs.tar.gz
+  if [ -z "$list" ]; then : >"$summary"; fi
+  if [ "$call" = "${calls[0]}" ]; then
+    if [ -n "$rehearse" ] && [ -z "$list" ]; then stand_in || exit; fi
+    prepare
+  fi
+  "$call"
+done
 exit "$failed"

@@ -159,11 +159,11 @@ def block(model: Passes, width: int, count: int, start: int):
     return lambda: Block("", model.seconds(width, count, start))
 
 
-def parts_of(dtype: str, match: Match, shares: dict, streams) -> dict[str, float]:
+def parts_of(dtype: str, match: Match, shares: dict, streams, widths=WIDTHS) -> dict[str, float]:
     """Put together the seconds of the parts of a picture, in order."""
     drawn = {
         name: streams[name].length
-        * min(shares[name][w] * match.median(label(dtype, name, w)) for w in WIDTHS)
+        * min(shares[name][w] * match.median(label(dtype, name, w)) for w in widths)
         for name in STREAMS
     }
     return {

@@ -12,6 +12,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +20,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.versus import Contestant, Match
 from mas_fast import info
 
+UNFINISHED = " (unfinished)"
 FOLDER = Path(__file__).resolve().parent / "results"
 PACKAGES = (
     *("mas_fast", "numpy", "torch", "triton"),
@@ -98,12 +101,42 @@ def write(subject: str, record: dict, path: str | os.PathLike | None = None) -> 
                 f"{path}: found no results in it ({error!r}), expected none or JSON"
             ) from error
     subjects[subject] = record
+    if not subject.endswith(UNFINISHED):
+        subjects.pop(subject + UNFINISHED, None)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = json.dumps({"machine": here, "subjects": subjects}, indent=1, allow_nan=False)
     temporary.write_text(text + "\n")
     temporary.replace(path)
     return path
+
+
+def keeping(
+    subject: str, measure: Callable[..., Match], path: str | os.PathLike | None = None
+) -> Callable[..., Match]:
+    """Store each match as soon as it has been played, so that a run that is cut short loses only
+    the one that it was at.
+
+    They are kept under the subject's name and UNFINISHED, which `write` drops when the whole record
+    comes.
+
+    Args:
+        subject: the subject.
+        measure: times contestants, as `versus.measure` does.
+        path: the file, as for `write`.
+
+    Returns:
+        What `measure` does, and then stores its match.
+    """
+    record = {**provenance(), "matches": []}
+
+    def measured(contestants: Sequence[Contestant], blocks: int) -> Match:
+        match = measure(contestants, blocks)
+        record["matches"].append(match.to_dict())
+        write(subject + UNFINISHED, record, path)
+        return match
+
+    return measured
 
 
 def show(record: dict, console: Console | None = None) -> None:

@@ -50,6 +50,7 @@ GPU = Plan("mini-270m", 64, torch.bfloat16, "cuda", 5, 10, True)
 # One thread: with more, PyTorch's spin between operations, and a busy machine times their waiting.
 FP32 = Plan("storybook", 4, torch.float32, "cpu", 1, 12, False, threads=1)
 CPU = [FP32, replace(FP32, batch=8, dtype=torch.bfloat16)]
+REHEARSAL = [replace(FP32, preset="tiny", batch=2, blocks=2)]
 
 
 def run(plans: Sequence[Plan] | None = None, measure: Callable[..., Match] = measure) -> dict:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks import goals, memory, results
 from benchmarks.goals import Goal
+from benchmarks.gpu import Guard
 from benchmarks.threads import on_threads
 from benchmarks.versus import Contestant, Disagreement, Match, Unavailable, calls, measure
 from mas_fast import ops
@@ -41,9 +42,18 @@ class Plan:
     threads: int = 2
     checked: int = 256  # rows, against the definition; all are against distances in fp64
     device: str = "cpu"
+    impl: str | None = None  # of ours; None: the fastest one of the device
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether these are the cases of a GPU."""
+        return self.device == "cuda" or self.impl == "triton"
 
 
 GPU = Plan(rows=1 << 18, units=5, device="cuda")
+REHEARSAL = Plan(
+    rows=70, codes=200, channels=12, units=1, blocks=2, threads=1, checked=70, impl="triton"
+)
 
 
 def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> dict:
@@ -61,21 +71,24 @@ def run(plan: Plan | None = None, measure: Callable[..., Match] = measure) -> di
     """
     plan = plan or (GPU if torch.cuda.is_available() else Plan())
     peaks: dict[str, int | None] = {}
+    guard, isa = Guard(), None
     with on_threads(plan.threads):
-        if plan.device == "cpu":
+        if not plan.on_gpu:
+            isa = native.engine().active_isa()
             matches = {f"{kind}, fp32": cpu_match(plan, kind, measure) for kind in KINDS}
             peaks = {name: peak_bytes(name, plan) for name in (OURS, CDIST, ADDMM, VQP)}
             outcomes = cpu_goals(plan, matches, peaks)
         else:
             matches = {
-                str(dtype)[6:]: gpu_match(plan, dtype, measure)
+                str(dtype)[6:]: gpu_match(plan, dtype, measure, guard)
                 for dtype in (torch.bfloat16, torch.float32)
             }
             outcomes = gpu_goals(plan, *matches.values())
     return {
         **results.provenance(),
         "plan": vars(plan),
-        "isa": native.engine().active_isa(),
+        "isa": isa,
+        "broken": guard.broken,
         "peak_bytes": peaks,
         "matches": {case: match.to_dict() for case, match in matches.items()},
         "goals": [goal.to_dict() for goal in outcomes],
@@ -165,13 +178,16 @@ def kmeans(codes: Tensor) -> Callable[[Tensor], Tensor]:
     return call
 
 
-def function(name: str, x: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
+def function(
+    name: str, x: Tensor, codes: Tensor, impl: str | None = None
+) -> Callable[[Tensor], Tensor]:
     """Return the contestant's function for these codes.
 
     Args:
         name: the contestant.
         x: rows [N, D], of the size that it will get.
         codes: [K, D].
+        impl: of ours.
 
     Returns:
         f(rows) -> ids.
@@ -181,9 +197,9 @@ def function(name: str, x: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
     """
     match name:
         case "mas_fast exact":
-            return partial(ops.vq_nearest, codebook=codes)
+            return partial(ops.vq_nearest, codebook=codes, impl=impl)
         case "mas_fast fast":
-            return partial(ops.vq_nearest, codebook=codes, exact=False)
+            return partial(ops.vq_nearest, codebook=codes, exact=False, impl=impl)
         case "torch.cdist + argmin":
             return partial(cdist, codes=codes)
         case "torch.addmm + argmin":
@@ -196,7 +212,7 @@ def contestant(name: str, plan: Plan, x: Tensor, codes: Tensor) -> Contestant:
         raise Unavailable(reason)
 
     try:
-        call = function(name, x, codes)
+        call = function(name, x, codes, plan.impl)
     except Unavailable as error:
         reason = str(error)
         return Contestant(name, lambda: missing(reason), lambda: missing(reason))
@@ -253,10 +269,12 @@ def cpu_match(plan: Plan, kind: str, measure: Callable[..., Match]) -> Match:
     return measure([contestant(name, plan, x, codes) for name in names], plan.blocks)
 
 
-def gpu_match(plan: Plan, dtype: torch.dtype, measure: Callable[..., Match]) -> Match:
+def gpu_match(plan: Plan, dtype: torch.dtype, measure: Callable[..., Match], guard: Guard) -> Match:
     x, codes = (tensor.to(plan.device, dtype) for tensor in make(plan, "normal"))
-    names = (OURS, FAST, KMEANS, VQP if dtype == torch.float32 else ADDMM)
-    return measure([contestant(name, plan, x, codes) for name in names], plan.blocks)
+    ours = [contestant(name, plan, x, codes) for name in (OURS, FAST)]
+    peers = (KMEANS, VQP if dtype == torch.float32 else ADDMM)
+    guarded = [guard(contestant(name, plan, x, codes)) for name in peers]
+    return measure([*ours, *guarded], plan.blocks)
 
 
 # ---------------------------------------------------------------------------- memory

@@ -377,7 +377,7 @@ def test_the_fixture_hands_its_samples_to_pytest_benchmark(tmp_path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_attention_says_that_it_needs_a_gpu(tmp_path, capfd) -> None:
-    with pytest.raises(Unavailable, match="needs an NVIDIA GPU, found none"):
+    with pytest.raises(Unavailable, match="it needs an NVIDIA GPU, found none"):
         attention.run()
     assert benchmark.run("attention", tmp_path / "results.json") == 1
     said = capfd.readouterr()
@@ -389,24 +389,24 @@ def test_attention_says_that_it_needs_a_gpu(tmp_path, capfd) -> None:
 
 @pytest.mark.parametrize("mask", reference_attention.MASKS)
 def test_attention_peers_get_the_mask_of_the_definition(mask) -> None:
-    at = torch.arange(attention.LENGTH)
-    shown = attention.shows(mask)(0, 0, at[:, None], at[None, :])
-    assert torch.equal(
-        shown, reference_attention.visible(mask, attention.LENGTH, **attention.PAPER)
-    )
+    plan = attention.Plan()
+    at = torch.arange(plan.length)
+    shown = attention.shows(plan, mask)(0, 0, at[:, None], at[None, :])
+    assert torch.equal(shown, reference_attention.visible(mask, plan.length, **plan.mask))
 
 
 def test_attention_that_is_wrong_is_refused() -> None:
     g = torch.Generator().manual_seed(0)
     *leaves, do = (torch.randn(2, 1, 576, 8, generator=g) for _ in range(4))
     leaves = [x.requires_grad_() for x in leaves]
-    out = reference_attention.attention(*leaves, mask="row", **attention.PAPER)
+    paper = attention.Plan().mask
+    out = reference_attention.attention(*leaves, mask="row", **paper)
     found = (out, *torch.autograd.grad(out, leaves, do))
-    attention.check("ours", found, leaves, do, "row")
+    attention.check("ours", found, leaves, do, "row", paper)
     with pytest.raises(Disagreement, match="ours, column: relative error"):
-        attention.check("ours", found, leaves, do, "column")
+        attention.check("ours", found, leaves, do, "column", paper)
     with pytest.raises(Disagreement, match="ours, row"):
-        attention.check("ours", (*found[:3], found[3] * 1.05), leaves, do, "row")
+        attention.check("ours", (*found[:3], found[3] * 1.05), leaves, do, "row", paper)
 
 
 def test_attention_is_compared_with_the_best_peer() -> None:

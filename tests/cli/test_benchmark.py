@@ -10,6 +10,7 @@ import pytest
 from mas_fast.cli import benchmark
 
 SUBJECTS = ["attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"]
+SUBJECTS += ["gpu_batch", "gpu_decode", "gpu_limits", "gpu_sampler"]
 SUBJECTS += ["images", "onnx", "picture", "prepare", "requests", "rows", "sampler", "speculation"]
 SUBJECTS += ["tokenizers", "training", "vq"]
 
