@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mas_fast.generation.captured_step import STEPS, CapturedStep
 from mas_fast.generation.decode_step import DecodeStep
+from mas_fast.generation.eager import rows_at_once
 from mas_fast.generation.engine import Progress, kept_rows
 from mas_fast.generation.ids import sequences_of
 from mas_fast.generation.request import Request
@@ -82,7 +83,7 @@ class GraphEngine:
                 "dtype: found 'bf16', expected another one under TRITON_INTERPRET=1, which "
                 "multiplies bfloat16 wrongly"
             )
-        self.streams = model.streams
+        self.streams, self.rows = model.streams, rows_at_once(model)
         self.weights: StepWeights = pack_weights(model, dtype, levels)
         self._idle: OrderedDict[tuple[int, bool, int], CapturedStep] = OrderedDict()
 
