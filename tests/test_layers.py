@@ -20,7 +20,7 @@ LAYERS = (
     ("data", "generation", "importers", "onnx"),
     ("pipelines",),
     ("deploy", "evaluation"),
-    ("info", "training"),
+    ("info", "serve", "training"),
     ("cli",),
     ("__main__",),
 )

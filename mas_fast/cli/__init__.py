@@ -15,6 +15,7 @@ from mas_fast.cli.edit import edit
 from mas_fast.cli.ending import Commands, end
 from mas_fast.cli.eval import commands as eval_commands
 from mas_fast.cli.generate import generate
+from mas_fast.cli.serve import serve
 from mas_fast.cli.train import commands as train_commands
 from mas_fast.version import __version__
 
@@ -63,6 +64,7 @@ app.command()(generate)
 app.command()(edit)
 app.command()(encode)
 app.command()(decode)
+app.command()(serve)
 
 
 @app.command()

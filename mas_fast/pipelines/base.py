@@ -251,7 +251,7 @@ class Painter(ABC, Generic[C]):
 
     def edit(
         self,
-        source: Generation | str | os.PathLike,
+        source: Generation | str | os.PathLike | bytes,
         *,
         region: Region,
         caption: str | None = None,
@@ -264,7 +264,7 @@ class Painter(ABC, Generic[C]):
         Args:
             source: a Generation; a PNG that it saved, which has its tokens in it; or any other
                 picture, which is encoded, and so is its scene: `scene`, or FILE.scene.png beside
-                it.
+                it. A file may also be given by its content.
             region: what is drawn anew, up to the cells that it touches: a box (left, top, right,
                 bottom) in pixels of the picture; or a mask that is not 0 there, of the size of the
                 picture or of the scene: bool or uint8 [H, W], Pillow's, or a file.
@@ -283,6 +283,50 @@ class Painter(ABC, Generic[C]):
             ValueError: names what was found and what is allowed.
             TypeError: an option is unknown.
         """
+        captions, forced = self._erased(source, region, caption, what, index, options)
+        *_, out = self._finished(*self._start(captions, forced, options))
+        return out
+
+    def stream_edit(
+        self,
+        source: Generation | str | os.PathLike | bytes,
+        *,
+        region: Region,
+        caption: str | None = None,
+        what: Literal["both", "scene", "picture"] = "both",
+        index: int = 0,
+        **options: Unpack[Options],
+    ) -> Iterator[Event]:
+        """Draw a region anew as `edit` does, and watch it appear as `stream` does.
+
+        Args:
+            source: as in `edit`.
+            region: as in `edit`.
+            caption: as in `edit`.
+            what: as in `edit`.
+            index: as in `edit`.
+            options: as in `edit`.
+
+        Returns:
+            An iterator over the events, as `stream`'s.
+
+        Raises:
+            ValueError: at the call, names what was found and what is allowed.
+            TypeError: the same, for an unknown option.
+        """
+        captions, forced = self._erased(source, region, caption, what, index, options)
+        return self._start(captions, forced, options, watched=True)[1]
+
+    def _erased(
+        self,
+        source: Generation | str | os.PathLike | bytes,
+        region: Region,
+        caption: str | None,
+        what: Literal["both", "scene", "picture"],
+        index: int,
+        options: Options,
+    ) -> tuple[list[str], np.ndarray]:
+        """The caption of an edit, and the tokens that it keeps: int64 [1, S], -1 elsewhere."""
         check_names(options)
         options.setdefault("seed", 1)
         known = read_source(source, index, options, self.streams, self.seg, self.img, self._encoder)
@@ -291,8 +335,7 @@ class Painter(ABC, Generic[C]):
         sides = {name: codec.config.resolution for name, codec in codecs.items() if codec}
         forced = erase(known.tokens, self.streams, region, what, sides)
         forced[self.streams.slice("text")] = -1
-        *_, out = self._finished(*self._start(captions, forced[None], options))
-        return out
+        return captions, forced[None]
 
     def _given(
         self, captions: str | Sequence[str], options: Options

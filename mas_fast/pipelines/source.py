@@ -19,7 +19,7 @@ from mas_fast.utils.validate import check_int
 
 
 def read_source(
-    source: Generation | str | os.PathLike,
+    source: Generation | str | os.PathLike | bytes,
     index: int,
     options: Options,
     streams: Streams,
@@ -57,26 +57,29 @@ def read_source(
                 f"source: found {len(known.tokens)} tokens of another model, {expected}"
             )
         return _own(known, options)
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike | bytes):
         kind = type(source).__name__
         raise ValueError(f"source: found {kind}, expected a Generation or the path of a picture")
     check_int("index", index, 0, 0)
-    said = Painted.of(open_image(source), str(source))
-    pixels, _ = read_picture(source, img.config.resolution)
+    name = "image" if isinstance(source, bytes) else str(source)
+    opened = open_image(source)
+    said = Painted.of(opened, name)
+    pixels, _ = read_picture(opened if isinstance(source, bytes) else source, img.config.resolution)
     if said is not None:
         if _fits(said, streams) and alike(_decoded(said, streams, img), pixels, img.grid):
             return _own(said, options)
         problem = "its tokens are of another model, or it was changed since"
-        warnings.warn(f"{source}: {problem}: it is encoded anew", stacklevel=2)
+        warnings.warn(f"{name}: {problem}: it is encoded anew", stacklevel=2)
     tokens = np.full(streams.length, -1, np.int64)
     tokens[streams.slice("img")] = encoder().encode([pixels]).reshape(-1)
     if seg is not None:
         scene, labels = options.get("scene"), options.get("scene_labels")
-        _, beside, _ = files_of(source, 0, 1)
-        if scene is None and not beside.is_file():
+        beside = None if isinstance(source, bytes) else files_of(source, 0, 1)[1]
+        if scene is None and not (beside and beside.is_file()):
+            looked = f", and no {beside}" if beside else ""
             raise ValueError(
-                f"scene: found none, and no {beside}, expected that of {source}: all of it, or in "
-                "part: what is void is drawn"
+                f"scene: found none{looked}, expected that of {name}: all of it, or in part: what "
+                "is void is drawn"
             )
         found = beside if scene is None else scene
         codes = scene_codes(seg, found, labels, 1, img.config.resolution)

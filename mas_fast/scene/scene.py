@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -171,8 +172,8 @@ class Scene:
             raise ValueError(f"scale: found {scale}, expected at least 1")
         return render.draw(self.labels, self.edges, self.layout, scale)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the scene to one PNG, in the format of the module's docstring."""
+    def save(self, path: str | os.PathLike | BinaryIO) -> None:
+        """Write the scene to one PNG, a path or an open file, as the module's docstring says."""
         green = np.where(self.edges, np.uint8(255), np.uint8(0))
         pixels = np.stack([self.labels, green, np.zeros_like(green)], axis=-1)
         text = _text("scene", self.layout)
