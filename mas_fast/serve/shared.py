@@ -21,7 +21,6 @@ import numpy as np
 from mas_fast.generation.cpp import CppEngine, CppRun
 from mas_fast.generation.engine import Progress
 from mas_fast.generation.request import Request
-from mas_fast.pipelines.drawing import ROWS
 from mas_fast.utils.validate import check_int
 
 
@@ -35,20 +34,21 @@ class SharedEngine:
     Args:
         engine: the one that draws.
         rows: sequences that go on in a pass; runs that come later wait. A run that has more goes on
-            alone.
+            alone. None: as many as the engine draws best at once.
 
     Attributes:
         streams: of the GPT.
+        rows: as given.
         passes: that were made.
         drawn: positions that were drawn, of all sequences.
         rows_drawing: sequences of the pass under way.
     """
 
-    def __init__(self, engine: CppEngine, rows: int = ROWS) -> None:
-        check_int("rows", rows, 1)
-        self.streams = engine.streams
+    def __init__(self, engine: CppEngine, rows: int | None = None) -> None:
+        self.streams, self.rows = engine.streams, engine.rows if rows is None else rows
+        check_int("rows", self.rows, 1)
         self.passes = self.drawn = self.rows_drawing = 0
-        self._engine, self._rows = engine, rows
+        self._engine = engine
         self._changed = threading.Condition()
         self._waiting: list[SharedRun] = []  # in the order of their coming
         self._closed = False
@@ -137,7 +137,7 @@ class SharedEngine:
     def _next(self) -> list[SharedRun]:
         """The runs of the next pass: those that came first, as many as there is room for."""
         runs: list[SharedRun] = []
-        left = self._rows
+        left = self.rows
         for run in self._waiting:
             if run.reached or run.cancelled.is_set():
                 continue
