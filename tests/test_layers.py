@@ -34,6 +34,7 @@ LAZY = {"utils.lazy.names_of", "version.__version__"}
 OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
 OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
 OTHER_TESTS |= {"test_repository"}
+OTHER_TESTS |= {f"serve/test_{name}" for name in ("clients", "openai", "schema")}  # from outside
 
 
 def files() -> dict[str, Path]:
