@@ -262,10 +262,10 @@ def beside_compiled(model: Model, batch: int, agreed: dict[str, float]) -> list[
     ]
 
 
-def warm_up(stepping: Stepping) -> None:
-    """Make one batch of pictures, so that all is compiled and captured."""
+def warm_up(stepping: Pictures | Compiled) -> None:
+    """Make one batch of pictures, so that all is compiled and captured; nothing is on a CPU."""
     stepping.block()
-    while stepping.known < stepping.length:
+    while stepping.plan.device == "cuda" and stepping.known < stepping.length:
         stepping.block()
 
 
