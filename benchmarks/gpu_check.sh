@@ -191,10 +191,10 @@ figures() {
   subject gpu_batch 120
 }
 
-# Tests of the files that ask for a GPU, and no others: the rest is for CPUs.
+# The GPU tests, all of which are called test_cuda_...; no other file is collected.
 gpu_tests() {
-  local files options=(-k cuda -q -rs -p no:cacheprovider)
-  mapfile -t files < <(grep -rl --include='test_*.py' 'cuda.is_available' "$checkout/tests")
+  local files options=(-k test_cuda -q -rs -p no:cacheprovider)
+  mapfile -t files < <(grep -rl --include='test_*.py' '^def test_cuda' "$checkout/tests")
   if has xdist; then options+=(-n "$jobs"); fi
   if has pytest_timeout; then options+=(--timeout=80); fi
   PYTHONPATH="$hidden:$PYTHONPATH" "$python" -m pytest "${options[@]}" "${files[@]}"
