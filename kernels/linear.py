@@ -104,7 +104,9 @@ def plan(weight: PackedWeight, rows: int, capability: int) -> tuple[dict[str, in
         span = max(32, triton.next_power_of_2(weight.inputs) // SLICES.value)  # a single step
     if weight.dtype in ("fp32", "int8", "int4"):
         span = GROUP.value
-    height = max(8, min(tile.columns, triton.next_power_of_2(rows)))
+    # Beside the sums of all groups those of one take registers, too.
+    most = min(tile.columns, 32) if weight.dtype == "int8" else tile.columns
+    height = max(8, min(most, triton.next_power_of_2(rows)))
     step = min(span, 2048 // tile.rows) if height == 8 else 32
     steps = triton.cdiv(weight.inputs, SLICES.value * span) * (span // step)
     bits = BITS[weight.dtype] * tile.rows * SLICES.value * step  # of a step's weights
