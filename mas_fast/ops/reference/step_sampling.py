@@ -57,13 +57,10 @@ def sample_step(
         if forced[b, position] >= 0:
             drawn[b, offset] = forced[b, position]
             continue
-        shape = {"temperature": temperature[b].item()}
-        scale = guidance[b, position].item()
-        guided = {} if uncond is None or scale == 1 else {"guidance": scale}
-        if guided and uncond is not None:
-            guided["uncond"] = uncond[row : row + 1]
-        cond = logits[row : row + 1]
-        nan = sampling.guided_logits(cond, **guided, **shape)[0].isnan()
+        cond, u, scale = logits[row : row + 1], None, 1.0
+        if uncond is not None and guidance[b, position] != 1:
+            u, scale = uncond[row : row + 1], guidance[b, position].item()
+        nan = sampling.guided_logits(cond, u, scale, temperature[b].item())[0].isnan()
         if nan.any():
             drawn[b, offset] = -2 - int(nan.nonzero()[0])
             continue
@@ -72,10 +69,11 @@ def sample_step(
             seed=int(seed[b]) & (1 << 64) - 1,
             sample=int(sample[b]),
             position=position,
+            uncond=u,
+            guidance=scale,
+            temperature=temperature[b].item(),
             top_k=int(top_k[b]) or None,
             top_p=top_p[b].item() or None,
-            **guided,
-            **shape,
         )[0]
 
 
@@ -101,13 +99,13 @@ def check_sample_step(
         ValueError: an argument has a wrong shape, device or layout, or window or end is out of
             range.
     """
-    given = {
-        "logits": logits, "uncond": uncond, "first": first, "forced": forced,
+    given: dict[str, Tensor] = {
+        "logits": logits, "first": first, "forced": forced,
         "guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p,
         "seed": seed, "sample": sample, "drawn": drawn,
     }  # fmt: skip
-    if uncond is None:
-        del given["uncond"]
+    if uncond is not None:
+        given["uncond"] = uncond
     for name, tensor in given.items():
         dtype, shape = _ARGUMENTS[name]
         if not isinstance(tensor, Tensor) or tensor.dtype != dtype:
@@ -132,11 +130,11 @@ def check_sample_step(
     }
     for name, tensor in given.items():
         names = _ARGUMENTS[name][1]
-        shape = [sizes[size] for size in names.strip("[]").split(", ")]
-        if list(tensor.shape) != shape or tensor.device != logits.device:
+        expected = [sizes[size] for size in names.strip("[]").split(", ")]
+        if list(tensor.shape) != expected or tensor.device != logits.device:
             raise ValueError(
                 f"{name}: found {list(tensor.shape)} on {tensor.device}, "
-                f"expected {shape} on {logits.device}: {names} for {window=}"
+                f"expected {expected} on {logits.device}: {names} for {window=}"
             )
         if not tensor.is_contiguous():
             raise ValueError(f"{name}: found strides {tensor.stride()}, expected it contiguous")
