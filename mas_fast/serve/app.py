@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
@@ -104,7 +104,7 @@ def create_app(
     )
     app.state.server = server
     app.include_router(server.routes())
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
     answer_all(app)
     if origins:
         app.add_middleware(
@@ -134,6 +134,7 @@ class Server:
 
     def routes(self) -> APIRouter:
         router = APIRouter()
+        router.add_api_route("/", self.page, methods=["GET"], include_in_schema=False)
         router.add_api_route(
             "/v1/images/generations", self.generations, methods=["POST"], response_model=Pictures,
             responses=ERRORS,
@@ -191,6 +192,10 @@ class Server:
         """Whether it takes requests: 503 where as many wait as may."""
         full = self.jobs.waiting >= self.limits.waiting
         return JSONResponse({"status": "full" if full else "ready"}, 503 if full else 200)
+
+    async def page(self) -> Response:
+        """The page to paint on."""
+        return FileResponse(PAGE / "index.html")
 
     async def figures(self) -> Response:
         """Figures for Prometheus."""

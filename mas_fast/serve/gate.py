@@ -38,7 +38,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        begin, status = time.perf_counter(), 0
+        begin, status, count = time.perf_counter(), 0, 0
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -46,11 +46,26 @@ class Gate:
                 status = message["status"]
             await send(message)
 
+        async def counted() -> Message:
+            """A body that does not say its length is counted as it comes."""
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > self._largest:
+                raise self._too_large("found more")
+            return message
+
+        async def unless_too_large(message: Message) -> None:
+            if count <= self._largest:  # else the app answers for a body that it could not read
+                await noted(message)
+
         try:
-            if refusal := self._refused(scope):
+            refusal = self._refused(scope)
+            if refusal is None:
+                await self._app(scope, counted, unless_too_large)
+                refusal = self._too_large("found more") if count > self._largest else None
+            if refusal is not None:
                 await answer(refusal)(scope, receive, noted)
-            else:
-                await self._app(scope, self._bounded(receive), noted)
         finally:
             self._note(scope, status, time.perf_counter() - begin)
 
@@ -66,20 +81,6 @@ class Gate:
             return None
         message = "found no valid key, expected the header Authorization: Bearer KEY"
         return Unfit(message, status=401, code="invalid_api_key")
-
-    def _bounded(self, receive: Receive) -> Receive:
-        """A body that does not say its length is counted as it comes."""
-        count = 0
-
-        async def bounded() -> Message:
-            nonlocal count
-            message = await receive()
-            count += len(message.get("body", b""))
-            if count > self._largest:
-                raise self._too_large("found more")
-            return message
-
-        return bounded
 
     def _too_large(self, found: str) -> Unfit:
         message = f"the body: {found}, expected at most {self._largest} bytes"

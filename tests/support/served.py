@@ -1,0 +1,35 @@
+"""A server of the bundle that comes with mas_fast, in a process of its own."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def serving(*options: str, **environment: str) -> Iterator[str]:
+    """The address of a server that is ready."""
+    command = [sys.executable, "-m", "mas_fast", "serve", "--port", "0", *options]
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        assert " at http://" in line, server.communicate()[1]
+        address = line.split()[-1]
+        for _ in range(200):
+            with contextlib.suppress(OSError), urllib.request.urlopen(address + "/ready") as answer:
+                assert json.load(answer) == {"status": "ready"}
+                break
+            time.sleep(0.05)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=40)
+        server.communicate()
