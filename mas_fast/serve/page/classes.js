@@ -91,7 +91,9 @@ export class Classes extends EventTarget {
       wanted ? name.toLowerCase().includes(wanted) : learned || this.#all.checked;
     const starts = ({ name }) => name.toLowerCase().startsWith(wanted);
     const kinds = Object.keys(KINDS);
-    const rank = (one) => [!starts(one), !one.learned, kinds.indexOf(one.kind)];
+    // Of the surroundings COCO has the broad ones last: sky, grass, mountain.
+    const order = ({ kind, label }) => (kind === "stuff" ? -label : label);
+    const rank = (one) => [!starts(one), !one.learned, kinds.indexOf(one.kind), order(one)];
     const byRank = (a, b) => {
       const [left, right] = [rank(a), rank(b)];
       const n = left.findIndex((value, i) => value !== right[i]);
@@ -113,9 +115,9 @@ export class Classes extends EventTarget {
     const text = document.createElement("span");
     text.className = "class-name";
     text.textContent = name;
-    item.title = `${KINDS[kind]}${learned ? "" : "; the model has not learned it"}`;
+    item.title = `${KINDS[kind]}${learned ? "" : "; no caption named it when the model learned"}`;
     item.append(input, swatch, text);
-    if (!learned) item.append(element("span", "note", "not learned"));
+    if (!learned) item.append(element("span", "note", "unnamed"));
     if (n < DIGITS) item.append(element("kbd", "", String(n + 1)));
     return item;
   }

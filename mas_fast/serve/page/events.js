@@ -8,7 +8,8 @@
  *     {event, data} of each event as it comes.
  */
 export async function* eventsOf(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   let rest = "";
   let event = "message";
   let data = [];
@@ -16,7 +17,7 @@ export async function* eventsOf(body) {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return; // what no blank line has ended is no event
-      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       for (const line of lines) {
         if (line === "") {

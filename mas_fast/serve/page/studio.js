@@ -197,7 +197,7 @@ export class Studio extends EventTarget {
     this.#root.querySelector(".chosen-name").textContent = name;
     this.#root.querySelector(".chosen .note").hidden = learned;
     if (this.#tool === "eraser" || this.#tool === "picker") this.#take("brush");
-    say(`painting ${name}${learned ? "" : ", which the model has not learned"}`);
+    say(`painting ${name}${learned ? "" : ", which no caption named when the model learned"}`);
   }
 
   /** Show what the fields say. */
