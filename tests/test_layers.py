@@ -34,6 +34,7 @@ LAZY = {"utils.lazy.names_of", "version.__version__"}
 OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
 OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
 OTHER_TESTS |= {"test_repository"}
+OTHER_TESTS |= {f"serve/test_page{aspect}" for aspect in ("", "_files", "_keeps")}  # JavaScript
 
 
 def files() -> dict[str, Path]:

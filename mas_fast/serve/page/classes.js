@@ -27,12 +27,12 @@ export class Classes extends EventTarget {
     root.querySelector(".rest-count").textContent = classes.length - learned;
     this.#all.checked = learned === 0;
     this.#search.addEventListener("input", () => this.#fill());
-    this.#search.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && this.#shown.length) this.choose(this.#shown[0].label);
-      if (event.key === "Escape") {
-        this.#search.value = "";
-        this.#fill();
-      }
+    this.#search.addEventListener("keydown", ({ key }) => {
+      if (key !== "Enter" && key !== "Escape") return;
+      const [first] = this.#shown;
+      this.#search.value = "";
+      this.#fill();
+      if (key === "Enter" && first) this.choose(first.label);
     });
     this.#all.addEventListener("change", () => this.#fill());
     this.#list.addEventListener("change", (event) => this.choose(Number(event.target.value)));

@@ -110,7 +110,7 @@ export class Studio extends EventTarget {
     if (kind === "pick" || this.#tool === "picker") return this.#pick(point);
     this.#say("stroke");
     const name = kind === "erase" ? "eraser" : this.#tool;
-    const [label, size] = [this.classes.label, this.#size];
+    const [label, size] = [TOOLS[name].label ?? this.classes.label, this.#size];
     this.#stroke = { name, first: point, last: point, now: point, label, size };
     this.painting.begin();
     this.#draw();

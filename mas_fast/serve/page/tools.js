@@ -10,16 +10,11 @@ import { VOID, fill, line, rectangle } from "./labels.js";
  *     `now`, `label` and `size`.
  * afresh: whether each move draws on the map as it was before the stroke.
  * once: whether the first point is the whole stroke.
+ * label: that it paints, whatever is chosen.
  */
 export const TOOLS = {
-  brush: {
-    key: "b",
-    draw: (map, side, { last, now, size, label }) => line(map, side, last, now, size, label),
-  },
-  eraser: {
-    key: "e",
-    draw: (map, side, { last, now, size }) => line(map, side, last, now, size, VOID),
-  },
+  brush: { key: "b", draw: dabs },
+  eraser: { key: "e", draw: dabs, label: VOID },
   fill: {
     key: "f",
     once: true,
@@ -38,6 +33,10 @@ export const TOOLS = {
   picker: { key: "i", once: true },
 };
 
+function dabs(map, side, { last, now, size, label }) {
+  line(map, side, last, now, size, label);
+}
+
 const AXES = { none: "", "left-right": "x", "top-bottom": "y", both: "xy" };
 
 /**
@@ -50,23 +49,33 @@ const AXES = { none: "", "left-right": "x", "top-bottom": "y", both: "xy" };
  *     mirrored: the label that each label becomes where left and right are exchanged.
  */
 export function drawMirrored(map, side, tool, mirror, stroke, mirrored) {
-  const axes = AXES[mirror];
   const flips = [[false, false]];
-  if (axes.includes("x")) flips.push([true, false]);
-  if (axes.includes("y")) flips.push([false, true]);
-  if (axes === "xy") flips.push([true, true]);
-  for (const [x, y] of flips) {
-    // A dab of even size reaches one cell further to the left and up than to the right and down.
-    const far = side - (tool.once || tool === TOOLS.rectangle || stroke.size % 2 ? 1 : 0);
-    const flip = (point) => ({
-      x: x ? far - point.x : point.x,
-      y: y ? far - point.y : point.y,
-    });
-    const { first, last, now, size, label } = stroke;
-    const other = x ? mirrored[label] : label;
-    const turned = { first: flip(first), last: flip(last), now: flip(now), size, label: other };
-    tool.draw(map, side, turned);
+  if (AXES[mirror].includes("x")) flips.push([true, false]);
+  if (AXES[mirror].includes("y")) flips.push([false, true]);
+  if (AXES[mirror] === "xy") flips.push([true, true]);
+  const flipped = ({ x, y }, [across, down]) => ({
+    x: across ? side - 1 - x : x,
+    y: down ? side - 1 - y : y,
+  });
+  if (tool.once) {
+    for (const flip of flips) {
+      const label = flip[0] ? mirrored[stroke.label] : stroke.label;
+      tool.draw(map, side, { ...stroke, now: flipped(stroke.now, flip), label });
+    }
+    return;
   }
+  // Drawn once and copied: a line that is rounded to cells is not that of its mirrored ends.
+  const drawn = new Uint8Array(map.length);
+  tool.draw(drawn, side, { ...stroke, label: 1 });
+  const { label } = stroke;
+  drawn.forEach((hit, cell) => {
+    if (!hit) return;
+    const point = { x: cell % side, y: Math.floor(cell / side) };
+    for (const flip of flips) {
+      const { x, y } = flipped(point, flip);
+      map[y * side + x] = flip[0] ? mirrored[label] : label;
+    }
+  });
 }
 
 /** The label that each label becomes in the mirror: a left arm is a right arm there. */
