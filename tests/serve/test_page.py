@@ -247,12 +247,13 @@ def test_by_keyboard_alone(visit):
     page.drawn()
     keys.press("2")
     assert page.run("p.studio.classes.chosen.name") != "house"
+    page.record_edits()
     tab_to("#redraw")
     keys.press("Enter")
-    with page.page.expect_request("**/v1/images/edits") as edit:
+    with page.page.expect_request("**/v1/images/edits"):
         for key in (" ", "ArrowRight", "ArrowDown", " "):
             keys.press(key)
-    assert '"region"\r\n\r\n64,64,80,80\r\n' in edit.value.post_data_buffer.decode("latin1")
+    assert page.edit["region"] == "64,64,80,80"
     page.drawn()
 
 

@@ -124,7 +124,9 @@ def test_files_that_are_no_scenes(page, labels, coco, tmp_path):
         ([tmp_path / "odd.json"], "Expected one PNG of labels"),
     ):
         page.page.set_input_files("#open", names)
-        page.page.wait_for_function("s => window['problem-text'].textContent.includes(s)", arg=said)
+        page.page.wait_for_function(
+            "s => window['problem-text'].textContent.includes(s)", arg=said, timeout=5000
+        )
         assert (page.labels == VOID).all()
 
 

@@ -142,12 +142,11 @@ def test_a_region_is_drawn_anew_and_the_rest_is_kept(visit):
     before = tokens(page.picture)
     page.page.click("#redraw")
     page.page.select_option("select[name=what]", "picture")
-    with page.page.expect_request("**/v1/images/edits") as request:
-        page.drag("#region", 16, [(1, 1), (6, 4)])
-    sent = request.value.post_data_buffer
-    assert b'name="region"\r\n\r\n8,8,56,40\r\n' in sent
-    assert b'name="what"\r\n\r\npicture\r\n' in sent
+    page.record_edits()
+    page.drag("#region", 16, [(1, 1), (6, 4)])
     page.page.wait_for_function("() => document.querySelectorAll('#history li').length === 2")
+    assert page.edit["region"] == "8,8,56,40"
+    assert page.edit["what"] == "picture"
     after = tokens(page.picture)
     changed = np.flatnonzero(before != after)
     assert changed.size > 5

@@ -103,6 +103,18 @@ class Visit:
         self.page.wait_for_function("() => shown.shown !== null && !shown.runs.running")
         self.drawn()
 
+    def record_edits(self) -> None:
+        """Have `edit` say what is asked. (A browser does not show the bodies of forms with files.)"""
+        self.run(
+            "{ const edit = p.api.edit.bind(p.api);"
+            " p.api.edit = (asked, ...rest) => edit((window.edited = asked), ...rest); }"
+        )
+
+    @property
+    def edit(self) -> dict:
+        """The fields of the last edit."""
+        return self.page.evaluate("edited")
+
     @property
     def labels(self) -> np.ndarray:
         """The painting's: uint8 [64, 64]."""

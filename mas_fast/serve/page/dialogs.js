@@ -2,10 +2,13 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** Have each button with data-dialog open that dialog. */
+/** Have each button with data-dialog open that dialog, and each of the class cancel close its own. */
 export function bindDialogs() {
   for (const button of document.querySelectorAll("[data-dialog]")) {
     button.addEventListener("click", () => byId(button.dataset.dialog).showModal());
+  }
+  for (const button of document.querySelectorAll("dialog .cancel")) {
+    button.addEventListener("click", () => button.closest("dialog").close(""));
   }
 }
 

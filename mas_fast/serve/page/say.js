@@ -13,7 +13,8 @@ export function say(message) {
 /** Say what went wrong, in one line. It stays until it is closed or something goes well. */
 export function complain(error) {
   const line = String(error.message ?? error).split("\n")[0];
-  text.textContent = line.slice(0, 1).toUpperCase() + line.slice(1);
+  // As a sentence begins, unless a file's name does.
+  text.textContent = line.replace(/^[a-z]+(?=[ ,:]|$)/, (word) => word[0].toUpperCase() + word.slice(1));
   problem.hidden = false;
   say("");
 }
