@@ -20,8 +20,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi_swagger import patch_fastapi
 from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
@@ -42,8 +43,10 @@ T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
 FILES = ("image", "mask")  # of an edit
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failed} for status in (400, 401, 413, 429, 503)
+    status: {"model": Failed} for status in ("4XX", 429, 503)
 }
+# With "stream" the answer is of another type.
+DRAWN = ERRORS | {200: {"content": {"text/event-stream": {"schema": {}}}}}
 EXAMPLES = {
     "caption": {"value": {"prompt": "a red house beside a lake at dusk", "seed": 7}},
     "scene in words": {
@@ -100,9 +103,13 @@ def create_app(
         title="mas_fast",
         version=__version__,
         lifespan=life,
+        docs_url=None,  # FastAPI's own page of the API takes its script from elsewhere
+        swagger_ui_oauth2_redirect_url=None,
+        redoc_url=None,
         description="OpenAI's image API over a bundle of mas_fast.",
     )
     app.state.server = server
+    patch_fastapi(app, docs_url="/docs", redirect_from_root_to_docs=False)
     app.include_router(server.routes())
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     answer_all(app)
@@ -137,18 +144,20 @@ class Server:
         router.add_api_route("/", self.page, methods=["GET"], include_in_schema=False)
         router.add_api_route(
             "/v1/images/generations", self.generations, methods=["POST"], response_model=Pictures,
-            responses=ERRORS,
+            responses=DRAWN,
         )  # fmt: skip
         router.add_api_route(
             "/v1/images/edits", self.edits, methods=["POST"], response_model=Pictures,
-            responses=ERRORS, openapi_extra={"requestBody": _form()},
+            responses=DRAWN, openapi_extra={"requestBody": _form()},
         )  # fmt: skip
         router.add_api_route("/v1/models", self.models, methods=["GET"])
         router.add_api_route("/v1/models/{name}", self.model, methods=["GET"], responses=ERRORS)
         router.add_api_route("/v1/bundle", self.bundle, methods=["GET"])
         router.add_api_route("/health", self.health, methods=["GET"])
         router.add_api_route("/ready", self.ready, methods=["GET"], responses={503: {}})
-        router.add_api_route("/metrics", self.figures, methods=["GET"])
+        router.add_api_route(
+            "/metrics", self.figures, methods=["GET"], response_class=PlainTextResponse
+        )
         return router
 
     async def generations(

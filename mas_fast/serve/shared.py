@@ -131,7 +131,7 @@ class SharedEngine:
                     run.failure = error or run.failure
                     self.drawn += (run.position - start) * run.rows
                 self.rows_drawing = 0
-                if any(run.reached or run.cancelled.is_set() for run in runs):
+                if self._closed or any(run.reached or run.cancelled.is_set() for run in runs):
                     self._changed.notify_all()
 
     def _next(self) -> list[SharedRun]:

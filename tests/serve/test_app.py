@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from mas_fast.scene import Scene
 from served import serving
 
 CAPTION = "a red house beside a lake at dusk"
+PATH = "/v1/images/generations"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def events(answer) -> list[dict]:
 
 
 def generate(client, **body) -> dict:
-    answer = client.post("/v1/images/generations", json={"prompt": CAPTION} | body)
+    answer = client.post(PATH, json={"prompt": CAPTION} | body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -84,7 +86,7 @@ def test_formats(client, form, name):
 def test_a_stream_ends_in_the_picture(client, alone):
     out = alone.generate(CAPTION, seed=5)
     body = {"prompt": CAPTION, "seed": 5, "stream": True, "partial_images": 3}
-    with client.stream("POST", "/v1/images/generations", json=body) as answer:
+    with client.stream("POST", PATH, json=body) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         found = events(answer)
     *partial, last = found
@@ -150,6 +152,15 @@ def test_what_the_bundle_knows(client):
         assert f"mas_fast_{name}" in text
 
 
+def test_the_page_of_the_api_needs_no_network(client, server):
+    text = client.get("/docs").text
+    links = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert links
+    for link in links:
+        assert link.startswith(server)
+        assert client.get(link).status_code == 200
+
+
 SCENE = "elephant: 66,48,116,108"
 WRONG = [
     (b"{", "the body: found no JSON"),
@@ -189,7 +200,7 @@ def test_what_is_wrong_is_said(client, body, message):
     if isinstance(body, dict) and body and "prompt" not in body:
         body = {"prompt": CAPTION} | body
     content = body if isinstance(body, bytes) else json.dumps(body)
-    answer = client.post("/v1/images/generations", content=content, headers=headers)
+    answer = client.post(PATH, content=content, headers=headers)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert error["message"].startswith(message)
@@ -205,7 +216,7 @@ def test_scenes_of_unknown_labels_and_bombs(client):
         Image.fromarray(pixels).save(file, "PNG")
         text = base64.b64encode(file.getvalue()).decode()
         body = {"prompt": CAPTION, "scene": text, "scene_labels": "mini158"}
-        answer = client.post("/v1/images/generations", json=body)
+        answer = client.post(PATH, json=body)
         if message:
             assert answer.status_code == 400
             assert answer.json()["error"]["message"].startswith(message)
@@ -215,7 +226,7 @@ def test_scenes_of_unknown_labels_and_bombs(client):
     Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
     text = base64.b64encode(bomb.getvalue()).decode()
     body = {"prompt": CAPTION, "scene": text, "scene_labels": "mini158"}
-    answer = client.post("/v1/images/generations", json=body)
+    answer = client.post(PATH, json=body)
     assert answer.status_code == 400
     assert "decompression bomb" in answer.json()["error"]["message"]
 
@@ -236,18 +247,18 @@ def test_edits_that_are_wrong(client):
 
 
 def test_another_model_and_another_path(client):
-    answer = client.post("/v1/images/generations", json={"prompt": "a", "model": "dall-e-3"})
+    answer = client.post(PATH, json={"prompt": "a", "model": "dall-e-3"})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "model_not_found"
     assert client.get("/v1/models/dall-e-3").status_code == 404
     assert client.get("/../../etc/passwd").status_code == 404
-    assert client.get("/v1/images/generations").status_code == 405
+    assert client.get(PATH).status_code == 405
 
 
 def test_large_bodies(client):
-    answer = client.post("/v1/images/generations", content=b" " * (2**23 + 1))
+    answer = client.post(PATH, content=b" " * (2**23 + 1))
     assert answer.status_code == 413
-    answer = client.post("/v1/images/generations", content=(b" " * 2**20 for _ in range(9)))
+    answer = client.post(PATH, content=(b" " * 2**20 for _ in range(9)))
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "body_too_large"
 
@@ -276,27 +287,49 @@ def _until(true, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_many_at_once_each_get_their_own(client, alone):
-    """Whole pictures and streams, other seeds and settings, some that leave: nothing is mixed."""
+@pytest.mark.slow
+def test_many_at_once_each_get_their_own(deployed_int8):
+    """16 clients, 200 requests each: whole pictures and streams of other captions, seeds and
+    settings, and some clients that leave: nothing is lost, nothing is mixed."""
+    alone = Pipeline(deployed_int8)
+    captions = ("A red house", "two dogs", "a lake at dusk")
 
-    def draw(n: int) -> bytes | None:
-        body = {"prompt": CAPTION, "seed": n, "top_k": 1 + n % 64}
-        if n % 8 == 7:
-            with client.stream("POST", "/v1/images/generations", json=body | {"stream": True}):
-                return None
-        if n % 2:
-            with client.stream(
-                "POST", "/v1/images/generations", json=body | {"stream": True, "partial_images": 1}
-            ) as answer:
-                return picture(events(answer)[-1]["b64_json"]).tobytes()
-        return picture(generate(client, **body)["data"][0]["b64_json"]).tobytes()
+    def settings(n: int) -> dict:
+        return {"seed": n % 97, "top_k": 1 + n % 5, "guidance": 1.0 + n % 3}
 
-    with ThreadPoolExecutor(16) as threads:
-        found = list(threads.map(draw, range(32)))
-    for n in range(32):
-        if n % 8 != 7:
-            out = alone.generate(CAPTION, seed=n, top_k=1 + n % 64)
-            assert found[n] == out.images[0].tobytes()
+    drawn = {}
+    for n in range(16 * 200):
+        key = n % 3, *settings(n).values()
+        if key not in drawn:
+            image = alone.generate(captions[n % 3], **settings(n)).images[0]
+            drawn[key] = image.tobytes()
+
+    def ask(client: int) -> int:
+        right = 0
+        with httpx.Client(base_url=address, timeout=120) as connection:
+            for n in range(client * 200, client * 200 + 200):
+                body = {"prompt": captions[n % 3], "n": 1, **settings(n)}
+                if n % 10 == 3:
+                    with connection.stream(
+                        "POST", PATH, json=body | {"stream": True, "partial_images": 1}
+                    ):
+                        continue  # it leaves
+                if n % 4 == 1:
+                    body |= {"stream": True, "partial_images": 1}
+                    with connection.stream("POST", PATH, json=body) as answer:
+                        found = events(answer)[-1]["b64_json"]
+                else:
+                    answer = connection.post(PATH, json=body)
+                    assert answer.status_code == 200, answer.text
+                    found = answer.json()["data"][0]["b64_json"]
+                right += picture(found).tobytes() == drawn[(n % 3, *settings(n).values())]
+        return right
+
+    with serving(str(deployed_int8)) as address, ThreadPoolExecutor(16) as threads:
+        right = list(threads.map(ask, range(16)))
+        with httpx.Client(base_url=address) as client:
+            _until(lambda: figure(client, "open_requests") == 0)
+    assert right == [180] * 16
 
 
 def test_a_key(alone):
@@ -308,7 +341,7 @@ def test_a_key(alone):
             ({"authorization": "Basic sesame"}, 401),
             ({"authorization": "Bearer sesame"}, 200),
         ):
-            url = address + "/v1/images/generations"
+            url = address + PATH
             answer = httpx.post(url, json=body, headers=headers, timeout=60)
             assert answer.status_code == status
         assert answer.json()["data"]
@@ -325,8 +358,8 @@ def test_too_many_wait():
         retry: list[str] = []
 
         def ask(n: int) -> None:
-            url = address + "/v1/images/generations"
-            answer = httpx.post(url, json={"prompt": CAPTION, "n": 8, "seed": n}, timeout=120)
+            url = address + PATH
+            answer = httpx.post(url, json={"prompt": CAPTION, "n": 2, "seed": n}, timeout=120)
             statuses.append(answer.status_code)
             if answer.status_code == 429:
                 retry.append(answer.headers["retry-after"])

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,14 +15,17 @@ from collections.abc import Iterator
 def serving(*options: str, **environment: str) -> Iterator[str]:
     """The address of a server that is ready."""
     command = [sys.executable, "-m", "mas_fast", "serve", "--port", "0", *options]
+    log = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill up
     server = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command, stdout=subprocess.PIPE, stderr=log, text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
     )  # fmt: skip
     try:
         assert server.stdout is not None
         line = server.stdout.readline()
-        assert " at http://" in line, server.communicate()[1]
+        if " at http://" not in line:
+            log.seek(0)
+            raise AssertionError(log.read())
         address = line.split()[-1]
         for _ in range(200):
             with contextlib.suppress(OSError), urllib.request.urlopen(address + "/ready") as answer:
@@ -31,5 +35,5 @@ def serving(*options: str, **environment: str) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(timeout=40)
-        server.communicate()
+        server.communicate(timeout=40)
+        log.close()
