@@ -37,8 +37,11 @@ def save(page: Page, name: str) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    # Of small things the colours too: those of the classes.
     file = Path(__file__).with_name(f"page-{name}.png")
-    image.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        file, optimize=True
+    )
     print(f"{file}: {file.stat().st_size} bytes")
 
 

@@ -104,7 +104,7 @@ class Visit:
         self.drawn()
 
     def record_edits(self) -> None:
-        """Have `edit` say what is asked. (A browser does not show the bodies of forms with files.)"""
+        """Have `edit` say what is asked: of forms with files a browser shows no body."""
         self.run(
             "{ const edit = p.api.edit.bind(p.api);"
             " p.api.edit = (asked, ...rest) => edit((window.edited = asked), ...rest); }"
