@@ -36,12 +36,11 @@ def save(page: Page, name: str) -> None:
     page.mouse.move(2, 2)
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
-    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    # Of small things the colours too: those of the classes.
     file = Path(__file__).with_name(f"page-{name}.png")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        file, optimize=True
-    )
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    # A palette that has the colours of small things too, and dithers the smooth ones of pictures.
+    palette = image.quantize(256, Image.Quantize.MAXCOVERAGE)
+    image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(file, optimize=True)
     print(f"{file}: {file.stat().st_size} bytes")
 
 
