@@ -32,15 +32,38 @@ def stroke(page: Page, name: str, *places: tuple[float, float], size: int = 6) -
     page.mouse.up()
 
 
+def small(image: Image.Image, pictures: list[tuple[int, int, int, int]]) -> Image.Image:
+    """With a palette: what is flat keeps its colours, pictures are dithered."""
+    flat = image.copy()
+    for box in pictures:
+        flat.paste((255, 255, 255), box)
+    counts = sorted(flat.getcolors(image.width * image.height), reverse=True)
+    colours = [channel for _, colour in counts[:96] for channel in colour]
+    if pictures:
+        colours += image.crop(pictures[0]).quantize(256 - len(colours) // 3).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours[:768])
+    made = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    for box in pictures:
+        inside = image.crop(box).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        made.paste(inside, box[:2])
+    return made
+
+
 def save(page: Page, name: str) -> None:
     page.mouse.move(2, 2)
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     file = Path(__file__).with_name(f"page-{name}.png")
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    # A palette that has the colours of small things too, and dithers the smooth ones of pictures.
-    palette = image.quantize(256, Image.Quantize.MAXCOVERAGE)
-    image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(file, optimize=True)
+    scale = image.width / page.viewport_size["width"]
+    boxes = [page.locator(f"#picture {part}").bounding_box() for part in (".stage", ".thumbs")]
+    sides = [
+        tuple(round(scale * n) for n in (b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]))
+        for b in filter(None, boxes)
+        if b["y"] < page.viewport_size["height"]
+    ]
+    small(image, sides).save(file, optimize=True)
     print(f"{file}: {file.stat().st_size} bytes")
 
 
