@@ -83,8 +83,10 @@ def _named(known: frozenset[str]) -> set[str]:
         found.add(COCO_NAMES[PERSON])
     for word in known:
         for form in {word, word.removesuffix("s")}:
-            meant = {space.target(form) for space in (ADE20K, COCO_STUFF)} - {None}
-            found |= {names[form]} if form in names else meant if len(meant) == 1 else set()
+            targets = (space.target(form) for space in (ADE20K, COCO_STUFF))
+            meant = {names[form]} if form in names else set(filter(None, targets))
+            if len(meant) == 1:
+                found |= meant
     return found
 
 
