@@ -153,6 +153,7 @@ setup(
         "": ["*.pyi"],
         "mas_fast": ["assets/**", "py.typed"],
         "mas_fast.configs": ["*.yaml", "*/*"],
+        "mas_fast.serve": ["page/*"],
     },
     ext_modules=[
         Extension(f"mas_fast.{name}", []) for name in ("_engine", "_torch")[: 1 + WITH_TORCH]

@@ -34,7 +34,9 @@ LAZY = {"utils.lazy.names_of", "version.__version__"}
 OTHER_FOLDERS = {"benchmarks", "end_to_end", "fuzz", "native"}
 OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test_readme"}
 OTHER_TESTS |= {"test_repository"}
-OTHER_TESTS |= {f"serve/test_{name}" for name in ("clients", "openai", "schema")}  # from outside
+# Of the server, from outside, and of its page, which is JavaScript.
+OTHER_TESTS |= {f"serve/test_{name}" for name in ("clients", "openai", "schema")}
+OTHER_TESTS |= {f"serve/test_page{aspect}" for aspect in ("", "_files", "_keeps")}
 
 
 def files() -> dict[str, Path]:
