@@ -4,8 +4,8 @@
     scripts/check_dockerfile.py                     # as root, where debootstrap is; some minutes
     scripts/check_dockerfile.py --target ray        # another stage
 
-Every stage becomes a root folder of its own, in which its steps run by chroot: first the image it is
-from, Debian as debootstrap lays it, without what Debian's slim images leave out. Then the CMD is
+Every stage becomes a root folder of its own, in which its steps run by chroot. The image that it is
+from is Debian as debootstrap lays it, without what Debian's slim images leave out. Then the CMD is
 started in the last root, as its USER, with nothing in the environment but ENV; the HEALTHCHECK must
 pass, /v1/images/generations must draw a picture, and what lies in the root is counted.
 
@@ -83,7 +83,7 @@ def read(text: str) -> list[Stage]:
 
 
 def ignored(patterns: list[str], path: str) -> bool:
-    """Whether .dockerignore, of whose patterns we use names, and names at any depth, hides a path."""
+    """Whether .dockerignore hides a path. Its patterns are names, here or (**/) at any depth."""
     for pattern in patterns:
         deep, name = pattern.startswith("**/"), pattern.removeprefix("**/")
         parts = path.split("/") if deep else path.split("/")[:1]
@@ -139,10 +139,6 @@ def make(stage: Stage, root: Path, images: dict[str, Image]) -> Image:
     else:
         subprocess.run(["cp", "-a", base_of(stage.base, root.parent), root], check=True)
         image = Image(root)
-    for name in HOST:
-        if (source := Path("/") / name).exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["cp", "-aL", source, root / Path(name).parent], check=True)
     for instruction, rest in stage.steps:
         print(f"{stage.name or 'the last stage'}: {instruction} {rest}", flush=True)
         step(instruction, rest, image, images)
@@ -157,8 +153,17 @@ def base_of(base: str, folder: Path) -> Path:
     return root
 
 
+def lend(root: Path) -> None:
+    """How this machine reaches packages; again before each step, since packages replace it."""
+    for name in HOST:
+        if (source := Path("/") / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-aL", source, root / Path(name).parent], check=True)
+
+
 def step(instruction: str, rest: str, image: Image, images: dict[str, Image]) -> None:
     if instruction == "RUN":
+        lend(image.root)
         ours = {name: value for name, value in os.environ.items() if FORWARDED.match(name)}
         ours["DEBIAN_FRONTEND"] = "noninteractive"
         code = image.process(["/bin/sh", "-c", rest], ours).wait()

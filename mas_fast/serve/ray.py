@@ -22,8 +22,11 @@ SPARE = 16  # requests beyond its queue that a replica takes: to say 429, and fo
 
 
 class Options(BaseModel):
-    """What a deployment is told. The key that clients must say is none of it, since Ray shows these:
-    it is MAS_FAST_API_KEY in the environment of the replicas."""
+    """What a deployment is told.
+
+    The key that clients must say is none of it, since Ray shows these: it is MAS_FAST_API_KEY in
+    the environment of the replicas.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
