@@ -22,6 +22,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi_swagger import patch_fastapi
 from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
@@ -102,9 +103,13 @@ def create_app(
         title="mas_fast",
         version=__version__,
         lifespan=life,
+        docs_url=None,  # FastAPI's own page of the API takes its script from elsewhere
+        swagger_ui_oauth2_redirect_url=None,
+        redoc_url=None,
         description="OpenAI's image API over a bundle of mas_fast.",
     )
     app.state.server = server
+    patch_fastapi(app, docs_url="/docs", redirect_from_root_to_docs=False)
     app.include_router(server.routes())
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     answer_all(app)

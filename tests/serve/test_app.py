@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -149,6 +150,15 @@ def test_what_the_bundle_knows(client):
     text = client.get("/metrics").text
     for name in ("queue", "batch_rows", "picture_seconds", "first_preview_seconds", "tokens"):
         assert f"mas_fast_{name}" in text
+
+
+def test_the_page_of_the_api_needs_no_network(client, server):
+    text = client.get("/docs").text
+    links = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert links
+    for link in links:
+        assert link.startswith(server)
+        assert client.get(link).status_code == 200
 
 
 SCENE = "elephant: 66,48,116,108"
