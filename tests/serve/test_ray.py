@@ -30,11 +30,14 @@ GENERATIONS = f"http://127.0.0.1:{PORT}/v1/images/generations"
 @pytest.fixture(scope="module")
 def started() -> Iterator[Callable[[Options], None]]:
     """started(options): the replicas that Ray is to run on this machine, ready."""
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    serve.start(http_options={"host": "127.0.0.1", "port": PORT})
-    yield lambda options: serve.run(app(options))
-    serve.shutdown()
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patched:
+        # On busy cores Ray's proxy takes longer than the 5 s after which Ray would end it.
+        patched.setenv("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        serve.start(http_options={"host": "127.0.0.1", "port": PORT})
+        yield lambda options: serve.run(app(options))
+        serve.shutdown()
+        ray.shutdown()
 
 
 def ask(**body) -> httpx.Response:
