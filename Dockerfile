@@ -16,6 +16,10 @@ COPY mas_fast mas_fast
 RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/mas_fast
 RUN MAS_FAST_TORCH=0 /opt/pip/bin/pip wheel --no-deps --wheel-dir /wheels .
 RUN /opt/pip/bin/pip --python /opt/mas_fast/bin/python install --no-cache-dir --no-compile "$(echo /wheels/*.whl)[serve]"
+# Left out: what tokenizers fetches files with, numpy's tests, and the tokenizers' weights for torch.
+RUN /opt/pip/bin/pip --python /opt/mas_fast/bin/python uninstall --yes hf_xet huggingface_hub
+RUN find /opt/mas_fast/lib/python3*/site-packages/numpy -type d -name tests -prune -exec rm -r {} +
+RUN rm /opt/mas_fast/lib/python3*/site-packages/mas_fast/assets/storybook/vq_*.safetensors
 
 FROM debian:trixie-slim AS server
 RUN apt-get update && apt-get install -y --no-install-recommends libstdc++6 python3 && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
