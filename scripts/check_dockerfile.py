@@ -32,6 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST = 350 * 10**6  # bytes of an image
+CHROOT = shutil.which("chroot") or "chroot"  # PATH is the image's own
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE = re.compile(r"debian:(\w+)-slim")
 UNWANTED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale")  # slim's rule
@@ -62,7 +63,7 @@ class Image:
 
     def process(self, command: list[str], env: dict[str, str] | None = None, **options):
         """Start a command within."""
-        words = ["chroot", f"--userspec={self.user}", str(self.root)]
+        words = [CHROOT, f"--userspec={self.user}", str(self.root)]
         words += ["/bin/sh", "-c", 'cd "$0" && exec "$@"', self.workdir, *command]
         return subprocess.Popen(words, env=self.env | (env or {}), **options)
 
