@@ -147,6 +147,15 @@ def check(words: list[str]) -> None:
         options = re.findall(r"-D(MAS_FAST_\w+)=", " ".join(words))
         text = (ROOT / "CMakeLists.txt").read_text()
         assert all(option in text for option in options), options
+    elif program == "docker":
+        assert set(re.findall(r"--target (\w+)", " ".join(words))) <= set(
+            re.findall(r" AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.M)
+        )
+    elif words[:2] == ["serve", "run"]:
+        module, _, name = words[2].partition(":")
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+        assert re.search(rf"^def {name}\(", source, re.M), words[2]
+        assert all(re.search(rf"^    {w.split('=')[0]}: ", source, re.M) for w in words[3:]), words
     elif "/" in program:
         assert os.access(ROOT / program, os.X_OK), f"{program} is no program of the repository"
     else:

@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 YAMLS = [*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml", ROOT / "CITATION.cff"]
+YAMLS += ROOT.glob("deploy/*.yaml")
 
 
 @pytest.mark.parametrize("program", ["ruff", "clang-format"])
@@ -39,3 +40,15 @@ def test_the_workflow_of_the_pages_installs_what_the_extra_names() -> None:
     extra = re.search(r"^docs = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.M)[1]
     workflow = (ROOT / ".github" / "workflows" / "docs.yml").read_text()
     assert f"pip install {extra.replace(',', '')}\n" in workflow
+
+
+def test_the_dockerfile_takes_what_there_is() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M)
+    assert {"csrc", "mas_fast", "setup.py"} < (names := set(" ".join(copied).split()))
+    assert all((ROOT / name).exists() for name in names), names
+    (extra,) = re.findall(r"\.whl\)\[(\w+)\]", text)
+    assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text(), re.M)
+    assert set(re.findall(r"^FROM (?!debian:trixie-slim\b)(\S+)", text, re.M)) <= set(
+        re.findall(r" AS (\w+)$", text, re.M)
+    )

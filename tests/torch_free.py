@@ -1,22 +1,28 @@
-"""A bundle in an environment without torch, beside what torch makes of it. Two halves:
+"""A bundle in an environment without torch, beside what torch makes of it. Three parts:
 
     python tests/torch_free.py export FOLDER     with torch: a bundle with its ONNX files, and what
                                                  is expected of it
     python tests/torch_free.py check FOLDER      without torch, after MAS_FAST_TORCH=0 pip install
                                                  ".[onnx]": the same tokens and scenes, pictures
                                                  within 1 of 255
+    python tests/torch_free.py serve FOLDER      the same, by a server, after MAS_FAST_TORCH=0 pip
+                                                 install ".[serve]"
 
 The bundle is the one that comes with mas_fast; where there is none, a random one.
 """
 
+import base64
 import functools
 import importlib.util
+import io
+import json
 import os
 import resource
 import subprocess
 import sys
 import sysconfig
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +81,25 @@ def check(folder: Path) -> None:
     _as_it_comes(folder, first)
 
 
+def serve(folder: Path) -> None:
+    assert importlib.util.find_spec("torch") is None, "found torch, expected none"
+    sys.path.insert(0, str(Path(__file__).parent / "support"))
+    from served import serving
+
+    os.chdir(folder)  # elsewhere than the checkout, whose mas_fast would be found first
+    body = json.dumps({"prompt": CAPTIONS[0], "seed": SEED}).encode()
+    with serving(".") as address:
+        asked = urllib.request.Request(
+            f"{address}/v1/images/generations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            (drawn,) = json.load(answer)["data"]
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn["b64_json"])))).astype(int)
+    with np.load(folder / "expected-captions.npz") as expected:
+        assert np.abs(found - expected["image0"]).max() <= 1
+    print(f"a server without torch, {_installed() / 1e6:.0f} MB installed")
+
+
 def _run(folder: Path, *words: str, code: int = 0) -> str:
     command = [Path(sys.executable).with_name("mas-fast"), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -129,4 +154,4 @@ def _installed() -> int:
 
 
 if __name__ == "__main__":
-    {"export": export, "check": check}[sys.argv[1]](Path(sys.argv[2]).absolute())
+    {"export": export, "check": check, "serve": serve}[sys.argv[1]](Path(sys.argv[2]).absolute())

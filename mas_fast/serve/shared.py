@@ -61,6 +61,11 @@ class SharedEngine:
         """The C++ engine."""
         return self._engine.native
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that owns the engine is there."""
+        return self._thread.is_alive()
+
     def start(self, request: Request) -> SharedRun:
         """Start a run, as every engine does."""
         cancelled = getattr(self._here, "cancelled", None)

@@ -108,7 +108,9 @@ def test_a_run_that_is_cancelled_ends_and_the_others_go_on(shared):
 def test_closing_ends_those_that_wait(own):
     engine = SharedEngine(own)
     run = engine.start(asked(engine, 0))
+    assert engine.alive
     engine.close()
+    assert not engine.alive
     with pytest.raises(Cancelled):
         run.advance()
 
