@@ -151,7 +151,7 @@ setup(
     },
     package_data={
         "": ["*.pyi"],
-        "mas_fast": ["assets/**", "py.typed", "serve/page/**"],
+        "mas_fast": ["assets/**", "py.typed"],
         "mas_fast.configs": ["*.yaml", "*/*"],
         "mas_fast.serve": ["page/*"],
     },
