@@ -11,7 +11,8 @@ from mas_fast.cli import benchmark
 
 SUBJECTS = ["attention", "collapse", "cpu_attention", "cross_entropy", "decode", "first_layer"]
 SUBJECTS += ["gpu_batch", "gpu_decode", "gpu_limits", "gpu_sampler"]
-SUBJECTS += ["images", "onnx", "picture", "prepare", "requests", "rows", "sampler", "speculation"]
+SUBJECTS += ["images", "onnx", "picture", "prepare", "requests", "rows", "sampler", "serve"]
+SUBJECTS += ["speculation"]
 SUBJECTS += ["tokenizers", "training", "vq"]
 
 

@@ -117,16 +117,16 @@ def test_info_says_what_runs(deployed) -> None:
     assert set(pipeline.info()["graphs"]) == {*decoders, "vq_img_encoder.fp32.onnx"}
 
 
-def test_int8_is_the_decoder_of_pictures(deployed_int8, scene) -> None:
-    """The rest runs in fp32, and so does all where int8 is not asked for."""
+def test_int8_is_of_decoders(deployed_int8, scene) -> None:
+    """Encoders run in fp32, and so does all where int8 is not asked for."""
     exact = Pipeline(deployed_int8, threads=1)
     found = Pipeline(deployed_int8, onnx_dtype="int8", threads=1)
-    names = ["vq_seg_decoder.fp32.onnx", "vq_img_decoder.int8.onnx"]
+    names = ["vq_seg_decoder.int8.onnx", "vq_img_decoder.int8.onnx"]
     assert list(found.info()["graphs"]) == names
     assert found.info()["onnx_dtype"] == "int8"
     ours, theirs = (one.generate(HOUSE, scene=scene) for one in (found, exact))
     assert np.array_equal(ours.tokens, theirs.tokens)
-    assert ours.scenes == theirs.scenes
+    assert np.mean(ours.scenes[0].labels == theirs.scenes[0].labels) > 0.95  # of one scene
     first, second = (np.asarray(out.images[0]).astype(float) for out in (ours, theirs))
     assert 0 < np.square(first - second).mean() < 255**2 / 1e3  # of one picture, 30 dB
     assert np.array_equal(found.encode(ours.images), exact.encode(ours.images))
@@ -179,7 +179,7 @@ def test_the_shipped_bundle_is_the_default(deployed, pipeline, monkeypatch, tmp_
         ({"providers": ["xla"]}, "providers: found 'xla', expected some of"),
         ({"providers": []}, "providers: found none, expected some of"),
         ({"onnx_dtype": "bf16"}, r"onnx_dtype: found 'bf16', expected one of .*, 'int8'\]"),
-        ({"onnx_dtype": "int8"}, "vq_img_decoder.int8.onnx: found no such file"),
+        ({"onnx_dtype": "int8"}, "vq_seg_decoder.int8.onnx: found no such file"),
         ({"onnx_dtype": "fp16"}, "vq_seg_decoder.fp16.onnx: found no such file"),
         ({"dtype": "fp16"}, r"dtype: found 'fp16', expected one of"),
         ({"threads": -1}, "threads: found -1"),
