@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <random>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "check.h"
@@ -48,19 +48,44 @@ std::vector<float> logits_of(int kind, int vocab, std::mt19937_64& random) {
     const float x = normal(random);
     const int whole = static_cast<int>(random() % 4);
     switch (kind) {
-      case 0: logits[i] = 3 * x; break;
-      case 1: logits[i] = static_cast<float>(whole); break;
-      case 2: logits[i] = whole ? x : -kInf; break;
-      case 3: logits[i] = whole ? x : kInf; break;
-      case 4: logits[i] = i == one ? 0 : -kInf; break;
-      case 5: logits[i] = whole < 2 ? 0.0f : -0.0f; break;
-      case 6: logits[i] = 1 + static_cast<float>(whole) * 0x1p-23f; break;
-      case 7: logits[i] = -static_cast<float>(random() % 60) * 0.6931472f; break;
-      case 8: logits[i] = x * 1e38f; break;
-      case 9: logits[i] = static_cast<float>(whole) * 0x1p-149f; break;
-      case 10: logits[i] = -kInf; break;
-      case 11: logits[i] = i >= one && whole == 0 ? kNan : x; break;
-      default: logits[i] = x + (i == one ? 40.0f : 0.0f);
+      case 0:
+        logits[i] = 3 * x;
+        break;
+      case 1:
+        logits[i] = static_cast<float>(whole);
+        break;
+      case 2:
+        logits[i] = whole ? x : -kInf;
+        break;
+      case 3:
+        logits[i] = whole ? x : kInf;
+        break;
+      case 4:
+        logits[i] = i == one ? 0 : -kInf;
+        break;
+      case 5:
+        logits[i] = whole < 2 ? 0.0f : -0.0f;
+        break;
+      case 6:
+        logits[i] = 1 + static_cast<float>(whole) * 0x1p-23f;
+        break;
+      case 7:
+        logits[i] = -static_cast<float>(random() % 60) * 0.6931472f;
+        break;
+      case 8:
+        logits[i] = x * 1e38f;
+        break;
+      case 9:
+        logits[i] = static_cast<float>(whole) * 0x1p-149f;
+        break;
+      case 10:
+        logits[i] = -kInf;
+        break;
+      case 11:
+        logits[i] = i >= one && whole == 0 ? kNan : x;
+        break;
+      default:
+        logits[i] = x + (i == one ? 40.0f : 0.0f);
     }
   }
   return logits;
@@ -147,11 +172,14 @@ void test_steps() {
     const std::vector<float> temperature{0.7f, 1.0f};
     const std::vector<double> top_p{0.9, 0};
     const std::vector<int64_t> seed{-3, 9}, sample{7, 1ll << 31};
-    const mas::SampleStep step{
-        cond.data(),     index % 4 ? uncond.data() : nullptr, first.data(), forced.data(),
-        guidance.data(), temperature.data(),                  top_k.data(), top_p.data(),
-        seed.data(),     sample.data(),                       drawn.data(), kRows,
-        kVocab,          kWindow,                             kPositions,   kEnd};
+    const mas::SampleStep step{cond.data(),     index % 4 ? uncond.data() : nullptr,
+                               first.data(),    forced.data(),
+                               guidance.data(), temperature.data(),
+                               top_k.data(),    top_p.data(),
+                               seed.data(),     sample.data(),
+                               drawn.data(),    kRows,
+                               kVocab,          kWindow,
+                               kPositions,      kEnd};
     for (int row = 0; row < kRows; ++row) {
       run_team<Team, mas::HeldTokens>(kVocab, random, [&](const Team& team, auto& shared, void* m) {
         mas::sample_step_row<Team, mas::HeldTokens>(team, shared, m, step, row);
