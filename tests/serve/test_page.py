@@ -2,38 +2,18 @@
 
 import base64
 import re
+import time
 import urllib.request
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from browser import Visit, asked, browsing, scene_of
+from browser import asked, scene_of
 from mas_fast.scene.labels import MINI158
 from mas_fast.serve.pictures import scene_of_png
 
 GRASS, SKY, HOUSE = 125, 119, 91
 VOID = 255
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with browsing() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser, server) -> Iterator[Callable[..., Visit]]:
-    """visit(fragment, **options): the page, opened."""
-    visits: list[Visit] = []
-
-    def open_page(fragment: str = "", **options) -> Visit:
-        visits.append(Visit(browser, server, fragment, **options))
-        return visits[-1].ready()
-
-    yield open_page
-    for made in visits:
-        made.close()
 
 
 def counted(server: str, name: str) -> float:
@@ -102,6 +82,10 @@ def test_the_next_stroke_ends_the_run(visit, server):
     assert page.picture == base64.b64decode(asked(server, body)["data"][0]["b64_json"])
     # Of the first run the server made no picture: the second's, and the one just asked for.
     assert counted(server, "mas_fast_pictures_total") == before + 2
+    for _ in range(100):  # a worker tells that it has ended after the page has its last event
+        if counted(server, "mas_fast_open_requests") == 0:
+            break
+        time.sleep(0.05)
     assert counted(server, "mas_fast_open_requests") == 0
 
 

@@ -3,13 +3,12 @@
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from browser import Visit, asked, browsing, scene_of
+from browser import Visit, asked, scene_of
 from mas_fast.pipelines.png_tokens import Painted
 from mas_fast.scene import Scene
 from mas_fast.scene.png import open_image
@@ -17,26 +16,6 @@ from served import serving
 
 GRASS, VOID = 125, 255
 CAPTION = "a red house beside a lake at dusk"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with browsing() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser, server) -> Iterator[Callable[..., Visit]]:
-    """visit(fragment, **options): the page, opened."""
-    visits: list[Visit] = []
-
-    def open_page(fragment: str = "", **options) -> Visit:
-        visits.append(Visit(browser, server, fragment, **options))
-        return visits[-1].ready()
-
-    yield open_page
-    for made in visits:
-        made.close()
 
 
 def tokens(picture: bytes) -> np.ndarray:
