@@ -19,8 +19,8 @@ from benchmarks import goals, results
 from benchmarks.goals import Goal
 from benchmarks.versus import Block, Contestant, Disagreement, Match, measure
 from mas_fast.bundle import load_bpe, read_sampling, save_gpt, shipped
-from mas_fast.data.storybook.captions import captions
-from mas_fast.data.storybook.story import story
+from mas_fast.data.storybook.world1.captions import captions
+from mas_fast.data.storybook.world1.story import story
 from mas_fast.generation.cpp import CppEngine, CppRun
 from mas_fast.generation.request import Request, request
 from mas_fast.models.gpt import GPT

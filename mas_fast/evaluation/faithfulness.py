@@ -24,10 +24,10 @@ import numpy as np
 from scipy import ndimage
 
 from mas_fast.data.storybook.canvas import rgb
-from mas_fast.data.storybook.captions import read_caption
-from mas_fast.data.storybook.sky import light_of
-from mas_fast.data.storybook.story import Group, is_held_out
-from mas_fast.data.storybook.words import COLORS, KINDS
+from mas_fast.data.storybook.world1.captions import read_caption
+from mas_fast.data.storybook.world1.sky import light_of
+from mas_fast.data.storybook.world1.story import Group, is_held_out
+from mas_fast.data.storybook.world1.words import COLORS, KINDS
 from mas_fast.scene.labels import COCO_NAMES, COCO_THINGS, LIP_NAMES, PERSON
 from mas_fast.scene.scene import Scene, nearest
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mas_fast.data.storybook.captions import captions, read_caption
-from mas_fast.data.storybook.paint import paint
-from mas_fast.data.storybook.story import story
+from mas_fast.data.storybook.world1.captions import captions, read_caption
+from mas_fast.data.storybook.world1.paint import paint
+from mas_fast.data.storybook.world1.story import story
 from mas_fast.evaluation.faithfulness import (
     METRICS,
     class_map,

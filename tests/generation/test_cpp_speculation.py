@@ -9,8 +9,8 @@ import torch
 
 from built import needs_engine
 from mas_fast.bundle import load_bpe, read_sampling, shipped
-from mas_fast.data.storybook.captions import captions
-from mas_fast.data.storybook.story import story
+from mas_fast.data.storybook.world1.captions import captions
+from mas_fast.data.storybook.world1.story import story
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.request import WIDEST, request
 from random_gpt import GUIDED, PARTS, PROMPT, peaked

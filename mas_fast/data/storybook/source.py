@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from mas_fast.data.sources.base import Sample, Source, parse_json
-from mas_fast.data.storybook.captions import captions
-from mas_fast.data.storybook.story import SPLITS, story
+from mas_fast.data.storybook.world1.captions import captions
+from mas_fast.data.storybook.world1.story import SPLITS, story
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.validate import check_choice, check_int, exact_keys
 
@@ -36,7 +36,7 @@ class StorySource(Source):
 
     def __init__(self, scenes: int, size: int = 256, split: str = "train", seed: int = 0) -> None:
         _check(scenes, size, split, seed)
-        from mas_fast.data.storybook.paint import paint  # skia
+        from mas_fast.data.storybook.world1.paint import paint  # skia
 
         self.scenes, self.size, self.split, self.seed = scenes, size, split, seed
         self._paint = paint

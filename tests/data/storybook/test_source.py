@@ -10,9 +10,9 @@ pytest.importorskip("skia")
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.sources.base import Sample  # noqa: E402
 from mas_fast.data.sources.open import TarSource, open_source  # noqa: E402
-from mas_fast.data.storybook.captions import captions  # noqa: E402
+from mas_fast.data.storybook.world1.captions import captions  # noqa: E402
 from mas_fast.data.storybook.source import FILE, StorySource, write_storybook  # noqa: E402
-from mas_fast.data.storybook.story import story  # noqa: E402
+from mas_fast.data.storybook.world1.story import story  # noqa: E402
 
 
 def test_a_folder_of_stories(tmp_path) -> None:

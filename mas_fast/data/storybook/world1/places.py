@@ -21,7 +21,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.plants import (
+from mas_fast.data.storybook.world1.plants import (
     draw_bush,
     draw_cactus,
     draw_flowers,
@@ -30,7 +30,7 @@ from mas_fast.data.storybook.plants import (
     far,
     grass_tufts,
 )
-from mas_fast.data.storybook.scenery import (
+from mas_fast.data.storybook.world1.scenery import (
     GRASS,
     SEA,
     around,
@@ -44,7 +44,7 @@ from mas_fast.data.storybook.scenery import (
     draw_tufts,
     draw_waves,
 )
-from mas_fast.data.storybook.structures import (
+from mas_fast.data.storybook.world1.structures import (
     draw_barn,
     draw_bridge,
     draw_fence,

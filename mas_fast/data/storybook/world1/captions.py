@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from mas_fast.data.storybook.story import Group, Story
-from mas_fast.data.storybook.words import (
+from mas_fast.data.storybook.world1.story import Group, Story
+from mas_fast.data.storybook.world1.words import (
     COLOR_SYNONYMS,
     COLORS,
     COUNTS,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mas_fast.data.storybook import animals, objects, people, vehicles
+from mas_fast.data.storybook.world1 import animals, objects, people, vehicles
 from mas_fast.data.storybook.canvas import Canvas, Color, rgb, shade
-from mas_fast.data.storybook.pieces import pick
-from mas_fast.data.storybook.words import CLOTHES, COLORS, KINDS, PAINTED
+from mas_fast.data.storybook.world1.pieces import pick
+from mas_fast.data.storybook.world1.words import CLOTHES, COLORS, KINDS, PAINTED
 
 Draw = Callable[..., None]  # (canvas, color, generator), and night= where it has lamps
 

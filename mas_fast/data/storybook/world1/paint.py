@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mas_fast.data.storybook.canvas import Canvas
-from mas_fast.data.storybook.figures import draw_figure
-from mas_fast.data.storybook.places import draw_foreground, draw_place
-from mas_fast.data.storybook.sky import draw_sky, draw_weather, light_of
-from mas_fast.data.storybook.stage import place_all
-from mas_fast.data.storybook.story import Story
+from mas_fast.data.storybook.world1.figures import draw_figure
+from mas_fast.data.storybook.world1.places import draw_foreground, draw_place
+from mas_fast.data.storybook.world1.sky import draw_sky, draw_weather, light_of
+from mas_fast.data.storybook.world1.stage import place_all
+from mas_fast.data.storybook.world1.story import Story
 from mas_fast.scene.layers import Layers
 from mas_fast.utils.validate import check_int
 

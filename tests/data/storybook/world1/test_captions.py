@@ -2,9 +2,9 @@
 
 import pytest
 
-from mas_fast.data.storybook.captions import CAPTIONS, captions, read_caption
-from mas_fast.data.storybook.story import Group, story
-from mas_fast.data.storybook.words import KINDS
+from mas_fast.data.storybook.world1.captions import CAPTIONS, captions, read_caption
+from mas_fast.data.storybook.world1.story import Group, story
+from mas_fast.data.storybook.world1.words import KINDS
 
 
 def test_the_first_caption_says_everything() -> None:

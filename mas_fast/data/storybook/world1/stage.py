@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mas_fast.data.storybook.figures import FIGURES
-from mas_fast.data.storybook.objects import SEAT
-from mas_fast.data.storybook.story import Group, Story
-from mas_fast.data.storybook.words import KINDS, PLACES
+from mas_fast.data.storybook.world1.figures import FIGURES
+from mas_fast.data.storybook.world1.objects import SEAT
+from mas_fast.data.storybook.world1.story import Group, Story
+from mas_fast.data.storybook.world1.words import KINDS, PLACES
 
 GRID = 1 / 32
 MARGIN, GAP = 0.03, 0.04

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas
-from mas_fast.data.storybook.figures import draw_figure
+from mas_fast.data.storybook.world1.figures import draw_figure
 from mas_fast.scene.labels import FACE_NAMES, LIP_NAMES
 from mas_fast.scene.layers import Layers
 

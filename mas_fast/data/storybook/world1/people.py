@@ -21,7 +21,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, pick
+from mas_fast.data.storybook.world1.pieces import CREAM, INK, accent, chance, pick
 
 SKINS: tuple[Color, ...] = (
     (0.97, 0.82, 0.7),

@@ -20,7 +20,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.pieces import CREAM, INK, accent, chance, eye, pick
+from mas_fast.data.storybook.world1.pieces import CREAM, INK, accent, chance, eye, pick
 
 PINK: Color = (0.95, 0.66, 0.66)
 

@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.stage import GRID, place_all  # noqa: E402
-from mas_fast.data.storybook.story import story  # noqa: E402
-from mas_fast.data.storybook.words import KINDS, PLACES  # noqa: E402
+from mas_fast.data.storybook.world1.stage import GRID, place_all  # noqa: E402
+from mas_fast.data.storybook.world1.story import story  # noqa: E402
+from mas_fast.data.storybook.world1.words import KINDS, PLACES  # noqa: E402
 
 STORIES = [story("train", i) for i in range(1500)]
 

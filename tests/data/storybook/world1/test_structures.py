@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, box, rgb  # noqa: E402
-from mas_fast.data.storybook.sky import light_of  # noqa: E402
-from mas_fast.data.storybook.structures import (  # noqa: E402
+from mas_fast.data.storybook.world1.sky import light_of  # noqa: E402
+from mas_fast.data.storybook.world1.structures import (  # noqa: E402
     LAMPLIGHT,
     draw_barn,
     draw_bridge,

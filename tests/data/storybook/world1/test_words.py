@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from mas_fast.data.storybook import words
-from mas_fast.data.storybook.words import (
+from mas_fast.data.storybook.world1.words import (
     COLOR_SYNONYMS,
     COLORS,
     COUNTS,

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas  # noqa: E402
-from mas_fast.data.storybook.scenery import (  # noqa: E402
+from mas_fast.data.storybook.world1.scenery import (  # noqa: E402
     HORIZONS,
     around,
     choose_horizon,
@@ -18,7 +18,7 @@ from mas_fast.data.storybook.scenery import (  # noqa: E402
     draw_sea,
     draw_tufts,
 )
-from mas_fast.data.storybook.words import SEASONS  # noqa: E402
+from mas_fast.data.storybook.world1.words import SEASONS  # noqa: E402
 from mas_fast.scene.labels import COCO_NAMES, VOID  # noqa: E402
 
 

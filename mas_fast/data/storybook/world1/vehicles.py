@@ -21,7 +21,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
+from mas_fast.data.storybook.world1.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
 
 STEEL: Color = (0.55, 0.57, 0.6)
 

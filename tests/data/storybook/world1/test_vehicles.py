@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook import vehicles
+from mas_fast.data.storybook.world1 import vehicles
 from mas_fast.data.storybook.canvas import Canvas, Light
 
 RED = (0.81, 0.16, 0.15)

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from mas_fast.data.storybook.story import SPLITS, can_be, is_held_out, story
-from mas_fast.data.storybook.words import HOURS, KINDS, PLACES, RELATIONS, SEASONS, WEATHERS
+from mas_fast.data.storybook.world1.story import SPLITS, can_be, is_held_out, story
+from mas_fast.data.storybook.world1.words import HOURS, KINDS, PLACES, RELATIONS, SEASONS, WEATHERS
 from mas_fast.scene import COCO_NAMES
 
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, box  # noqa: E402
-from mas_fast.data.storybook.plants import (  # noqa: E402
+from mas_fast.data.storybook.world1.plants import (  # noqa: E402
     draw_bush,
     draw_cactus,
     draw_flowers,
@@ -17,7 +17,7 @@ from mas_fast.data.storybook.plants import (  # noqa: E402
     far,
     grass_tufts,
 )
-from mas_fast.data.storybook.words import SEASONS  # noqa: E402
+from mas_fast.data.storybook.world1.words import SEASONS  # noqa: E402
 from mas_fast.scene.labels import COCO_NAMES  # noqa: E402
 
 TREE, FLOWER = COCO_NAMES.index("tree-merged"), COCO_NAMES.index("flower")

@@ -18,7 +18,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
+from mas_fast.data.storybook.world1.pieces import CREAM, GLASS, INK, LAMP, accent, chance, pick
 
 SEAT = 0.42  # height of a bench's seat, of the bench's own
 WOOD: Color = (0.5, 0.34, 0.2)

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.pieces import accent, chance, pick
+from mas_fast.data.storybook.world1.pieces import accent, chance, pick
 
 
 def test_pick_takes_each_alike_and_keeps_to_the_seed() -> None:

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.paint import paint  # noqa: E402
-from mas_fast.data.storybook.story import story  # noqa: E402
-from mas_fast.data.storybook.words import KINDS  # noqa: E402
+from mas_fast.data.storybook.world1.paint import paint  # noqa: E402
+from mas_fast.data.storybook.world1.story import story  # noqa: E402
+from mas_fast.data.storybook.world1.words import KINDS  # noqa: E402
 from mas_fast.scene import COCO_NAMES, PERSON  # noqa: E402
 from mas_fast.scene.labels import COCO_THINGS  # noqa: E402
 

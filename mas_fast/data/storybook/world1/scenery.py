@@ -17,7 +17,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.plants import SNOW, far, grass_tufts
+from mas_fast.data.storybook.world1.plants import SNOW, far, grass_tufts
 
 GRASS = {"summer": "8cc457", "spring": "a3d468", "autumn": "adb44f"}
 HORIZONS = (0.46, 0.49, 0.52)

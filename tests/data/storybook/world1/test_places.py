@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, box  # noqa: E402
-from mas_fast.data.storybook.places import draw_foreground, draw_place  # noqa: E402
-from mas_fast.data.storybook.sky import draw_sky  # noqa: E402
-from mas_fast.data.storybook.words import AIR, LAND, PLACES, RAILS, ROAD, SEASONS, WATER  # noqa: E402
+from mas_fast.data.storybook.world1.places import draw_foreground, draw_place  # noqa: E402
+from mas_fast.data.storybook.world1.sky import draw_sky  # noqa: E402
+from mas_fast.data.storybook.world1.words import AIR, LAND, PLACES, RAILS, ROAD, SEASONS, WATER  # noqa: E402
 from mas_fast.scene.labels import COCO_NAMES  # noqa: E402
 
 GROUND = {"beach": "sand", "desert": "sand", "snow": "snow", "street": "pavement-merged"}

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mas_fast.data.storybook.words import (
+from mas_fast.data.storybook.world1.words import (
     AIR,
     KINDS,
     PLACES,

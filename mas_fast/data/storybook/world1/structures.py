@@ -16,8 +16,8 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.plants import SNOW, far
-from mas_fast.data.storybook.sky import is_dark
+from mas_fast.data.storybook.world1.plants import SNOW, far
+from mas_fast.data.storybook.world1.sky import is_dark
 
 FACADES = ("e9c9a0", "d98f72", "b9c7a4", "e6b7a4", "a9bccb", "f0ddb0", "c9a9b4", "c07a5c")
 ROOFS = ("9a4a3c", "6b5a64", "7d4f3c", "556270")

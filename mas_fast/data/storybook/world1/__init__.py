@@ -1,0 +1,1 @@
+"""The first world: simple figures, for pictures of 128 pixels."""

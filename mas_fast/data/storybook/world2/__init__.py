@@ -1,0 +1,1 @@
+"""The second world: richer figures, places and captions, for pictures of 256 pixels."""
