@@ -176,8 +176,10 @@ class GraphEngine:
     def take(self, count: int, *, guided: bool, window: int) -> CapturedStep:
         """A step for some sequences, one of a finished run where there is one."""
         window = min(max(window, 1), ROWS)
-        idle = self._idle.pop((count, guided, window), None)
-        return idle or CapturedStep(DecodeStep(self.weights, count, guided=guided, window=window))
+        if idle := self._idle.pop((count, guided, window), None):
+            return idle
+        with torch.inference_mode(False):  # else what is made here could be filled nowhere else
+            return CapturedStep(DecodeStep(self.weights, count, guided=guided, window=window))
 
     def give_back(self, captured: CapturedStep) -> None:
         """Keep a step for the next run of its shape."""

@@ -107,6 +107,17 @@ def test_a_run_may_pause_anywhere(engine, model) -> None:
         run.advance(-1)
 
 
+@pytest.mark.interpreted
+def test_what_began_in_inference_mode_goes_on_outside_of_it(model) -> None:
+    with torch.inference_mode():
+        engine = GraphEngine(model)
+        run = engine.start(request(engine.streams, PROMPT, speculate=4))
+        run.advance(3)
+    assert run.advance() == LENGTH
+    assert torch.equal(run.tokens, drawn(EagerEngine(model)))
+    assert torch.equal(drawn(engine, speculate=4), run.tokens)
+
+
 @slow
 @pytest.mark.interpreted
 def test_runs_take_turns(engine, model) -> None:
