@@ -34,7 +34,7 @@ def main() -> None:
         file = Path(folder) / "out.png"
         words = ["generate", CAPTION, "--runtime", "onnx", "--seed", "7", "-o", str(file)]
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "mas_fast", *words], check=True)
+        subprocess.run([sys.executable, "-m", "mas_fast", *words], check=True, cwd=folder)
         seconds = time.perf_counter() - start
         from PIL import Image
 
