@@ -2,7 +2,9 @@
 
 `pip install -e .`                       with build isolation
 `pip install -e . --no-build-isolation`  with the torch, pybind11, cmake and ninja installed here
-`MAS_FAST_TORCH=0 pip install ".[onnx]"` a package that neither contains nor requires torch
+`MAS_FAST_TORCH=0 pip install ".[onnx]"` a package that neither contains nor requires torch;
+                                         extra: it contains the operators, and requires torch by
+                                         its extra "torch" alone, as the wheels that are published
 `MAS_FAST_CUDA=0 pip install -e .`       no CUDA code even if torch has CUDA and nvcc is found;
                                          1: CUDA code, or an error that says what is missing
 """
@@ -24,16 +26,17 @@ ROOT = Path(__file__).resolve().parent
 TORCH = "torch>=2.11,<2.16"
 
 
-def switch(name: str, default: str) -> str:
-    """The value, "0" or "1", of an environment variable; `default` where it is unset or empty."""
+def switch(name: str, default: str, *allowed: str) -> str:
+    """The value of an environment variable; `default` where it is unset or empty."""
     value = os.environ.get(name) or default
-    if value not in ("0", "1", default):
-        raise SystemExit(f"error: {name}: found {value!r}, expected 0 or 1")
+    if value not in (default, *allowed):
+        raise SystemExit(f"error: {name}: found {value!r}, expected {' or '.join(allowed)}")
     return value
 
 
-WITH_TORCH = switch("MAS_FAST_TORCH", "1") == "1"
-CUDA = switch("MAS_FAST_CUDA", "AUTO")
+TORCH_IS = switch("MAS_FAST_TORCH", "1", "0", "1", "extra")
+WITH_TORCH = TORCH_IS != "0"
+CUDA = switch("MAS_FAST_CUDA", "AUTO", "0", "1")
 
 
 def find_tool(name: str) -> str:
@@ -170,9 +173,5 @@ setup(
         "tokenizers>=0.20",
         "tqdm>=4.66",
     ]
-    + (
-        [TORCH, "pyarrow>=16", "pyyaml>=6", "scipy>=1.11", "tensorboard>=2.14"]  # to train
-        if WITH_TORCH
-        else []
-    ),
+    + (["mas_fast[torch]"] if TORCH_IS == "1" else []),
 )

@@ -90,7 +90,8 @@ std::vector<std::string> isa_names() {
 
 }  // namespace
 
-PYBIND11_MODULE(_engine, module) {
+// Engines and runs have locks of their own, and all that is long runs without the GIL.
+PYBIND11_MODULE(_engine, module, py::mod_gil_not_used()) {
   module.doc() = "The C++ decode engine, sampler and picture resize of mas_fast, for numpy arrays.";
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {

@@ -2,21 +2,24 @@
 # The fast tests in a fresh environment of a given torch and Python, which is removed afterwards:
 #   scripts/test_with.sh --torch 2.11.0 --python 3.12
 #   scripts/test_with.sh --torch 2.15.0 --python 3.13 -- tests/ops/test_functional_vq.py -k exact
-# What follows -- are pytest's arguments. The wheels of torch on PyPI are gigabytes. TMPDIR says
+#   scripts/test_with.sh --torch 2.11.0 --python 3.10 --lowest
+# What follows -- are pytest's arguments. With --lowest, what is required directly has the lowest
+# version that is allowed, else the newest. The wheels of torch on PyPI are gigabytes. TMPDIR says
 # where the environment goes; it needs 12 GB. The last line is the row of the table in
 # docs/compatibility.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
-torch='' python=''
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+torch='' python='' resolution=highest
 while [ $# -gt 0 ]; do
   case $1 in
     --torch) torch=${2-}; shift 2 || usage 2 ;;
     --python) python=${2-}; shift 2 || usage 2 ;;
+    --lowest) resolution=lowest-direct; shift ;;
     -h | --help) usage ;;
     --) shift; break ;;
-    *) echo "error: found $1, expected --torch VERSION, --python VERSION or --" >&2; exit 2 ;;
+    *) echo "error: found $1, expected --torch VERSION, --python VERSION, --lowest or --" >&2; exit 2 ;;
   esac
 done
 for pair in "torch:$torch:2.11.0" "python:$python:3.12"; do
@@ -26,23 +29,7 @@ for pair in "torch:$torch:2.11.0" "python:$python:3.12"; do
   fi
 done
 
-# pythonX.Y on PATH, then pyenv's newest, then uv's: the first that runs and is of that version.
-find_python() {
-  local root=${PYENV_ROOT:-$HOME/.pyenv} minor one
-  [[ $1 = *.*.* ]] && minor=${1%.*} || minor=$1
-  while read -r one; do
-    case "$("$one" -c 'import venv, platform; print(platform.python_version())' 2>/dev/null)" in
-      "$1" | "$1".*) echo "$one"; return ;;
-    esac
-  done < <(
-    type -aP "python$minor" || true
-    ls -d "$root"/versions/*/bin/python 2>/dev/null | sort -Vr || true
-    uv python find --no-project "$1" 2>/dev/null || true
-  )
-  echo "error: --python: found no Python $1 on PATH, in $root or by uv; run: uv python install $1 (or: pyenv install $1)" >&2
-  return 1
-}
-
+. scripts/find_python.sh
 interpreter=$(find_python "$python")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -53,9 +40,13 @@ cd "$work/source"
 "$interpreter" -m venv "$work/venv"
 . "$work/venv/bin/activate"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 MAS_FAST_CUDA=0
-pip install --quiet --upgrade pip
+pip install --quiet --upgrade pip uv
 pip install --quiet "torch==$torch" "setuptools>=77" cmake ninja pybind11
-pip install --quiet --no-build-isolation -e ".[test]"
+if [ $resolution = highest ]; then
+  pip install --quiet --no-build-isolation -e ".[test]"
+else
+  uv pip install --quiet --no-build-isolation --resolution "$resolution" -e ".[test]" "torch==$torch"
+fi
 # The interpreter of Triton up to 3.6 takes arrays of one element for numbers, as NumPy before 2.4
 # did.
 case $(pip show triton | sed -n 's/^Version: //p') in 3.[0-6].*) pip install --quiet "numpy<2.4" ;; esac

@@ -82,9 +82,11 @@ def test_missing_compiler_names_the_command(tmp_path: Path) -> None:
     assert "found none of: c++, g++, clang++" in build_ext(tmp_path, CXX="", PATH=str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["MAS_FAST_TORCH", "MAS_FAST_CUDA"])
-def test_switches_are_0_or_1(tmp_path: Path, name: str) -> None:
-    assert f"{name}: found 'yes', expected 0 or 1" in build_ext(tmp_path, **{name: "yes"})
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("MAS_FAST_TORCH", "0 or 1 or extra"), ("MAS_FAST_CUDA", "0 or 1")]
+)
+def test_switches(tmp_path: Path, name: str, allowed: str) -> None:
+    assert f"{name}: found 'yes', expected {allowed}" in build_ext(tmp_path, **{name: "yes"})
 
 
 def test_kernels_is_not_a_top_level_package() -> None:
@@ -126,13 +128,13 @@ def builder(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheels(tree: Path, builder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two wheels from one tree, so that the second meets the first's leavings: "1" built with
+    """Two wheels from one tree, so that the second meets the first's leavings: "extra" built with
     torch, in `builder`, "0" without, where pip itself makes the environment of the build."""
     folder, wheels = tmp_path_factory.mktemp("packages"), {}
     here = ["--no-build-isolation", "--check-build-dependencies"]
     path = f"{builder}{os.pathsep}{os.environ['PATH']}"  # cmake and ninja, as pip sets it
     for torch, python, more, env in (
-        ("1", builder / "python", here, {"PATH": path}),
+        ("extra", builder / "python", here, {"PATH": path}),
         ("0", sys.executable, [], {}),
     ):
         target = folder / torch
@@ -167,9 +169,9 @@ def test_wheel_contents(wheels: dict[str, Path]) -> None:
     for torch, wheel in wheels.items():
         names = zipfile.ZipFile(wheel).namelist()
         libraries = {name.split(".")[0] for name in names if name.endswith(".so")}
-        with_torch = torch == "1"
-        assert libraries == {"mas_fast/_engine"} | ({"mas_fast/_torch"} if with_torch else set())
-        assert ("torch" in requirements(wheel)) == with_torch
+        more = {"mas_fast/_torch"} if torch == "extra" else set()
+        assert libraries == {"mas_fast/_engine"} | more
+        assert not any("torch" in name for name in requirements(wheel))
         assert requirements(wheel) >= {"numpy", "safetensors", "typer", "rich", "tqdm"}
         typed = {
             "mas_fast/py.typed",
@@ -179,6 +181,16 @@ def test_wheel_contents(wheels: dict[str, Path]) -> None:
         assert {"mas_fast/kernels/__init__.py", *typed} <= set(names)
         top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert top == {"mas_fast"}
+
+
+def test_a_checkout_requires_torch(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools")
+    succeed(sys.executable, "setup.py", "-q", "egg_info", "-e", tmp_path, MAS_FAST_TORCH="1")
+    (file,) = tmp_path.glob("*.egg-info/requires.txt")
+    always, *extras = re.split(r"\n\[(.*)\]\n", file.read_text())
+    assert "mas_fast[torch]" in always.split()
+    extra = dict(zip(extras[::2], extras[1::2], strict=True))["torch"].split()
+    assert any(re.match("torch[<>]", name) for name in extra)
 
 
 @pytest.mark.slow
@@ -191,7 +203,7 @@ def test_package_without_torch(wheels: dict[str, Path], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_package_from_sdist(wheels: dict[str, Path], builder: Path, tmp_path: Path) -> None:
-    install(wheels["1"], builder)
+    install(wheels["extra"], builder)
     succeed(builder / "python", "-c", SMOKE + SMOKE_TORCH, cwd=tmp_path)
     assert "sample on cpu  cpp" in succeed(builder / "mas-fast", "info", cwd=tmp_path)
 
@@ -208,5 +220,5 @@ def test_sources_use_no_macro_that_the_lowest_torch_lacks() -> None:
         )
     assert "STD_TORCH_CHECK" in used
     assert used <= known
-    promised = [(ROOT / name).read_text() for name in ("setup.py", "mas_fast/utils/native.py")]
-    assert all(f'TORCH = "{native.TORCH}"' in text for text in promised)
+    promised = ("setup.py", "pyproject.toml", "mas_fast/utils/native.py")
+    assert all(f'"{native.TORCH}"' in (ROOT / name).read_text() for name in promised)

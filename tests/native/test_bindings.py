@@ -262,16 +262,21 @@ def test_a_call_from_its_own_progress_is_refused(engine) -> None:
 
 
 def test_other_threads_run_meanwhile_and_wait_for_their_turn(engine) -> None:
-    runs = [
-        engine.start(np.repeat(FORCED, 8, 0), NULL.repeat(8, 0), seed=i, **SETTINGS)
-        for i in range(6)
-    ]
+    runs, alone = (
+        [
+            engine.start(np.repeat(FORCED, 8, 0), NULL.repeat(8, 0), seed=i, **SETTINGS)
+            for i in range(16)
+        ]
+        for _ in range(2)
+    )
     threads = [threading.Thread(target=run.advance) for run in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert all(run.position == 7 for run in runs)
+    for run, single in zip(runs, alone, strict=True):
+        assert single.advance() == run.position == 7
+        assert np.array_equal(run.tokens, single.tokens)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
