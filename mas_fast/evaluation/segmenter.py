@@ -108,15 +108,39 @@ class Segmenter(nn.Module):
         Returns:
             [B, classes, H / 2, W / 2].
         """
+        *kept, y = self.scales(x)
+        for across, up, skip in zip(self.across, self.up, reversed(kept), strict=True):
+            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
+        return self.head(y)
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """What the network sees at 1/2, 1/4, 1/8 and 1/16 of the picture.
+
+        Args:
+            x: [B, 3, H, W] in [-1, 1], H and W multiples of 16.
+
+        Returns:
+            [B, WIDTHS[i], H / 2 ** (i + 1), W / 2 ** (i + 1)] each.
+        """
         y = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         kept = []
         for block in self.down:
             y = block(y)
             kept.append(y)
-        y = y + self.middle(y)
-        for across, up, skip in zip(self.across, self.up, reversed(kept[:-1]), strict=True):
-            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
-        return self.head(y)
+        return [*kept[:-1], y + self.middle(y)]
+
+    @torch.no_grad()
+    def features(self, pictures: Sequence[np.ndarray]) -> Tensor:
+        """Features for a Frechet distance: the mean of each channel of each scale.
+
+        Args:
+            pictures: uint8 [H, W, 3] each, H and W multiples of 16.
+
+        Returns:
+            fp32 [N, sum of WIDTHS].
+        """
+        found = (self.scales(_tensor(picture[None])) for picture in pictures)
+        return torch.cat([torch.cat([y.mean((2, 3)) for y in scales], 1) for scales in found])
 
     @torch.no_grad()
     def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
