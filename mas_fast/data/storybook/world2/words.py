@@ -1,0 +1,353 @@
+"""The vocabulary of the second world: kinds of things, places, hours, weathers, relations.
+
+There are only tables here. Drawing, captions and the reading of captions all use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+COLORS = {
+    "red": "cf2a27",
+    "orange": "ee8322",
+    "yellow": "f3cf34",
+    "green": "2e9b46",
+    "blue": "2c63c9",
+    "purple": "7d3fb0",
+    "pink": "f08bb4",
+    "brown": "80502c",
+    "white": "f4f2ec",
+    "gray": "8c9097",
+    "black": "26262c",
+}
+COLOR_SYNONYMS = {"grey": "gray"}
+PAINTED = ("red", "orange", "yellow", "green", "blue", "purple", "white")
+COATS = ("brown", "white", "gray", "black")  # of animals
+CLOTHES = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
+CLOTH = ("red", "orange", "green", "blue", "purple", "pink", "brown", "gray")  # of furniture
+WOOD = ("brown", "white", "red", "green", "blue")
+
+# Where something can be: on which part of a place. ON is on top of another thing.
+LAND, ROAD, RAILS, WATER, AIR = "land", "road", "rails", "water", "air"
+FLOOR, TABLETOP, ON = "floor", "tabletop", "on"
+
+# What a caption may say about a thing, and how it is said.
+SIZES = {"small": 0.62, "big": 1.35}  # ratio to the height that it would have unsaid
+SIZE_SYNONYMS = {"little": "small", "tiny": "small", "large": "big", "huge": "big"}
+PATTERNS = ("striped", "spotted")
+POSES = {
+    "stand": "standing",
+    "walk": "walking",
+    "run": "running",
+    "sit": "sitting",
+    "lie": "lying",
+    "wave": "waving",
+    "gallop": "galloping",
+    "fly": "flying",
+    "swim": "swimming",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing.
+
+    Attributes:
+        name: name of the kind.
+        label: its class among COCO's 133.
+        heights: on which parts of a place it can be, the usual one first, and the height of a
+            single one there, in parts of the picture. ON is its height on a seat, where that
+            differs.
+        names: names in captions, (singular, plural).
+        colors: colours that a caption may name; without any, it has its own.
+        garment: the piece of clothing that has the colour, if any.
+        poses: poses that a caption may name; without a name it stands, flies or swims.
+        patterned: whether it can be striped or spotted.
+        sizes: whether it can be small or big.
+        places: the only places where it occurs; None for all.
+        most: the largest number of it that a caption speaks of.
+    """
+
+    name: str
+    label: str
+    heights: dict[str, float]
+    names: tuple[tuple[str, str], ...]
+    colors: tuple[str, ...] = ()
+    garment: str | None = None
+    poses: tuple[str, ...] = ()
+    patterned: bool = False
+    sizes: bool = True
+    places: tuple[str, ...] | None = None
+    most: int = 3
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """How something is said: in a sentence, and in a telegram.
+
+    Attributes:
+        long: phrases that follow the things of a sentence.
+        short: words between commas.
+    """
+
+    long: tuple[str, ...]
+    short: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place.
+
+    Attributes:
+        name: name of the place.
+        phrases: names of the place in captions.
+        parts: for each part, the y of the feet of the farthest and of the nearest things.
+        far: for each part where things can be far away, the y of their feet.
+        lacks: what it may have, and what a caption may say that it is without.
+        seasons: whether it looks different in autumn and in winter.
+        indoors: whether it has walls and a window instead of a sky.
+    """
+
+    name: str
+    phrases: Phrases
+    parts: dict[str, tuple[float, float]]
+    far: dict[str, float]
+    lacks: tuple[str, ...] = ()
+    seasons: bool = True
+    indoors: bool = False
+
+
+def _kinds(kinds: Iterable[Kind]) -> dict[str, Kind]:
+    return {kind.name: kind for kind in kinds}
+
+
+ROOMS = ("living room", "kitchen", "bedroom")
+MEADOWS = ("meadow", "farm", "lake", "river", "mountains", "park", "garden")
+GREEN = (*MEADOWS, "forest", "snow")
+SAVANNA = ("desert", "meadow", "river")
+SHORES = ("lake", "river", "beach")
+_PEOPLE = {LAND: 0.58, FLOOR: 0.6, ON: 0.52}
+_CHILDREN = {LAND: 0.48, FLOOR: 0.5, ON: 0.44}
+_MOVES = ("walk", "run", "wave")
+
+KINDS = _kinds(
+    [
+        # Living
+        Kind("man", "person", _PEOPLE, (("man", "men"),), CLOTHES, "shirt", _MOVES, True, False),
+        Kind("woman", "person", _PEOPLE, (("woman", "women"), ("lady", "ladies")), CLOTHES, "dress",
+             _MOVES, True, False),
+        Kind("boy", "person", _CHILDREN, (("boy", "boys"),), CLOTHES, "shirt", _MOVES, True, False),
+        Kind("girl", "person", _CHILDREN, (("girl", "girls"),), CLOTHES, "dress", _MOVES, True,
+             False),
+        Kind("dog", "dog", {LAND: 0.33, FLOOR: 0.36, ON: 0.28},
+             (("dog", "dogs"), ("puppy", "puppies")), COATS, poses=("walk", "run", "sit"),
+             places=(*GREEN, "beach", "street", "road", *ROOMS), most=4),
+        Kind("cat", "cat", {LAND: 0.31, FLOOR: 0.34, ON: 0.26},
+             (("cat", "cats"), ("kitten", "kittens")), (*COATS, "orange"), poses=("sit", "lie"),
+             places=(*GREEN, "beach", "street", *ROOMS), most=4),
+        Kind("horse", "horse", {LAND: 0.48}, (("horse", "horses"), ("pony", "ponies")), COATS,
+             poses=("gallop",), places=(*GREEN, "beach", "desert")),
+        Kind("sheep", "sheep", {LAND: 0.32}, (("sheep", "sheep"),), ("white", "black"),
+             places=(*MEADOWS, "snow"), most=4),
+        Kind("cow", "cow", {LAND: 0.4}, (("cow", "cows"),), ("brown", "white", "black"),
+             places=MEADOWS),
+        Kind("elephant", "elephant", {LAND: 0.5}, (("elephant", "elephants"),),
+             places=(*SAVANNA, "park", "forest")),
+        Kind("bear", "bear", {LAND: 0.45}, (("bear", "bears"),), ("brown", "white", "black"),
+             poses=("sit",), places=("forest", "mountains", "river", "snow")),
+        Kind("zebra", "zebra", {LAND: 0.44}, (("zebra", "zebras"),), places=SAVANNA),
+        Kind("giraffe", "giraffe", {LAND: 0.66}, (("giraffe", "giraffes"),),
+             places=("desert", "meadow", "forest")),
+        Kind("bird", "bird", {AIR: 0.19, LAND: 0.2, ON: 0.16}, (("bird", "birds"),),
+             ("red", "blue", "yellow", "white"), poses=("stand",), most=4),
+        Kind("duck", "bird", {WATER: 0.19, LAND: 0.22}, (("duck", "ducks"),),
+             ("white", "brown", "yellow"), poses=("stand",),
+             places=("lake", "river", "farm", "garden", "park"), most=4),
+        # Vehicles
+        Kind("car", "car", {ROAD: 0.27}, (("car", "cars"),), (*PAINTED, "black")),
+        Kind("motorcycle", "motorcycle", {ROAD: 0.34},
+             (("motorcycle", "motorcycles"), ("motorbike", "motorbikes")),
+             ("red", "yellow", "green", "blue", "black")),
+        Kind("bus", "bus", {ROAD: 0.38}, (("bus", "buses"),), PAINTED, most=2),
+        Kind("truck", "truck", {ROAD: 0.36}, (("truck", "trucks"),), PAINTED, most=2),
+        Kind("bicycle", "bicycle", {ROAD: 0.34, LAND: 0.34},
+             (("bicycle", "bicycles"), ("bike", "bikes")),
+             ("red", "yellow", "green", "blue", "pink"),
+             places=("park", "garden", "beach", "lake", "road", "street", "bridge")),
+        Kind("train", "train", {RAILS: 0.27}, (("train", "trains"),), PAINTED, most=1),
+        Kind("boat", "boat", {WATER: 0.38}, (("boat", "boats"),), PAINTED),
+        Kind("airplane", "airplane", {AIR: 0.2}, (("airplane", "airplanes"), ("plane", "planes")),
+             ("red", "yellow", "blue", "white"), most=2),
+        # Outdoors
+        Kind("traffic light", "traffic light", {LAND: 0.5}, (("traffic light", "traffic lights"),),
+             sizes=False, places=("street", "road"), most=2),
+        Kind("fire hydrant", "fire hydrant", {LAND: 0.3}, (("fire hydrant", "fire hydrants"),),
+             ("red", "yellow", "blue"), places=("street", "park"), most=2),
+        Kind("stop sign", "stop sign", {LAND: 0.48}, (("stop sign", "stop signs"),),
+             sizes=False, places=("street", "road", "railway"), most=1),
+        Kind("bench", "bench", {LAND: 0.28}, (("bench", "benches"),), WOOD,
+             places=("park", "garden", "lake", "river", "street", "forest", "beach"), most=2),
+        Kind("umbrella", "umbrella", {LAND: 0.46}, (("umbrella", "umbrellas"),), CLOTHES,
+             patterned=True, places=("beach", "park", "garden", "lake")),
+        Kind("kite", "kite", {AIR: 0.28}, (("kite", "kites"),), CLOTHES[:-1],
+             places=("beach", "meadow", "park", "lake", "snow", "desert", "mountains")),
+        Kind("ball", "sports ball", {LAND: 0.2, FLOOR: 0.2}, (("ball", "balls"),), CLOTHES,
+             patterned=True,
+             places=("beach", "park", "garden", "meadow", "snow", "bedroom", "living room"),
+             most=4),
+        Kind("suitcase", "suitcase", {LAND: 0.27, FLOOR: 0.28, ON: 0.2},
+             (("suitcase", "suitcases"),), ("red", "yellow", "green", "blue", "purple", "brown"),
+             places=("street", "railway", "road", "bedroom", "living room")),
+        Kind("surfboard", "surfboard", {LAND: 0.5}, (("surfboard", "surfboards"),), CLOTHES,
+             places=("beach",)),
+        Kind("skateboard", "skateboard", {LAND: 0.15}, (("skateboard", "skateboards"),),
+             ("red", "yellow", "green", "blue", "purple"), sizes=False,
+             places=("street", "park", "road"), most=2),
+        Kind("tent", "tent", {LAND: 0.36}, (("tent", "tents"),), PAINTED[:-1],
+             places=("meadow", "forest", "mountains", "lake", "river", "desert", "snow"), most=2),
+        Kind("house", "house", {LAND: 0.5}, (("house", "houses"),), (*PAINTED, "pink", "brown"),
+             places=("meadow", "farm", "garden", "lake", "river", "mountains", "forest", "road",
+                     "beach", "snow"), most=2),
+        # Indoors
+        Kind("chair", "chair", {FLOOR: 0.42, LAND: 0.4}, (("chair", "chairs"),), (*WOOD, "yellow"),
+             places=(*ROOMS, "garden"), most=3),
+        Kind("couch", "couch", {FLOOR: 0.36}, (("couch", "couches"), ("sofa", "sofas")), CLOTH,
+             places=("living room",), most=1),
+        Kind("bed", "bed", {FLOOR: 0.36}, (("bed", "beds"),), CLOTH, places=("bedroom",), most=1),
+        Kind("table", "dining table", {FLOOR: 0.34, LAND: 0.34}, (("table", "tables"),), WOOD,
+             places=("living room", "kitchen", "garden"), most=1),
+        Kind("potted plant", "potted plant", {FLOOR: 0.36, TABLETOP: 0.46, ON: 0.2},
+             (("potted plant", "potted plants"),), ("red", "white", "blue", "brown"),
+             places=(*ROOMS, "tabletop")),
+        Kind("tv", "tv", {FLOOR: 0.34}, (("tv", "tvs"), ("television", "televisions")),
+             places=("living room", "bedroom"), most=1),
+        Kind("laptop", "laptop", {TABLETOP: 0.36, ON: 0.16}, (("laptop", "laptops"),),
+             ("gray", "black", "white"), most=2),
+        Kind("book", "book", {TABLETOP: 0.3, ON: 0.14}, (("book", "books"),),
+             ("red", "yellow", "green", "blue", "purple"), most=4),
+        Kind("clock", "clock", {TABLETOP: 0.34, ON: 0.15}, (("clock", "clocks"),),
+             ("red", "yellow", "green", "blue", "white"), most=2),
+        Kind("vase", "vase", {TABLETOP: 0.5, ON: 0.21}, (("vase", "vases"),),
+             ("red", "green", "blue", "purple", "white", "yellow"), most=2),
+        Kind("teddy bear", "teddy bear", {FLOOR: 0.28, TABLETOP: 0.42, ON: 0.2},
+             (("teddy bear", "teddy bears"), ("teddy", "teddies")), ("brown", "pink", "white"),
+             places=("bedroom", "living room", "tabletop")),
+        Kind("fridge", "refrigerator", {FLOOR: 0.58}, (("fridge", "fridges"),),
+             ("white", "gray", "red", "green", "blue"), sizes=False, places=("kitchen",), most=1),
+        Kind("lamp", "light", {FLOOR: 0.52, TABLETOP: 0.5}, (("lamp", "lamps"),),
+             ("red", "yellow", "green", "blue", "white"),
+             places=("living room", "bedroom", "tabletop"), most=2),
+        Kind("bottle", "bottle", {TABLETOP: 0.48, ON: 0.18}, (("bottle", "bottles"),),
+             ("green", "blue", "brown", "red"), most=4),
+        Kind("cup", "cup", {TABLETOP: 0.26, ON: 0.14}, (("cup", "cups"), ("mug", "mugs")), CLOTHES,
+             most=4),
+        Kind("bowl", "bowl", {TABLETOP: 0.23, ON: 0.14}, (("bowl", "bowls"),), CLOTHES),
+        Kind("banana", "banana", {TABLETOP: 0.23}, (("banana", "bananas"),), ("yellow", "green")),
+        Kind("apple", "apple", {TABLETOP: 0.23}, (("apple", "apples"),),
+             ("red", "green", "yellow"), most=4),
+        Kind("orange fruit", "orange", {TABLETOP: 0.23}, (("orange", "oranges"),), most=4),
+        Kind("pizza", "pizza", {TABLETOP: 0.22, ON: 0.14}, (("pizza", "pizzas"),), most=2),
+        Kind("cake", "cake", {TABLETOP: 0.34, ON: 0.17}, (("cake", "cakes"),),
+             ("pink", "white", "brown", "yellow"), most=2),
+    ]
+)  # fmt: skip
+
+# y of feet of the farthest and of the nearest things, by part.
+_NEAR = {LAND: (0.75, 0.9), AIR: (0.2, 0.34)}
+_SHORE = {LAND: (0.82, 0.93), AIR: (0.2, 0.3), WATER: (0.6, 0.66)}
+_ROOM = {FLOOR: (0.8, 0.93)}
+_HILLS = {LAND: 0.6, AIR: 0.2}
+_WILD = ("trees", "flowers", "people", "buildings", "clouds", "sun")
+
+
+def _place(name: str, long: str, short: str, *more, **options) -> Place:
+    return Place(name, Phrases(tuple(long.split(", ")), tuple(short.split(", "))), *more, **options)
+
+
+PLACES = {
+    place.name: place
+    for place in [
+        _place("meadow", "in a meadow, on the grass, in a green field", "meadow", _NEAR, _HILLS,
+               _WILD),
+        _place("farm", "on a farm, on the farm", "farm", _NEAR, _HILLS,
+               ("trees", "flowers", "people", "clouds", "sun")),
+        _place("garden", "in a garden, in the garden", "garden", _NEAR, {AIR: 0.2},
+               ("trees", "people", "clouds", "sun")),
+        _place("park", "in a park, in the park", "park", _NEAR, {AIR: 0.2},
+               ("flowers", "people", "buildings", "clouds", "sun")),
+        _place("forest", "in a forest, among the trees, in the woods", "forest, woods", _NEAR, {},
+               ("flowers", "people", "buildings", "clouds", "sun")),
+        _place("mountains", "in the mountains, below the mountains", "mountains", _NEAR, _HILLS,
+               _WILD),
+        _place("lake", "beside a lake, by a lake, at the lake", "lake", _SHORE,
+               {WATER: 0.56, AIR: 0.2}, _WILD),
+        _place("river", "beside a river, by the river", "river", _SHORE, {AIR: 0.2}, _WILD),
+        _place("beach", "on the beach, on a beach, on the sand by the sea", "beach", _SHORE,
+               {WATER: 0.54, AIR: 0.2}, ("trees", "people", "buildings", "clouds", "sun"),
+               seasons=False),
+        _place("sea", "on the sea, at sea, out at sea", "sea", {WATER: (0.72, 0.88), AIR: (0.2, 0.3)},
+               {WATER: 0.56, AIR: 0.2}, ("people", "clouds", "sun"), seasons=False),
+        _place("desert", "in the desert, among sand dunes", "desert", _NEAR, _HILLS,
+               ("people", "buildings", "clouds", "sun"), seasons=False),
+        _place("snow", "in the snow, in a snowy field", "snowy field", _NEAR, _HILLS,
+               ("trees", "people", "buildings", "clouds", "sun"), seasons=False),
+        _place("road", "on a road, on a country road", "road",
+               {LAND: (0.68, 0.68), ROAD: (0.84, 0.9), AIR: (0.2, 0.3)}, {AIR: 0.2},
+               ("trees", "people", "buildings", "clouds", "sun")),
+        _place("street", "in a street, in the city, in a town", "street, city",
+               {LAND: (0.72, 0.74), ROAD: (0.88, 0.92)}, {}, ("trees", "people", "clouds", "sun"),
+               seasons=False),
+        _place("bridge", "on a bridge, on a bridge over a river", "bridge",
+               {ROAD: (0.66, 0.66), AIR: (0.2, 0.26), WATER: (0.86, 0.92)}, {AIR: 0.2},
+               ("trees", "people", "clouds", "sun")),
+        _place("railway", "on a railway, on the rails", "railway",
+               {LAND: (0.66, 0.66), RAILS: (0.85, 0.85), AIR: (0.2, 0.3)}, {AIR: 0.2},
+               ("trees", "people", "buildings", "clouds", "sun")),
+        _place("living room", "in a living room, in the living room", "living room", _ROOM, {},
+               ("people",), seasons=False, indoors=True),
+        _place("kitchen", "in a kitchen, in the kitchen", "kitchen", _ROOM, {}, ("people",),
+               seasons=False, indoors=True),
+        _place("bedroom", "in a bedroom, in the bedroom", "bedroom", _ROOM, {}, ("people",),
+               seasons=False, indoors=True),
+        _place("tabletop", "on a wooden table, on a tabletop", "wooden table, tabletop",
+               {TABLETOP: (0.78, 0.92)}, {}, (), seasons=False, indoors=True),
+    ]
+}  # fmt: skip
+
+# The first of each is what a caption does not need to say.
+HOURS = {
+    "day": Phrases(("by day", "in daylight"), ("day", "daylight")),
+    "dusk": Phrases(("at dusk", "at sunset", "in the evening"), ("dusk", "sunset", "evening")),
+    "night": Phrases(("at night", "by moonlight"), ("night", "moonlight")),
+    "dawn": Phrases(("at dawn", "at sunrise", "in the early morning"), ("dawn", "sunrise")),
+}
+WEATHERS = {
+    "clear": Phrases(("in clear weather", "under a clear sky"), ("clear sky", "clear weather")),
+    "cloudy": Phrases(("on a cloudy day", "under a cloudy sky"), ("cloudy", "overcast")),
+    "rain": Phrases(("in the rain", "on a rainy day"), ("rain", "rainy")),
+    "snowfall": Phrases(("in falling snow", "while it snows"), ("snowing", "falling snow")),
+    "fog": Phrases(("in the fog", "on a foggy day"), ("fog", "foggy")),
+}
+SEASONS = {
+    "summer": Phrases(("in summer",), ("summer",)),
+    "autumn": Phrases(("in autumn",), ("autumn",)),
+    "winter": Phrases(("in winter",), ("winter",)),
+    "spring": Phrases(("in spring",), ("spring",)),
+}
+LACKS = {
+    name: Phrases((f"without {name}", f"with no {name}"), (f"no {name}", f"without {name}"))
+    for name in ("trees", "flowers", "people", "buildings", "clouds", "sun")
+}
+RELATIONS = {
+    "left": ("left of", "to the left of"),
+    "right": ("right of", "to the right of"),
+    "beside": ("beside", "next to"),
+    "front": ("in front of",),
+    "behind": ("behind",),
+    "on": ("on", "on top of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+}
+FAR = ("far away", "in the distance")  # said of the last group: the relation "far"
+COUNTS = {1: ("a", "one"), 2: ("two",), 3: ("three",), 4: ("four",)}
