@@ -202,7 +202,7 @@ def evaluate_storybook(
         raise ValueError(f"{model.path}: found a GPT without scenes, expected one with them")
     assert isinstance(img_decoder, TorchCodec)  # a Model has one
     size = img_decoder.config.resolution
-    source = StorySource(count, size, "test")
+    source = StorySource(count, size, "test", world=1)
 
     def bar(items: Sequence[T], name: str) -> Iterable[T]:
         return progress_bar(items, desc=name, show=progress)

@@ -6,22 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
-
+from mas_fast.data.storybook.world2.kinds import KINDS, garment_of
 from mas_fast.data.storybook.world2.seats import SEATS
 from mas_fast.data.storybook.world2.story import Group, Story
 from mas_fast.data.storybook.world2.words import (
     COUNTS,
     FAR,
     HOURS,
-    KINDS,
     LACKS,
     PLACES,
     POSES,
     RELATIONS,
     SEASONS,
     WEATHERS,
-    garment_of,
 )
 
 T = TypeVar("T")
@@ -57,6 +54,7 @@ SAYS = {
     "season": 0.6,
     "without": 0.8,
 }
+_COUNTS = COUNTS | {1: ("a", "a", "a", "one")}  # likelier ones repeatedly
 USUAL = 0.12  # how often it mentions what is usual: the day, a clear sky, summer
 
 
@@ -155,7 +153,7 @@ class _Writer:
             worn = f" in {worn if many or self.short else f'{_article(worn)} {worn}'}"
             look = []
         text = " ".join([*words, *look, noun])
-        count = COUNTS[group.count][0] if self.short else self.choose(COUNTS[group.count])
+        count = COUNTS[group.count][0] if self.short else self.choose(_COUNTS[group.count])
         if count == "a":
             text = text if self.short else f"{_article(text)} {text}"
         else:

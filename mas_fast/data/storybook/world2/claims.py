@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.story import Group
 from mas_fast.data.storybook.world2.words import (
     COLOR_SYNONYMS,
@@ -14,7 +15,6 @@ from mas_fast.data.storybook.world2.words import (
     FAR,
     GARMENTS,
     HOURS,
-    KINDS,
     LACKS,
     PATTERNS,
     PLACES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _PEOPLE = ("man", "woman", "boy", "girl")
@@ -17,7 +18,7 @@ class Seat:
         x: where it is, in the thing's own frame, which faces right.
     """
 
-    poses: dict[str, str | None]
+    poses: Mapping[str, str | None]
     y: float
     x: float = 0.0
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mas_fast.data.storybook.world2.words import KINDS, ON, SIZES
+from mas_fast.data.storybook.world2.kinds import KINDS
+from mas_fast.data.storybook.world2.words import ON, SIZES
 
 GRID = 1 / 32
 MARGIN, GAP = 0.03, 0.04

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.seats import SEATS
 from mas_fast.data.storybook.world2.sizes import (
     GAP,
@@ -22,7 +23,7 @@ from mas_fast.data.storybook.world2.sizes import (
     seat_height,
 )
 from mas_fast.data.storybook.world2.story import Story
-from mas_fast.data.storybook.world2.words import AIR, KINDS, ON, PLACES
+from mas_fast.data.storybook.world2.words import AIR, ON, PLACES
 
 DEPTHS = 3  # lines between the farthest and the nearest
 TRIES = 12  # arrangements, until nothing overlaps
@@ -170,7 +171,8 @@ def _arranged(story: Story, rows: list[Row], generator: np.random.Generator) -> 
         return None if pair is None else [*pair, *rest]
     if story.relation in ("above", "below"):
         upper, lower = (first, second) if story.relation == "above" else (second, first)
-        return [*_above(story, upper, lower, generator), *rest]
+        pair = _above(story, upper, lower, generator)
+        return None if pair is None else [*pair, *rest]
     return placed
 
 
@@ -256,14 +258,15 @@ def _before(story: Story, near: Row, far: Row, generator: np.random.Generator) -
     return [replace(hidden, x=x, y=_snap(place.parts[hidden.part][0])), *moved]
 
 
-def _above(story: Story, upper: Row, lower: Row, generator: np.random.Generator) -> Row:
-    """Place `upper` in the air above `lower`."""
+def _above(story: Story, upper: Row, lower: Row, generator: np.random.Generator) -> Row | None:
+    """Place `upper` in the air above the middle of `lower`; None if that is at the border."""
     upper = _closed(upper)
     middle = sum(p.x for p in lower) / len(lower) + generator.uniform(-0.05, 0.05)
     shift = middle - (upper[0].x + upper[-1].x) / 2
     low = MARGIN - (upper[0].x - upper[0].width / 2)
     high = 1 - MARGIN - (upper[-1].x + upper[-1].width / 2)
-    shift = min(max(shift, low), high)
+    if not low <= shift <= high:
+        return None
     near = _snap(PLACES[story.place].parts[lower[0].part][1])
     top = [math.ceil((p.height + GRID / 2) / GRID) * GRID for p in upper]
     return [

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.where import part_of, places_of
-from mas_fast.data.storybook.world2.words import KINDS
 
 HELD_OUT = 10  # one triple in ten is held out
 

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from mas_fast.data.storybook.world2.kinds import KINDS, Kind
 from mas_fast.data.storybook.world2.seats import sits
 from mas_fast.data.storybook.world2.stage import arrange
 from mas_fast.data.storybook.world2.story import Group, Story
 from mas_fast.data.storybook.world2.where import part_of, places_of, relations
-from mas_fast.data.storybook.world2.words import AIR, KINDS, PATTERNS, PLACES, SIZES, Kind
+from mas_fast.data.storybook.world2.words import AIR, PATTERNS, PLACES, SIZES
 from mas_fast.utils.validate import check_choice, check_int
 
 T = TypeVar("T")
@@ -62,8 +63,9 @@ class _Teller:
         kind = self._choose(list(KINDS.values()), [_share(k) for k in KINDS.values()])
         places = places_of(kind)
         alone = [4 if part_of(kind, None, place) else 1 for place in places]
-        told = self._setting(self._choose(places, alone))
-        told = self._with_second(replace(told, groups=(self._group(kind, told.place),)))
+        setting = self._setting(self._choose(places, alone))
+        first = self._group(kind, setting.place)
+        told = self._with_second(replace(setting, groups=(first,)))
         if told is None:
             return None
         if len(told.groups) == 2 and told.relation not in ("on", "far") and self._chance(0.2):

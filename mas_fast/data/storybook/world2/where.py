@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mas_fast.data.storybook.world2.kinds import KINDS, Kind
 from mas_fast.data.storybook.world2.seats import SEATS, sits
-from mas_fast.data.storybook.world2.words import AIR, KINDS, PLACES, WATER, Kind
+from mas_fast.data.storybook.world2.words import AIR, PLACES, WATER
 
 DEPTH = 0.1  # of a part of a place in which things can be behind one another
 
@@ -69,8 +70,9 @@ def relations(
     else:
         found += [None]
     (far, near), (farther, nearer) = where.parts[part], where.parts[beyond]
-    if near - farther >= DEPTH and other.heights[beyond] > 0.7 * kind.heights[part]:
+    low, high = kind.heights[part], other.heights[beyond]
+    if near - farther >= DEPTH and (part != beyond or high > 0.7 * low):
         found += ["front"] * (4 if other.name == "house" else 1)
-    if nearer - far >= DEPTH and kind.heights[part] > 0.7 * other.heights[beyond]:
+    if nearer - far >= DEPTH and (part != beyond or low > 0.7 * high):
         found += ["behind"] * (4 if kind.name == "house" else 1)
     return found
