@@ -36,7 +36,9 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
     fin = rounded([(-1.12, -0.56), (-1.22, -1.0, 0.05), (-0.98, -1.0, 0.05), (-0.56, -0.6)], 0.02)
     solid(canvas, fin, tail if sum(color) > 2.4 else color, look, depth=0.1)
     with canvas.inside(fin):
-        canvas.mark(line((-1.4, -0.8), (-0.5, -0.8), 0.08), shade(tail, 0.75) if sum(color) > 2.4 else band)
+        canvas.mark(
+            line((-1.4, -0.8), (-0.5, -0.8), 0.08), shade(tail, 0.75) if sum(color) > 2.4 else band
+        )
     trunk = rounded(
         [(-1.24, -0.56, 0.1), (-0.7, -0.66, 0.3), (0.86, -0.68, 0.5), (1.24, -0.46, 0.22)]
         + [(1.1, -0.28, 0.3), (-0.3, -0.26, 0.5)]
@@ -44,7 +46,9 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, trunk, color, look, depth=0.16)
     with canvas.inside(trunk):
         canvas.mark(box(-1.3, -0.43, 1.3, -0.37), tail if sum(color) > 2.4 else band)
-    panes = [box(x, -0.57, x + 0.1, -0.47, 0.04) for x in (-0.66, -0.47, -0.28, -0.09, 0.1, 0.29, 0.48)]
+    panes = [
+        box(x, -0.57, x + 0.1, -0.47, 0.04) for x in (-0.66, -0.47, -0.28, -0.09, 0.1, 0.29, 0.48)
+    ]
     cockpit = rounded([(0.82, -0.5), (0.84, -0.62), (0.98, -0.6), (1.12, -0.5)], 0.03)
     glass(canvas, [*panes, cockpit], look)
     canvas.mark(box(0.65, -0.6, 0.75, -0.34, 0.03), accent(color, 0.14))
@@ -53,7 +57,9 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
     engine = rounded([(-0.16, -0.12), (-0.12, -0.27), (0.24, -0.27), (0.26, -0.12)], 0.06)
     solid(canvas, engine, shade(color, -0.08) if sum(color) > 0.75 else dark, look)
     canvas.fill(ellipse(0.24, -0.195, 0.035, 0.08), INK)
-    wing = rounded([(0.36, -0.36, 0.04), (-0.34, 0.0, 0.03), (-0.56, 0.0, 0.04), (-0.26, -0.36, 0.06)])
+    wing = rounded(
+        [(0.36, -0.36, 0.04), (-0.34, 0.0, 0.03), (-0.56, 0.0, 0.04), (-0.26, -0.36, 0.06)]
+    )
     solid(canvas, wing, dark, look, depth=0.12)
     lamp(canvas, ellipse(-0.46, -0.03, 0.035), look, rgb("e5483c"))
     _blinks(canvas, look, (1.08, -0.32))
@@ -61,7 +67,9 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
 
 def _blinks(canvas: Canvas, look: Look, *lamps: tuple[float, float]) -> None:
     if look.night:
-        canvas.mark(together(ellipse(x, y, 0.09) for x, y in lamps), rgb("ffe08a"), lit=False, alpha=0.3)
+        canvas.mark(
+            together(ellipse(x, y, 0.09) for x, y in lamps), rgb("ffe08a"), lit=False, alpha=0.3
+        )
         canvas.mark(together(ellipse(x, y, 0.04) for x, y in lamps), rgb("fff3c4"), lit=False)
 
 
@@ -86,7 +94,9 @@ def _propeller(canvas: Canvas, color: Color, look: Look) -> None:
     panes = [rounded([(-0.2, -0.62), (-0.1, -0.82, 0.06), (0.1, -0.82), (0.1, -0.62)], 0.03)]
     panes.append(rounded([(0.18, -0.62), (0.18, -0.82), (0.36, -0.82, 0.05), (0.5, -0.62)], 0.03))
     glass(canvas, panes, look)
-    wing = rounded([(-0.36, -0.88), (-0.3, -1.0), (0.5, -1.0, 0.05), (0.58, -0.93, 0.04), (0.5, -0.88)], 0.04)
+    wing = rounded(
+        [(-0.36, -0.88), (-0.3, -1.0), (0.5, -1.0, 0.05), (0.58, -0.93, 0.04), (0.5, -0.88)], 0.04
+    )
     solid(canvas, wing, dark, look)
     canvas.fill(line((0.06, -0.9), (0.2, -0.42), 0.04), STEEL)
     flap = rounded([(-1.22, -0.54), (-0.8, -0.54), (-0.86, -0.46), (-1.2, -0.46)], 0.03)

@@ -10,7 +10,6 @@ from mas_fast.data.storybook.canvas import (
     limb,
     polygon,
     rgb,
-    shade,
     together,
 )
 from mas_fast.data.storybook.world2.look import Look, solid
@@ -24,7 +23,6 @@ from mas_fast.data.storybook.world2.materials import (
     chance,
     glass,
     glow,
-    lamp,
     line,
     pick,
     trim,
@@ -59,7 +57,9 @@ def _sailing(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(limb([(-0.02, -0.2), (-0.02, -0.96)], 0.035), DARK_WOOD)
     canvas.fill(limb([(-0.02, -0.31), (-0.5, -0.29)], 0.035), DARK_WOOD)
     full = chance(look.generator, 0.5)  # the main sail has the colour, or a band of it
-    main = bent([(-0.06, -0.94), (-0.09, -0.6), (-0.06, -0.34), (-0.3, -0.3), (-0.5, -0.33), (-0.36, -0.72)])
+    main = bent(
+        [(-0.06, -0.94), (-0.09, -0.6), (-0.06, -0.34), (-0.3, -0.3), (-0.5, -0.33), (-0.36, -0.72)]
+    )
     cloth = color if full else CREAM
     solid(canvas, main, cloth, look, depth=0.1)
     with canvas.inside(main):
@@ -68,7 +68,9 @@ def _sailing(canvas: Canvas, color: Color, look: Look) -> None:
             canvas.mark(polygon([(-0.6, -0.5), (0, -0.5), (0, -0.6), (-0.6, -0.6)]), band)
         else:
             canvas.mark(ellipse(-0.2, -0.5, 0.09), band)
-    jib = bent([(0.03, -0.86), (0.3, -0.62), (0.5, -0.33), (0.26, -0.24), (0.04, -0.3), (0.1, -0.6)])
+    jib = bent(
+        [(0.03, -0.86), (0.3, -0.62), (0.5, -0.33), (0.26, -0.24), (0.04, -0.3), (0.1, -0.6)]
+    )
     solid(canvas, jib, CREAM if full and not pale else color, look, depth=0.1)
     canvas.fill(polygon([(-0.02, -1.0), (-0.02, -0.92), (-0.2, -0.96)]), rgb("d94a3f"))
     cabin = rounded([(-0.3, -0.18), (-0.26, -0.3, 0.04), (0.12, -0.3, 0.06), (0.22, -0.18)])
@@ -92,7 +94,9 @@ def _night_light(canvas: Canvas, x: float, y: float, look: Look) -> None:
 
 
 def _rowing(canvas: Canvas, color: Color, look: Look) -> None:
-    inner = bent([(-0.68, -0.42), (0.0, -0.2), (0.72, -0.46), (0.3, -0.1), (0.0, -0.1), (-0.4, -0.1)])
+    inner = bent(
+        [(-0.68, -0.42), (0.0, -0.2), (0.72, -0.46), (0.3, -0.1), (0.0, -0.1), (-0.4, -0.1)]
+    )
     canvas.fill(inner, DARK_WOOD)
     seats = [line((-0.4, -0.36), (-0.1, -0.33), 0.06), line((0.18, -0.34), (0.44, -0.38), 0.06)]
     canvas.fill(together(seats), WOOD)
@@ -114,10 +118,17 @@ def _rowing(canvas: Canvas, color: Color, look: Look) -> None:
 
 def _steamer(canvas: Canvas, color: Color, look: Look) -> None:
     pale = sum(color) > 2.4
-    smoke = [(-0.16, -0.92, 0.05), (-0.3, -0.94, 0.055), (-0.46, -0.93, 0.065), (-0.63, -0.94, 0.05)]
+    smoke = [
+        (-0.16, -0.92, 0.05),
+        (-0.3, -0.94, 0.055),
+        (-0.46, -0.93, 0.065),
+        (-0.63, -0.94, 0.05),
+    ]
     canvas.mark(together(ellipse(*puff) for puff in smoke), rgb("e8e9ec"), alpha=0.9)
     for x in (-0.24, 0.08):
-        funnel = rounded([(x - 0.075, -0.5), (x - 0.06, -0.86), (x + 0.08, -0.86), (x + 0.085, -0.5)], 0.02)
+        funnel = rounded(
+            [(x - 0.075, -0.5), (x - 0.06, -0.86), (x + 0.08, -0.86), (x + 0.085, -0.5)], 0.02
+        )
         solid(canvas, funnel, color if not pale else rgb("d0483e"), look, depth=0.2)
         with canvas.inside(funnel):
             canvas.mark(box(x - 0.1, -0.9, x + 0.12, -0.79), INK)
@@ -147,7 +158,12 @@ def _fishing(canvas: Canvas, color: Color, look: Look) -> None:
     pale = sum(color) > 2.4
     canvas.fill(limb([(-0.26, -0.2), (-0.26, -0.92)], 0.04), DARK_WOOD)
     canvas.fill(limb([(-0.26, -0.34), (-0.64, -0.72)], 0.03), DARK_WOOD)
-    canvas.mark(together((line((-0.26, -0.9), (-0.63, -0.72), 0.014), line((-0.26, -0.9), (0.5, -0.4), 0.014))), INK)
+    canvas.mark(
+        together(
+            (line((-0.26, -0.9), (-0.63, -0.72), 0.014), line((-0.26, -0.9), (0.5, -0.4), 0.014))
+        ),
+        INK,
+    )
     canvas.fill(polygon([(-0.26, -1.0), (-0.26, -0.88), (-0.46, -0.94)]), rgb("e9b53c"))
     net = rounded([(-0.62, -0.24), (-0.56, -0.4, 0.1), (-0.42, -0.42, 0.1), (-0.36, -0.24)])
     canvas.fill(net, rgb("4f8f86"))
@@ -161,8 +177,13 @@ def _fishing(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, hull, color, look, depth=0.13)
     with canvas.inside(hull):
         canvas.mark(box(-0.8, -0.05, 0.8, 0), accent(color, 0.4) if not pale else rgb("c8443a"))
-        canvas.mark(limb([(-0.7, -0.27), (-0.2, -0.2), (0.3, -0.25), (0.76, -0.42)], 0.05), trim(color))
+        canvas.mark(
+            limb([(-0.7, -0.27), (-0.2, -0.2), (0.3, -0.25), (0.76, -0.42)], 0.05), trim(color)
+        )
     canvas.fill(ring(-0.26, -0.14, 0.075, 0.035), rgb("f3ead8"))
-    canvas.mark(together(box(-0.26 - 0.08 + dx, -0.16, -0.26 - 0.035 + dx, -0.12) for dx in (0, 0.115)), rgb("d94a3f"))
+    canvas.mark(
+        together(box(-0.26 - 0.08 + dx, -0.16, -0.26 - 0.035 + dx, -0.12) for dx in (0, 0.115)),
+        rgb("d94a3f"),
+    )
     _night_light(canvas, -0.26, -0.86, look)
     _foam(canvas, -0.62, 0.6)

@@ -101,7 +101,10 @@ def _pickup(canvas: Canvas, color: Color, look: Look) -> None:
     glass(canvas, [pane], look, lit=False)
     canvas.mark(together(box(x, -0.52, x + 0.024, -0.2) for x in (-0.1, 0.42)), accent(color, 0.32))
     canvas.mark(box(-0.04, -0.4, 0.09, -0.355, 0.02), accent(color, 0.42))
-    canvas.fill(together((box(0.92, -0.26, 1.08, -0.16, 0.04), box(-1.08, -0.26, -0.92, -0.16, 0.04))), SHINE)
+    canvas.fill(
+        together((box(0.92, -0.26, 1.08, -0.16, 0.04), box(-1.08, -0.26, -0.92, -0.16, 0.04))),
+        SHINE,
+    )
     tail = box(-1.07, -0.46, -1.0, -0.33, 0.02)
     headlights(canvas, [box(0.96, -0.44, 1.07, -0.33, 0.04)], [tail], look)
     wheels(canvas, axles, 0.205)

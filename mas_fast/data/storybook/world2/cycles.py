@@ -117,7 +117,9 @@ def _roadster(canvas: Canvas, color: Color, look: Look) -> None:
     frame = [limb(bar, 0.06) for bar in ([(-0.5, -0.52), back], [(0.3, -0.7), (0.12, -0.24)],
                                          [(-0.26, -0.26), (0.14, -0.22)])]  # fmt: skip
     canvas.fill(together(frame), INK)
-    engine = rounded([(-0.24, -0.2), (-0.28, -0.42), (-0.02, -0.56), (0.22, -0.46), (0.2, -0.2)], 0.08)
+    engine = rounded(
+        [(-0.24, -0.2), (-0.28, -0.42), (-0.02, -0.56), (0.22, -0.46), (0.2, -0.2)], 0.08
+    )
     solid(canvas, engine, STEEL, look)
     fins = together(box(-0.12, y, 0.18, y + 0.03) for y in (-0.47, -0.41, -0.35))
     canvas.mark(fins, shade(STEEL, -0.4))
@@ -166,7 +168,9 @@ def _scooter(canvas: Canvas, color: Color, look: Look) -> None:
     shield = rounded([(0.22, -0.26, 0.1), (0.2, -0.84, 0.08), (0.32, -0.88, 0.06), (0.46, -0.5, 0.2),
                       (0.38, -0.18, 0.1)])  # fmt: skip
     solid(canvas, shield, color, look)
-    guard = rounded([(0.36, -0.26, 0.06), (0.42, -0.46, 0.14), (0.66, -0.46, 0.2), (0.8, -0.24, 0.03)])
+    guard = rounded(
+        [(0.36, -0.26, 0.06), (0.42, -0.46, 0.14), (0.66, -0.46, 0.2), (0.8, -0.24, 0.03)]
+    )
     solid(canvas, guard, color, look)
     rear = rounded([(-0.82, -0.26, 0.05), (-0.8, -0.52, 0.24), (-0.4, -0.62, 0.24), (-0.06, -0.54, 0.1),
                     (-0.14, -0.2, 0.1), (-0.3, -0.16, 0.06), (-0.34, -0.3, 0.2), (-0.7, -0.34, 0.2)])  # fmt: skip

@@ -26,7 +26,6 @@ from mas_fast.data.storybook.world2.materials import (
     WOOD,
     accent,
     chance,
-    glow,
     patterned,
     pick,
     standing_out,
@@ -37,7 +36,12 @@ from mas_fast.data.storybook.world2.shapes import bent, rounded
 WIDTHS = {
     "chair": 0.92, "couch": 2.2, "bed": 2.1, "dining table": 2.0, "lamp": 0.62, "fridge": 0.56,
 }  # fmt: skip
-SEATS = {"chair": (0.03, 0.46), "couch": (0.0, 0.5), "bed": (0.15, 0.6), "dining table": (0.0, 0.95)}
+SEATS = {
+    "chair": (0.03, 0.46),
+    "couch": (0.0, 0.5),
+    "bed": (0.15, 0.6),
+    "dining table": (0.0, 0.95),
+}
 NATURAL: dict[str, tuple[str | Color, ...]] = {
     "chair": (rgb("b07a48"), "red", "blue", "yellow", rgb("5d9c93")),
     "couch": (rgb("c96f5a"), rgb("5d9c93"), "blue", "gray", rgb("e0a63a"), "green"),
@@ -48,9 +52,13 @@ NATURAL: dict[str, tuple[str | Color, ...]] = {
 }
 
 
-def _legs(canvas: Canvas, places: tuple[float, ...], top: float, color: Color, width: float = 0.06) -> None:
+def _legs(
+    canvas: Canvas, places: tuple[float, ...], top: float, color: Color, width: float = 0.06
+) -> None:
     legs = [
-        polygon([(x - width / 2, top), (x + width / 2, top), (x + width * 0.3, 0), (x - width * 0.3, 0)])
+        polygon(
+            [(x - width / 2, top), (x + width / 2, top), (x + width * 0.3, 0), (x - width * 0.3, 0)]
+        )
         for x in places
     ]
     canvas.fill(together(legs), color)
@@ -65,7 +73,10 @@ def _wooden_chair(canvas: Canvas, color: Color, look: Look) -> None:
     dark = accent(color, 0.22)
     far = [limb([(-0.12, -0.45), (-0.14, 0.0)], 0.05), limb([(0.22, -0.45), (0.24, 0.0)], 0.05)]
     canvas.fill(together(far), accent(color, 0.34))
-    back = [limb([(-0.22, -0.46), (-0.3, -0.96)], 0.065), limb([(-0.02, -0.46), (-0.1, -0.93)], 0.055)]
+    back = [
+        limb([(-0.22, -0.46), (-0.3, -0.96)], 0.065),
+        limb([(-0.02, -0.46), (-0.1, -0.93)], 0.055),
+    ]
     canvas.fill(together(back[1:]), dark)
     slats = [polygon([(-0.3 + d, y), (-0.09 + d, y + 0.02), (-0.08 + d, y + 0.11), (-0.29 + d, y + 0.1)])
              for y, d in ((-0.95, 0.0), (-0.79, 0.025), (-0.63, 0.05))]  # fmt: skip
@@ -79,13 +90,22 @@ def _wooden_chair(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(box(-0.31, -0.44, 0.39, -0.37, 0.03), dark)
     if chance(look.generator, 0.5):
         cushion = rounded([(-0.24, -0.45), (-0.12, -0.54), (0.3, -0.54), (0.33, -0.45)], 0.05)
-        canvas.fill(cushion, standing_out(look.generator, (rgb("d8604f"), rgb("5d9c93"), rgb("efd9a0")), color))
+        canvas.fill(
+            cushion,
+            standing_out(look.generator, (rgb("d8604f"), rgb("5d9c93"), rgb("efd9a0")), color),
+        )
 
 
 def _armchair(canvas: Canvas, color: Color, look: Look) -> None:
     dark = accent(color, 0.16)
     _legs(canvas, (-0.3, 0.3), -0.14, DARK_WOOD, 0.08)
-    solid(canvas, rounded([(-0.36, -0.3), (-0.34, -1.0), (0.34, -1.0), (0.36, -0.3)], 0.16), color, look, depth=0.06)
+    solid(
+        canvas,
+        rounded([(-0.36, -0.3), (-0.34, -1.0), (0.34, -1.0), (0.36, -0.3)], 0.16),
+        color,
+        look,
+        depth=0.06,
+    )
     canvas.mark(box(-0.26, -0.62, 0.26, -0.46), dark)
     buttons = [ellipse(x, y, 0.02) for x, y in ((-0.13, -0.78), (0.13, -0.78))]
     canvas.mark(together(buttons), accent(color, 0.3))
@@ -101,19 +121,35 @@ def couch(canvas: Canvas, color: Color, look: Look) -> None:
     generator = look.generator
     count, dark = int(generator.integers(2, 4)), accent(color, 0.16)
     _legs(canvas, (-0.86, 0.86), -0.16, DARK_WOOD, 0.1)
-    solid(canvas, rounded([(-0.92, -0.2), (-0.92, -1.0), (0.92, -1.0), (0.92, -0.2)], 0.16), color, look, depth=0.06)
+    solid(
+        canvas,
+        rounded([(-0.92, -0.2), (-0.92, -1.0), (0.92, -1.0), (0.92, -0.2)], 0.16),
+        color,
+        look,
+        depth=0.06,
+    )
     room = 1.56 / count
     for i in range(count):
         left = -0.78 + i * room
         canvas.mark(box(left + 0.02, -0.9, left + room - 0.02, -0.42, 0.09), shade(color, 0.07))
-    gaps = [box(-0.78 + i * room - 0.013, -0.9, -0.78 + i * room + 0.013, -0.5) for i in range(1, count)]
+    gaps = [
+        box(-0.78 + i * room - 0.013, -0.9, -0.78 + i * room + 0.013, -0.5) for i in range(1, count)
+    ]
     canvas.mark(together(gaps), dark)
     canvas.mark(box(-0.8, -0.66, 0.8, -0.5), dark)
     canvas.fill(box(-0.92, -0.36, 0.92, -0.13, 0.05), dark)
     for i in range(count):
         left = -0.78 + i * room
-        solid(canvas, box(left + 0.008, -0.57, left + room - 0.008, -0.33, 0.08), shade(color, 0.12), look, depth=0.16)
-    pillow_color = standing_out(generator, (rgb("efd9a0"), rgb("e0793f"), rgb("4f8fa8"), CREAM), color)
+        solid(
+            canvas,
+            box(left + 0.008, -0.57, left + room - 0.008, -0.33, 0.08),
+            shade(color, 0.12),
+            look,
+            depth=0.16,
+        )
+    pillow_color = standing_out(
+        generator, (rgb("efd9a0"), rgb("e0793f"), rgb("4f8fa8"), CREAM), color
+    )
     if chance(generator, 0.7):
         x = pick(generator, (-0.6, 0.6))
         with canvas.at(x, -0.56, 0.34, turn=12 if x > 0 else -12):
@@ -132,20 +168,30 @@ def bed(canvas: Canvas, color: Color, look: Look) -> None:
     if chance(generator, 0.5):
         board = box(-1.04, -1.0, -0.9, 0.0, 0.05)
     else:
-        board = rounded([(-1.04, 0.0), (-1.04, -1.0, 0.14), (-0.88, -0.94, 0.06), (-0.88, 0.0)], 0.03)
+        board = rounded(
+            [(-1.04, 0.0), (-1.04, -1.0, 0.14), (-0.88, -0.94, 0.06), (-0.88, 0.0)], 0.03
+        )
     foot = box(0.9, -0.62, 1.03, 0.0, 0.05)
     canvas.fill(box(-0.94, -0.3, 0.94, -0.14), shade(wood, -0.2))
     canvas.fill(box(-0.92, -0.5, 0.92, -0.24, 0.06), CREAM)
     pillow = rounded([(-0.9, -0.48), (-0.92, -0.72, 0.12), (-0.56, -0.7, 0.12), (-0.44, -0.5)], 0.1)
     solid(canvas, pillow, rgb("ffffff"), look, depth=0.14, amount=0.14)
     cover = rounded(
-        [(-0.46, -0.5, 0.1), (-0.3, -0.64, 0.12), (0.84, -0.62, 0.14), (0.95, -0.5, 0.1), (0.95, -0.16, 0.06)]
+        [
+            (-0.46, -0.5, 0.1),
+            (-0.3, -0.64, 0.12),
+            (0.84, -0.62, 0.14),
+            (0.95, -0.5, 0.1),
+            (0.95, -0.16, 0.06),
+        ]
         + [(-0.5, -0.16, 0.06)]
     )
     solid(canvas, cover, color, look, depth=0.1)
     patterned(canvas, cover, color, look, size=0.1, turn=90)
     with canvas.inside(cover):
-        canvas.mark(polygon([(-0.52, -0.1), (-0.48, -0.8), (-0.26, -0.8), (-0.3, -0.1)]), trim(color))
+        canvas.mark(
+            polygon([(-0.52, -0.1), (-0.48, -0.8), (-0.26, -0.8), (-0.3, -0.1)]), trim(color)
+        )
         if look.pattern is None:
             canvas.mark(limb([(-0.3, -0.3), (0.3, -0.26), (1.0, -0.3)], 0.05), accent(color, 0.14))
     solid(canvas, board, wood, look, depth=0.2)
@@ -162,8 +208,13 @@ def dining_table(canvas: Canvas, color: Color, look: Look) -> None:
         _legs(canvas, (-0.86, 0.86), -0.8, accent(wood, 0.12), 0.13)
         canvas.fill(box(-0.88, -0.84, 0.88, -0.7), accent(wood, 0.28))
     else:
-        canvas.fill(rounded([(-0.1, -0.84), (0.1, -0.84), (0.07, -0.2), (-0.07, -0.2)], 0.02), accent(wood, 0.2))
-        feet = bent([(-0.5, 0.0), (-0.1, -0.08), (0.0, -0.26), (0.1, -0.08), (0.5, 0.0), (0.0, -0.06)])
+        canvas.fill(
+            rounded([(-0.1, -0.84), (0.1, -0.84), (0.07, -0.2), (-0.07, -0.2)], 0.02),
+            accent(wood, 0.2),
+        )
+        feet = bent(
+            [(-0.5, 0.0), (-0.1, -0.08), (0.0, -0.26), (0.1, -0.08), (0.5, 0.0), (0.0, -0.06)]
+        )
         canvas.fill(feet, accent(wood, 0.28))
     top = rounded([(-0.99, -0.88), (-0.84, -1.0), (0.84, -1.0), (0.99, -0.88)], 0.03)
     canvas.fill(top, shade(color, 0.14))
@@ -190,7 +241,9 @@ def lamp(canvas: Canvas, color: Color, look: Look) -> None:
             canvas.mark(ellipse(0.0, -0.78, reach), LAMP, lit=False, alpha=alpha)
     if style == 0:
         canvas.fill(box(-0.022, -0.66, 0.022, -0.03), metal)
-        canvas.fill(rounded([(-0.17, 0.0), (-0.14, -0.05), (0.14, -0.05), (0.17, 0.0)], 0.02), metal)
+        canvas.fill(
+            rounded([(-0.17, 0.0), (-0.14, -0.05), (0.14, -0.05), (0.17, 0.0)], 0.02), metal
+        )
     elif style == 1:
         urn = bent([(-0.08, -0.02), (-0.3, -0.34), (-0.03, -0.56), (0.0, -0.6), (0.03, -0.56), (0.3, -0.34),
                     (0.08, -0.02), (0.0, 0.0)])  # fmt: skip
@@ -220,12 +273,19 @@ def fridge(canvas: Canvas, color: Color, look: Look) -> None:
     split = -0.68 if chance(look.generator, 0.6) else -0.4
     canvas.mark(box(-0.27, split - 0.01, 0.27, split + 0.01), dark)
     handle = SHINE if sum(color) < 2.2 else STEEL
-    handles = [box(0.16, split + 0.06, 0.2, split + 0.24, 0.02), box(0.16, split - 0.2, 0.2, split - 0.06, 0.02)]
+    handles = [
+        box(0.16, split + 0.06, 0.2, split + 0.24, 0.02),
+        box(0.16, split - 0.2, 0.2, split - 0.06, 0.02),
+    ]
     canvas.mark(together(handles), handle if round_one else INK)
     if round_one:
         canvas.mark(box(-0.2, split - 0.16, -0.06, split - 0.12, 0.02), handle)
     else:
-        notes = [(-0.18, split - 0.2, "f2c13d"), (-0.06, split - 0.17, "e2574c"), (-0.14, split + 0.12, "5fa8d0")]
+        notes = [
+            (-0.18, split - 0.2, "f2c13d"),
+            (-0.06, split - 0.17, "e2574c"),
+            (-0.14, split + 0.12, "5fa8d0"),
+        ]
         for x, y, code in notes[: int(look.generator.integers(1, 4))]:
             canvas.mark(box(x, y, x + 0.09, y + 0.09, 0.01), rgb(code))
     canvas.mark(box(-0.22, split + 0.06, -0.18, -0.14, 0.02), shade(color, 0.4), alpha=0.7)

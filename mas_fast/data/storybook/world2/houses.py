@@ -24,7 +24,6 @@ from mas_fast.data.storybook.world2.materials import (
     GOLD,
     INK,
     LEAF,
-    WOOD,
     accent,
     apart,
     chance,
@@ -33,7 +32,6 @@ from mas_fast.data.storybook.world2.materials import (
     line,
     pick,
     standing_out,
-    trim,
 )
 from mas_fast.data.storybook.world2.shapes import arch, bent, rounded
 
@@ -68,11 +66,17 @@ def _windows(
     for x, y, w, h in places:
         r, left, right = 0.022, x - w / 2, x + w / 2
         if shutters is not None:
-            sides = [box(left - 0.06, y - h, left - 0.01, y), box(right + 0.01, y - h, right + 0.06, y)]
+            sides = [
+                box(left - 0.06, y - h, left - 0.01, y),
+                box(right + 0.01, y - h, right + 0.06, y),
+            ]
             canvas.fill(together(sides), shutters)
         edges.append(shape(left - r, y - h - r, right + r, y + r))
         panes.append(shape(left, y - h, right, y))
-        bars += [box(x - 0.009, y - h, x + 0.009, y), box(left, y - h * 0.52, right, y - h * 0.52 + 0.018)]
+        bars += [
+            box(x - 0.009, y - h, x + 0.009, y),
+            box(left, y - h * 0.52, right, y - h * 0.52 + 0.018),
+        ]
         sills.append(box(left - 0.04, y + 0.008, right + 0.04, y + 0.035))
         if flowers:
             blooms.append(x)
@@ -89,7 +93,9 @@ def _flower_boxes(canvas: Canvas, places: Sequence[tuple[float, float, float]]) 
     red = [ellipse(x + d * w, y - 0.008, 0.018) for x, y, w in places for d in (-0.36, 0.04, 0.42)]
     canvas.mark(together(green), LEAF)
     canvas.mark(together(red), rgb("e2574c"))
-    boxes = [box(x - w / 2 - 0.03, y + 0.015, x + w / 2 + 0.03, y + 0.055, 0.01) for x, y, w in places]
+    boxes = [
+        box(x - w / 2 - 0.03, y + 0.015, x + w / 2 + 0.03, y + 0.055, 0.01) for x, y, w in places
+    ]
     canvas.fill(together(boxes), DARK_WOOD)
 
 
@@ -143,21 +149,37 @@ def _cottage(canvas: Canvas, color: Color, look: Look) -> None:
     _chimney(canvas, side * 0.36, -0.99, -0.6, BRICK)
     wall = box(-0.56, -0.5, 0.56, 0.0)
     _wall(canvas, wall, color, look)
-    top = rounded([(-0.7, -0.43, 0.06), (-0.44, -0.9, 0.16), (0.44, -0.9, 0.16), (0.7, -0.43, 0.06)])
+    top = rounded(
+        [(-0.7, -0.43, 0.06), (-0.44, -0.9, 0.16), (0.44, -0.9, 0.16), (0.7, -0.43, 0.06)]
+    )
     _under_eaves(canvas, wall, top, color)
     solid(canvas, top, roof, look, depth=0.08)
     with canvas.inside(top):
         canvas.mark(box(-0.7, -0.82, 0.7, -0.79), shade(roof, -0.14))
-        canvas.mark(limb([(-0.72, -0.5), (-0.3, -0.52), (0.3, -0.52), (0.72, -0.5)], 0.03), shade(roof, -0.14))
+        canvas.mark(
+            limb([(-0.72, -0.5), (-0.3, -0.52), (0.3, -0.52), (0.72, -0.5)], 0.03),
+            shade(roof, -0.14),
+        )
     x = -side * 0.2
-    canvas.fill(rounded([(x - 0.13, -0.5), (x - 0.13, -0.64), (x, -0.72), (x + 0.13, -0.64), (x + 0.13, -0.5)], 0.02), color)
-    canvas.fill(limb([(x - 0.17, -0.62), (x, -0.735), (x + 0.17, -0.62)], 0.05, smooth=False), shade(roof, -0.2))
+    canvas.fill(
+        rounded(
+            [(x - 0.13, -0.5), (x - 0.13, -0.64), (x, -0.72), (x + 0.13, -0.64), (x + 0.13, -0.5)],
+            0.02,
+        ),
+        color,
+    )
+    canvas.fill(
+        limb([(x - 0.17, -0.62), (x, -0.735), (x + 0.17, -0.62)], 0.05, smooth=False),
+        shade(roof, -0.2),
+    )
     _windows(canvas, [(x, -0.53, 0.12, 0.11)], color, look)
     shutter = door if chance(generator, 0.6) else None
     _windows(canvas, [(side * 0.36, -0.16, 0.17, 0.18), (-side * 0.32, -0.16, 0.17, 0.18)], color, look,
              shutters=shutter, flowers=True)  # fmt: skip
     _door(canvas, side * 0.02, 0.19, 0.34, door, color, look, round_top=True)
-    bush = [ellipse(-side * 0.58 + d, y, r) for d, y, r in ((0.0, -0.07, 0.08), (0.09, -0.05, 0.06))]
+    bush = [
+        ellipse(-side * 0.58 + d, y, r) for d, y, r in ((0.0, -0.07, 0.08), (0.09, -0.05, 0.06))
+    ]
     canvas.mark(together(bush), LEAF)
 
 
@@ -167,7 +189,14 @@ def _townhouse(canvas: Canvas, color: Color, look: Look) -> None:
     door = standing_out(generator, DOORS, color)
     stepped, white = chance(generator, 0.5), CREAM if apart(CREAM, color) > 0.35 else STONE
     if stepped:
-        steps = [(-0.32, -0.72), (-0.22, -0.72), (-0.22, -0.82), (-0.12, -0.82), (-0.12, -0.91), (-0.06, -0.91)]
+        steps = [
+            (-0.32, -0.72),
+            (-0.22, -0.72),
+            (-0.22, -0.82),
+            (-0.12, -0.82),
+            (-0.12, -0.91),
+            (-0.06, -0.91),
+        ]
         outline = [(-0.32, 0.0), *steps, (-0.06, -1.0)]
         wall = polygon([*outline, *((-x, y) for x, y in reversed(outline))])
     else:
@@ -176,7 +205,11 @@ def _townhouse(canvas: Canvas, color: Color, look: Look) -> None:
     _wall(canvas, wall, color, look)
     if stepped:
         caps = [box(-0.34, -0.75, -0.2, -0.715), box(0.2, -0.75, 0.34, -0.715)]
-        caps += [box(-0.24, -0.85, -0.1, -0.815), box(0.1, -0.85, 0.24, -0.815), box(-0.08, -1.0, 0.08, -0.965)]
+        caps += [
+            box(-0.24, -0.85, -0.1, -0.815),
+            box(0.1, -0.85, 0.24, -0.815),
+            box(-0.08, -1.0, 0.08, -0.965),
+        ]
         canvas.fill(together(caps), white)
     else:
         roof = limb([(-0.37, -0.71), (0.0, -0.965), (0.37, -0.71)], 0.07, smooth=False)
@@ -210,8 +243,12 @@ def _cabin(canvas: Canvas, color: Color, look: Look) -> None:
     eaves = limb([(-0.64, -0.42), (0.0, -0.95), (0.64, -0.42)], 0.1, smooth=False)
     _under_eaves(canvas, gable, eaves, color)
     canvas.fill(eaves, roof)
-    canvas.mark(limb([(-0.66, -0.45), (0.0, -0.985), (0.66, -0.45)], 0.022, smooth=False), shade(roof, 0.25))
-    _windows(canvas, [(-side * 0.01, -0.56, 0.16, 0.16), (side * 0.28, -0.18, 0.2, 0.2)], color, look)
+    canvas.mark(
+        limb([(-0.66, -0.45), (0.0, -0.985), (0.66, -0.45)], 0.022, smooth=False), shade(roof, 0.25)
+    )
+    _windows(
+        canvas, [(-side * 0.01, -0.56, 0.16, 0.16), (side * 0.28, -0.18, 0.2, 0.2)], color, look
+    )
     _door(canvas, -side * 0.22, 0.22, 0.37, door, color, look)
 
 
@@ -245,7 +282,9 @@ def _villa(canvas: Canvas, color: Color, look: Look) -> None:
     _chimney(canvas, 0.4, -0.99, -0.7, BRICK)
     wall = box(-0.62, -0.72, 0.62, 0.0)
     _wall(canvas, wall, color, look)
-    top = rounded([(-0.7, -0.69, 0.02), (-0.48, -0.93, 0.03), (0.48, -0.93, 0.03), (0.7, -0.69, 0.02)])
+    top = rounded(
+        [(-0.7, -0.69, 0.02), (-0.48, -0.93, 0.03), (0.48, -0.93, 0.03), (0.7, -0.69, 0.02)]
+    )
     _under_eaves(canvas, wall, top, color)
     solid(canvas, top, roof, look, depth=0.1)
     canvas.mark(box(-0.62, -0.38, 0.62, -0.355), white)
@@ -266,24 +305,40 @@ def _villa(canvas: Canvas, color: Color, look: Look) -> None:
 
 def _tower(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a round tower with bands, a gallery and a lantern, as by the sea."""
-    roof, door = standing_out(look.generator, ROOFS, color), standing_out(look.generator, DOORS, color)
+    roof, door = (
+        standing_out(look.generator, ROOFS, color),
+        standing_out(look.generator, DOORS, color),
+    )
     shaft = polygon([(-0.25, 0.0), (-0.15, -0.7), (0.15, -0.7), (0.25, 0.0)])
     canvas.fill(shaft, color)
     with canvas.inside(shaft):
         bands = [box(-0.3, y, 0.3, y + 0.13) for y in (-0.6, -0.34)]
         canvas.mark(together(bands), CREAM if apart(CREAM, color) > 0.35 else rgb("c8443a"))
         dark = 1 if look.sun < 0 else -1
-        side = polygon([(dark * 0.1, -0.72), (dark * 0.16, 0.0), (dark * 0.4, 0.0), (dark * 0.3, -0.72)])
+        side = polygon(
+            [(dark * 0.1, -0.72), (dark * 0.16, 0.0), (dark * 0.4, 0.0), (dark * 0.3, -0.72)]
+        )
         canvas.mark(side, INK, alpha=0.14)
     glow(canvas, 0.0, -0.81, 0.34, look)
     lantern = box(-0.09, -0.87, 0.09, -0.74)
     glass(canvas, [lantern], look)
     canvas.mark(together(box(x - 0.009, -0.87, x + 0.009, -0.74) for x in (-0.08, 0.0, 0.08)), INK)
-    canvas.fill(bent([(-0.13, -0.86), (-0.08, -0.97), (0.0, -0.98), (0.08, -0.97), (0.13, -0.86), (0, -0.86)]), roof)
+    canvas.fill(
+        bent(
+            [(-0.13, -0.86), (-0.08, -0.97), (0.0, -0.98), (0.08, -0.97), (0.13, -0.86), (0, -0.86)]
+        ),
+        roof,
+    )
     canvas.fill(ellipse(0.0, -0.98, 0.02), INK)
     canvas.fill(box(-0.2, -0.745, 0.2, -0.7, 0.01), shade(roof, -0.2))
     rails = [box(x - 0.008, -0.8, x + 0.008, -0.74) for x in (-0.18, -0.13, 0.13, 0.18)]
-    canvas.fill(together((*rails, box(-0.19, -0.81, -0.1, -0.79), box(0.1, -0.81, 0.19, -0.79))), shade(roof, -0.2))
+    canvas.fill(
+        together((*rails, box(-0.19, -0.81, -0.1, -0.79), box(0.1, -0.81, 0.19, -0.79))),
+        shade(roof, -0.2),
+    )
     _windows(canvas, [(0.0, -0.46, 0.07, 0.09)], INK, look, round_top=True)
     _door(canvas, 0.0, 0.14, 0.22, door, color, look, round_top=True)
-    canvas.mark(together((ellipse(-0.27, -0.03, 0.07, 0.04), ellipse(0.25, -0.03, 0.09, 0.04))), shade(STONE, -0.15))
+    canvas.mark(
+        together((ellipse(-0.27, -0.03, 0.07, 0.04), ellipse(0.25, -0.03, 0.09, 0.04))),
+        shade(STONE, -0.15),
+    )

@@ -74,7 +74,16 @@ def umbrella(canvas: Canvas, color: Color, look: Look) -> None:
         for i in (0, 2, 4):
             a, b = edge[i] * 1.02, edge[i + 1] * 1.02
             wedges.append(
-                bent([(0, -0.95), (a * 1.15, -0.86), (a, -0.5), (0.5 * (a + b), -0.5), (b, -0.5), (b * 1.15, -0.86)])
+                bent(
+                    [
+                        (0, -0.95),
+                        (a * 1.15, -0.86),
+                        (a, -0.5),
+                        (0.5 * (a + b), -0.5),
+                        (b, -0.5),
+                        (b * 1.15, -0.86),
+                    ]
+                )
             )
         with canvas.inside(dome):
             if look.pattern != "striped":
@@ -102,7 +111,9 @@ def kite(canvas: Canvas, color: Color, look: Look) -> None:
         left, right, middle = (-wide, side), (wide, side), (0.01, side)
         canvas.fill(polygon([top, right, low, left]), color)
         if look.pattern is None:
-            canvas.mark(together((polygon([top, right, middle]), polygon([middle, low, left]))), other)
+            canvas.mark(
+                together((polygon([top, right, middle]), polygon([middle, low, left]))), other
+            )
             canvas.mark(polygon([left, top, middle]), shade(color, 0.18))
         else:
             patterned(canvas, polygon([top, right, low, left]), color, look, size=0.07, turn=30)
@@ -136,7 +147,10 @@ def ball(canvas: Canvas, color: Color, look: Look) -> None:
                          for y in (-0.5, -0.2, 0.1)]  # fmt: skip
                 canvas.mark(together(bands), trim(color))
             elif look.pattern == "spotted":
-                spots = [(0, 0), *((0.32 * cos(pi * i / 3), 0.32 * sin(pi * i / 3)) for i in range(6))]
+                spots = [
+                    (0, 0),
+                    *((0.32 * cos(pi * i / 3), 0.32 * sin(pi * i / 3)) for i in range(6)),
+                ]
                 canvas.mark(together(ellipse(x, y, 0.085) for x, y in spots), trim(color))
             else:
                 pole = (-0.12, -0.2)
@@ -193,7 +207,9 @@ def surfboard(canvas: Canvas, color: Color, look: Look) -> None:
     with canvas.inside(board):
         style = int(look.generator.integers(3))
         if style == 0:
-            canvas.mark(together((box(-0.3, -0.42, 0.3, -0.34), box(-0.3, -0.3, 0.3, -0.26))), other)
+            canvas.mark(
+                together((box(-0.3, -0.42, 0.3, -0.34), box(-0.3, -0.3, 0.3, -0.26))), other
+            )
         elif style == 1:
             canvas.mark(polygon([(-0.3, -0.62), (0.3, -0.86), (0.3, -0.72), (-0.3, -0.48)]), other)
             canvas.mark(polygon([(-0.3, -0.42), (0.3, -0.66), (0.3, -0.6), (-0.3, -0.36)]), other)
@@ -211,7 +227,10 @@ def skateboard(canvas: Canvas, color: Color, look: Look) -> None:
     trucks = [rounded([(x - 0.24, -0.62), (x - 0.08, -0.24), (x + 0.08, -0.24), (x + 0.24, -0.62)], 0.04)
               for x in (-0.86, 0.86)]  # fmt: skip
     canvas.fill(together(trucks), STEEL)
-    deck = limb([(-1.66, -0.88), (-1.3, -0.66), (-0.9, -0.64), (0.9, -0.64), (1.3, -0.66), (1.66, -0.88)], 0.24)
+    deck = limb(
+        [(-1.66, -0.88), (-1.3, -0.66), (-0.9, -0.64), (0.9, -0.64), (1.3, -0.66), (1.66, -0.88)],
+        0.24,
+    )
     canvas.fill(deck, color)
     with canvas.inside(deck):
         canvas.mark(limb([(-1.8, -1.0), (-1.3, -0.74), (-0.9, -0.72), (0.9, -0.72), (1.3, -0.74), (1.8, -1.0)], 0.12),
@@ -264,7 +283,9 @@ def _dome(canvas: Canvas, color: Color, look: Look) -> None:
 
 
 def _tipi(canvas: Canvas, color: Color, look: Look) -> None:
-    poles = [line((s * 0.12 + d, -1.0), (-s * 0.1, -0.7), 0.035) for s, d in ((-1, 0), (1, 0), (-1, 0.1))]
+    poles = [
+        line((s * 0.12 + d, -1.0), (-s * 0.1, -0.7), 0.035) for s, d in ((-1, 0), (1, 0), (-1, 0.1))
+    ]
     canvas.fill(together(poles), DARK_WOOD)
     cone = bent([(-0.07, -0.86), (-0.3, -0.42), (-0.58, 0.0), (0.0, 0.04), (0.58, 0.0), (0.3, -0.42),
                  (0.07, -0.86), (0.0, -0.88)])  # fmt: skip

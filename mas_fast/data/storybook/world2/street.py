@@ -74,7 +74,9 @@ def fire_hydrant(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(box(-0.3, -0.11, 0.3, 0.0, 0.03), dark)
     canvas.fill(box(-0.26, -0.19, 0.26, -0.12, 0.03), color)
     canvas.fill(box(-0.06, -1.0, 0.06, -0.9, 0.02), dark)
-    dome = bent([(-0.23, -0.76), (-0.22, -0.95), (0.0, -0.95), (0.22, -0.95), (0.23, -0.76), (0, -0.76)])
+    dome = bent(
+        [(-0.23, -0.76), (-0.22, -0.95), (0.0, -0.95), (0.22, -0.95), (0.23, -0.76), (0, -0.76)]
+    )
     solid(canvas, dome, cap, look, depth=0.16)
     canvas.fill(box(-0.27, -0.79, 0.27, -0.71, 0.03), dark)
     canvas.mark(ellipse(0.0, -0.46, 0.13), dark)
@@ -89,13 +91,26 @@ def _letters(canvas: Canvas) -> None:
     top, low, mid, half = -0.845, -0.735, -0.79, 0.026
     words: list[list[tuple[float, float]]] = []
     x = -0.117
-    words.append([(x + half, top), (x - half, top), (x - half, mid), (x + half, mid), (x + half, low), (x - half, low)])
+    words.append(
+        [
+            (x + half, top),
+            (x - half, top),
+            (x - half, mid),
+            (x + half, mid),
+            (x + half, low),
+            (x - half, low),
+        ]
+    )
     x = -0.039
     words += [[(x - half, top), (x + half, top)], [(x, top), (x, low)]]
     x = 0.039
-    words.append([(x - half, top), (x + half, top), (x + half, low), (x - half, low), (x - half, top)])
+    words.append(
+        [(x - half, top), (x + half, top), (x + half, low), (x - half, low), (x - half, top)]
+    )
     x = 0.117
-    words.append([(x - half, low), (x - half, top), (x + half, top), (x + half, mid), (x - half, mid)])
+    words.append(
+        [(x - half, low), (x - half, top), (x + half, top), (x + half, mid), (x - half, mid)]
+    )
     canvas.mark(together(limb(word, 0.021, smooth=False) for word in words), CREAM)
 
 
@@ -123,14 +138,19 @@ def bench(canvas: Canvas, color: Color, look: Look) -> None:
     sides = (-0.78, 0.78)
     canvas.fill(together(box(x - 0.05, -0.95, x + 0.05, -0.3, 0.03) for x in sides), legs)
     if iron:
-        feet = [limb([(x, -0.38), (x, -0.12), (x + s * 0.1, -0.035)], 0.07) for x in sides for s in (-1, 1)]
+        feet = [
+            limb([(x, -0.38), (x, -0.12), (x + s * 0.1, -0.035)], 0.07)
+            for x in sides
+            for s in (-1, 1)
+        ]
     else:
         feet = [box(x - 0.065, -0.38, x + 0.065, 0.0, 0.02) for x in sides]
     canvas.fill(together(feet), legs)
     count = 3 if iron else 2
     room = 0.46 / count
     slats = [
-        box(-0.94, -1.0 + i * room, 0.94, -1.0 + (i + 1) * room - 0.045, 0.035) for i in range(count)
+        box(-0.94, -1.0 + i * room, 0.94, -1.0 + (i + 1) * room - 0.045, 0.035)
+        for i in range(count)
     ]
     solid(canvas, together(slats), color, look, depth=0.03)
     seat = [rounded([(-0.96, -0.46), (-0.9, -0.54), (0.9, -0.54), (0.96, -0.46)], 0.02)]

@@ -66,11 +66,17 @@ def _engine(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, front, INK, look)
     canvas.fill(rounded([(1.35, -0.62), (1.3, -0.9), (1.5, -0.9), (1.46, -0.62)], 0.02), INK)
     canvas.fill(box(1.28, -0.95, 1.52, -0.88, 0.03), dark)
-    canvas.fill(rounded([(0.92, -0.6), (0.94, -0.75, 0.08), (1.1, -0.75, 0.08), (1.12, -0.6)]), GOLD)
+    canvas.fill(
+        rounded([(0.92, -0.6), (0.94, -0.75, 0.08), (1.1, -0.75, 0.08), (1.12, -0.6)]), GOLD
+    )
     solid(canvas, box(0.34, -0.78, 0.76, -0.15, 0.03), color, look, depth=0.12)
-    canvas.fill(rounded([(0.26, -0.76), (0.34, -0.86, 0.1), (0.76, -0.86, 0.1), (0.84, -0.76)], 0.03), dark)
+    canvas.fill(
+        rounded([(0.26, -0.76), (0.34, -0.86, 0.1), (0.76, -0.86, 0.1), (0.84, -0.76)], 0.03), dark
+    )
     canvas.fill(rounded([(1.48, -0.2), (1.6, -0.2), (1.7, 0.0), (1.44, 0.0)], 0.02), TAIL_RED)
-    canvas.mark(together(line((1.53 + d, -0.18), (1.5 + 2 * d, -0.02), 0.03) for d in (0.0, 0.05)), INK)
+    canvas.mark(
+        together(line((1.53 + d, -0.18), (1.5 + 2 * d, -0.02), 0.03) for d in (0.0, 0.05)), INK
+    )
     headlights(canvas, [ellipse(1.55, -0.5, 0.075)], [box(-1.7, -0.3, -1.64, -0.22, 0.02)], look)
     spots = (0.56, 0.9, 1.24)
     wheels(canvas, spots, 0.165, hub=TAIL_RED)
@@ -112,7 +118,9 @@ def _fast(canvas: Canvas, color: Color, look: Look) -> None:
     full = look.generator.integers(2) or sum(color) > 2.4
     shell, band = (color, CREAM) if full and sum(color) < 2.4 else (shell, band)
     canvas.fill(box(-1.66, -0.14, 1.34, -0.05), INK)
-    tail = rounded([(-1.7, -0.11, 0.03), (-1.7, -0.78, 0.05), (-0.62, -0.78, 0.04), (-0.62, -0.11, 0.03)])
+    tail = rounded(
+        [(-1.7, -0.11, 0.03), (-1.7, -0.78, 0.05), (-0.62, -0.78, 0.04), (-0.62, -0.11, 0.03)]
+    )
     head = rounded(
         [(-0.56, -0.11, 0.03), (-0.56, -0.78, 0.04), (0.72, -0.78, 0.3), (1.3, -0.52, 0.3)]
         + [(1.7, -0.26, 0.14), (1.64, -0.1, 0.1)]
@@ -122,7 +130,10 @@ def _fast(canvas: Canvas, color: Color, look: Look) -> None:
         solid(canvas, outline, shell, look, depth=0.08)
         with canvas.inside(outline):
             canvas.mark(box(-2, -0.36, 2, -0.26), band)
-            canvas.mark(box(-2, -0.78, 2, -0.71), shade(shell, -0.18) if shell == CREAM else shade(shell, 0.2))
+            canvas.mark(
+                box(-2, -0.78, 2, -0.71),
+                shade(shell, -0.18) if shell == CREAM else shade(shell, 0.2),
+            )
     nose = rounded([(1.0, -0.1), (1.16, -0.36, 0.2), (1.7, -0.3), (1.74, -0.1)])
     with canvas.inside(head):
         canvas.mark(nose, band)
