@@ -1,7 +1,7 @@
 """Whether a scene and a picture show what a caption of the storybook says.
 
-    scores = [faithfulness(caption, scene, picture, world) for ...]    # {"recall": (right, of), ...}
-    rates(scores)                                                      # {"recall": 0.97, ...}
+    scores = [faithfulness(caption, scene, picture, world) for ...]   # {"recall": (right, of), ...}
+    rates(scores)                                                     # {"recall": 0.97, ...}
 
 recall      named classes that are in the scene; "recall, seen" and "recall, unseen": of captions
             without and with a (thing, colour, place) that training never shows

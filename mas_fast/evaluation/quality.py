@@ -17,7 +17,6 @@ from mas_fast.evaluation.faithfulness import faithfulness, rates
 from mas_fast.evaluation.reconstruction import spread
 from mas_fast.scene.scene import Scene
 from mas_fast.utils.contact_sheet import sheet
-from mas_fast.utils.files import replace_file
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -191,7 +191,7 @@ def load_segmenter(
 
 def _entry(recipe: Recipe) -> str:
     """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
-    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
+    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed, world=1), 0
     for index in range(len(stories)):
         pixels, layers = _story(stories, index)
         checksum = zlib.crc32(pixels.data, zlib.crc32(layers.clean().labels.data, checksum))
@@ -222,7 +222,7 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     Raises:
         ImportError: skia is not installed.
     """
-    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed)
+    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed, world=1)
     classes, weights = _classes(source)
     numbers = torch.full((CLASSES,), UNKNOWN)
     numbers[classes] = torch.arange(len(classes))

@@ -190,7 +190,7 @@ def _newest_step(checkpoints: Path) -> int:
 def _scenes(s: AllSettings) -> None:
     for split, count in (("train", s.scenes), ("validation", s.validation)):
         book = s.folder / "stories" / split
-        write_storybook(book, count, s.size, split, s.seed)
+        write_storybook(book, count, s.size, split, s.seed, world=1)
         prepare(
             book,
             s.scene_shards(split),
@@ -221,7 +221,7 @@ def _tokens(s: AllSettings) -> None:
 
 
 def _paint_seconds(s: AllSettings) -> float:
-    source = StorySource(PROBED + 1, s.size, seed=s.seed)
+    source = StorySource(PROBED + 1, s.size, seed=s.seed, world=1)
     return _seconds(lambda n: source[n % len(source)], PROBED)
 
 

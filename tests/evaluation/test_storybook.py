@@ -63,7 +63,7 @@ def model(bundle) -> Model:
 
 @pytest.fixture(scope="module")
 def truth(model) -> list[tuple[str, Scene, np.ndarray]]:
-    source = StorySource(COUNT, 32, "test")
+    source = StorySource(COUNT, 32, "test", world=1)
     samples = [source[n] for n in range(COUNT)]
     return [(s.captions[0], square(s.scene, model.size), s.pixels) for s in samples]
 

@@ -288,6 +288,40 @@ class Canvas:
             paint.setShader(skia.GradientShader.MakeLinear(ends, colors))
         self._pen.drawPath(path, paint)
 
+    def wash(self, path: skia.Path, shader: skia.Shader) -> None:
+        """Fill a path with a shader, in the picture alone: a glow, light from one side.
+
+        Args:
+            path: the shape.
+            shader: its colours, as they are seen: no light changes them.
+        """
+        self._pen.drawPath(path, skia.Paint(AntiAlias=True, Shader=shader))
+
+    def mirror(self, line: float, waves: float, share: float, fade: float) -> None:
+        """Show in the current segment, below a horizontal line, what is above the line.
+
+        Args:
+            line: y of the water's edge.
+            waves: how far the image is shifted to the sides near the lower border, in parts of the
+                picture.
+            share: how much of the image is seen at the line, 0..1.
+            fade: how much of it is seen at the lower border, 0..1.
+        """
+        edge = round(line * self.size)
+        below = np.arange(edge, self.size)
+        source = np.clip(2 * edge - 1 - below, 0, None)
+        depth = (below - edge + 0.5) / self.size
+        near = np.sqrt(depth / (1 - line))
+        swing = np.sin(26 * np.sqrt(depth) * 2 * np.pi / 2.2) + 0.6 * np.sin(95 * depth + 1)
+        shift = np.rint(swing * near * waves * self.size).astype(int)
+        columns = np.clip(np.arange(self.size) + shift[:, None], 0, self.size - 1)
+        image = self._picture[source[:, None], columns, :3].astype(np.float32)
+        water = self._picture[edge:, :, :3]
+        strength = (share + (fade - share) * near)[:, None, None].astype(np.float32)
+        mixed = water + (image - water) * strength
+        here = self._marks[edge:, :, 0] == self._current
+        water[here] = np.rint(mixed[here]).astype(np.uint8)
+
     def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
         """Draw an ellipse on the ground under the feet of the figure."""
         self.mark(ellipse(0, 0, width / 2, height / 2), (0.0, 0.0, 0.05), lit=False, alpha=alpha)

@@ -1,0 +1,49 @@
+"""Who can sit, ride or stand on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PEOPLE = ("man", "woman", "boy", "girl")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What somebody or something can be on.
+
+    Attributes:
+        poses: who can be on it, and in which pose; None for things without poses.
+        y: how high the seat is, ratio to the thing's height.
+        x: where it is, in the thing's own frame, which faces right.
+    """
+
+    poses: Mapping[str, str | None]
+    y: float
+    x: float = 0.0
+
+
+_ON_TABLES = ("potted plant", "laptop", "book", "clock", "vase", "bottle", "cup", "bowl", "pizza",
+              "cake")  # fmt: skip
+_RIDERS = dict.fromkeys(_PEOPLE, "ride")
+_SITTERS = dict.fromkeys(_PEOPLE, "sit")
+_BIRD = {"bird": "stand"}
+
+SEATS = {
+    "horse": Seat(_RIDERS, 0.62),
+    "bicycle": Seat(_RIDERS, 0.72),
+    "motorcycle": Seat(_RIDERS, 0.62),
+    "skateboard": Seat({"boy": "stand", "girl": "stand", "dog": "stand"}, 0.9),
+    "bench": Seat({**_SITTERS, "cat": "sit", **_BIRD}, 0.5),
+    "chair": Seat({**_SITTERS, "cat": "sit", "teddy bear": None}, 0.5),
+    "couch": Seat({**_SITTERS, "cat": "lie", "dog": "sit", "teddy bear": None}, 0.45),
+    "bed": Seat({"cat": "lie", "dog": "sit", "teddy bear": None, "suitcase": None}, 0.55),
+    "table": Seat({**dict.fromkeys(_ON_TABLES, None), "cat": "sit"}, 0.97),
+    "fire hydrant": Seat(_BIRD, 1.0),
+    "stop sign": Seat(_BIRD, 1.0),
+}
+
+
+def sits(kind: str, other: str) -> bool:
+    """Tell whether a kind of thing can be on another."""
+    return other in SEATS and kind in SEATS[other].poses

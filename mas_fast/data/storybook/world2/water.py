@@ -1,0 +1,94 @@
+"""Water: what stands behind it mirrored in it, ripples, and the glitter below sun or moon."""
+
+from __future__ import annotations
+
+import skia
+
+from mas_fast.data.storybook.canvas import Color, blob, mix, rgb, shade, together
+from mas_fast.data.storybook.world2.brush import Brush
+from mas_fast.data.storybook.world2.sky import sun_at
+
+LAKE, RIVER, SEA = rgb("4fa3c4"), rgb("5ab0cf"), rgb("2f93bd")
+
+
+def ripple(x: float, y: float, half: float, thick: float) -> skia.Path:
+    """Return a flat lens: a ripple."""
+    return blob([(x - half, y), (x, y - thick), (x + half, y), (x, y + thick * 0.4)])
+
+
+def draw_water(
+    brush: Brush, path: skia.Path, line: float, bottom: float, color: Color, label: str,
+    share: float = 0.72,
+) -> None:  # fmt: skip
+    """Draw water that mirrors what is already drawn above its far edge.
+
+    Args:
+        brush: draws it.
+        path: the water.
+        line: y of its far edge.
+        bottom: y of its near edge.
+        color: its own colour.
+        label: its class.
+        share: how much of the image is seen at the far edge.
+    """
+    calm = share * (0.6 if brush.sky.weather in ("rain", "fog") else 1.0)
+    with brush.canvas.segment(label):
+        brush.fill(path, shade(color, 0.25), to=shade(color, -0.18))
+        brush.canvas.mirror(line, 0.014, calm, calm * 0.25)
+        with brush.canvas.inside(path):
+            _ripples(brush, line, bottom)
+            glitter(brush, line, bottom)
+
+
+def _ripples(brush: Brush, line: float, bottom: float) -> None:
+    dark, bright = [], []
+    for k, (x, share) in enumerate(brush.generator.random((16, 2))):
+        y = line + (bottom - line) * (0.08 + 0.9 * share)
+        half = 0.03 + 0.08 * share + 0.04 * (k % 3)
+        shape = ripple(x, y, half, 0.003 + 0.004 * share)
+        (bright if k % 2 else dark).append(shape)
+    deep = mix(brush.palette.top, (0.05, 0.2, 0.35), 0.4)
+    brush.canvas.mark(together(dark), deep, lit=False, alpha=0.18)
+    brush.canvas.mark(together(bright), mix(brush.palette.low, (1, 1, 1), 0.3), lit=False,
+                      alpha=0.4)  # fmt: skip
+
+
+def glitter(brush: Brush, line: float, bottom: float) -> None:
+    """Draw the broken column of light below sun or moon."""
+    if not brush.sky.sunny or "sun" in brush.without:
+        return
+    x, rows = sun_at(brush.sky), 8
+    shapes = []
+    for i in range(rows):
+        share = (i + 0.4) / rows
+        y = line + (bottom - line) * share**1.2
+        half = (0.028 + 0.05 * share) * brush.between(0.55, 1.15)
+        shapes.append(ripple(x + brush.between(-0.02, 0.02), y, half, 0.0035 + 0.004 * share))
+    alpha = {"day": 0.5, "night": 0.55}.get(brush.sky.hour, 0.75)
+    if brush.sky.weather == "cloudy":
+        alpha *= 0.5
+    brush.canvas.mark(together(shapes), mix(brush.palette.sun, (1, 1, 1), 0.3), lit=False,
+                      alpha=alpha)  # fmt: skip
+
+
+def draw_sea(brush: Brush, y: float, bottom: float) -> None:
+    """Draw the sea from the horizon at y down, with long swells that widen towards us."""
+    with brush.canvas.segment("sea"):
+        path = skia.Path()
+        path.addRect(skia.Rect(-0.02, y, 1.02, 1.02))
+        far = mix(SEA, brush.palette.low, 0.25)
+        brush.fill(path, far, to=shade(SEA, -0.3))
+        brush.canvas.mirror(y, 0.02, 0.4 if brush.sky.sunny else 0.25, 0.05)
+        crests, hollows = [], []
+        count = 22
+        for i in range(count):
+            share = ((i + brush.between(0.1, 0.9)) / count) ** 1.25
+            at = y + 0.012 + (bottom - y) * share
+            x, half = brush.between(0, 1), 0.05 + 0.13 * share
+            crests.append(ripple(x, at, half, 0.003 + 0.007 * share))
+            hollows.append(ripple(x + 0.03, at + 0.012 + 0.015 * share, half * 1.2,
+                                  0.003 + 0.008 * share))  # fmt: skip
+        brush.mark(together(hollows), shade(SEA, -0.38), alpha=0.35)
+        light = mix(brush.palette.low, (1, 1, 1), 0.35)
+        brush.canvas.mark(together(crests), light, lit=False, alpha=0.5)
+        glitter(brush, y + 0.004, bottom)
