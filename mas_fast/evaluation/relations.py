@@ -3,7 +3,7 @@
 left, right    of the centres of mass
 beside         they share rows, and the columns of neither lie within the other's
 front, behind  feet lower, or higher, in the picture
-on             feet within the other thing or at its top, and the two touch
+on             feet over those of the other thing, the middle within it, and the two touch
 above, below   all of the upper one, but a tenth, over the top of the other
 far            the thing is no higher than FAR of the scene
 
@@ -62,14 +62,14 @@ def _beside(first: np.ndarray, second: np.ndarray) -> bool:
     return max(top, over) <= min(bottom, under) and not within
 
 
-def _front(first: np.ndarray, second: np.ndarray) -> bool:
-    return extent(first, 0)[1] > extent(second, 0)[1]
+def _behind(first: np.ndarray, second: np.ndarray) -> bool:
+    return extent(first, 0)[1] < extent(second, 0)[1]
 
 
 def _on(first: np.ndarray, second: np.ndarray) -> bool:
     touch = bool((ndimage.binary_dilation(first, REACH) & second).any())
-    (top, bottom), (over, under) = extent(first, 0), extent(second, 0)
-    return touch and top < over and bottom < under
+    begin, end = extent(second, 1)
+    return touch and begin <= _centre(first) <= end and _behind(first, second)
 
 
 def _above(first: np.ndarray, second: np.ndarray) -> bool:
@@ -81,8 +81,8 @@ RELATIONS: dict[str, Relation] = {
     "left": lambda first, second: _centre(first) < _centre(second),
     "right": lambda first, second: _centre(first) > _centre(second),
     "beside": _beside,
-    "front": _front,
-    "behind": lambda first, second: _front(second, first),
+    "front": lambda first, second: _behind(second, first),
+    "behind": _behind,
     "on": _on,
     "above": _above,
     "below": lambda first, second: _above(second, first),
