@@ -74,7 +74,7 @@ def _on(first: np.ndarray, second: np.ndarray) -> bool:
 
 def _above(first: np.ndarray, second: np.ndarray) -> bool:
     rows = np.nonzero(first)[0]
-    return bool(np.quantile(rows, 0.9) <= extent(second, 0)[0])
+    return bool(np.quantile(rows, 0.9) < extent(second, 0)[0])
 
 
 RELATIONS: dict[str, Relation] = {
