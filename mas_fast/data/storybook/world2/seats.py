@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_PEOPLE = ("man", "woman", "boy", "girl")
+PEOPLE = ("man", "woman", "boy", "girl")
+LEGS = {"sit": 0.2, "ride": 0.33}  # what is below the seat of a person who would stand 1 high
 
 
 @dataclass(frozen=True)
@@ -22,23 +23,27 @@ class Seat:
     y: float
     x: float = 0.0
 
+    def rest(self, kind: str) -> float:
+        """Return how far somebody hangs below the seat: legs, ratio to the height."""
+        return LEGS.get(self.poses[kind] or "", 0.0) if kind in PEOPLE else 0.0
+
 
 _ON_TABLES = ("potted plant", "laptop", "book", "clock", "vase", "bottle", "cup", "bowl", "pizza",
               "cake")  # fmt: skip
-_RIDERS = dict.fromkeys(_PEOPLE, "ride")
-_SITTERS = dict.fromkeys(_PEOPLE, "sit")
+_RIDERS = dict.fromkeys(PEOPLE, "ride")
+_SITTERS = dict.fromkeys(PEOPLE, "sit")
 _BIRD = {"bird": "stand"}
 
 SEATS = {
     "horse": Seat(_RIDERS, 0.62),
-    "bicycle": Seat(_RIDERS, 0.72),
-    "motorcycle": Seat(_RIDERS, 0.62),
-    "skateboard": Seat({"boy": "stand", "girl": "stand", "dog": "stand"}, 0.9),
-    "bench": Seat({**_SITTERS, "cat": "sit", **_BIRD}, 0.5),
-    "chair": Seat({**_SITTERS, "cat": "sit", "teddy bear": None}, 0.5),
-    "couch": Seat({**_SITTERS, "cat": "lie", "dog": "sit", "teddy bear": None}, 0.45),
-    "bed": Seat({"cat": "lie", "dog": "sit", "teddy bear": None, "suitcase": None}, 0.55),
-    "table": Seat({**dict.fromkeys(_ON_TABLES, None), "cat": "sit"}, 0.97),
+    "bicycle": Seat(_RIDERS, 0.88, -0.27),
+    "motorcycle": Seat(_RIDERS, 0.64, -0.24),
+    "skateboard": Seat({"boy": "stand", "girl": "stand", "dog": "stand"}, 0.76),
+    "bench": Seat({**_SITTERS, "cat": "sit", **_BIRD}, 0.46),
+    "chair": Seat({**_SITTERS, "cat": "sit", "teddy bear": None}, 0.46, 0.03),
+    "couch": Seat({**_SITTERS, "cat": "lie", "dog": "sit", "teddy bear": None}, 0.5),
+    "bed": Seat({"cat": "lie", "dog": "sit", "teddy bear": None, "suitcase": None}, 0.6, 0.15),
+    "table": Seat({**dict.fromkeys(_ON_TABLES, None), "cat": "sit"}, 0.95),
     "fire hydrant": Seat(_BIRD, 1.0),
     "stop sign": Seat(_BIRD, 1.0),
 }

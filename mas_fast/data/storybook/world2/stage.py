@@ -27,6 +27,8 @@ from mas_fast.data.storybook.world2.words import AIR, ON, PLACES
 
 DEPTHS = 3  # lines between the farthest and the nearest
 TRIES = 12  # arrangements, until nothing overlaps
+FAR_AIR = 0.62  # y of the ground over which something flies far away
+LETTERED = ("stop sign",)  # has letters, which must not be mirrored
 RIDDEN = ("horse", "bicycle", "motorcycle", "skateboard")  # who is on them faces as they do
 
 
@@ -46,6 +48,7 @@ class Placed:
         pose: its pose, None for the usual one.
         pattern: "striped", "spotted", or None for plain.
         far: whether it is far away.
+        ground: y of the ground below it; of what flies, as hazy as it is.
     """
 
     group: int
@@ -59,6 +62,7 @@ class Placed:
     pose: str | None = None
     pattern: str | None = None
     far: bool = False
+    ground: float = 1.0
 
     @property
     def width(self) -> float:
@@ -203,9 +207,16 @@ def _side_by_side(story: Story, row: Row, generator: np.random.Generator) -> Row
         if p.part == AIR and not p.far:
             y = _line(story, p, generator)
         x = _snap(left + cut + p.width / 2)
-        figures.append(replace(p, x=x, y=y, facing=facing))
+        ahead = 1 if p.kind in LETTERED else facing
+        figures.append(replace(p, x=x, y=y, facing=ahead, ground=_ground(p, y)))
         left += p.width + GAP
     return figures
+
+
+def _ground(p: Placed, y: float) -> float:
+    if p.part != AIR:
+        return y
+    return FAR_AIR if p.far else 1.0
 
 
 def _line(story: Story, p: Placed, generator: np.random.Generator) -> float:
@@ -225,17 +236,19 @@ def _sitting(story: Story, seat: Placed, generator: np.random.Generator) -> Plac
     facing = seat.facing
     if seat.kind not in RIDDEN and generator.random() < 0.5:
         facing = -facing
+    height = seat_height(group.kind, seat.kind, seat.height)
     return Placed(
         group=0,
         kind=group.kind,
         color=group.color,
         part=ON,
-        height=seat_height(group.kind, seat.kind, seat.height),
+        height=height,
         x=seat.x + seat.facing * where.x * seat.height,
-        y=seat.y - where.y * seat.height,
+        y=seat.y - where.y * seat.height + where.rest(group.kind) * height,
         facing=facing,
         pose=where.poses[group.kind],
         pattern=group.pattern,
+        ground=seat.ground,
     )
 
 
@@ -254,8 +267,9 @@ def _before(story: Story, near: Row, far: Row, generator: np.random.Generator) -
         return None
     x = _snap(MARGIN - ends[0] + free * generator.random())
     shift = x + apart - (near[0].x - near[0].width / 2 + width / 2)
-    moved = [replace(p, x=_snap(p.x + shift), y=y) for p in near]
-    return [replace(hidden, x=x, y=_snap(place.parts[hidden.part][0])), *moved]
+    moved = [replace(p, x=_snap(p.x + shift), y=y, ground=y) for p in near]
+    back = _snap(place.parts[hidden.part][0])
+    return [replace(hidden, x=x, y=back, ground=back), *moved]
 
 
 def _above(story: Story, upper: Row, lower: Row, generator: np.random.Generator) -> Row | None:
@@ -271,7 +285,7 @@ def _above(story: Story, upper: Row, lower: Row, generator: np.random.Generator)
     top = [math.ceil((p.height + GRID / 2) / GRID) * GRID for p in upper]
     return [
         *(replace(p, x=_snap(p.x + shift), y=y) for p, y in zip(upper, top, strict=True)),
-        *(replace(p, y=near) for p in lower),
+        *(replace(p, y=near, ground=near) for p in lower),
     ]
 
 

@@ -24,6 +24,7 @@ T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 COUNTS = {1: (4, 3, 3, 3), 2: (6, 2, 1), 3: (1,)}  # weights of 1, 2 ... by number of groups
 HOURS = {"day": 6, "dusk": 2, "night": 2, "dawn": 1}
+NATURAL = 0.2  # of things that could have a colour have one that no caption names
 LACKING = {"people": "person", "buildings": "house", "trees": "potted plant"}  # classes that go
 
 
@@ -98,7 +99,8 @@ class _Teller:
 
     def _group(self, kind: Kind, place: str, plain: bool = False) -> Group:
         """Make up one thing; a plain one has a colour alone."""
-        group = Group(kind.name, self._choose(kind.colors) if kind.colors else None, 1)
+        natural = not kind.colors or (kind.garment is None and self._chance(NATURAL))
+        group = Group(kind.name, None if natural else self._choose(kind.colors), 1)
         if plain:
             return group
         poses = [pose for pose in kind.poses if part_of(kind, pose, place)]

@@ -109,7 +109,7 @@ PLACES = {
                ("flowers", "people", "buildings", "clouds", "sun")),
         _place("forest", "in a forest, among the trees, in the woods", "forest, woods", _NEAR, {},
                ("flowers", "people", "buildings", "clouds", "sun")),
-        _place("mountains", "in the mountains, below the mountains", "mountains", _NEAR, _HILLS,
+        _place("mountains", "in the mountains, by the mountains", "mountains", _NEAR, _HILLS,
                _WILD),
         _place("lake", "beside a lake, by a lake, at the lake", "lake", _SHORE,
                {WATER: 0.56, AIR: 0.2}, _WILD),
