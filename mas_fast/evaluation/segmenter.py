@@ -54,6 +54,7 @@ class Recipe:
         lr: highest learning rate.
         seed: seed of the stories and the first weights.
         version: of the network and of what is done to its pictures.
+        world: of the stories, one of `world.WORLDS`.
     """
 
     steps: int = 6000
@@ -62,6 +63,7 @@ class Recipe:
     lr: float = 6e-3
     seed: int = 0
     version: int = 2
+    world: int = 1
 
 
 class Block(nn.Sequential):
@@ -191,7 +193,10 @@ def load_segmenter(
 
 def _entry(recipe: Recipe) -> str:
     """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
-    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed, world=1), 0
+    stories, checksum = (
+        StorySource(PROBED, recipe.size, "train", recipe.seed, world=recipe.world),
+        0,
+    )
     for index in range(len(stories)):
         pixels, layers = _story(stories, index)
         checksum = zlib.crc32(pixels.data, zlib.crc32(layers.clean().labels.data, checksum))
@@ -222,7 +227,9 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     Raises:
         ImportError: skia is not installed.
     """
-    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed, world=1)
+    source = StorySource(
+        recipe.steps * recipe.batch, recipe.size, "train", recipe.seed, world=recipe.world
+    )
     classes, weights = _classes(source)
     numbers = torch.full((CLASSES,), UNKNOWN)
     numbers[classes] = torch.arange(len(classes))

@@ -36,7 +36,7 @@ from mas_fast.scene.labels import MINI158
 from mas_fast.scene.open import square
 from mas_fast.scene.scene import Scene
 from mas_fast.utils.progress import progress_bar
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_choice, check_int
 
 T = TypeVar("T")
 TRUE_PICTURES = 2000  # of the validation split, for the Frechet distance
@@ -68,10 +68,12 @@ def evaluate_storybook(
         progress: whether to show progress bars.
 
     Raises:
-        ValueError: the model has no scenes, or its pictures are smaller than 32 pixels.
+        ValueError: there is no such world, the model has no scenes, or its pictures are smaller
+            than 32 pixels.
         ImportError: skia is not installed.
     """
     check_int("count", count, 2)
+    check_choice("world", number, WORLDS)
     world = WORLDS[number]
     seg, img_decoder = model.seg, model.img
     if seg is None:

@@ -123,9 +123,7 @@ def test_people_are_all_their_parts() -> None:
     scene = scene_of(*boxes, (154, 18, 24, 20, 26), (0, 32, 20, 40, 30))
     assert (class_map(scene) == 0).sum() == 320
     for layout in ("mini158", "mas159"):
-        found = faithfulness(
-            "a man in a brown shirt", scene.to(layout), BROWN_PICTURE, WORLDS[1]
-        )
+        found = faithfulness("a man in a brown shirt", scene.to(layout), BROWN_PICTURE, WORLDS[1])
         assert found["counts"] == found["colours"] == found["precision"] == (1, 1)
         dressed = faithfulness(
             "a woman in a brown dress", scene.to(layout), BROWN_PICTURE, WORLDS[1]

@@ -220,7 +220,12 @@ def draw_torso(canvas: Canvas, look: Look, outfit: Outfit, build: Build, joints:
     wide, waist, hips = build.shoulder * share, build.waist * share, build.hips * share
     low = -0.3 * build.torso if outfit.hem else 0.022
     end = waist if outfit.hem else hips + 0.006
-    side = [(0.05, t - 0.012), (0.8 * wide, t + 0.006), (wide, t + 0.05), (0.5 * (wide + waist), t * 0.6)]
+    side = [
+        (0.05, t - 0.012),
+        (0.8 * wide, t + 0.006),
+        (wide, t + 0.05),
+        (0.5 * (wide + waist), t * 0.6),
+    ]
     side += [(waist, t * 0.36), (end, low), (end, low)]
     torso = outline([(-x, y) for x, y in side] + side[::-1])
     form(canvas, torso, outfit.color, look, part=outfit.garment, rim=0.03)
@@ -248,7 +253,9 @@ def draw_collar(canvas: Canvas, look: Look, outfit: Outfit, skin: Color, build: 
         canvas.fill(together(flaps), tone, part=outfit.garment)
     elif outfit.collar == "soft":
         flaps = [ellipse(s * 0.036 + 0.004, t + 0.026, 0.036, 0.02) for s in (-1, 1)]
-        canvas.fill(together(flaps), CREAM if sum(outfit.color) < 2.4 else tone, part=outfit.garment)
+        canvas.fill(
+            together(flaps), CREAM if sum(outfit.color) < 2.4 else tone, part=outfit.garment
+        )
     if outfit.collar == "shirt":
         low = -0.3 * build.torso if outfit.hem else 0.0
         buttons = [ellipse(0.008, t + (low - t) * share, 0.0085) for share in (0.34, 0.56, 0.78)]

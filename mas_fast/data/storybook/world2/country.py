@@ -137,5 +137,3 @@ def draw_railway(brush: Brush) -> None:
     draw_tufts(brush, 0.68, 0.76, 7)
     draw_track(brush, 0.85)
     draw_tufts(brush, 0.96, 1.0, 5)
-
-

@@ -114,7 +114,9 @@ def hair_behind(canvas: Canvas, head: Head, look: Look) -> None:
     elif style == "bun":
         path = ellipse(-0.72, -0.98, 0.46)
     elif style == "tail":
-        path = tube([(-0.75, -0.55), (-1.35, -0.35), (-1.5, 0.5), (-1.3, 1.2)], (0.3, 0.6, 0.6, 0.1))
+        path = tube(
+            [(-0.75, -0.55), (-1.35, -0.35), (-1.5, 0.5), (-1.3, 1.2)], (0.3, 0.6, 0.6, 0.1)
+        )
     elif style == "bunches":
         path = together((ellipse(-1.2, 0.1, 0.42, 0.58), ellipse(1.14, 0.08, 0.34, 0.52)))
     elif style == "plaits":
@@ -180,7 +182,9 @@ def _features(canvas: Canvas, head: Head) -> None:
              for x, _ in places]  # fmt: skip
     tone = dim(head.hair, 0.15) if head.hair != GRAY else (0.6, 0.6, 0.62)
     canvas.fill(together(brows), tone, part="eyebrows")
-    nose = outline([(0.24, 0.04), (0.4, 0.22), (0.36, 0.32), (0.2, 0.33), (0.16, 0.27), (0.26, 0.2)])
+    nose = outline(
+        [(0.24, 0.04), (0.4, 0.22), (0.36, 0.32), (0.2, 0.33), (0.16, 0.27), (0.26, 0.2)]
+    )
     canvas.fill(nose, dim(mix(skin, (0.9, 0.4, 0.35), 0.12), 0.18), part="nose")
     if head.beard:
         over = outline([(-0.24, 0.5), (0.0, 0.37), (0.24, 0.4), (0.5, 0.37), (0.66, 0.48),
@@ -287,5 +291,3 @@ def _wool(canvas: Canvas, head: Head, look: Look) -> None:
     form(canvas, crown, head.cloth, look, part="hat", rim=0.14)
     canvas.fill(ellipse(0, -1.36, 0.26), contrast(head.cloth), part="hat")
     canvas.fill(box(-1.06, -0.72, 1.06, -0.36, 0.16), contrast(head.cloth), part="hat")
-
-

@@ -77,9 +77,7 @@ def outline(points: Sequence[Point]) -> skia.Path:
     return path
 
 
-def tube(
-    points: Sequence[Point], widths: Sequence[float], *, flat: bool = False
-) -> skia.Path:
+def tube(points: Sequence[Point], widths: Sequence[float], *, flat: bool = False) -> skia.Path:
     """Return a limb along the points, as wide at each of them as `widths` says.
 
     Args:
@@ -130,5 +128,3 @@ def along(points: Sequence[Point], share: float) -> Point:
     i = min(int(place), len(points) - 2)
     (ax, ay), (bx, by), t = points[i], points[i + 1], place - i
     return ax + (bx - ax) * t, ay + (by - ay) * t
-
-

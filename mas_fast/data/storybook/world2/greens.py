@@ -45,8 +45,13 @@ def draw_flowers(brush: Brush, x: float, y: float, height: float, far: float = 0
     with brush.canvas.segment("flower"), brush.canvas.at(x, y, height):
         bed = together(ellipse(bx, -0.3, 0.6, 0.32) for bx in (-0.85, 0.0, 0.85))
         brush.solid(bed, shade(rgb(LEAVES[brush.season][0]), -0.12), far=far)
-        heads = [(-1.35 + 2.7 * (i + 0.5) / count + brush.between(-0.1, 0.1),
-                  (-0.46, -0.76)[i % 2] + brush.between(-0.06, 0.06)) for i in range(count)]
+        heads = [
+            (
+                -1.35 + 2.7 * (i + 0.5) / count + brush.between(-0.1, 0.1),
+                (-0.46, -0.76)[i % 2] + brush.between(-0.06, 0.06),
+            )
+            for i in range(count)
+        ]
         for turn in (0, 1):
             color = rgb(PETALS[(first + turn) % len(PETALS)])
             brush.fill(together(_petals(hx, hy, 0.21) for hx, hy in heads[turn::2]), color, far=far)
@@ -87,7 +92,9 @@ def tufts(points: Sequence[Point], size: float) -> skia.Path:
             path.moveTo(x + lean * size * 0.2 - size * 0.12, y)
             path.quadTo(x + lean * size * 0.3, y - size * 0.6, x + lean * size,
                         y - size * (1.05 - abs(lean) / 2.6))  # fmt: skip
-            path.quadTo(x + lean * size * 0.5, y - size * 0.3, x + lean * size * 0.2 + size * 0.12, y)
+            path.quadTo(
+                x + lean * size * 0.5, y - size * 0.3, x + lean * size * 0.2 + size * 0.12, y
+            )
             path.close()
             blades.append(path)
     return together(blades)

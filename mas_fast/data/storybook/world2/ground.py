@@ -99,13 +99,24 @@ def draw_roadway(brush: Brush, top: float, bottom: float, color: Color = ASPHALT
         color = mix(color, rgb("aab4c2"), 0.4)
     brush.fill(box(-0.02, top, 1.02, bottom), shade(color, 0.14), to=shade(color, -0.1))
     white = rgb("f0eee6")
-    edges = [box(-0.02, top + 0.01, 1.02, top + 0.017), box(-0.02, bottom - 0.02, 1.02, bottom - 0.01)]
+    edges = [
+        box(-0.02, top + 0.01, 1.02, top + 0.017),
+        box(-0.02, bottom - 0.02, 1.02, bottom - 0.01),
+    ]
     brush.mark(together(edges), white, alpha=0.85)
     middle, dashes = top + (bottom - top) * 0.46, []
     for i in range(-3, 4):
         x, low = 0.5 + i * 0.19, 0.5 + i * 0.2
-        dashes.append(polygon([(x - 0.05, middle - 0.006), (x + 0.05, middle - 0.006),
-                               (low + 0.053, middle + 0.009), (low - 0.053, middle + 0.009)]))
+        dashes.append(
+            polygon(
+                [
+                    (x - 0.05, middle - 0.006),
+                    (x + 0.05, middle - 0.006),
+                    (low + 0.053, middle + 0.009),
+                    (low - 0.053, middle + 0.009),
+                ]
+            )
+        )
     brush.mark(together(dashes), rgb("f5d77c"))
     if brush.sky.weather == "rain":
         puddles = [ellipse(brush.between(0.1, 0.9), brush.between(top + 0.05, bottom - 0.03),
@@ -143,7 +154,9 @@ def draw_planks(brush: Brush, top: float, color: Color, lines: int = 4, fan: int
         left, right = a + (c - a) * share, b + (d - b) * share
         joints.append(polygon([(left, y), (right, y), (right, y + 0.005), (left, y + 0.005)]))
     brush.mark(together(strips), shade(color, -0.1), alpha=0.55)
-    brush.mark(together(joints[::max(1, len(joints) // (3 * lines))]), shade(color, -0.3), alpha=0.5)
+    brush.mark(
+        together(joints[:: max(1, len(joints) // (3 * lines))]), shade(color, -0.3), alpha=0.5
+    )
 
 
 def draw_track(brush: Brush, y: float) -> None:
@@ -152,16 +165,32 @@ def draw_track(brush: Brush, y: float) -> None:
     if brush.winter:
         bed = mix(bed, rgb("e6edf5"), 0.6)
     with brush.canvas.segment("railroad"):
-        edge = [(-0.02, y - 0.065), (0.3, y - 0.072), (0.7, y - 0.066), (1.02, y - 0.07),
-                (1.02, y + 0.085), (0.6, y + 0.08), (0.2, y + 0.086), (-0.02, y + 0.08)]
+        edge = [
+            (-0.02, y - 0.065),
+            (0.3, y - 0.072),
+            (0.7, y - 0.066),
+            (1.02, y - 0.07),
+            (1.02, y + 0.085),
+            (0.6, y + 0.08),
+            (0.2, y + 0.086),
+            (-0.02, y + 0.08),
+        ]
         brush.fill(polygon(edge), shade(bed, 0.08), to=shade(bed, -0.16))
         draw_pebbles(brush, y - 0.05, y + 0.07, shade(bed, 0.2), 12)
         sleepers = []
         for i in range(13):
             x = i / 12
             top, low = 0.5 + (x - 0.5) * 1.02, 0.5 + (x - 0.5) * 1.14
-            sleepers.append(polygon([(top - 0.016, y - 0.05), (top + 0.016, y - 0.05),
-                                     (low + 0.02, y + 0.06), (low - 0.02, y + 0.06)]))
+            sleepers.append(
+                polygon(
+                    [
+                        (top - 0.016, y - 0.05),
+                        (top + 0.016, y - 0.05),
+                        (low + 0.02, y + 0.06),
+                        (low - 0.02, y + 0.06),
+                    ]
+                )
+            )
         brush.fill(together(sleepers), wood, to=shade(wood, -0.2))
         rails = ((y - 0.03, 0.012), (y + 0.026, 0.016))
         brush.mark(together(box(-0.02, top + h, 1.02, top + h + 0.008) for top, h in rails),

@@ -143,8 +143,10 @@ def draw_light(brush: Brush, y: float, strength: float = 1.0) -> None:
     share = {"day": 0.16, "night": 0.12}.get(brush.sky.hour, 0.3) * strength
     if brush.sky.weather == "cloudy":
         share *= 0.5
-    colors = [skia.Color4f(*color, a).toColor()
-              for color, a in ((warm, share), (warm, 0.0), (cool, 0.0), (cool, share * 0.8))]
+    colors = [
+        skia.Color4f(*color, a).toColor()
+        for color, a in ((warm, share), (warm, 0.0), (cool, 0.0), (cool, share * 0.8))
+    ]
     start = 0 if brush.sky.sun < 0 else 1
     ends = [skia.Point(start, y), skia.Point(1 - start, y + 0.25)]
     shader = skia.GradientShader.MakeLinear(ends, colors, [0, 0.5, 0.55, 1])

@@ -103,8 +103,14 @@ def _birch(brush: Brush, far: float) -> None:
     lean = brush.between(-0.05, 0.05)
     trunk = limb([(0, -0.012), (lean * 0.4, -0.4), (lean, -0.85)], 0.04)
     color = TWIGS if brush.winter else rgb(BIRCH[brush.season])
-    lobes = [(lean, -0.82, 0.15), (lean - 0.12, -0.64, 0.14), (lean + 0.12, -0.67, 0.14),
-             (lean - 0.03, -0.52, 0.14), (lean + 0.1, -0.47, 0.11), (lean - 0.12, -0.45, 0.1)]
+    lobes = [
+        (lean, -0.82, 0.15),
+        (lean - 0.12, -0.64, 0.14),
+        (lean + 0.12, -0.67, 0.14),
+        (lean - 0.03, -0.52, 0.14),
+        (lean + 0.1, -0.47, 0.11),
+        (lean - 0.12, -0.45, 0.1),
+    ]
     brush.fill(trunk, rgb("f0ece4"), far=far)
     _crown(brush, lobes, color, far)
     bands = [box(-0.018 + lean * k, -k * 0.5 - 0.012, 0.006 + lean * k, -k * 0.5)
@@ -200,8 +206,14 @@ def _pine(brush: Brush, far: float) -> None:
         if brush.winter:
             down = top + (low - top) * 0.72
             reach = wide * w * 0.62
-            hem = [(reach, down), (reach * 0.45, down - 0.015), (reach * 0.1, down + 0.05),
-                   (-reach * 0.4, down), (-reach * 0.7, down + 0.025), (-reach, down - 0.01)]
+            hem = [
+                (reach, down),
+                (reach * 0.45, down - 0.015),
+                (reach * 0.1, down + 0.05),
+                (-reach * 0.4, down),
+                (-reach * 0.7, down + 0.025),
+                (-reach, down - 0.01),
+            ]
             with brush.canvas.inside(lit):
                 cap = polygon([(0, top - 0.02), *hem])
                 brush.mark(cap, SNOW, far=far * 0.7)
@@ -277,7 +289,9 @@ def draw_wood(
         x, size = left + (right - left) * at, height * brush.between(0.72, 1.12)
         foot = y + slope(x)
         if kind == "pine" or (kind == "mixed" and brush.chance(0.35)):
-            cones.append(polygon([(x, foot - size), (x + size * 0.3, foot), (x - size * 0.3, foot)]))
+            cones.append(
+                polygon([(x, foot - size), (x + size * 0.3, foot), (x - size * 0.3, foot)])
+            )
             continue
         r = size * 0.36
         crowns.append(ellipse(x, foot - size * 0.56, r, size * 0.42))
@@ -297,5 +311,3 @@ def draw_wood(
         if cones:
             dark = mix(shade(FIR, -0.05), green, 0.2)
             brush.fill(together([body, *cones] if kind == "pine" else cones), dark, far=far)
-
-

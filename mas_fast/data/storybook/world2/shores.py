@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from mas_fast.data.storybook.canvas import blob, box, ellipse, ground, limb, mix, rgb, shade, together
+from mas_fast.data.storybook.canvas import (
+    blob,
+    box,
+    ellipse,
+    ground,
+    limb,
+    mix,
+    rgb,
+    shade,
+    together,
+)
 from mas_fast.data.storybook.world2.brush import Brush, trail
 from mas_fast.data.storybook.world2.greens import draw_bush, draw_flowers, draw_reeds
 from mas_fast.data.storybook.world2.ground import draw_bands, draw_tufts
@@ -69,8 +79,12 @@ def draw_river(brush: Brush) -> None:
     bend = blob([*upper, *lower])
     both = together([flow, bend])
     with brush.canvas.segment("river"):
-        edge = together([trail(middle, y + 0.02, 0.6, 0.02, 0.35),
-                         blob([(x, v - 0.008 if v < 0.6 else v + 0.016) for x, v in [*upper, *lower]])])
+        edge = together(
+            [
+                trail(middle, y + 0.02, 0.6, 0.02, 0.35),
+                blob([(x, v - 0.008 if v < 0.6 else v + 0.016) for x, v in [*upper, *lower]]),
+            ]
+        )
         bank = rgb("e8eef6" if brush.winter else "d9c08c")
         brush.mark(edge, bank, to=shade(bank, -0.12))
     draw_water(brush, both, 0.568, 0.71, RIVER, "river", 0.6)
@@ -111,9 +125,13 @@ def draw_beach(brush: Brush) -> None:
         ripples = []
         for _ in range(5):
             x, at, half = brush.between(0, 1), brush.between(0.82, 0.97), brush.between(0.08, 0.16)
-            ripples.append(limb([(x - half, at + 0.005), (x, at - 0.005), (x + half, at + 0.003)], 0.006))
+            ripples.append(
+                limb([(x - half, at + 0.005), (x, at - 0.005), (x + half, at + 0.003)], 0.006)
+            )
         brush.mark(together(ripples), shade(SAND, -0.13), alpha=0.6)
-        shells = [ellipse(x, 0.81 + 0.16 * d, 0.008, 0.006) for x, d in brush.generator.random((5, 2))]
+        shells = [
+            ellipse(x, 0.81 + 0.16 * d, 0.008, 0.006) for x, d in brush.generator.random((5, 2))
+        ]
         brush.mark(together(shells), rgb("fff6ec"))
     draw_light(brush, y, 0.7)
     if brush.trees and brush.chance(0.6):
@@ -123,8 +141,10 @@ def draw_beach(brush: Brush) -> None:
 
 
 def _headland(brush: Brush, y: float, side: int) -> None:
-    hill = [(0.5 + side * (0.56 - k), y + 0.004 - rise)
-            for k, rise in ((0.0, 0.1), (0.12, 0.085), (0.24, 0.05), (0.36, 0.028), (0.44, 0.0))]
+    hill = [
+        (0.5 + side * (0.56 - k), y + 0.004 - rise)
+        for k, rise in ((0.0, 0.1), (0.12, 0.085), (0.24, 0.05), (0.36, 0.028), (0.44, 0.0))
+    ]
     with brush.canvas.segment("mountain-merged"):
         shape = blob(hill, closed=False)
         shape.lineTo(0.5 + side * 0.56, y + 0.004)

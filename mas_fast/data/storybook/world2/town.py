@@ -48,7 +48,9 @@ def draw_garden(brush: Brush) -> None:
         grass, stripes = grass_color(brush), []
         for i in range(-4, 5, 2):
             top, low = 0.5 + i * 0.12, 0.5 + i * 0.2
-            stripes.append(polygon([(top, y + 0.14), (top + 0.12, y + 0.14), (low + 0.2, 1.0), (low, 1.0)]))
+            stripes.append(
+                polygon([(top, y + 0.14), (top + 0.12, y + 0.14), (low + 0.2, 1.0), (low, 1.0)])
+            )
         brush.mark(together(stripes), shade(grass, 0.22), alpha=0.3)
     _stones(brush, y + 0.15, 0.5 - side * 0.1, 0.5 - side * 0.25)
     draw_light(brush, y)
@@ -64,14 +66,18 @@ def draw_garden(brush: Brush) -> None:
 def _hedge(brush: Brush, y: float, height: float) -> None:
     if not brush.trees:
         return
-    green = mix(rgb("5f9a55"), rgb("8d98a8"), 0.45) if brush.winter else shade(leaf_color(brush), -0.1)
+    green = (
+        mix(rgb("5f9a55"), rgb("8d98a8"), 0.45) if brush.winter else shade(leaf_color(brush), -0.1)
+    )
     heaps = [ellipse((i + 0.5) / 9, y - height * 0.85, 0.075, height * brush.between(0.2, 0.34))
              for i in range(9)]  # fmt: skip
     shape = together([box(-0.02, y - height * 0.86, 1.02, y), *heaps])
     with brush.canvas.segment("tree-merged"):
         brush.fill(shape, shade(green, 0.06), to=shade(green, -0.2), far=0.04)
         if brush.winter:
-            snow = [ellipse((i + 0.5) / 9, y - height * 1.02, 0.06, height * 0.12) for i in range(9)]
+            snow = [
+                ellipse((i + 0.5) / 9, y - height * 1.02, 0.06, height * 0.12) for i in range(9)
+            ]
             with brush.canvas.inside(shape):
                 brush.mark(together(snow), SNOW)
 
@@ -167,5 +173,3 @@ def draw_bridge_place(brush: Brush) -> None:
     shadow = [(-0.02, 0.835), (0.3, 0.85), (0.7, 0.838), (1.02, 0.85), (1.02, 0.72), (-0.02, 0.72)]
     brush.mark(polygon(shadow), rgb("1f4a60"), alpha=0.35)
     draw_bridge(brush, 0.66)
-
-

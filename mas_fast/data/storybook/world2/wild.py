@@ -151,8 +151,13 @@ def _mesa(brush: Brush, x: float, y: float, wide: float, high: float, far: float
     brush.fill(body, shade(CLAY, 0.14), to=shade(CLAY, -0.02), far=far)
     away = 1 if brush.sky.sun < 0 else -1
     with brush.canvas.inside(body):
-        dark = [(x + away * wide * 0.2, y - high), (x + away * wide * 0.3, y - high * 0.5),
-                (x + away * wide * 0.26, y), (x + away * wide, y), (x + away * wide, y - high)]
+        dark = [
+            (x + away * wide * 0.2, y - high),
+            (x + away * wide * 0.3, y - high * 0.5),
+            (x + away * wide * 0.26, y),
+            (x + away * wide, y),
+            (x + away * wide, y - high),
+        ]
         brush.mark(polygon(dark), shade(CLAY, -0.2), far=far)
         layers = [box(x - wide, y - high * k, x + wide, y - high * k + high * 0.07)
                   for k in (0.86, 0.62)]  # fmt: skip
@@ -162,7 +167,11 @@ def _mesa(brush: Brush, x: float, y: float, wide: float, high: float, far: float
 def _dune(brush: Brush, y: float, crest: float, rise: float, far: float) -> None:
     """Draw a dune with its crest at x = crest; the side away from the sun is in shade."""
     left = [(-0.04, y + rise * 0.75), (crest - 0.3, y + rise * 0.5), (crest - 0.1, y + rise * 0.08)]
-    right = [(crest + 0.13, y + rise * 0.14), (crest + 0.4, y + rise * 0.62), (1.04, y + rise * 0.7)]
+    right = [
+        (crest + 0.13, y + rise * 0.14),
+        (crest + 0.4, y + rise * 0.62),
+        (1.04, y + rise * 0.7),
+    ]
     top = blob([*left, (crest, y), *right], closed=False)
     top.lineTo(1.04, 1.02)
     top.lineTo(-0.04, 1.02)
@@ -178,7 +187,9 @@ def _dune(brush: Brush, y: float, crest: float, rise: float, far: float) -> None
         for a, b in zip(ridge[1::2], ridge[2::2], strict=False):
             shape.quadTo(*a, *b)
         shape.close()
-        brush.mark(shape, mix(shade(SAND, -0.2), rgb("a8685a"), 0.25), to=shade(SAND, -0.08), far=far)
+        brush.mark(
+            shape, mix(shade(SAND, -0.2), rgb("a8685a"), 0.25), to=shade(SAND, -0.08), far=far
+        )
 
 
 def _furrows(brush: Brush) -> None:

@@ -33,7 +33,9 @@ def draw_window(
     frame = box(x - half - 0.018, y - high - 0.018, x + half + 0.018, y + high + 0.018, 0.006)
     glass = box(x - half, y - high, x + half, y + high)
     with canvas.segment("window-other"):
-        brush.mark(box(x - half - 0.01, y - high, x + half + 0.03, y + high + 0.03), (0, 0, 0), alpha=0.1)
+        brush.mark(
+            box(x - half - 0.01, y - high, x + half + 0.03, y + high + 0.03), (0, 0, 0), alpha=0.1
+        )
         brush.fill(frame, WHITE, to=shade(WHITE, -0.12))
     with canvas.inside(glass), canvas.at(x - size / 2, y - high, size):
         _view(brush)
@@ -86,8 +88,8 @@ def _valance(brush: Brush, x: float, top: float, half: float, cloth: Color) -> N
     wide = 2 * (half + 0.03) / count
     left = x - half - 0.03
     scallops = [ellipse(left + wide * (i + 0.5), top + 0.035, wide / 2, 0.03) for i in range(count)]
-    brush.fill(together([box(left, top - 0.035, left + wide * count, top + 0.035), *scallops]), cloth)
+    brush.fill(
+        together([box(left, top - 0.035, left + wide * count, top + 0.035), *scallops]), cloth
+    )
     with_dots = [ellipse(left + wide * (i + 0.5), top + 0.01, 0.011) for i in range(count)]
     brush.mark(together(with_dots), mix(cloth, (1, 1, 1), 0.75))
-
-
