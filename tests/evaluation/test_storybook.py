@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from mas_fast import cli
 from mas_fast.bundle import load_vq, save_bpe, save_gpt, save_vq
-from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.source import StorySource
+from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.world1.story import story
 from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.evaluation.metrics import psnr, ssim

@@ -173,7 +173,7 @@ class _Writer:
         for aspect, table in (("hour", HOURS), ("weather", WEATHERS), ("season", SEASONS)):
             value = getattr(self.story, aspect)
             usual = value == next(iter(table))
-            if self._says(aspect) and (not usual or (self.chance(USUAL) and self._is_outdoors())):
+            if self._says(aspect) and (not usual or (self.chance(USUAL) and self._varies(aspect))):
                 phrases = table[value]
                 facts.append(self.choose(phrases.short if self.short else phrases.long))
         facts = [facts[int(n)] for n in self.generator.permutation(len(facts))]
@@ -183,8 +183,10 @@ class _Writer:
                 facts.append(self.choose(phrases.short if self.short else phrases.long))
         return facts
 
-    def _is_outdoors(self) -> bool:
-        return not PLACES[self.story.place].indoors
+    def _varies(self, aspect: str) -> bool:
+        """Tell whether it could be otherwise in that place: a beach has no seasons."""
+        place = PLACES[self.story.place]
+        return place.seasons if aspect == "season" else not place.indoors
 
 
 def _article(words: str) -> str:

@@ -135,7 +135,7 @@ KINDS = _kinds(
         Kind("ball", "sports ball", 1.0, {LAND: 0.2, FLOOR: 0.2}, (("ball", "balls"),), CLOTHES,
              patterned=True, places=("beach", "park", "garden", "meadow", "snow", "bedroom",
              "living room"), most=4),
-        Kind("suitcase", "suitcase", 1.24, {LAND: 0.27, FLOOR: 0.28, ON: 0.2}, (("suitcase",
+        Kind("suitcase", "suitcase", 1.24, {LAND: 0.22, FLOOR: 0.25, ON: 0.2}, (("suitcase",
              "suitcases"),), ("red", "yellow", "green", "blue", "purple", "brown"),
              places=("street", "railway", "road", "bedroom", "living room")),
         Kind("surfboard", "surfboard", 0.4, {LAND: 0.5}, (("surfboard", "surfboards"),), CLOTHES,
