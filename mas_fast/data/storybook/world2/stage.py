@@ -260,7 +260,7 @@ def _before(story: Story, near: Row, far: Row, generator: np.random.Generator) -
     (hidden,), y = far, _snap(place.parts[near[0].part][1])
     near = _closed(near)
     width = near[-1].x + near[-1].width / 2 - near[0].x + near[0].width / 2
-    apart = max(0.25 * hidden.width, width / 2) * (1 if generator.random() < 0.5 else -1)
+    apart = max(0.25 * hidden.width, (width + GRID) / 2) * (1 if generator.random() < 0.5 else -1)
     ends = sorted((-hidden.width / 2, hidden.width / 2, apart - width / 2, apart + width / 2))
     free = 1 - 2 * MARGIN - (ends[-1] - ends[0])
     if free < 0:
