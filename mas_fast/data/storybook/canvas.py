@@ -177,6 +177,7 @@ class Canvas:
         self._labels: dict[int, int] = {}  # of each segment
         self._current = 0  # the segment that is drawn; 0: none
         self._flipped = False
+        self._paints: dict[tuple[Color, bool, float], skia.Paint] = {}  # there are few of them
 
     # -------------------------------------------------------------- frames
 
@@ -269,7 +270,7 @@ class Canvas:
 
     def mark(
         self, path: skia.Path, color: Color, *, to: Color | None = None,
-        lit: bool = True, alpha: float = 1.0,
+        lit: bool = True, alpha: float = 1.0, within: skia.Path | None = None,
     ) -> None:  # fmt: skip
         """Fill a path in the picture alone: shadows, patterns, rain.
 
@@ -279,18 +280,34 @@ class Canvas:
             to: colour at its lower end, for a gradient.
             lit: whether the light changes its colour.
             alpha: opacity, 0..1.
+            within: a shape that it does not leave; None for no limit.
         """
-        paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
-        if to is not None:
+        if to is None:
+            paint = self._paint(color, lit, alpha)
+        else:
+            paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
             bounds = path.getBounds()
             ends = [skia.Point(0, bounds.top()), skia.Point(0, bounds.bottom())]
             colors = [self._color(c, lit, alpha).toColor() for c in (color, to)]
             paint.setShader(skia.GradientShader.MakeLinear(ends, colors))
+        if within is None:
+            self._pen.drawPath(path, paint)
+            return
+        self._pen.save()
+        self._pen.clipPath(within, doAntiAlias=True)
         self._pen.drawPath(path, paint)
+        self._pen.restore()
 
     def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
         """Draw an ellipse on the ground under the feet of the figure."""
         self.mark(ellipse(0, 0, width / 2, height / 2), (0.0, 0.0, 0.05), lit=False, alpha=alpha)
+
+    def _paint(self, color: Color, lit: bool, alpha: float) -> skia.Paint:
+        """Return the paint of a colour; making one takes as long as drawing a small shape."""
+        key = (color, lit, alpha)
+        if key not in self._paints:
+            self._paints[key] = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
+        return self._paints[key]
 
     def _color(self, color: Color, lit: bool, alpha: float) -> skia.Color4f:
         return skia.Color4f(*(self.light(color) if lit else color), alpha)

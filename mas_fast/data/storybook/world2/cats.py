@@ -36,7 +36,9 @@ def _tail(canvas: Canvas, color: Color, look: Look, coat: str, points: list[Poin
     with canvas.inside(tail):
         if coat == "tabby":
             (ax, ay), (bx, by) = points[-2:]
-            rings = [ellipse(ax + (bx - ax) * t, ay + (by - ay) * t, 0.08, 0.028) for t in (0.2, 0.7)]
+            rings = [
+                ellipse(ax + (bx - ax) * t, ay + (by - ay) * t, 0.08, 0.028) for t in (0.2, 0.7)
+            ]
             canvas.mark(together(rings), _dark(color))
         elif coat == "tuxedo":
             canvas.mark(ellipse(*points[-1], 0.07), CREAM)
@@ -49,7 +51,8 @@ def _sitting(
     _tail(canvas, color, look, coat, [(-0.2, -0.06), (-0.42, -0.06), (-0.5, -0.22 + curl),
                                       (-0.4 - curl, -0.36)])  # fmt: skip
     body = outline([
-        *((-0.06, -0.7), (-0.18, -0.54), (-0.3, -0.34), (-0.35, -0.14), (-0.3, -0.01), (-0.3, -0.01)),
+        *((-0.06, -0.7), (-0.18, -0.54), (-0.3, -0.34), (-0.35, -0.14), (-0.3, -0.01),
+          (-0.3, -0.01)),
         *((0.27, -0.01), (0.27, -0.01), (0.25, -0.2), (0.27, -0.4), (0.24, -0.58), (0.18, -0.7)),
     ])  # fmt: skip
     form(canvas, body, color, look, rim=0.03)
@@ -85,8 +88,10 @@ def _standing(
     _tail(canvas, color, look, coat, [(-0.38, -0.5), (-0.5, -0.6), (-0.5 + curl, -0.8),
                                       (-0.42 - curl, -0.94)])  # fmt: skip
     body = outline([
-        *((-0.42, -0.42), (-0.38, -0.54), (-0.24, -0.6), (-0.04, -0.57), (0.14, -0.6), (0.3, -0.74)),
-        *((0.44, -0.64), (0.42, -0.48), (0.34, -0.36), (0.16, -0.31), (-0.08, -0.34), (-0.3, -0.34)),
+        *((-0.42, -0.42), (-0.38, -0.54), (-0.24, -0.6), (-0.04, -0.57), (0.14, -0.6),
+          (0.3, -0.74)),
+        *((0.44, -0.64), (0.42, -0.48), (0.34, -0.36), (0.16, -0.31), (-0.08, -0.34),
+          (-0.3, -0.34)),
     ])  # fmt: skip
     near = (legs[1], legs[3])
     form(canvas, coat_of(near, body), color, look, rim=0.028)
@@ -132,7 +137,8 @@ def _lying(
 def _head(canvas: Canvas, color: Color, look: Look, coat: str, iris: Color) -> None:
     """Draw a head of radius 1, seen from the front."""
     skull = outline([
-        *((-1.12, 0.2), (-1.02, -0.36), (-0.86, -1.28), (-0.86, -1.28), (-0.34, -0.9), (0.38, -0.9)),
+        *((-1.12, 0.2), (-1.02, -0.36), (-0.86, -1.28), (-0.86, -1.28), (-0.34, -0.9),
+          (0.38, -0.9)),
         *((0.92, -1.28), (0.92, -1.28), (1.08, -0.36), (1.14, 0.2), (0.74, 0.76), (0.06, 0.94)),
         (-0.7, 0.76),
     ])  # fmt: skip
@@ -153,6 +159,7 @@ def _head(canvas: Canvas, color: Color, look: Look, coat: str, iris: Color) -> N
     canvas.mark(together(ellipse(x + 0.03, y, 0.11, 0.2) for x, y in eyes), INK)
     canvas.mark(together(ellipse(x + 0.1, y - 0.1, 0.07) for x, y in eyes), CREAM)
     canvas.mark(outline([(-0.07, 0.26), (0.25, 0.26), (0.09, 0.44), (0.09, 0.44)]), dim(PINK, 0.1))
-    smile = [tube([(0.09, 0.44), (0.09 + s * 0.1, 0.6), (0.09 + s * 0.26, 0.58)], (0.06, 0.07, 0.04))
+    smile = [tube([(0.09, 0.44), (0.09 + s * 0.1, 0.6),
+    (0.09 + s * 0.26, 0.58)], (0.06, 0.07, 0.04))
              for s in (-1, 1)]  # fmt: skip
     canvas.mark(together(smile), dim(pale, 0.55))

@@ -57,7 +57,7 @@ BREEDS = {
     "retriever": Breed(1.0, 1.0, 0.137, 1.15, "flop", BUSHY, "bib"),
     "terrier": Breed(0.9, 0.9, 0.15, 1.0, "fold", STUB, "saddle"),
     "dalmatian": Breed(1.0, 0.98, 0.125, 1.2, "flop", WHIP, "spots"),
-    "dachshund": Breed(0.7, 1.5, 0.17, 1.4, "flop", WHIP, "bib"),
+    "dachshund": Breed(0.86, 1.34, 0.165, 1.4, "flop", WHIP, "bib"),
     "spitz": Breed(0.95, 0.94, 0.142, 0.95, "point", CURL, "mask"),
 }
 
@@ -107,12 +107,19 @@ def _on_its_legs(
     rise = 0.0
     if pose == "run":
         rise = 0.0
-        reach = -0.12 if low else -0.2
+        reach, top = (-0.12, -0.34) if low else (-0.2, -0.47)
         legs = (
-            hind.bent((-0.3 * k, -0.46), (-0.4 * k, -0.32), (-0.5 * k, reach), (-0.55 * k, -0.07)),
-            hind.bent((-0.32 * k, -0.48), (-0.42 * k, -0.36), (-0.56 * k, -0.24), (-0.6 * k, -0.09)),
-            fore.bent((0.22 * k, -0.46), (0.4 * k, -0.38), (0.52 * k, -0.24)),
-            fore.bent((0.22 * k, -0.46), (0.36 * k, -0.3), (0.46 * k, -0.09)),
+            hind.bent(
+                (-0.3 * k, top), (-0.4 * k, 0.7 * top), (-0.5 * k, reach), (-0.55 * k, -0.07)
+            ),
+            hind.bent(
+                (-0.31 * k, top),
+                (-0.42 * k, 0.75 * top),
+                (-0.55 * k, reach - 0.02),
+                (-0.6 * k, -0.09),
+            ),
+            fore.bent((0.22 * k, top), (0.4 * k, 0.8 * top), (0.52 * k, -0.2)),
+            fore.bent((0.22 * k, top), (0.36 * k, 0.64 * top), (0.46 * k, -0.09)),
         )
     else:
         legs = four(hind, fore, 0.09, 0.12 if not low else 0.08, pose)
@@ -132,7 +139,9 @@ def _on_its_legs(
         near = (legs[1], legs[3])
         form(canvas, coat_of(near, body), color, look, rim=0.03)
         with canvas.inside(coat_of(near, body)):
-            _markings(canvas, color, breed, [(-0.12 * k, back + 0.08), (0.34 * k, -0.42 + 0.4 * low)])
+            _markings(
+                canvas, color, breed, [(-0.12 * k, back + 0.08), (0.34 * k, -0.42 + 0.4 * low)]
+            )
             if breed.marks in ("saddle", "mask"):
                 canvas.mark(box(-0.9, -0.09, 0.9, 0.0), CREAM)
     return x, y - rise
@@ -170,7 +179,8 @@ def _markings(canvas: Canvas, color: Color, breed: Breed, places: list[Point]) -
         tone = contrast(color) if sum(color) > 2.2 else dim(color, 0.5)
         canvas.mark(ellipse(bx - 0.02, by, 0.2, 0.17), tone)
     elif breed.marks == "spots":
-        spots = [(-0.2, -0.02), (-0.03, 0.1), (0.1, -0.04), (0.26, 0.08), (-0.26, 0.17), (0.3, -0.1),
+        spots = [(-0.2, -0.02), (-0.03, 0.1), (0.1, -0.04), (0.26, 0.08), (-0.26, 0.17),
+        (0.3, -0.1),
                  (0.12, 0.2)]  # fmt: skip
         paths = [ellipse(bx + x, by + y, 0.038, 0.034) for x, y in spots]
         canvas.mark(together(paths), INK)
@@ -199,7 +209,9 @@ def _head(canvas: Canvas, color: Color, look: Look, breed: Breed, panting: bool)
         elif breed.marks == "bib":
             canvas.mark(ellipse(0.9 + 0.8 * m, 0.62, 0.8, 0.5), mix(color, CREAM, 0.5))
     canvas.mark(ellipse(0.93 + m, -0.05, 0.25, 0.2), INK)
-    mouth = tube([(0.98 + m, 0.36), (0.7 + 0.6 * m, 0.5), (0.62 + 0.2 * m, 0.36)], (0.08, 0.1, 0.08))
+    mouth = tube(
+        [(0.98 + m, 0.36), (0.7 + 0.6 * m, 0.5), (0.62 + 0.2 * m, 0.36)], (0.08, 0.1, 0.08)
+    )
     canvas.mark(mouth, INK if sum(color) > 0.75 else (0.4, 0.36, 0.38))
     eye(canvas, 0.5, -0.3, 0.19)
     if breed.ear == "flop":

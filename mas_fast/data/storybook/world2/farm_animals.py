@@ -37,14 +37,17 @@ def cow(canvas: Canvas, color: Color, look: Look) -> None:
     swing = float(generator.uniform(-0.04, 0.04))
     hind = Leg(((-0.45, -0.55), (-0.42, -0.38), (-0.5, -0.24), (-0.485, -0.06)),
                (0.28, 0.21, 0.105, 0.085), (0.12, 0.06), True)  # fmt: skip
-    fore = Leg(((0.17, -0.52), (0.17, -0.26), (0.175, -0.06)), (0.22, 0.11, 0.085), (0.12, 0.06), True)
+    fore = Leg(
+        ((0.17, -0.52), (0.17, -0.26), (0.175, -0.06)), (0.22, 0.11, 0.085), (0.12, 0.06), True
+    )
     legs = four(hind, fore, 0.1, float(generator.uniform(0.03, 0.1)), "walk")
     far_legs(canvas, (legs[0], legs[2]), color, INK)
     canvas.fill(outline([(-0.4, -0.36), (-0.38, -0.24), (-0.28, -0.21), (-0.2, -0.26),
                          (-0.16, -0.36)]), PINK)  # fmt: skip
     near = (legs[1], legs[3])
     body = outline([
-        *((-0.6, -0.6), (-0.59, -0.74), (-0.5, -0.81), (-0.3, -0.795), (-0.08, -0.78), (0.12, -0.815)),
+        *((-0.6, -0.6), (-0.59, -0.74), (-0.5, -0.81), (-0.3, -0.795), (-0.08, -0.78),
+          (0.12, -0.815)),
         *((0.28, -0.86), (0.4, -0.86), (0.46, -0.72), (0.4, -0.58), (0.36, -0.44), (0.26, -0.35)),
         *((0.0, -0.3), (-0.24, -0.32), (-0.42, -0.38), (-0.57, -0.46)),
     ])  # fmt: skip
@@ -83,7 +86,13 @@ def _cow_head(canvas: Canvas, color: Color, look: Look, patch: Color | None) -> 
             canvas.mark(spot, blaze)
         muzzle = outline([(0.59, -0.74), (0.73, -0.74), (0.78, -0.54), (0.54, -0.5), (0.56, -0.62)])
         canvas.mark(muzzle, PINK)
-    form(canvas, ear, dim(color, 0.08) if patch is None or sum(color) < 2.2 else patch, look, rim=0.02)
+    form(
+        canvas,
+        ear,
+        dim(color, 0.08) if patch is None or sum(color) < 2.2 else patch,
+        look,
+        rim=0.02,
+    )
     canvas.mark(ellipse(0.66, -0.655, 0.018, 0.024), dim(PINK, 0.5))
     canvas.mark(tube([(0.7, -0.595), (0.64, -0.585), (0.59, -0.6)], (0.012, 0.018, 0.012)),
                 dim(PINK, 0.4))  # fmt: skip
@@ -97,7 +106,9 @@ def sheep(canvas: Canvas, color: Color, look: Look) -> None:
     generator = look.generator
     dark, light = (0.27, 0.23, 0.25), (0.93, 0.8, 0.7)
     skin = light if sum(color) < 1.3 else pick(generator, (dark, dark, light))
-    hind = Leg(((-0.32, -0.36), (-0.33, -0.2), (-0.33, -0.05)), (0.15, 0.1, 0.085), (0.11, 0.05), True)
+    hind = Leg(
+        ((-0.32, -0.36), (-0.33, -0.2), (-0.33, -0.05)), (0.15, 0.1, 0.085), (0.11, 0.05), True
+    )
     fore = Leg(((0.18, -0.36), (0.18, -0.2), (0.18, -0.05)), (0.14, 0.1, 0.085), (0.11, 0.05), True)
     legs = four(hind, fore, 0.12, float(generator.uniform(0.02, 0.07)), "walk")
     hoof = INK if skin == light else shade(skin, -0.4)

@@ -46,7 +46,9 @@ def outline(points: Sequence[Point]) -> skia.Path:
     All outlines run the same way round, so that overlapping ones can be joined by `together`.
     """
     before = points[-1]
-    area, knots, corners = 0.0, [], []
+    area = 0.0
+    knots: list[Point] = []
+    corners: list[bool] = []
     for point in points:
         if point == before and knots:
             corners[-1] = True
@@ -55,6 +57,10 @@ def outline(points: Sequence[Point]) -> skia.Path:
             corners.append(False)
         area += before[0] * point[1] - point[0] * before[1]
         before = point
+    if knots[0] == knots[-1]:
+        knots.pop()
+        corners.pop()
+        corners[0] = True
     if area < 0:
         knots, corners = knots[::-1], corners[::-1]
     count = len(knots)
@@ -77,9 +83,7 @@ def outline(points: Sequence[Point]) -> skia.Path:
     return path
 
 
-def tube(
-    points: Sequence[Point], widths: Sequence[float], *, flat: bool = False
-) -> skia.Path:
+def tube(points: Sequence[Point], widths: Sequence[float], *, flat: bool = False) -> skia.Path:
     """Return a limb along the points, as wide at each of them as `widths` says.
 
     Args:
@@ -113,9 +117,8 @@ def form(
     """
     black = sum(color) < 0.75
     canvas.fill(path, color if black else dim(color, amount), part=part)
-    with canvas.inside(path):
-        lit = moved(path, look.sun * rim, -0.55 * rim)
-        canvas.mark(lit, shade(color, 0.1) if black else color)
+    lit = moved(path, look.sun * rim, -0.55 * rim)
+    canvas.mark(lit, shade(color, 0.1) if black else color, within=path)
 
 
 def eye(canvas: Canvas, x: float, y: float, radius: float) -> None:
@@ -130,5 +133,3 @@ def along(points: Sequence[Point], share: float) -> Point:
     i = min(int(place), len(points) - 2)
     (ax, ay), (bx, by), t = points[i], points[i + 1], place - i
     return ax + (bx - ax) * t, ay + (by - ay) * t
-
-

@@ -54,7 +54,9 @@ def _legs(kind: str, look: Look) -> tuple[Leg, ...]:
 
 
 def _ears(canvas: Canvas, color: Color) -> None:
-    canvas.fill(outline([(0.34, -0.93), (0.39, -1.0), (0.39, -1.0), (0.405, -0.93)]), dim(color, 0.3))
+    canvas.fill(
+        outline([(0.34, -0.93), (0.39, -1.0), (0.39, -1.0), (0.405, -0.93)]), dim(color, 0.3)
+    )
     canvas.fill(outline([(0.295, -0.93), (0.325, -1.01), (0.325, -1.01), (0.37, -0.94)]), color)
 
 
@@ -75,7 +77,9 @@ def horse(canvas: Canvas, color: Color, look: Look) -> None:
     with canvas.inside(coat):
         canvas.mark(ellipse(0.58, -0.675, 0.085, 0.075), mix(color, (0.3, 0.22, 0.24), 0.5))
         if blaze:
-            canvas.mark(tube([(0.41, -0.95), (0.5, -0.83), (0.55, -0.76)], (0.05, 0.05, 0.04)), CREAM)
+            canvas.mark(
+                tube([(0.41, -0.95), (0.5, -0.83), (0.55, -0.76)], (0.05, 0.05, 0.04)), CREAM
+            )
         if socks:
             canvas.mark(together(tube(leg.joints[-2:], (0.12, 0.13)) for leg in near), CREAM)
     mane = outline([
@@ -94,7 +98,13 @@ def _tail(canvas: Canvas, hair: Color, look: Look, flow: float) -> None:
         tail = [(-0.39, -0.67), (-0.5, -0.71), (-0.64, -0.66), (-0.76, -0.5 - flow)]
         tail += [(-0.76, -0.5 - flow), (-0.64, -0.51), (-0.5, -0.55), (-0.41, -0.58)]
     else:
-        tail = [(-0.39, -0.67), (-0.48, -0.64), (-0.545, -0.5), (-0.565 - flow, -0.3), (-0.54, -0.14)]
+        tail = [
+            (-0.39, -0.67),
+            (-0.48, -0.64),
+            (-0.545, -0.5),
+            (-0.565 - flow, -0.3),
+            (-0.54, -0.14),
+        ]
         tail += [(-0.54, -0.14), (-0.465, -0.27), (-0.45, -0.42), (-0.4, -0.56)]
     form(canvas, outline(tail), hair, look, rim=0.025)
 
@@ -104,7 +114,9 @@ def zebra(canvas: Canvas, color: Color, look: Look) -> None:
     legs = _legs("zebra", look)
     far_legs(canvas, (legs[0], legs[2]), color, INK)
     tip = (-0.64, -0.58) if look.pose == "gallop" else (-0.53, -0.34)
-    canvas.fill(tube([(-0.41, -0.64), (tip[0] + 0.05, tip[1] - 0.14), tip], (0.05, 0.04, 0.04)), color)
+    canvas.fill(
+        tube([(-0.41, -0.64), (tip[0] + 0.05, tip[1] - 0.14), tip], (0.05, 0.04, 0.04)), color
+    )
     canvas.fill(tube([tip, (tip[0] - 0.03, tip[1] + 0.14)], (0.06, 0.05)), INK)
     brush = outline([(0.37, -0.97), (0.3, -1.0), (0.21, -0.95), (0.13, -0.83), (0.06, -0.71),
                      (0.2, -0.74), (0.3, -0.9)])  # fmt: skip

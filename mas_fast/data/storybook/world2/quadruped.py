@@ -66,7 +66,8 @@ class Leg:
                             (x + lean - 0.5 * long, y + high)])  # fmt: skip
         return outline([(x - half, y - 0.3 * high), (x - half, y + high), (x - half, y + high),
                         (x - half + long, y + high), (x - half + long, y + high),
-                        (x - half + long, y + 0.45 * high), (x + half, y - 0.2 * high)])  # fmt: skip
+                        (x - half + long, y + 0.45 * high),
+                        (x + half, y - 0.2 * high)])  # fmt: skip
 
 
 def four(hind: Leg, fore: Leg, gap: float, stride: float, pose: str) -> tuple[Leg, Leg, Leg, Leg]:
@@ -100,5 +101,3 @@ def coat_of(legs: Sequence[Leg], *others: skia.Path, paws: bool = True) -> skia.
 def hooves(canvas: Canvas, legs: Sequence[Leg], color: Color) -> None:
     """Draw the hooves of the near legs."""
     canvas.fill(together(leg.sole for leg in legs), color)
-
-

@@ -39,23 +39,39 @@ def elephant(canvas: Canvas, color: Color, look: Look) -> None:
     if raised:
         points = [(0.42, -0.76), (0.54, -0.62), (0.64, -0.63), (0.69, -0.76), (0.65 + sway, -0.9)]
     else:
-        points = [(0.42, -0.78), (0.51, -0.6), (0.53, -0.38), (0.54 + sway, -0.2), (0.62 + sway, -0.13)]
+        points = [
+            (0.42, -0.78),
+            (0.51, -0.6),
+            (0.53, -0.38),
+            (0.54 + sway, -0.2),
+            (0.62 + sway, -0.13),
+        ]
     trunk = tube(points, (0.28, 0.19, 0.13, 0.1, 0.07))
     canvas.fill(tube([(0.46, -0.54), (0.56, -0.46), (0.66, -0.49)], (0.05, 0.045, 0.012)),
                 dim(CREAM, 0.15))  # fmt: skip
     near = (legs[1], legs[3])
     body = outline([
-        *((-0.53, -0.5), (-0.52, -0.68), (-0.42, -0.83), (-0.2, -0.91), (0.02, -0.89), (0.16, -0.87)),
+        *((-0.53, -0.5), (-0.52, -0.68), (-0.42, -0.83), (-0.2, -0.91), (0.02, -0.89),
+          (0.16, -0.87)),
         *((0.27, -0.97), (0.39, -0.985), (0.49, -0.89), (0.5, -0.72), (0.42, -0.54), (0.32, -0.5)),
         *((0.22, -0.4), (0.0, -0.31), (-0.24, -0.34), (-0.46, -0.38)),
     ])  # fmt: skip
     form(canvas, coat_of(near, body, trunk), color, look, rim=0.035)
-    nails = [ellipse(leg.joints[-1][0] + x, -0.018, 0.022, 0.018) for leg in near for x in (0.0, 0.055)]
+    nails = [
+        ellipse(leg.joints[-1][0] + x, -0.018, 0.022, 0.018) for leg in near for x in (0.0, 0.055)
+    ]
     canvas.mark(together(nails), mix(color, CREAM, 0.6))
     canvas.fill(tube([(0.41, -0.53), (0.51, -0.43), (0.63, -0.45)], (0.06, 0.052, 0.014)), CREAM)
     flap = float(generator.uniform(-0.02, 0.02))
     ear = [(0.29, -0.87), (0.2, -0.93), (0.06 + flap, -0.91), (-0.02 + flap, -0.78)]
-    ear += [(0.0 + flap, -0.6), (0.09, -0.45), (0.17, -0.4), (0.22, -0.5), (0.31, -0.6), (0.34, -0.74)]
+    ear += [
+        (0.0 + flap, -0.6),
+        (0.09, -0.45),
+        (0.17, -0.4),
+        (0.22, -0.5),
+        (0.31, -0.6),
+        (0.34, -0.74),
+    ]
     form(canvas, outline(ear), dim(color, 0.13), look, rim=0.03, amount=0.26)
     inner = [(0.16 + (x - 0.16) * 0.66, -0.7 + (y + 0.7) * 0.7) for x, y in ear]
     canvas.mark(outline(inner), mix(color, PINK, 0.38))
@@ -95,14 +111,19 @@ def _standing_bear(canvas: Canvas, color: Color, look: Look) -> None:
     ])  # fmt: skip
     near = (legs[1], legs[3])
     form(canvas, coat_of(near, body), color, look, rim=0.035)
-    claws = [ellipse(leg.joints[-1][0] + dx, -0.014, 0.016, 0.014) for leg in near for dx in (0.09, 0.135)]
+    claws = [
+        ellipse(leg.joints[-1][0] + dx, -0.014, 0.016, 0.014)
+        for leg in near
+        for dx in (0.09, 0.135)
+    ]
     canvas.mark(together(claws), dim(color, 0.5) if polar else CREAM, alpha=0.8)
     canvas.fill(ellipse(-0.62, -0.6, 0.06, 0.05), dim(color, 0.16))
     size = 0.185
     with canvas.at(x, y, size):
         canvas.fill(ellipse(0.22, -0.94, 0.27), dim(color, 0.28))
         head = outline([
-            *((-0.95, 0.3), (-0.92, -0.4), (-0.45, -0.94), (0.25, -0.92), (0.72, -0.5), (1.2, -0.2)),
+            *((-0.95, 0.3), (-0.92, -0.4), (-0.45, -0.94), (0.25, -0.92), (0.72, -0.5),
+              (1.2, -0.2)),
             *((1.45, 0.05), (1.42, 0.5), (1.0, 0.74), (0.3, 0.96), (-0.5, 0.95)),
         ])  # fmt: skip
         form(canvas, head, color, look, rim=0.16)
@@ -119,7 +140,8 @@ def _standing_bear(canvas: Canvas, color: Color, look: Look) -> None:
 def _sitting_bear(canvas: Canvas, color: Color, look: Look) -> None:
     tilt = float(look.generator.uniform(-6, 6))
     body = outline([
-        *((-0.34, -0.03), (-0.39, -0.24), (-0.3, -0.48), (-0.17, -0.64), (0.18, -0.64), (0.3, -0.48)),
+        *((-0.34, -0.03), (-0.39, -0.24), (-0.3, -0.48), (-0.17, -0.64), (0.18, -0.64),
+          (0.3, -0.48)),
         *((0.38, -0.24), (0.34, -0.03), (0.2, 0.0), (-0.2, 0.0)),
     ])  # fmt: skip
     form(canvas, body, color, look, rim=0.04)
@@ -172,13 +194,17 @@ def giraffe(canvas: Canvas, color: Color, look: Look) -> None:
     tail = [(-0.225, -0.47), (-0.275, -0.41), (-0.27, -0.3)]
     canvas.fill(tube(tail, (0.025, 0.02, 0.018)), dim(color, 0.12))
     canvas.fill(ellipse(-0.272, -0.265, 0.018, 0.045), INK)
-    mane = tube([(0.0, -0.58), (0.07, -0.69), (0.125, -0.82), (0.18, -0.94)], (0.03, 0.04, 0.04, 0.03))
+    mane = tube(
+        [(0.0, -0.58), (0.07, -0.69), (0.125, -0.82), (0.18, -0.94)], (0.03, 0.04, 0.04, 0.03)
+    )
     canvas.fill(mane, dim(brown, 0.2))
     near = (legs[1], legs[3])
     body = outline([
         *((-0.245, -0.41), (-0.235, -0.475), (-0.15, -0.525), (-0.04, -0.56), (0.03, -0.61)),
-        *((0.075, -0.68), (0.13, -0.81), (0.175, -0.92), (0.22, -0.95), (0.25, -0.87), (0.215, -0.76)),
-        *((0.18, -0.62), (0.16, -0.51), (0.13, -0.42), (0.05, -0.385), (-0.08, -0.4), (-0.19, -0.375)),
+        *((0.075, -0.68), (0.13, -0.81), (0.175, -0.92), (0.22, -0.95), (0.25, -0.87),
+          (0.215, -0.76)),
+        *((0.18, -0.62), (0.16, -0.51), (0.13, -0.42), (0.05, -0.385), (-0.08, -0.4),
+          (-0.19, -0.375)),
     ])  # fmt: skip
     coat = coat_of(near, body, paws=False)
     form(canvas, coat, color, look, rim=0.02)
@@ -197,7 +223,8 @@ def giraffe(canvas: Canvas, color: Color, look: Look) -> None:
                    (0.175, -0.9)])  # fmt: skip
     form(canvas, ear, dim(color, 0.06), look, rim=0.012)
     head = outline([
-        *((0.17, -0.9), (0.2, -0.95), (0.25, -0.955), (0.3, -0.92), (0.36, -0.885), (0.375, -0.855)),
+        *((0.17, -0.9), (0.2, -0.95), (0.25, -0.955), (0.3, -0.92), (0.36, -0.885),
+          (0.375, -0.855)),
         *((0.35, -0.83), (0.3, -0.84), (0.24, -0.845), (0.19, -0.86)),
     ])  # fmt: skip
     form(canvas, head, color, look, rim=0.016)
