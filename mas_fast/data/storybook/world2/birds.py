@@ -16,16 +16,19 @@ from mas_fast.data.storybook.world2.forms import (
     form,
     outline,
     pick,
+    pose_of,
     tube,
 )
 from mas_fast.data.storybook.world2.look import Look
 
-WIDTHS = {"fly": 1.6, "perch": 1.2, "stand": 1.2, "swim": 1.3, "duck stand": 1.3}
+WIDTHS = {
+    "bird": {"fly": 1.75, "perch": 1.4, "stand": 1.4},
+    "duck": {"swim": 1.55, "stand": 1.26},
+}
 NATURAL: dict[str, tuple[Color, ...]] = {
     "bird": ((0.3, 0.55, 0.8), (0.85, 0.35, 0.25), (0.95, 0.94, 0.9), (0.95, 0.78, 0.3)),
     "duck": ((0.96, 0.95, 0.9), (0.6, 0.5, 0.42)),
 }
-POSES = ("fly", "perch", "stand")
 RED_BILL: Color = (0.87, 0.3, 0.2)
 
 
@@ -109,9 +112,7 @@ def _accent(kind: str, color: Color) -> Color:
 
 def bird(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a songbird, a gull, a parrot or a stork; flying, perched or standing."""
-    pose = look.pose or "fly"
-    if pose not in POSES:
-        raise ValueError(f"bird: found pose {pose!r}, expected one of {', '.join(POSES)}")
+    pose = pose_of("bird", look, WIDTHS["bird"])
     kind = pick(look.generator, _kinds(color))
     if pose == "fly":
         _flying(canvas, color, look, kind)
@@ -287,9 +288,7 @@ def _stork(canvas: Canvas, color: Color, look: Look) -> None:
 
 def duck(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a duck that swims, the water at its feet's height, or stands; or a mallard."""
-    pose = look.pose or "swim"
-    if pose not in ("swim", "stand"):
-        raise ValueError(f"duck: found pose {pose!r}, expected swim or stand")
+    pose = pose_of("duck", look, WIDTHS["duck"])
     mallard = sum(color) < 2.2 and max(color) - min(color) < 0.35 and sum(color) > 0.75
     tilt = float(look.generator.uniform(-3, 3))
     if pose == "stand":

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from mas_fast.data.storybook.canvas import Canvas, Color, Point, ellipse, mix, together
-from mas_fast.data.storybook.world2.forms import CREAM, INK, PINK, dim, form, outline, pick, tube
+from mas_fast.data.storybook.world2.forms import (
+    CREAM,
+    INK,
+    PINK,
+    dim,
+    form,
+    outline,
+    pick,
+    pose_of,
+    tube,
+)
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.quadruped import Leg, coat_of, far_legs, four
 
-WIDTHS = {"sit": 0.95, "stand": 1.2, "lie": 1.25}
-NATURAL: tuple[Color, ...] = ((0.92, 0.6, 0.28), (0.55, 0.55, 0.58), (0.2, 0.19, 0.21))
+WIDTHS = {"cat": {"sit": 1.1, "stand": 1.26, "lie": 1.26}}
+HEIGHTS = {"lie": 0.64}  # of the pose that is lower than 1
+NATURAL: dict[str, tuple[Color, ...]] = {
+    "cat": ((0.92, 0.6, 0.28), (0.55, 0.55, 0.58), (0.2, 0.19, 0.21))
+}
 EYES: tuple[Color, ...] = ((0.98, 0.82, 0.3), (0.6, 0.82, 0.36), (0.5, 0.78, 0.92))
 
 
 def cat(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a cat: a tabby, a plain one or one with a white bib and white paws."""
-    pose = look.pose or "sit"
-    if pose not in WIDTHS:
-        raise ValueError(f"cat: found pose {pose!r}, expected one of {', '.join(WIDTHS)}")
+    pose = pose_of("cat", look, WIDTHS["cat"])
     coats = ("tabby", "plain") if sum(color) > 2.5 else ("tabby", "plain", "tuxedo")
     coat = pick(look.generator, coats)
     curl = float(look.generator.uniform(-0.05, 0.05))
@@ -67,7 +78,7 @@ def _sitting(
     haunch = outline([(-0.32, -0.08), (-0.3, -0.26), (-0.16, -0.32), (-0.03, -0.2), (-0.02, -0.03),
                       (-0.16, 0.0)])  # fmt: skip
     form(canvas, haunch, color, look, rim=0.025)
-    legs = [tube([(x, -0.34), (x + 0.01, -0.16), (x + 0.015, -0.03)], (0.12, 0.1, 0.1))
+    legs = [tube([(x, -0.34), (x + 0.01, -0.16), (x + 0.015, -0.052)], (0.12, 0.1, 0.1))
             for x in (0.19, 0.07)]  # fmt: skip
     for leg in legs:
         form(canvas, leg, color, look, rim=0.02)

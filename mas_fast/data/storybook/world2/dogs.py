@@ -16,13 +16,16 @@ from mas_fast.data.storybook.world2.forms import (
     form,
     outline,
     pick,
+    pose_of,
     tube,
 )
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.quadruped import Leg, coat_of, far_legs, four
 
-WIDTHS = {"stand": 1.2, "walk": 1.2, "run": 1.4, "sit": 1.0}
-NATURAL: tuple[Color, ...] = ((0.83, 0.6, 0.34), (0.58, 0.37, 0.22), (0.95, 0.92, 0.86))
+WIDTHS = {"dog": {"stand": 1.4, "walk": 1.4, "run": 1.5, "sit": 1.35}}
+NATURAL: dict[str, tuple[Color, ...]] = {
+    "dog": ((0.83, 0.6, 0.34), (0.58, 0.37, 0.22), (0.95, 0.92, 0.86))
+}
 COLLARS: tuple[Color, ...] = ((0.82, 0.2, 0.2), (0.2, 0.45, 0.8), (0.97, 0.77, 0.2))
 
 
@@ -64,9 +67,7 @@ BREEDS = {
 
 def dog(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a dog: a retriever, a terrier, a dalmatian, a dachshund or a spitz."""
-    pose = look.pose or "stand"
-    if pose not in WIDTHS:
-        raise ValueError(f"dog: found pose {pose!r}, expected one of {', '.join(WIDTHS)}")
+    pose = pose_of("dog", look, WIDTHS["dog"])
     names = [name for name in BREEDS if name != "dalmatian" or sum(color) > 2.2]
     breed = BREEDS[pick(look.generator, names)]
     wag = float(look.generator.uniform(-8, 14))

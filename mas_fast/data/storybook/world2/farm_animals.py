@@ -15,12 +15,13 @@ from mas_fast.data.storybook.world2.forms import (
     form,
     outline,
     pick,
+    pose_of,
     tube,
 )
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.quadruped import Leg, coat_of, far_legs, four, hooves
 
-WIDTHS = {"cow": 1.45, "sheep": 1.25}
+WIDTHS = {"cow": {"stand": 1.5}, "sheep": {"stand": 1.3}}
 NATURAL: dict[str, tuple[Color, ...]] = {
     "cow": ((0.96, 0.95, 0.92), (0.6, 0.36, 0.22), (0.85, 0.66, 0.45)),
     "sheep": ((0.97, 0.95, 0.9),),
@@ -30,6 +31,7 @@ HORN: Color = (0.93, 0.87, 0.72)
 
 def cow(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a cow: a white or black one has patches, a brown one is plain or has a white face."""
+    pose_of("cow", look, WIDTHS["cow"])
     generator = look.generator
     white, black = sum(color) > 2.2, sum(color) < 0.75
     patch = INK if white else CREAM
@@ -103,6 +105,7 @@ def _cow_head(canvas: Canvas, color: Color, look: Look, patch: Color | None) -> 
 
 def sheep(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a sheep: a cloud of wool with a dark face or a light one."""
+    pose_of("sheep", look, WIDTHS["sheep"])
     generator = look.generator
     dark, light = (0.27, 0.23, 0.25), (0.93, 0.8, 0.7)
     skin = light if sum(color) < 1.3 else pick(generator, (dark, dark, light))

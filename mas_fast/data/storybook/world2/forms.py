@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -27,6 +27,19 @@ def pick(generator: np.random.Generator, options: Sequence[T]) -> T:
 def chance(generator: np.random.Generator, share: float) -> bool:
     """Return True in `share` of the cases."""
     return bool(generator.random() < share)
+
+
+def pose_of(kind: str, look: Look, poses: Iterable[str]) -> str:
+    """Return the pose of a figure, by default the first of its poses.
+
+    Raises:
+        ValueError: for a pose that is not one of its kind's.
+    """
+    known = list(poses)
+    pose = look.pose or known[0]
+    if pose not in known:
+        raise ValueError(f"{kind}: found pose {pose!r}, expected one of {', '.join(known)}")
+    return pose
 
 
 def dim(color: Color, amount: float = 0.2) -> Color:

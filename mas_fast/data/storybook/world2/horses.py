@@ -14,14 +14,21 @@ from mas_fast.data.storybook.world2.forms import (
     form,
     outline,
     pick,
+    pose_of,
     tube,
 )
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.quadruped import Leg, coat_of, far_legs, four, hooves
 
-WIDTHS = {"stand": 1.2, "gallop": 1.55}
+WIDTHS = {
+    "horse": {"stand": 1.2, "gallop": 1.55},
+    "zebra": {"stand": 1.2, "gallop": 1.55},
+}
 BACK = 0.665  # height of the back, where a rider sits
-NATURAL: tuple[Color, ...] = ((0.58, 0.34, 0.2), (0.8, 0.56, 0.32), (0.36, 0.24, 0.2))
+NATURAL: dict[str, tuple[Color, ...]] = {
+    "horse": ((0.58, 0.34, 0.2), (0.8, 0.56, 0.32), (0.36, 0.24, 0.2)),
+    "zebra": ((0.96, 0.95, 0.92),),
+}
 MANES: tuple[Color, ...] = ((0.23, 0.16, 0.15), (0.95, 0.88, 0.74), (0.42, 0.26, 0.18))
 
 BODY: tuple[Point, ...] = (
@@ -44,10 +51,7 @@ GALLOP = (
 
 
 def _legs(kind: str, look: Look) -> tuple[Leg, ...]:
-    pose = look.pose or "stand"
-    if pose not in WIDTHS:
-        raise ValueError(f"{kind}: found pose {pose!r}, expected one of {', '.join(WIDTHS)}")
-    if pose == "gallop":
+    if pose_of(kind, look, WIDTHS[kind]) == "gallop":
         return GALLOP
     stride = float(look.generator.uniform(0.04, 0.13))
     return four(HIND, FORE, 0.075, stride, "walk")

@@ -12,12 +12,17 @@ from mas_fast.data.storybook.world2.forms import (
     eye,
     form,
     outline,
+    pose_of,
     tube,
 )
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.quadruped import Leg, coat_of, far_legs, four, hooves
 
-WIDTHS = {"elephant": 1.4, "bear stand": 1.45, "bear sit": 0.95, "giraffe": 0.75}
+WIDTHS = {
+    "elephant": {"stand": 1.5},
+    "bear": {"stand": 1.6, "sit": 0.9},
+    "giraffe": {"stand": 0.78},
+}
 NATURAL: dict[str, tuple[Color, ...]] = {
     "elephant": ((0.6, 0.62, 0.68),),
     "bear": ((0.48, 0.31, 0.2), (0.2, 0.18, 0.19), (0.96, 0.95, 0.9)),
@@ -27,6 +32,7 @@ NATURAL: dict[str, tuple[Color, ...]] = {
 
 def elephant(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw an elephant: a big ear, tusks, a trunk that hangs or is raised."""
+    pose_of("elephant", look, WIDTHS["elephant"])
     generator = look.generator
     raised, sway = chance(generator, 0.4), float(generator.uniform(-0.03, 0.03))
     hind = Leg(((-0.35, -0.5), (-0.34, -0.28), (-0.36, -0.05)), (0.32, 0.22, 0.18), (0.19, 0.05))
@@ -83,13 +89,10 @@ def elephant(canvas: Canvas, color: Color, look: Look) -> None:
 
 def bear(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a bear: a white one is a polar bear, with a longer neck and no light muzzle."""
-    pose = look.pose or "stand"
-    if pose == "sit":
+    if pose_of("bear", look, WIDTHS["bear"]) == "sit":
         _sitting_bear(canvas, color, look)
-    elif pose == "stand":
-        _standing_bear(canvas, color, look)
     else:
-        raise ValueError(f"bear: found pose {pose!r}, expected stand or sit")
+        _standing_bear(canvas, color, look)
 
 
 def _muzzle(color: Color) -> Color:
@@ -148,7 +151,7 @@ def _sitting_bear(canvas: Canvas, color: Color, look: Look) -> None:
     belly = mix(color, CREAM, 0.25) if sum(color) < 2.2 else dim(color, 0.04)
     canvas.mark(ellipse(0.02, -0.3, 0.2, 0.24), belly)
     for x, turn in ((-0.27, -14.0), (0.31, 14.0)):
-        with canvas.at(x, -0.13, 1.0, turn=turn):
+        with canvas.at(x, -0.15, 1.0, turn=turn):
             form(canvas, ellipse(0, 0, 0.13, 0.15), color, look, rim=0.025)
             pads = [ellipse(0, 0.02, 0.07, 0.065)]
             pads += [ellipse(a, -0.085, 0.024, 0.026) for a in (-0.06, 0.0, 0.06)]
@@ -184,6 +187,7 @@ PATCHES = (
 
 def giraffe(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a giraffe: a long neck, brown patches, two horns."""
+    pose_of("giraffe", look, WIDTHS["giraffe"])
     brown = (0.62, 0.37, 0.18) if sum(color) > 0.9 else mix(color, CREAM, 0.3)
     hind = Leg(((-0.165, -0.44), (-0.16, -0.34), (-0.2, -0.23), (-0.195, -0.035)),
                (0.15, 0.09, 0.048, 0.04), (0.055, 0.035), True)  # fmt: skip
