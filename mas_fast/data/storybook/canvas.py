@@ -221,6 +221,11 @@ class Canvas:
             for target in (self._pen, self._stamp):
                 target.restore()
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether what is drawn now faces left: letters are turned back then."""
+        return self._flipped
+
     # -------------------------------------------------------------- shapes
 
     @contextmanager
