@@ -297,30 +297,30 @@ class Canvas:
         """
         self._pen.drawPath(path, skia.Paint(AntiAlias=True, Shader=shader))
 
-    def mirror(self, line: float, waves: float, share: float, fade: float) -> None:
+    def mirror(self, line: float, bottom: float, waves: float, share: float, fade: float) -> None:
         """Show in the current segment, below a horizontal line, what is above the line.
 
         Args:
             line: y of the water's edge.
-            waves: how far the image is shifted to the sides near the lower border, in parts of the
-                picture.
+            bottom: y where the image ends.
+            waves: how far the image is shifted to the sides at the bottom, in parts of the picture.
             share: how much of the image is seen at the line, 0..1.
-            fade: how much of it is seen at the lower border, 0..1.
+            fade: how much of it is seen at the bottom, 0..1.
         """
-        edge = round(line * self.size)
-        below = np.arange(edge, self.size)
-        source = np.clip(2 * edge - 1 - below, 0, None)
-        depth = (below - edge + 0.5) / self.size
-        near = np.sqrt(depth / (1 - line))
-        swing = np.sin(26 * np.sqrt(depth) * 2 * np.pi / 2.2) + 0.6 * np.sin(95 * depth + 1)
-        shift = np.rint(swing * near * waves * self.size).astype(int)
-        columns = np.clip(np.arange(self.size) + shift[:, None], 0, self.size - 1)
-        image = self._picture[source[:, None], columns, :3].astype(np.float32)
-        water = self._picture[edge:, :, :3]
-        strength = (share + (fade - share) * near)[:, None, None].astype(np.float32)
-        mixed = water + (image - water) * strength
-        here = self._marks[edge:, :, 0] == self._current
-        water[here] = np.rint(mixed[here]).astype(np.uint8)
+        size, edge = self.size, round(line * self.size)
+        rows = np.arange(edge, min(round(bottom * size), size))
+        depth = (rows - edge + 0.5) / size
+        near = np.sqrt(depth / (bottom - line))
+        swing = np.sin(44 * np.sqrt(depth) + 1)  # waves look shorter far off
+        shift = np.rint(swing * near * waves * size).astype(int)
+        columns = np.clip(np.arange(size) + shift[:, None], 0, size - 1)
+        source = np.clip(2 * edge - 1 - rows, 0, None)[:, None] * size + columns
+        image = self._picture.view(np.uint32).reshape(-1)[source].view(np.uint8)
+        water = self._picture[edge : edge + len(rows)]
+        weight = np.rint(256 * (share + (fade - share) * near)).astype(np.uint16)[:, None]
+        mixed = water.reshape(len(rows), -1) * (256 - weight) + image * weight >> 8
+        here = self._marks[edge : edge + len(rows), :, 0] == self._current
+        np.copyto(water, mixed.astype(np.uint8).reshape(water.shape), where=here[..., None])
 
     def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
         """Draw an ellipse on the ground under the feet of the figure."""

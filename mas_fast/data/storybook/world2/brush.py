@@ -89,8 +89,11 @@ class Brush:
 
     def tone(self, color: Color, far: float = 0.0) -> Color:
         """Return a colour as it is seen; `far` is 0 here and 1 out of sight."""
-        if self.sky.weather == "fog" and not self.indoors:
-            far = min(0.16 + 1.35 * far, 0.93)
+        if not self.indoors:
+            if self.sky.weather == "fog":
+                far = min(0.16 + 1.35 * far, 0.93)
+            if self.sky.dark:  # even what is near is blue at night
+                far = 0.2 + 0.8 * far
         return mix(self.light(color), self.palette.haze, far)
 
     def fill(

@@ -175,15 +175,15 @@ def _windows(
             x = left + width * (column + 1) / (across + 1)
             low = top + 0.02 + floor * step
             frames.append(box(x - 0.024, low - 0.004, x + 0.024, low + 0.066, 0.006))
-            (lights if brush.chance(0.55) else panes).append(box(x - 0.019, low, x + 0.019, low + 0.062))
+            (lights if brush.chance(0.6 if brush.sky.dark else 0.4) else panes).append(box(x - 0.019, low, x + 0.019, low + 0.062))
             sills.append(box(x - 0.028, low + 0.062, x + 0.028, low + 0.072))
     if shop:
         lights.append(box(left + width * 0.42, door + 0.03, right - 0.025, y - 0.028))
     brush.mark(together(frames), shade(color, 0.5))
     glass = shade(GLASS, -0.35) if brush.sky.dark else GLASS
-    brush.mark(together(panes + ([] if brush.sky.dark else lights)), shade(glass, -0.12),
+    brush.mark(together(panes + ([] if brush.sky.dim else lights)), shade(glass, -0.12),
                to=shade(glass, 0.2))  # fmt: skip
-    if brush.sky.dark:
+    if brush.sky.dim:
         brush.canvas.mark(together(lights), LAMPLIGHT, lit=False)
     brush.mark(together(sills), shade(color, 0.5))
     entry = left + width * (0.21 if shop else 0.5)
@@ -239,11 +239,6 @@ def _stone_bridge(brush: Brush, deck: float, count: int) -> None:
     body = _arches(deck + 0.015, water, count, 0.1)
     brush.fill(body, shade(STONE, 0.14), to=shade(STONE, -0.18))
     with brush.canvas.inside(body):
-        rings = skia.Path()
-        for i in range(count):
-            ring = _arches(deck + 0.015, water, count, 0.128)
-            rings.addPath(ring)
-            break
         joints = []
         for row in range(2):
             for i in range(9):

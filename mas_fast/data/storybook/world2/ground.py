@@ -51,7 +51,7 @@ def draw_bands(brush: Brush, top: float, count: int = 2) -> None:
 
 def draw_path(
     brush: Brush, top: float, start: float, end: float, wide: float = 0.2, color: Color = PATH,
-    label: str = "dirt-merged", bottom: float = 1.02,
+    label: str = "dirt-merged", bottom: float = 1.02, land: skia.Path | None = None,
 ) -> None:  # fmt: skip
     """Draw a path that winds into depth.
 
@@ -64,6 +64,7 @@ def draw_path(
         color: its colour.
         label: its class.
         bottom: y of its near end.
+        land: where it is seen: it begins behind a rise of the land.
     """
     bend = brush.between(0.05, 0.12) * brush.side()
 
@@ -75,13 +76,11 @@ def draw_path(
     if brush.winter:
         color = mix(color, rgb("d9e2ee"), 0.62)
     shape = trail(middle, top, bottom, 0.012, wide)
-    with brush.canvas.segment(label):
+    whole = box(-0.02, top, 1.02, bottom) if land is None else land
+    with brush.canvas.segment(label), brush.canvas.inside(whole):
         brush.fill(shape, mix(color, rgb("fff3cf"), 0.25), to=shade(color, -0.1))
-        with brush.canvas.inside(shape):
-            edge = skia.Path(shape)
-            edge.offset(-0.02 * brush.sky.sun, 0.012)
-            lane = trail(middle, top, bottom, 0.006, wide * 0.5)
-            brush.mark(lane, shade(color, 0.25), alpha=0.5)
+        lane = trail(middle, top, bottom, 0.006, wide * 0.5)
+        brush.mark(lane, shade(color, 0.25), alpha=0.5)
 
 
 def draw_pebbles(brush: Brush, top: float, bottom: float, color: Color, count: int = 8) -> None:

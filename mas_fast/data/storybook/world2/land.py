@@ -12,7 +12,7 @@ from mas_fast.data.storybook.canvas import Color, Point, blob, box, ground, mix,
 from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.plants import SNOW, SNOW_SHADE
 
-GRASS = {"spring": "9bd06a", "summer": "86bf57", "autumn": "b9ae58"}
+GRASS = {"spring": "9bd06a", "summer": "86bf57", "autumn": "c3b65c"}
 ROCK = rgb("978f8a")
 HORIZON = 0.46, 0.53  # y between which the land begins
 
@@ -34,7 +34,7 @@ def grass_color(brush: Brush) -> Color:
 
 def draw_field(
     brush: Brush, heights: list[float], far: float = 0.0, color: Color | None = None,
-    label: str | None = None,
+    label: str | None = None, bottom: float = 1.0,
 ) -> None:  # fmt: skip
     """Draw the land below a line: grass, in winter snow, lighter at the line than below.
 
@@ -44,12 +44,13 @@ def draw_field(
         far: how far it is, 0..1.
         color: its colour; by default that of the season.
         label: its class; by default that of the season.
+        bottom: where something nearer covers it.
     """
     base = grass_color(brush) if color is None else color
     name = label or ("snow" if brush.winter else "grass-merged")
     low = mix(base, SNOW_SHADE, 0.75) if name == "snow" else shade(base, -0.17)
     with brush.canvas.segment(name):
-        brush.fill(ground(heights), mix(base, rgb("fff6bf"), 0.0 if name == "snow" else 0.16), to=low,
+        brush.fill(ground(heights, bottom), mix(base, rgb("fff6bf"), 0.0 if name == "snow" else 0.16), to=low,
                    far=far)  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def draw_hills(brush: Brush, y: float, rows: int = 2, rise: float = 0.09) -> Non
     for k in range(rows, 0, -1):
         heights = rolling(brush, y + 0.01 - 0.02 * (k - 1), rise * (0.6 + 0.4 * k / rows), 1.2)
         blue = mix(grass_color(brush), rgb("7fa0b8"), 0.35 * k / rows)
-        draw_field(brush, heights, 0.22 + 0.2 * k, blue)
+        draw_field(brush, heights, 0.22 + 0.2 * k, blue, bottom=y + 0.06)
 
 
 def draw_mountains(brush: Brush, y: float, top: float, far: float, snowy: float = 0.35) -> None:

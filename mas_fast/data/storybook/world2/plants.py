@@ -74,9 +74,9 @@ def _crown(brush: Brush, lobes: Sequence[tuple[float, float, float]], color: Col
         brush.mark(lit, color, to=shade(color, -0.1), far=far)
         bright = [lobe for lobe in lobes if lobe[0] * sun > -0.06 and lobe[1] < -0.55]
         tips = together(
-            ellipse(x + 0.05 * sun, y - r * 0.42, r * 0.55, r * 0.4) for x, y, r in bright
+            ellipse(x + 0.05 * sun, y - r * 0.36, r * 0.66, r * 0.5) for x, y, r in bright
         )
-        brush.mark(tips, mix(shade(color, 0.16), rgb("fff0a0"), 0.12), far=far)
+        brush.mark(tips, mix(shade(color, 0.1), rgb("fff0a0"), 0.12), far=far)
 
 
 def _oak(brush: Brush, far: float) -> None:
@@ -101,16 +101,15 @@ def _oak(brush: Brush, far: float) -> None:
 
 def _birch(brush: Brush, far: float) -> None:
     lean = brush.between(-0.05, 0.05)
-    trunk = limb([(0, -0.012), (lean * 0.4, -0.4), (lean, -0.85)], 0.04)
+    trunk = limb([(0, -0.012), (lean * 0.4, -0.4), (lean, -0.85)], 0.05)
     color = TWIGS if brush.winter else rgb(BIRCH[brush.season])
     lobes = [(lean, -0.82, 0.15), (lean - 0.12, -0.64, 0.14), (lean + 0.12, -0.67, 0.14),
              (lean - 0.03, -0.52, 0.14), (lean + 0.1, -0.47, 0.11), (lean - 0.12, -0.45, 0.1)]
     brush.fill(trunk, rgb("f0ece4"), far=far)
     _crown(brush, lobes, color, far)
-    bands = [box(-0.018 + lean * k, -k * 0.5 - 0.012, 0.006 + lean * k, -k * 0.5)
-             for k in (0.2, 0.45, 0.65)]  # fmt: skip
-    brush.mark(together(bands), rgb("55504c"), far=far)
-    brush.mark(limb([(lean * 0.7, -0.5), (lean, -0.74)], 0.016), rgb("f0ece4"), far=far, alpha=0.8)
+    bands = [box(side * 0.012 - 0.012, -y - 0.014, side * 0.012 + 0.012, -y)
+             for y, side in ((0.08, -1), (0.19, 1), (0.29, -1))]  # fmt: skip
+    brush.mark(together(bands), rgb("6b6460"), far=far, alpha=0.8)
 
 
 def _poplar(brush: Brush, far: float) -> None:
@@ -289,11 +288,11 @@ def draw_wood(
     body.close()
     green = shade(FIR, 0.06) if kind == "pine" else leaf_color(brush)
     if brush.winter:
-        green = mix(green, rgb("8d98a8"), 0.4)
+        green = mix(green, rgb("9aa5b8"), 0.5)
     with brush.canvas.segment("tree-merged"):
         if kind != "pine":
             brush.fill(together([body, *crowns]), shade(green, -0.16), far=far)
-            brush.mark(together(tips), green, far=far)
+            brush.mark(together(tips), mix(green, SNOW, 0.3) if brush.winter else green, far=far)
         if cones:
             dark = mix(shade(FIR, -0.05), green, 0.2)
             brush.fill(together([body, *cones] if kind == "pine" else cones), dark, far=far)

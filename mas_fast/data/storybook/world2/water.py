@@ -16,6 +16,25 @@ def ripple(x: float, y: float, half: float, thick: float) -> skia.Path:
     return blob([(x - half, y), (x, y - thick), (x + half, y), (x, y + thick * 0.4)])
 
 
+def winding(top: float, bottom: float, x: float, side: int) -> skia.Path:
+    """Return a river that comes from afar in a bend, and widens as it nears us.
+
+    Args:
+        top: y of its far end.
+        bottom: y of its near end.
+        x: of its far end.
+        side: to which side it bends first, -1 or 1.
+    """
+    bends = ((0.0, 0.0, 0.008), (0.12, 0.05, 0.014), (0.3, 0.11, 0.026), (0.5, 0.07, 0.04),
+             (0.72, -0.06, 0.07), (0.88, -0.12, 0.14), (1.0, -0.14, 0.34))  # fmt: skip
+    left, right = [], []
+    for share, shift, wide in bends:
+        at, y = x + side * shift, top + (bottom - top) * share
+        left.append((at - wide / 2, y))
+        right.append((at + wide / 2, y))
+    return blob([*left, *reversed(right)])
+
+
 def draw_water(
     brush: Brush, path: skia.Path, line: float, bottom: float, color: Color, label: str,
     share: float = 0.72,
@@ -32,12 +51,21 @@ def draw_water(
         share: how much of the image is seen at the far edge.
     """
     calm = share * (0.6 if brush.sky.weather in ("rain", "fog") else 1.0)
+    low = brush.sky.hour != "day"
     with brush.canvas.segment(label):
-        brush.fill(path, shade(color, 0.25), to=shade(color, -0.18))
-        brush.canvas.mirror(line, 0.014, calm, calm * 0.25)
+        _body(brush, path, color)
+        brush.canvas.mirror(line, bottom, 0.011, calm, calm * (0.5 if low else 0.3))
         with brush.canvas.inside(path):
             _ripples(brush, line, bottom)
             glitter(brush, line, bottom)
+
+
+def _body(brush: Brush, path: skia.Path, color: Color) -> None:
+    """Fill the water with its own colour, and with that of the sky that it shows."""
+    sky, share = brush.palette, 0.3 if brush.sky.hour == "day" else 0.62
+    top = mix(brush.tone(shade(color, 0.25)), sky.low, share)
+    deep = mix(brush.tone(shade(color, -0.2)), sky.middle, share * 0.7)
+    brush.canvas.fill(path, top, to=deep, lit=False)
 
 
 def _ripples(brush: Brush, line: float, bottom: float) -> None:
@@ -76,9 +104,8 @@ def draw_sea(brush: Brush, y: float, bottom: float) -> None:
     with brush.canvas.segment("sea"):
         path = skia.Path()
         path.addRect(skia.Rect(-0.02, y, 1.02, 1.02))
-        far = mix(SEA, brush.palette.low, 0.25)
-        brush.fill(path, far, to=shade(SEA, -0.3))
-        brush.canvas.mirror(y, 0.02, 0.4 if brush.sky.sunny else 0.25, 0.05)
+        _body(brush, path, shade(SEA, -0.15))
+        brush.canvas.mirror(y, bottom, 0.014, 0.4 if brush.sky.sunny else 0.25, 0.1)
         crests, hollows = [], []
         count = 22
         for i in range(count):
