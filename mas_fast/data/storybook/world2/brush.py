@@ -10,7 +10,7 @@ import skia
 from numpy.random import Generator
 
 from mas_fast.data.storybook.canvas import Canvas, Color, Light, Point, blob, mix, shade
-from mas_fast.data.storybook.world2.light import Palette, Sky, light_of, palette_of
+from mas_fast.data.storybook.world2.light import Palette, Sky, light_of, palette_of, product
 from mas_fast.data.storybook.world2.look import moved
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Brush:
         self.palette = palette_of(self.sky)
         tint = light_of(self.sky, indoors=self.indoors).tint
         if not self.indoors:
-            tint = tuple(a * b for a, b in zip(tint, self.palette.land, strict=True))
+            tint = product(tint, self.palette.land)
         self.light = Light(tint)
 
     # -------------------------------------------------------------- chance
@@ -128,8 +128,8 @@ class Brush:
         """Draw a soft round light, in the picture alone."""
         path = skia.Path()
         path.addCircle(x, y, radius)
-        inner, outer = (skia.Color4f(*color, a).toColor() for a in (alpha, 0.0))
-        shader = skia.GradientShader.MakeRadial(skia.Point(x, y), radius, [inner, outer])
+        falls = [skia.Color4f(*color, a).toColor() for a in (alpha, 0.4 * alpha, 0.0)]
+        shader = skia.GradientShader.MakeRadial(skia.Point(x, y), radius, falls)
         self.canvas.wash(path, shader)
 
     def shadow(self, x: float, y: float, width: float, alpha: float = 0.22) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import skia
+
 from mas_fast.data.storybook.canvas import Color, blob, ground, mix, polygon, rgb, shade, together
 from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.buildings import draw_barn, draw_fence
@@ -42,7 +44,7 @@ def draw_meadow(brush: Brush) -> None:
     draw_field(brush, near, 0.04)
     if brush.chance(0.6):
         draw_path(brush, y + 0.055, 0.5 + side * brush.between(0.1, 0.35), 0.5 - side * 0.1,
-                  land=ground(near))  # fmt: skip
+                  0.2, ground(near))  # fmt: skip
     else:
         draw_bands(brush, y + 0.13)
     draw_light(brush, y)
@@ -82,7 +84,8 @@ def draw_farm(brush: Brush) -> None:
 
 def _rows(brush: Brush, y: float, middle: float, crop: Color) -> None:
     """Draw rows of crop that meet far off."""
-    bright, dark = [], []
+    bright: list[skia.Path] = []
+    dark: list[skia.Path] = []
     for i in range(-9, 10):
         top, low = middle + i * 0.022, middle + i * 0.12
         strip = [(top, y), (top + 0.022, y), (low + 0.12, 0.7), (low, 0.7)]
@@ -139,5 +142,3 @@ def draw_railway(brush: Brush) -> None:
     draw_tufts(brush, 0.68, 0.76, 7)
     draw_track(brush, 0.85)
     draw_tufts(brush, 0.96, 1.0, 5)
-
-

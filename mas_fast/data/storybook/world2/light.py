@@ -110,7 +110,7 @@ def palette_of(sky: Sky) -> Palette:
         shaded=mix(clear.shaded, shade(gray, -0.2), cover),
         gray=gray,
         sun=clear.sun,
-        tint=_product(clear.tint, FILTERS[sky.weather]),
+        tint=product(clear.tint, FILTERS[sky.weather]),
         land=clear.land,
     )
 
@@ -142,5 +142,6 @@ def light_of(sky: Sky, y: float = 1.0, indoors: bool = False) -> Light:
     return Light(palette.tint, palette.haze, haze)
 
 
-def _product(a: Color, b: Color) -> Color:
+def product(a: Color, b: Color) -> Color:
+    """Multiply colours: the light of b on a."""
     return a[0] * b[0], a[1] * b[1], a[2] * b[2]

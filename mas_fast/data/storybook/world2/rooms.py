@@ -57,11 +57,17 @@ def _rug(brush: Brush, color: Color, x: float = 0.5, y: float = 0.82) -> None:
             rings = ((0.4, 0.115), (0.355, 0.1), (0.3, 0.083))
             shapes = [ellipse(x, y, rx, ry) for rx, ry in rings]
         else:
-            shapes = [polygon([(x - w, y - h), (x + w, y - h), (x + w * 1.22, y + h), (x - w * 1.22, y + h)])
-                      for w, h in ((0.36, 0.1), (0.33, 0.086), (0.28, 0.064))]  # fmt: skip
+            shapes = [_flat(x, y, w, h) for w, h in ((0.36, 0.1), (0.33, 0.086), (0.28, 0.064))]
         brush.fill(shapes[0], shade(color, -0.06))
         brush.mark(shapes[1], mix(color, rgb("f7ecd8"), 0.75))
         brush.mark(shapes[2], shade(color, 0.1))
+
+
+def _flat(x: float, y: float, half: float, depth: float) -> skia.Path:
+    """Return a rectangle that lies on the floor."""
+    back, front = half, half * 1.22
+    return polygon([(x - back, y - depth), (x + back, y - depth), (x + front, y + depth),
+                    (x - front, y + depth)])  # fmt: skip
 
 
 def _sunbeam(brush: Brush, x: float) -> None:
@@ -91,12 +97,18 @@ def _pictures(brush: Brush, x: float, y: float) -> None:
     with brush.canvas.segment("wall-other-merged"):
         for dx, dy, w, h in ((0.0, 0.0, 0.075, 0.055), (0.13, 0.02, 0.045, 0.06)):
             cx, cy = x + dx, y + dy
-            brush.mark(box(cx - w + 0.006, cy - h + 0.01, cx + w + 0.008, cy + h + 0.012), (0, 0, 0), alpha=0.12)
+            brush.mark(
+                box(cx - w + 0.006, cy - h + 0.01, cx + w + 0.008, cy + h + 0.012),
+                (0, 0, 0),
+                alpha=0.12,
+            )
             brush.mark(box(cx - w, cy - h, cx + w, cy + h, 0.006), rgb("8a6244"))
             inner = box(cx - w + 0.01, cy - h + 0.01, cx + w - 0.01, cy + h - 0.01)
             brush.mark(inner, mix(tone, rgb("fff4dc"), 0.7), to=mix(tone, rgb("fff4dc"), 0.45))
             with brush.canvas.inside(inner):
-                brush.mark(ellipse(cx - w * 0.3, cy + h * 0.9, w, h * 0.7), mix(tone, rgb("6f9a7a"), 0.4))
+                brush.mark(
+                    ellipse(cx - w * 0.3, cy + h * 0.9, w, h * 0.7), mix(tone, rgb("6f9a7a"), 0.4)
+                )
                 brush.mark(ellipse(cx + w * 0.7, cy + h * 1.0, w, h * 0.5), shade(tone, -0.1))
 
 
@@ -123,11 +135,17 @@ def _fireplace(brush: Brush, x: float) -> None:
     stone = rgb(brush.pick(("efe6d6", "c98468", "b9ada0")))
     with brush.canvas.segment("wall-brick"):
         brush.solid(box(x - 0.15, 0.34, x + 0.15, FLOOR + 0.015), stone, depth=0.06)
-        brush.fill(box(x - 0.175, 0.315, x + 0.175, 0.35, 0.006), shade(stone, 0.3), to=shade(stone, -0.15))
+        brush.fill(
+            box(x - 0.175, 0.315, x + 0.175, 0.35, 0.006), shade(stone, 0.3), to=shade(stone, -0.15)
+        )
         mouth = box(x - 0.095, 0.42, x + 0.095, FLOOR + 0.01, 0.03)
         brush.mark(mouth, rgb("3b2c2a"), to=rgb("5b3325"))
         with brush.canvas.inside(mouth):
-            for w, h, code in ((0.055, 0.13, "f0742c"), (0.036, 0.095, "fbb03c"), (0.018, 0.05, "fff0a0")):
+            for w, h, code in (
+                (0.055, 0.13, "f0742c"),
+                (0.036, 0.095, "fbb03c"),
+                (0.018, 0.05, "fff0a0"),
+            ):
                 flames = [polygon([(x + dx - w * 0.6, FLOOR), (x + dx - w * 0.45, FLOOR - h * 0.45),
                                    (x + dx, FLOOR - h * k), (x + dx + w * 0.5, FLOOR - h * 0.4),
                                    (x + dx + w * 0.6, FLOOR)])
@@ -190,7 +208,10 @@ def _cupboards(brush: Brush, x: float, color: Color) -> None:
     with brush.canvas.segment("cabinet-merged"):
         brush.mark(box(x - 0.15, 0.1, x + 0.155, 0.31, 0.006), (0, 0, 0), alpha=0.12)
         brush.fill(box(x - 0.15, 0.08, x + 0.15, 0.3, 0.006), shade(color, -0.08))
-        doors = [box(x - 0.14, 0.092, x - 0.005, 0.288, 0.006), box(x + 0.005, 0.092, x + 0.14, 0.288, 0.006)]
+        doors = [
+            box(x - 0.14, 0.092, x - 0.005, 0.288, 0.006),
+            box(x + 0.005, 0.092, x + 0.14, 0.288, 0.006),
+        ]
         brush.mark(together(doors), shade(color, 0.18), to=shade(color, 0.04))
         brush.mark(together(ellipse(x + dx, 0.255, 0.008) for dx in (-0.022, 0.022)), rgb("d9b45c"))
 
@@ -243,6 +264,12 @@ def draw_tabletop(brush: Brush) -> None:
         draw_planks(brush, FLOOR, wood, 3, 4)
         brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
         if not brush.sky.dark:
-            sheen = polygon([(window - 0.16, FLOOR + 0.012), (window + 0.16, FLOOR + 0.012),
-                             (window + 0.24 - 0.1 * side, 0.8), (window - 0.2 - 0.1 * side, 0.8)])
+            sheen = polygon(
+                [
+                    (window - 0.16, FLOOR + 0.012),
+                    (window + 0.16, FLOOR + 0.012),
+                    (window + 0.24 - 0.1 * side, 0.8),
+                    (window - 0.2 - 0.1 * side, 0.8),
+                ]
+            )
             brush.canvas.mark(sheen, rgb("fff4d8"), lit=False, alpha=0.18)

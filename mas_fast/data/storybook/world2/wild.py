@@ -55,7 +55,7 @@ def draw_forest(brush: Brush) -> None:
     draw_field(brush, floor, 0.08)
     if not brush.winter:  # in the shade of the trees
         brush.mark(ground(rolling(brush, y + 0.1, 0.02)), rgb("42653a"), alpha=0.2)
-    draw_path(brush, y + 0.04, 0.5 - side * 0.12, 0.5 + side * 0.08, 0.24, land=ground(floor))
+    draw_path(brush, y + 0.04, 0.5 - side * 0.12, 0.5 + side * 0.08, 0.24, ground(floor))
     _beams(brush)
     draw_light(brush, y, 0.8)
     draw_bush(brush, 0.5 + side * 0.26, y + 0.1, 0.06, 0.05)
@@ -111,10 +111,10 @@ def draw_mountain(brush: Brush) -> None:
     near = rolling(brush, y + 0.13, 0.03)
     draw_field(brush, near)
     if brush.chance(0.6):
-        draw_path(brush, y + 0.08, 0.5 - side * 0.2, 0.5 + side * 0.12, 0.18, land=ground(near))
+        draw_path(brush, y + 0.08, 0.5 - side * 0.2, 0.5 + side * 0.12, 0.18, ground(near))
     else:
         draw_bands(brush, y + 0.14)
-    draw_light(brush, y - 0.2, 0.8)
+    draw_light(brush, y + 0.03, 0.8)
     for offset, size, low in ((0.36, 0.24, 0.12), (0.45, 0.34, 0.16), (-0.44, 0.28, 0.14)):
         draw_tree(brush, "pine", 0.5 + side * offset, y + low, size)
     draw_rocks(brush, 0.5 - side * 0.3, 0.685, 0.045)
@@ -150,8 +150,13 @@ def _mesa(brush: Brush, x: float, y: float, wide: float, high: float, far: float
     brush.fill(body, shade(CLAY, 0.14), to=shade(CLAY, -0.02), far=far)
     away = 1 if brush.sky.sun < 0 else -1
     with brush.canvas.inside(body):
-        dark = [(x + away * wide * 0.2, y - high), (x + away * wide * 0.3, y - high * 0.5),
-                (x + away * wide * 0.26, y), (x + away * wide, y), (x + away * wide, y - high)]
+        dark = [
+            (x + away * wide * 0.2, y - high),
+            (x + away * wide * 0.3, y - high * 0.5),
+            (x + away * wide * 0.26, y),
+            (x + away * wide, y),
+            (x + away * wide, y - high),
+        ]
         brush.mark(polygon(dark), shade(CLAY, -0.2), far=far)
         layers = [box(x - wide, y - high * k, x + wide, y - high * k + high * 0.07)
                   for k in (0.86, 0.62)]  # fmt: skip
@@ -161,7 +166,11 @@ def _mesa(brush: Brush, x: float, y: float, wide: float, high: float, far: float
 def _dune(brush: Brush, y: float, crest: float, rise: float, far: float) -> None:
     """Draw a dune with its crest at x = crest; the side away from the sun is in shade."""
     left = [(-0.04, y + rise * 0.75), (crest - 0.3, y + rise * 0.5), (crest - 0.1, y + rise * 0.08)]
-    right = [(crest + 0.13, y + rise * 0.14), (crest + 0.4, y + rise * 0.62), (1.04, y + rise * 0.7)]
+    right = [
+        (crest + 0.13, y + rise * 0.14),
+        (crest + 0.4, y + rise * 0.62),
+        (1.04, y + rise * 0.7),
+    ]
     top = blob([*left, (crest, y), *right], closed=False)
     top.lineTo(1.04, 1.02)
     top.lineTo(-0.04, 1.02)
@@ -177,7 +186,9 @@ def _dune(brush: Brush, y: float, crest: float, rise: float, far: float) -> None
             shape.quadTo(*a, *b)
         shape.lineTo(crest + away * 0.8, y - 0.02)
         shape.close()
-        brush.mark(shape, mix(shade(SAND, -0.2), rgb("a8685a"), 0.25), to=shade(SAND, -0.08), far=far)
+        brush.mark(
+            shape, mix(shade(SAND, -0.2), rgb("a8685a"), 0.25), to=shade(SAND, -0.08), far=far
+        )
 
 
 def _furrows(brush: Brush) -> None:
@@ -186,8 +197,8 @@ def _furrows(brush: Brush) -> None:
     for _ in range(6):
         x, y = brush.between(0.05, 0.95), brush.between(0.76, 0.97)
         half = brush.between(0.06, 0.14)
-        lines.append(limb([(x - half, y + 0.006), (x - half * 0.3, y - 0.004), (x + half * 0.3, y + 0.004),
-                           (x + half, y - 0.004)], 0.005))  # fmt: skip
+        bends = ((-1, 0.006), (-0.3, -0.004), (0.3, 0.004), (1, -0.004))
+        lines.append(limb([(x + half * dx, y + dy) for dx, dy in bends], 0.005))
     brush.mark(together(lines), shade(SAND, -0.22), alpha=0.5)
 
 
