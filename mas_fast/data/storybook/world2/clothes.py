@@ -145,13 +145,13 @@ def draw_leg(
     """Draw a leg, what there is of trousers on it, and its shoe."""
     with canvas.at(*points[-1], 1.0, turn=pitch):
         _shoe(canvas, outfit, side)
-    if outfit.legs < 1:
+    if outfit.legs < 0.9:
         leg = tube(points, (1.6 * width, 1.15 * width, 0.74 * width))
         canvas.fill(leg, dim(skin, 0.1) if far else skin, part=f"{side}-leg")
     if outfit.legs:
         covered = _upto(points, outfit.legs)
         widths = (1.95 * width, 1.55 * width, 1.3 * width)
-        if outfit.legs < 1:
+        if outfit.legs < 0.9:
             widths = (1.95 * width, 1.8 * width, 1.85 * width)
         leg = tube(covered, widths[: len(covered)], flat=True)
         if far:
@@ -220,7 +220,12 @@ def draw_torso(canvas: Canvas, look: Look, outfit: Outfit, build: Build, joints:
     wide, waist, hips = build.shoulder * share, build.waist * share, build.hips * share
     low = -0.3 * build.torso if outfit.hem else 0.022
     end = waist if outfit.hem else hips + 0.006
-    side = [(0.05, t - 0.012), (0.8 * wide, t + 0.006), (wide, t + 0.05), (0.5 * (wide + waist), t * 0.6)]
+    side = [
+        (0.05, t - 0.012),
+        (0.8 * wide, t + 0.006),
+        (wide, t + 0.05),
+        (0.5 * (wide + waist), t * 0.6),
+    ]
     side += [(waist, t * 0.36), (end, low), (end, low)]
     torso = outline([(-x, y) for x, y in side] + side[::-1])
     form(canvas, torso, outfit.color, look, part=outfit.garment, rim=0.03)
@@ -243,12 +248,15 @@ def draw_collar(canvas: Canvas, look: Look, outfit: Outfit, skin: Color, build: 
         wrap = tube([(-0.066, t - 0.006), (0.0, t + 0.016), (0.074, t - 0.008)], (0.05, 0.06, 0.05))
         form(canvas, wrap, outfit.scarf, look, part="scarf", rim=0.014)
     elif outfit.collar == "shirt":
-        flaps = [polygon([(s * 0.052 + 0.004, t - 0.016), (0.006, t + 0.036), (s * 0.05, t + 0.058)])
+        flaps = [polygon([(s * 0.052 + 0.004, t - 0.016), (0.006, t + 0.036),
+        (s * 0.05, t + 0.058)])
                  for s in (-1, 1)]  # fmt: skip
         canvas.fill(together(flaps), tone, part=outfit.garment)
     elif outfit.collar == "soft":
         flaps = [ellipse(s * 0.036 + 0.004, t + 0.026, 0.036, 0.02) for s in (-1, 1)]
-        canvas.fill(together(flaps), CREAM if sum(outfit.color) < 2.4 else tone, part=outfit.garment)
+        canvas.fill(
+            together(flaps), CREAM if sum(outfit.color) < 2.4 else tone, part=outfit.garment
+        )
     if outfit.collar == "shirt":
         low = -0.3 * build.torso if outfit.hem else 0.0
         buttons = [ellipse(0.008, t + (low - t) * share, 0.0085) for share in (0.34, 0.56, 0.78)]

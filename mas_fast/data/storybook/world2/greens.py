@@ -45,13 +45,37 @@ def draw_flowers(brush: Brush, x: float, y: float, height: float, far: float = 0
     with brush.canvas.segment("flower"), brush.canvas.at(x, y, height):
         bed = together(ellipse(bx, -0.3, 0.6, 0.32) for bx in (-0.85, 0.0, 0.85))
         brush.solid(bed, shade(rgb(LEAVES[brush.season][0]), -0.12), far=far)
-        heads = [(-1.35 + 2.7 * (i + 0.5) / count + brush.between(-0.1, 0.1),
-                  (-0.46, -0.76)[i % 2] + brush.between(-0.06, 0.06)) for i in range(count)]
+        heads = [
+            (
+                -1.35 + 2.7 * (i + 0.5) / count + brush.between(-0.1, 0.1),
+                (-0.46, -0.76)[i % 2] + brush.between(-0.06, 0.06),
+            )
+            for i in range(count)
+        ]
         for turn in (0, 1):
             color = rgb(PETALS[(first + turn) % len(PETALS)])
             brush.fill(together(_petals(hx, hy, 0.21) for hx, hy in heads[turn::2]), color, far=far)
         hearts = together(ellipse(hx, hy, 0.085) for hx, hy in heads)
         brush.mark(hearts, rgb("f7c23c" if first != 1 else "b0682c"), far=far)
+
+
+def draw_stalks(brush: Brush, x: float, y: float, height: float) -> None:
+    """Draw tall flowers on leafy stems, where there may be any."""
+    if not brush.flowers:
+        return
+    green = shade(rgb(LEAVES[brush.season][0]), -0.15)
+    stems, heads = [], []
+    for dx, size in ((-0.45, 0.72), (-0.22, 1.0), (0.02, 0.82), (0.24, 1.02), (0.46, 0.7)):
+        dx += brush.between(-0.04, 0.04)
+        stems.append(box(dx - 0.016, -size, dx + 0.016, 0.0))
+        stems.append(ellipse(dx + 0.08, -size * 0.35, 0.09, 0.035))
+        stems.append(ellipse(dx - 0.08, -size * 0.55, 0.08, 0.03))
+        heads.append((dx, -size))
+    color = rgb(brush.pick(PETALS))
+    with brush.canvas.segment("flower"), brush.canvas.at(x, y, height):
+        brush.fill(together(stems), green)
+        brush.fill(together(_petals(hx, hy, 0.15) for hx, hy in heads), color)
+        brush.mark(together(ellipse(hx, hy, 0.06) for hx, hy in heads), rgb("8a5630"))
 
 
 def _petals(x: float, y: float, r: float) -> skia.Path:
@@ -87,7 +111,9 @@ def tufts(points: Sequence[Point], size: float) -> skia.Path:
             path.moveTo(x + lean * size * 0.2 - size * 0.12, y)
             path.quadTo(x + lean * size * 0.3, y - size * 0.6, x + lean * size,
                         y - size * (1.05 - abs(lean) / 2.6))  # fmt: skip
-            path.quadTo(x + lean * size * 0.5, y - size * 0.3, x + lean * size * 0.2 + size * 0.12, y)
+            path.quadTo(
+                x + lean * size * 0.5, y - size * 0.3, x + lean * size * 0.2 + size * 0.12, y
+            )
             path.close()
             blades.append(path)
     return together(blades)

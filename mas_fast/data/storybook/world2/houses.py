@@ -1,4 +1,5 @@
-"""Houses from the front: cottage, townhouse, cabin, barn, villa, tower. Windows are lit at night."""
+"""Houses from the front: cottage, townhouse, cabin, barn, villa, tower. Windows are lit at
+        night."""  # fmt: skip
 
 from __future__ import annotations
 
@@ -174,8 +175,8 @@ def _cottage(canvas: Canvas, color: Color, look: Look) -> None:
     )
     _windows(canvas, [(x, -0.53, 0.12, 0.11)], color, look)
     shutter = door if chance(generator, 0.6) else None
-    _windows(canvas, [(side * 0.36, -0.16, 0.17, 0.18), (-side * 0.32, -0.16, 0.17, 0.18)], color, look,
-             shutters=shutter, flowers=True)  # fmt: skip
+    _windows(canvas, [(side * 0.36, -0.16, 0.17, 0.18), (-side * 0.32, -0.16, 0.17, 0.18)], color,
+            look, shutters=shutter, flowers=True)  # fmt: skip
     _door(canvas, side * 0.02, 0.19, 0.34, door, color, look, round_top=True)
     bush = [
         ellipse(-side * 0.58 + d, y, r) for d, y, r in ((0.0, -0.07, 0.08), (0.09, -0.05, 0.06))

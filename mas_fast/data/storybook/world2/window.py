@@ -33,14 +33,17 @@ def draw_window(
     frame = box(x - half - 0.018, y - high - 0.018, x + half + 0.018, y + high + 0.018, 0.006)
     glass = box(x - half, y - high, x + half, y + high)
     with canvas.segment("window-other"):
-        brush.mark(box(x - half - 0.01, y - high, x + half + 0.03, y + high + 0.03), (0, 0, 0), alpha=0.1)
+        brush.mark(
+            box(x - half - 0.01, y - high, x + half + 0.03, y + high + 0.03), (0, 0, 0), alpha=0.1
+        )
         brush.fill(frame, WHITE, to=shade(WHITE, -0.12))
     with canvas.inside(glass), canvas.at(x - size / 2, y - high, size):
         _view(brush)
     with canvas.segment("window-other"):
         canvas.fill(glass, WHITE, alpha=0.0)  # what is seen through it is window too
+        across = y - high * 0.15
         bars = [box(x - 0.008, y - high, x + 0.008, y + high),
-                box(x - half, y - 0.008 - high * 0.15, x + half, y + 0.008 - high * 0.15)]  # fmt: skip
+                box(x - half, across - 0.008, x + half, across + 0.008)]  # fmt: skip
         brush.fill(together(bars), WHITE, to=shade(WHITE, -0.1))
         sill = box(x - half - 0.04, y + high + 0.012, x + half + 0.04, y + high + 0.036, 0.006)
         brush.fill(sill, shade(WHITE, 0.3), to=shade(WHITE, -0.18))
@@ -86,8 +89,8 @@ def _valance(brush: Brush, x: float, top: float, half: float, cloth: Color) -> N
     wide = 2 * (half + 0.03) / count
     left = x - half - 0.03
     scallops = [ellipse(left + wide * (i + 0.5), top + 0.035, wide / 2, 0.03) for i in range(count)]
-    brush.fill(together([box(left, top - 0.035, left + wide * count, top + 0.035), *scallops]), cloth)
+    brush.fill(
+        together([box(left, top - 0.035, left + wide * count, top + 0.035), *scallops]), cloth
+    )
     with_dots = [ellipse(left + wide * (i + 0.5), top + 0.01, 0.011) for i in range(count)]
     brush.mark(together(with_dots), mix(cloth, (1, 1, 1), 0.75))
-
-
