@@ -166,7 +166,7 @@ class Canvas:
     """
 
     def __init__(self, size: int, light: Light = Light()) -> None:  # noqa: B008
-        self.size, self.light = size, light
+        self.size, self._light = size, light
         self._picture = np.zeros((size, size, 4), np.uint8)
         self._marks = np.zeros((size, size, 4), np.uint8)  # segment, LIP part, face part
         surfaces = [skia.Surface(array) for array in (self._picture, self._marks)]
@@ -221,6 +221,16 @@ class Canvas:
         finally:
             for target in (self._pen, self._stamp):
                 target.restore()
+
+    @property
+    def light(self) -> Light:
+        """The change of every colour from now on."""
+        return self._light
+
+    @light.setter
+    def light(self, light: Light) -> None:
+        self._light = light
+        self._paints.clear()
 
     @property
     def mirrored(self) -> bool:

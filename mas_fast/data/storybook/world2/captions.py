@@ -134,9 +134,9 @@ class _Writer:
             return RELATIONS[name][0] if self.short else self.choose(RELATIONS[name])
         if pose == "ride":
             return self.choose(("riding", "riding", "on"))
-        if pose is None:
-            return self.choose(RELATIONS["on"])
-        return self.choose((f"{POSES[pose]} on", "on"))
+        if pose in POSES:
+            return self.choose((f"{POSES[pose]} on", "on"))
+        return self.choose(RELATIONS["on"])
 
     def _things(self, group: Group) -> str:
         """Name the things of a group: "a small red house", "two men in blue striped shirts"."""
