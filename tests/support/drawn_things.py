@@ -51,3 +51,55 @@ def share_of(canvas: Canvas, color: Color) -> float:
     tones = np.array([shade(color, amount) for amount in np.linspace(-0.4, 0.35, 16)])
     distance = np.abs(seen[:, None] - tones[None]).sum(-1).min(1)
     return float((distance < 0.1).mean())
+
+
+def assert_fits(draw: Draw, width: float) -> None:
+    """Whatever its type, it stands on y = 0, is at most 1 high and `width` wide."""
+    height = height_of(width)
+    boxes = np.array([extent(drawn(draw, height, seed), height) for seed in SEEDS])
+    (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    assert left >= -width / 2 - 0.015
+    assert right <= width / 2 + 0.015
+    assert max(-left, right) > width / 2 - 0.1
+    assert -1.02 <= top < -0.85
+    assert bottom <= 0.035
+    assert boxes[:, 3].min() > -0.02
+
+
+def assert_has_color(draw: Draw, width: float, least: float) -> None:
+    """At least that share of it has the colour that was asked for."""
+    for color in (RED, BLUE):
+        shares = [share_of(drawn(draw, height_of(width), n, color=color), color) for n in SEEDS]
+        assert min(shares) >= least
+
+
+def assert_repeats(draw: Draw) -> None:
+    """The same seed draws the same; several looks differ."""
+    first, second = (drawn(draw, 80, 5) for _ in range(2))
+    assert (first.pixels() == second.pixels()).all()
+    assert (first.layers().panoptic == second.layers().panoptic).all()
+
+
+def types_of(draw: Draw, height: int = 60) -> int:
+    """How many silhouettes it has."""
+    return len({shape(drawn(draw, height, seed)).tobytes() for seed in range(48)})
+
+
+def lit_pixels(draw: Draw, height: int, seed: int, night: bool) -> int:
+    """Pixels that are bright although all around is dark."""
+    pixels = drawn(draw, height, seed, night=night, light=DARK, color=BLUE).pixels()
+    return int((pixels[..., 0] > 150).sum())
+
+
+def assert_shines(draw: Draw, width: float, least: int = 4) -> None:
+    """Whatever its type, it has lamps or windows that are dark by day and lit at night."""
+    height = height_of(width)
+    for seed in SEEDS:
+        assert lit_pixels(draw, height, seed, False) == 0
+        assert lit_pixels(draw, height, seed, True) >= least
+
+
+def parts_at(canvas: Canvas, y: float, height: int) -> int:
+    """How many parts, apart from each other, lie on the line y of a thing's frame."""
+    row = shape(canvas)[FEET + round(y * height)]
+    return int((np.diff(row.astype(int)) == 1).sum())

@@ -7,10 +7,12 @@ from mas_fast.data.storybook.world2.cars import body
 from mas_fast.data.storybook.world2.look import Look, solid
 from mas_fast.data.storybook.world2.materials import (
     CREAM,
+    DARK_WOOD,
     GOLD,
     INK,
     SHINE,
     STEEL,
+    WOOD,
     accent,
     chance,
     glass,
@@ -88,8 +90,8 @@ def _pickup(canvas: Canvas, color: Color, look: Look) -> None:
         canvas.fill(together(bales), GOLD, to=shade(GOLD, -0.2))
     elif load == 2:
         crates = [box(-0.9, -0.6, -0.5, -0.4), box(-0.46, -0.68, -0.16, -0.4)]
-        canvas.fill(together(crates), rgb("b07a48"))
-        canvas.mark(together(box(-0.92, y, -0.14, y + 0.03) for y in (-0.56,)), rgb("7d5231"))
+        canvas.fill(together(crates), WOOD)
+        canvas.mark(box(-0.92, -0.56, -0.14, -0.53), DARK_WOOD)
     outline = rounded(
         [(-1.06, -0.15, 0.04), (-1.07, -0.5, 0.03), (-0.1, -0.5), (-0.04, -0.86, 0.1)]
         + [(0.36, -0.86, 0.12), (0.56, -0.54, 0.08), (0.98, -0.5, 0.14), (1.07, -0.4, 0.06)]

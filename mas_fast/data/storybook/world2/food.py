@@ -137,7 +137,7 @@ def pizza(canvas: Canvas, color: Color, look: Look) -> None:
 def cake(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a cake with icing of the colour: with candles or a cherry, of one floor or two."""
     generator = look.generator
-    sponge = rgb("e9c07a") if apart_enough(color) else rgb("8f5a36")
+    sponge = rgb("e9c07a") if _shows(color) else rgb("8f5a36")
     canvas.fill(ellipse(0.0, -0.05, 0.64, 0.05), shade(PLATE, -0.15))
     canvas.fill(ellipse(0.0, -0.075, 0.64, 0.05), PLATE)
     if chance(generator, 0.5):
@@ -169,7 +169,7 @@ def cake(canvas: Canvas, color: Color, look: Look) -> None:
             canvas.fill(limb([(x, y - 0.11), (x + 0.05, y - 0.19)], 0.022), shade(LEAF, -0.3))
 
 
-def apart_enough(color: Color) -> bool:
+def _shows(color: Color) -> bool:
     """Return whether a pale sponge shows beside icing of that colour."""
     return not (color[0] > 0.8 and 0.55 < color[1] < 0.9 and color[2] < 0.45)
 

@@ -38,7 +38,7 @@ WIDTHS = {
 }  # fmt: skip
 NATURAL: dict[str, tuple[str | Color, ...]] = {
     "potted plant": (rgb("c8694a"), "white", "blue", "yellow", rgb("5d9c93")),
-    "tv": ("black", "gray", rgb("8f5d38")),
+    "tv": ("black", "gray", rgb("a8683c")),
     "laptop": (rgb("b4bbc3"), "gray", "black"),
     "book": ("red", "blue", "green", "brown", "purple"),
     "clock": ("red", rgb("8f5d38"), "blue", "yellow", rgb("5d9c93")),
@@ -154,21 +154,20 @@ def tv(canvas: Canvas, color: Color, look: Look) -> None:
         )
         canvas.mark(glint, (1, 1, 1), alpha=0.16)
     else:
-        case = rgb("a8683c") if sum(color) < 0.75 else color
         canvas.fill(together(limb([(0.0, -0.78), (s * 0.26, -0.98)], 0.03) for s in (-1, 1)), STEEL)
         feet = [
             polygon([(s * 0.34, -0.1), (s * 0.46, -0.1), (s * 0.5, 0.0), (s * 0.44, 0.0)])
             for s in (-1, 1)
         ]
         canvas.fill(together(feet), DARK_WOOD)
-        solid(canvas, box(-0.6, -0.8, 0.6, -0.07, 0.1), case, look, depth=0.07)
+        solid(canvas, box(-0.6, -0.8, 0.6, -0.07, 0.1), color, look, depth=0.07)
         canvas.fill(box(-0.53, -0.73, 0.3, -0.14, 0.1), INK)
         _picture(canvas, -0.49, -0.69, 0.26, -0.18, look)
         knobs = [ellipse(0.45, y, 0.065) for y in (-0.62, -0.44)]
         canvas.mark(together(knobs), CREAM)
         canvas.mark(
             together(box(0.38, y, 0.52, y + 0.025) for y in (-0.3, -0.245, -0.19)),
-            accent(case, 0.4),
+            accent(color, 0.4),
         )
 
 
