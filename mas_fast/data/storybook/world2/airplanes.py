@@ -54,13 +54,13 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.mark(box(0.65, -0.6, 0.75, -0.34, 0.03), accent(color, 0.14))
     fin2 = rounded([(-1.2, -0.54), (-0.82, -0.54), (-1.16, -0.38), (-1.25, -0.38)], 0.02)
     canvas.fill(fin2, tail if sum(color) > 2.4 else dark)
-    engine = rounded([(-0.16, -0.12), (-0.12, -0.27), (0.24, -0.27), (0.26, -0.12)], 0.06)
-    solid(canvas, engine, shade(color, -0.08) if sum(color) > 0.75 else dark, look)
-    canvas.fill(ellipse(0.24, -0.195, 0.035, 0.08), INK)
     wing = rounded(
-        [(0.36, -0.36, 0.04), (-0.34, 0.0, 0.03), (-0.56, 0.0, 0.04), (-0.26, -0.36, 0.06)]
+        [(0.44, -0.36, 0.04), (-0.3, 0.0, 0.03), (-0.52, 0.0, 0.04), (-0.2, -0.36, 0.06)]
     )
     solid(canvas, wing, dark, look, depth=0.12)
+    engine = rounded([(-0.12, -0.07, 0.05), (-0.08, -0.2), (0.24, -0.21), (0.26, -0.04)], 0.06)
+    solid(canvas, engine, shade(color, -0.08) if sum(color) > 0.75 else dark, look)
+    canvas.fill(ellipse(0.24, -0.125, 0.035, 0.085), INK)
     lamp(canvas, ellipse(-0.46, -0.03, 0.035), look, rgb("e5483c"))
     _blinks(canvas, look, (1.08, -0.32))
 
@@ -78,11 +78,12 @@ def _propeller(canvas: Canvas, color: Color, look: Look) -> None:
     legs = [limb([(0.34, -0.36), (0.4, -0.14)], 0.05), limb([(0.5, -0.36), (0.44, -0.14)], 0.05)]
     canvas.fill(together(legs), STEEL)
     wheels(canvas, (0.42,), 0.13, hub=SHINE)
-    wheels(canvas, (-1.0,), 0.07, rise=0.2)
-    fin = rounded([(-1.1, -0.5), (-1.2, -0.92, 0.12), (-0.94, -0.92, 0.14), (-0.66, -0.58)], 0.03)
+    canvas.fill(limb([(-0.9, -0.5), (-1.0, -0.28)], 0.04), STEEL)
+    wheels(canvas, (-1.0,), 0.075, rise=0.2)
+    fin = rounded([(-1.1, -0.5), (-1.22, -0.98, 0.12), (-0.94, -0.98, 0.14), (-0.6, -0.58)], 0.03)
     solid(canvas, fin, color, look)
     with canvas.inside(fin):
-        canvas.mark(box(-1.3, -0.8, -0.6, -0.7), band)
+        canvas.mark(box(-1.3, -0.83, -0.6, -0.73), band)
     trunk = rounded(
         [(-1.16, -0.56, 0.08), (-0.3, -0.64, 0.2), (-0.16, -0.9, 0.16), (0.4, -0.9, 0.2)]
         + [(0.6, -0.64, 0.1), (0.96, -0.62, 0.14), (1.0, -0.36, 0.16), (0.4, -0.28, 0.4)]
@@ -94,10 +95,9 @@ def _propeller(canvas: Canvas, color: Color, look: Look) -> None:
     panes = [rounded([(-0.2, -0.62), (-0.1, -0.82, 0.06), (0.1, -0.82), (0.1, -0.62)], 0.03)]
     panes.append(rounded([(0.18, -0.62), (0.18, -0.82), (0.36, -0.82, 0.05), (0.5, -0.62)], 0.03))
     glass(canvas, panes, look)
-    wing = rounded(
-        [(-0.36, -0.88), (-0.3, -1.0), (0.5, -1.0, 0.05), (0.58, -0.93, 0.04), (0.5, -0.88)], 0.04
-    )
-    solid(canvas, wing, dark, look)
+    wing = rounded([(-0.5, -0.87), (-0.46, -1.0), (0.54, -1.0), (0.66, -0.93), (0.54, -0.87)], 0.05)
+    solid(canvas, wing, color, look, depth=0.25)
+    canvas.mark(box(0.3, -1.0, 0.4, -0.87), band)
     canvas.fill(line((0.06, -0.9), (0.2, -0.42), 0.04), STEEL)
     flap = rounded([(-1.22, -0.54), (-0.8, -0.54), (-0.86, -0.46), (-1.2, -0.46)], 0.03)
     canvas.fill(flap, dark)
@@ -105,5 +105,5 @@ def _propeller(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.mark(disc, rgb("f4f6f8"), alpha=0.55)
     canvas.fill(ellipse(1.08, -0.5, 0.03, 0.34), rgb("6b4a34"))
     canvas.fill(rounded([(0.98, -0.6), (1.18, -0.5, 0.08), (0.98, -0.4)], 0.03), INK)
-    lamp(canvas, ellipse(-0.32, -0.94, 0.03), look, rgb("e5483c"))
-    _blinks(canvas, look, (0.54, -0.94), (0.92, -0.38))
+    lamp(canvas, ellipse(-0.45, -0.93, 0.035), look, rgb("e5483c"))
+    _blinks(canvas, look, (0.58, -0.93), (0.92, -0.38))

@@ -63,7 +63,7 @@ def _sailing(canvas: Canvas, color: Color, look: Look) -> None:
     cloth = color if full else CREAM
     solid(canvas, main, cloth, look, depth=0.1)
     with canvas.inside(main):
-        band = other if full else color
+        band = other if full or pale else color
         if chance(look.generator, 0.5):
             canvas.mark(polygon([(-0.6, -0.5), (0, -0.5), (0, -0.6), (-0.6, -0.6)]), band)
         else:
@@ -77,8 +77,8 @@ def _sailing(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, cabin, CREAM if not pale else rgb("b9c9d4"), look)
     ports = [ellipse(x, -0.235, 0.032) for x in (-0.16, -0.03, 0.09)]
     glass(canvas, ports, look)
-    hull = bent([(-0.56, -0.2), (-0.1, -0.14), (0.62, -0.26), (0.52, -0.04), (0.34, 0.0), (-0.06, 0.0),
-                 (-0.44, 0.0), (-0.54, -0.04)])  # fmt: skip
+    hull = bent([(-0.56, -0.2), (-0.1, -0.14), (0.62, -0.26), (0.52, -0.04), (0.34, 0.0),
+            (-0.06, 0.0), (-0.44, 0.0), (-0.54, -0.04)])  # fmt: skip
     solid(canvas, hull, color, look, depth=0.15)
     with canvas.inside(hull):
         canvas.mark(box(-0.7, -0.045, 0.7, 0), accent(color, 0.35))
@@ -108,10 +108,12 @@ def _rowing(canvas: Canvas, color: Color, look: Look) -> None:
         canvas.mark(limb(rim, 0.055), trim(color))
         plank = [(x, y + 0.13) for x, y in rim]
         canvas.mark(limb(plank, 0.025), accent(color, 0.25))
-    oar = limb([(0.12, -0.5), (-0.46, -0.05)], 0.045)
-    canvas.fill(oar, rgb("d9a86a"))
-    canvas.fill(limb([(-0.42, -0.08), (-0.56, 0.0)], 0.09), rgb("d9a86a"))
-    canvas.mark(ring(-0.02, -0.34, 0.06, 0.03), STEEL)
+    canvas.fill(limb([(0.14, -0.52), (-0.4, -0.1)], 0.04), rgb("d9a86a"))  # an oar
+    blade = rounded(
+        [(-0.34, -0.18), (-0.28, -0.1), (-0.46, 0.0), (-0.6, 0.0), (-0.54, -0.06)], 0.03
+    )
+    canvas.fill(blade, rgb("d9a86a"))
+    canvas.mark(ellipse(-0.03, -0.39, 0.04), STEEL)
     _night_light(canvas, 0.7, -0.5, look)
     _foam(canvas, -0.62, 0.62)
 

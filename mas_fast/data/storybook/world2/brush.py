@@ -10,7 +10,7 @@ import skia
 from numpy.random import Generator
 
 from mas_fast.data.storybook.canvas import Canvas, Color, Light, Point, blob, mix, shade
-from mas_fast.data.storybook.world2.light import Palette, Sky, light_of, palette_of
+from mas_fast.data.storybook.world2.light import Palette, Sky, light_of, palette_of, product
 from mas_fast.data.storybook.world2.look import moved
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Brush:
         self.palette = palette_of(self.sky)
         tint = light_of(self.sky, indoors=self.indoors).tint
         if not self.indoors:
-            tint = tuple(a * b for a, b in zip(tint, self.palette.land, strict=True))
+            tint = product(tint, self.palette.land)
         self.light = Light(tint)
 
     # -------------------------------------------------------------- chance
@@ -89,8 +89,11 @@ class Brush:
 
     def tone(self, color: Color, far: float = 0.0) -> Color:
         """Return a colour as it is seen; `far` is 0 here and 1 out of sight."""
-        if self.sky.weather == "fog" and not self.indoors:
-            far = min(0.16 + 1.35 * far, 0.93)
+        if not self.indoors:
+            if self.sky.weather == "fog":
+                far = min(0.16 + 1.35 * far, 0.93)
+            if self.sky.dark:  # even what is near is blue at night
+                far = 0.2 + 0.8 * far
         return mix(self.light(color), self.palette.haze, far)
 
     def fill(
@@ -125,8 +128,8 @@ class Brush:
         """Draw a soft round light, in the picture alone."""
         path = skia.Path()
         path.addCircle(x, y, radius)
-        inner, outer = (skia.Color4f(*color, a).toColor() for a in (alpha, 0.0))
-        shader = skia.GradientShader.MakeRadial(skia.Point(x, y), radius, [inner, outer])
+        falls = [skia.Color4f(*color, a).toColor() for a in (alpha, 0.4 * alpha, 0.0)]
+        shader = skia.GradientShader.MakeRadial(skia.Point(x, y), radius, falls)
         self.canvas.wash(path, shader)
 
     def shadow(self, x: float, y: float, width: float, alpha: float = 0.22) -> None:

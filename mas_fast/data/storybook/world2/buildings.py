@@ -51,8 +51,8 @@ def draw_pickets(brush: Brush, y: float, height: float, color: Color, count: int
     slats = []
     for i in range(count + 1):
         x, half = i / count, 0.32 / count
-        slats.append(polygon([(x - half, y), (x - half, top + 0.02), (x, top), (x + half, top + 0.02),
-                              (x + half, y)]))  # fmt: skip
+        left, right, low = x - half, x + half, top + 0.02
+        slats.append(polygon([(left, y), (left, low), (x, top), (right, low), (right, y)]))
     rails = [box(-0.01, top + height * k, 1.01, top + height * (k + 0.12)) for k in (0.28, 0.7)]
     with brush.canvas.segment("fence-merged"):
         brush.fill(box(0, top + 0.01, 1, y), color, alpha=0.0)
@@ -143,10 +143,9 @@ def _house(brush: Brush, left: float, y: float, width: float, height: float, col
         peak = top - width * 0.5
         brush.fill(polygon([(left, top + 0.01), (middle, peak), (right, top + 0.01)]), color)
         brush.mark(ellipse(middle, top - width * 0.14, width * 0.08), shade(color, -0.35))
-        rim = limb([(left - 0.008, top + 0.012), (middle, peak), (right + 0.008, top + 0.012)], 0.022,
-                   smooth=False)  # fmt: skip
-        brush.fill(rim, cover)
-    elif shape == 1:  # a roof along the street, with a chimney and a dormer
+        eaves = [(left - 0.008, top + 0.012), (middle, peak), (right + 0.008, top + 0.012)]
+        brush.fill(limb(eaves, 0.022, smooth=False), cover)
+    elif shape == 1:  # a roof along the street, with a chimney
         at = left + width * brush.pick((0.2, 0.68))
         brush.fill(box(at, top - 0.12, at + width * 0.13, top), shade(roof, -0.2))
         slope = [(left - 0.01, top + 0.01), (left + 0.03, top - 0.085), (right - 0.03, top - 0.085),
@@ -177,7 +176,7 @@ def _windows(
             x = left + width * (column + 1) / (across + 1)
             low = top + 0.02 + floor * step
             frames.append(box(x - 0.024, low - 0.004, x + 0.024, low + 0.066, 0.006))
-            (lights if brush.chance(0.55) else panes).append(
+            (lights if brush.chance(0.6 if brush.sky.dark else 0.4) else panes).append(
                 box(x - 0.019, low, x + 0.019, low + 0.062)
             )
             sills.append(box(x - 0.028, low + 0.062, x + 0.028, low + 0.072))
@@ -185,9 +184,9 @@ def _windows(
         lights.append(box(left + width * 0.42, door + 0.03, right - 0.025, y - 0.028))
     brush.mark(together(frames), shade(color, 0.5))
     glass = shade(GLASS, -0.35) if brush.sky.dark else GLASS
-    brush.mark(together(panes + ([] if brush.sky.dark else lights)), shade(glass, -0.12),
+    brush.mark(together(panes + ([] if brush.sky.dim else lights)), shade(glass, -0.12),
                to=shade(glass, 0.2))  # fmt: skip
-    if brush.sky.dark:
+    if brush.sky.dim:
         brush.canvas.mark(together(lights), LAMPLIGHT, lit=False)
     brush.mark(together(sills), shade(color, 0.5))
     entry = left + width * (0.21 if shop else 0.5)
@@ -243,11 +242,6 @@ def _stone_bridge(brush: Brush, deck: float, count: int) -> None:
     body = _arches(deck + 0.015, water, count, 0.1)
     brush.fill(body, shade(STONE, 0.14), to=shade(STONE, -0.18))
     with brush.canvas.inside(body):
-        rings = skia.Path()
-        for i in range(count):
-            ring = _arches(deck + 0.015, water, count, 0.128)
-            rings.addPath(ring)
-            break
         joints = []
         for row in range(2):
             for i in range(9):

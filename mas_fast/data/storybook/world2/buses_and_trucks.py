@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, mix, rgb, shade, together
+from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, rgb, shade, together
 from mas_fast.data.storybook.world2.cars import body
 from mas_fast.data.storybook.world2.look import Look, solid
 from mas_fast.data.storybook.world2.materials import (
     CREAM,
+    DARK_WOOD,
     GOLD,
     INK,
     SHINE,
     STEEL,
+    WOOD,
     accent,
     chance,
     glass,
@@ -88,8 +90,8 @@ def _pickup(canvas: Canvas, color: Color, look: Look) -> None:
         canvas.fill(together(bales), GOLD, to=shade(GOLD, -0.2))
     elif load == 2:
         crates = [box(-0.9, -0.6, -0.5, -0.4), box(-0.46, -0.68, -0.16, -0.4)]
-        canvas.fill(together(crates), rgb("b07a48"))
-        canvas.mark(together(box(-0.92, y, -0.14, y + 0.03) for y in (-0.56,)), rgb("7d5231"))
+        canvas.fill(together(crates), WOOD)
+        canvas.mark(box(-0.92, -0.56, -0.14, -0.53), DARK_WOOD)
     outline = rounded(
         [(-1.06, -0.15, 0.04), (-1.07, -0.5, 0.03), (-0.1, -0.5), (-0.04, -0.86, 0.1)]
         + [(0.36, -0.86, 0.12), (0.56, -0.54, 0.08), (0.98, -0.5, 0.14), (1.07, -0.4, 0.06)]
@@ -128,15 +130,15 @@ def _cab(canvas: Canvas, color: Color, look: Look, left: float, top: float) -> N
 def _box_truck(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(box(-1.05, -0.26, 0.9, -0.15), INK)
     load = box(-1.07, -1.0, 0.36, -0.22, 0.05)
-    full = chance(look.generator, 0.5)  # the box has the colour, or a band and a disc of it
+    full = chance(look.generator, 0.6) or sum(color) > 2.4  # the box has the colour, or a sign
     wall = color if full else CREAM
     sign = trim(color) if full else color
     solid(canvas, load, wall, look, depth=0.05)
     with canvas.inside(load):
         if chance(look.generator, 0.5):
-            canvas.mark(box(-1.1, -0.52, 0.4, -0.34), sign)
+            canvas.mark(box(-1.1, -0.6, 0.4, -0.34), sign)
         else:
-            canvas.mark(ellipse(-0.36, -0.62, 0.22), sign)
+            canvas.mark(ellipse(-0.36, -0.62, 0.26), sign)
             canvas.mark(ellipse(-0.36, -0.62, 0.12), wall)
         canvas.mark(box(-1.1, -0.265, 0.4, -0.22), accent(wall, 0.3))
     _cab(canvas, color, look, 0.42, -0.84)
@@ -149,12 +151,11 @@ def _tipper(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(rounded([(-1.0, -0.6), (-0.66, -0.84, 0.2), (-0.2, -0.94, 0.3), (0.26, -0.6)], 0.1),
                 heap, to=shade(heap, -0.25))  # fmt: skip
     tub = rounded([(-0.9, -0.28, 0.06), (-1.07, -0.72, 0.03), (0.36, -0.72, 0.03), (0.3, -0.28)])
-    bright = mix(color, GOLD, 0.0) if sum(color) < 2.4 else color
-    solid(canvas, tub, bright, look, depth=0.08)
+    solid(canvas, tub, color, look, depth=0.08)
     ribs = [line((x, -0.66), (x + 0.04, -0.28), 0.05) for x in (-0.72, -0.4, -0.08)]
     with canvas.inside(tub):
-        canvas.mark(together(ribs), accent(bright, 0.2))
-        canvas.mark(box(-1.1, -0.73, 0.4, -0.66), shade(bright, 0.2))
+        canvas.mark(together(ribs), accent(color, 0.2))
+        canvas.mark(box(-1.1, -0.73, 0.4, -0.66), shade(color, 0.2))
     _cab(canvas, color, look, 0.44, -0.8)
     canvas.fill(box(0.36, -0.84, 0.42, -0.2, 0.02), STEEL)
     wheels(canvas, (-0.78, -0.4, 0.7), 0.17)

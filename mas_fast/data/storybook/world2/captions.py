@@ -134,9 +134,9 @@ class _Writer:
             return RELATIONS[name][0] if self.short else self.choose(RELATIONS[name])
         if pose == "ride":
             return self.choose(("riding", "riding", "on"))
-        if pose is None:
-            return self.choose(RELATIONS["on"])
-        return self.choose((f"{POSES[pose]} on", "on"))
+        if pose in POSES:
+            return self.choose((f"{POSES[pose]} on", "on"))
+        return self.choose(RELATIONS["on"])
 
     def _things(self, group: Group) -> str:
         """Name the things of a group: "a small red house", "two men in blue striped shirts"."""
@@ -173,7 +173,7 @@ class _Writer:
         for aspect, table in (("hour", HOURS), ("weather", WEATHERS), ("season", SEASONS)):
             value = getattr(self.story, aspect)
             usual = value == next(iter(table))
-            if self._says(aspect) and (not usual or (self.chance(USUAL) and self._is_outdoors())):
+            if self._says(aspect) and (not usual or (self.chance(USUAL) and self._varies(aspect))):
                 phrases = table[value]
                 facts.append(self.choose(phrases.short if self.short else phrases.long))
         facts = [facts[int(n)] for n in self.generator.permutation(len(facts))]
@@ -183,8 +183,10 @@ class _Writer:
                 facts.append(self.choose(phrases.short if self.short else phrases.long))
         return facts
 
-    def _is_outdoors(self) -> bool:
-        return not PLACES[self.story.place].indoors
+    def _varies(self, aspect: str) -> bool:
+        """Tell whether it could be otherwise in that place: a beach has no seasons."""
+        place = PLACES[self.story.place]
+        return place.seasons if aspect == "season" else not place.indoors
 
 
 def _article(words: str) -> str:

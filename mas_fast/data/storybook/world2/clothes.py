@@ -145,13 +145,13 @@ def draw_leg(
     """Draw a leg, what there is of trousers on it, and its shoe."""
     with canvas.at(*points[-1], 1.0, turn=pitch):
         _shoe(canvas, outfit, side)
-    if outfit.legs < 1:
+    if outfit.legs < 0.9:
         leg = tube(points, (1.6 * width, 1.15 * width, 0.74 * width))
         canvas.fill(leg, dim(skin, 0.1) if far else skin, part=f"{side}-leg")
     if outfit.legs:
         covered = _upto(points, outfit.legs)
         widths = (1.95 * width, 1.55 * width, 1.3 * width)
-        if outfit.legs < 1:
+        if outfit.legs < 0.9:
             widths = (1.95 * width, 1.8 * width, 1.85 * width)
         leg = tube(covered, widths[: len(covered)], flat=True)
         if far:
@@ -248,7 +248,8 @@ def draw_collar(canvas: Canvas, look: Look, outfit: Outfit, skin: Color, build: 
         wrap = tube([(-0.066, t - 0.006), (0.0, t + 0.016), (0.074, t - 0.008)], (0.05, 0.06, 0.05))
         form(canvas, wrap, outfit.scarf, look, part="scarf", rim=0.014)
     elif outfit.collar == "shirt":
-        flaps = [polygon([(s * 0.052 + 0.004, t - 0.016), (0.006, t + 0.036), (s * 0.05, t + 0.058)])
+        flaps = [polygon([(s * 0.052 + 0.004, t - 0.016), (0.006, t + 0.036),
+        (s * 0.05, t + 0.058)])
                  for s in (-1, 1)]  # fmt: skip
         canvas.fill(together(flaps), tone, part=outfit.garment)
     elif outfit.collar == "soft":

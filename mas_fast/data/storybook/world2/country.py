@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mas_fast.data.storybook.canvas import Color, mix, polygon, rgb, shade, together
+import skia
+
+from mas_fast.data.storybook.canvas import Color, blob, ground, mix, polygon, rgb, shade, together
 from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.buildings import draw_barn, draw_fence
 from mas_fast.data.storybook.world2.greens import draw_bush, draw_flowers, meadow_flowers
@@ -37,10 +39,12 @@ def draw_meadow(brush: Brush) -> None:
     line = rolling(brush, y + 0.035, 0.035)
     draw_wood(brush, brush.pick(("leaf", "mixed")), 0, 0.06, 0.34, _reach(side, 0.55, 0.1),
               line_at(line))  # fmt: skip
-    draw_field(brush, line, 0.14)
-    draw_field(brush, rolling(brush, y + 0.11, 0.04), 0.04)
+    draw_field(brush, line, 0.14, bottom=y + 0.13)
+    near = rolling(brush, y + 0.11, 0.04)
+    draw_field(brush, near, 0.04)
     if brush.chance(0.6):
-        draw_path(brush, y + 0.09, 0.5 + side * brush.between(0.1, 0.35), 0.5 - side * 0.1)
+        draw_path(brush, y + 0.055, 0.5 + side * brush.between(0.1, 0.35), 0.5 - side * 0.1,
+                  0.2, ground(near))  # fmt: skip
     else:
         draw_bands(brush, y + 0.13)
     draw_light(brush, y)
@@ -63,7 +67,7 @@ def draw_farm(brush: Brush) -> None:
     """Draw hills, fields in rows, a barn behind a fence, a yard of grass."""
     y, side = brush.between(*HORIZON), brush.side()
     draw_hills(brush, y, rise=0.07)
-    draw_field(brush, rolling(brush, y + 0.015, 0.02), 0.16)
+    draw_field(brush, rolling(brush, y + 0.015, 0.02), 0.16, bottom=0.7)
     _rows(brush, y + 0.012, 0.5 - side * 0.16, rgb(CROPS[brush.season]))
     draw_light(brush, y)
     draw_wood(brush, "leaf", y + 0.025, 0.05, 0.3, _reach(-side, 0.55, -0.22))
@@ -80,7 +84,8 @@ def draw_farm(brush: Brush) -> None:
 
 def _rows(brush: Brush, y: float, middle: float, crop: Color) -> None:
     """Draw rows of crop that meet far off."""
-    bright, dark = [], []
+    bright: list[skia.Path] = []
+    dark: list[skia.Path] = []
     for i in range(-9, 10):
         top, low = middle + i * 0.022, middle + i * 0.12
         strip = [(top, y), (top + 0.022, y), (low + 0.12, 0.7), (low, 0.7)]
@@ -98,7 +103,7 @@ def draw_road(brush: Brush) -> None:
     draw_hills(brush, y)
     line = rolling(brush, y + 0.03, 0.03)
     draw_wood(brush, "mixed", 0, 0.06, 0.34, _reach(side, 0.55, -0.05), line_at(line))
-    draw_field(brush, line, 0.12)
+    draw_field(brush, line, 0.12, bottom=y + 0.16)
     _patches(brush, y + 0.05)
     draw_field(brush, rolling(brush, y + 0.14, 0.025), 0.02)
     draw_light(brush, y)
@@ -115,9 +120,9 @@ def draw_road(brush: Brush) -> None:
 def _patches(brush: Brush, y: float) -> None:
     """Draw fields of another colour on the slopes far off."""
     side, crop = brush.side(), rgb(CROPS[brush.season])
-    far = [(0.5 - side * 0.1, y + 0.02), (0.5 + side * 0.3, y), (0.5 + side * 0.56, y + 0.015),
-           (0.5 + side * 0.56, y + 0.1), (0.5 - side * 0.02, y + 0.1)]  # fmt: skip
-    brush.mark(polygon(far), mix(crop, grass_color(brush), 0.25), far=0.14)
+    far = [(0.5 - side * 0.06, y + 0.025), (0.5 + side * 0.28, y), (0.5 + side * 0.6, y + 0.01),
+           (0.5 + side * 0.6, y + 0.12), (0.5 + side * 0.1, y + 0.12)]  # fmt: skip
+    brush.mark(blob(far), mix(crop, grass_color(brush), 0.45), far=0.12)
 
 
 def draw_railway(brush: Brush) -> None:
@@ -128,7 +133,7 @@ def draw_railway(brush: Brush) -> None:
     draw_hills(brush, y)
     line = rolling(brush, y + 0.05, 0.03)
     draw_wood(brush, brush.pick(("pine", "mixed")), 0, 0.1, 0.26, slope=line_at(line))
-    draw_field(brush, line, 0.1)
+    draw_field(brush, line, 0.1, bottom=y + 0.15)
     draw_field(brush, rolling(brush, y + 0.13, 0.025))
     draw_light(brush, y)
     draw_tree(brush, brush.pick(("oak", "birch")), 0.5 + side * 0.42, y + 0.15, 0.32)

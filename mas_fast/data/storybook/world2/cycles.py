@@ -34,7 +34,7 @@ from mas_fast.data.storybook.world2.materials import (
 )
 from mas_fast.data.storybook.world2.shapes import ring, rounded
 
-WIDTHS = {"bicycle": 1.74, "motorcycle": 1.8}
+WIDTHS = {"bicycle": 1.8, "motorcycle": 1.8}
 SEATS = {"bicycle": (-0.27, 0.88), "motorcycle": (-0.24, 0.64)}  # x, and height of the saddle
 NATURAL = {"bicycle": ("red", "blue", "green", "yellow"), "motorcycle": ("red", "blue", "black")}
 
@@ -131,11 +131,13 @@ def _roadster(canvas: Canvas, color: Color, look: Look) -> None:
     rear = rounded([(-0.86, -0.58, 0.03), (-0.6, -0.7, 0.2), (-0.2, -0.56), (-0.24, -0.46),
                     (-0.6, -0.56, 0.2)], 0.04)  # fmt: skip
     canvas.fill(rear, accent(color, 0.12))
+    panel = rounded([(-0.36, -0.54), (-0.06, -0.56), (-0.12, -0.36), (-0.3, -0.38)], 0.06)
+    solid(canvas, panel, color, look)
     saddle = rounded([(-0.62, -0.68, 0.06), (-0.4, -0.66, 0.1), (-0.02, -0.64), (-0.02, -0.55),
                       (-0.5, -0.56), (-0.62, -0.62)], 0.04)  # fmt: skip
     canvas.fill(saddle, INK if sum(color) > 0.75 else rgb("6d4a32"))
-    tank = rounded([(-0.08, -0.56, 0.06), (0.0, -0.76, 0.14), (0.3, -0.8, 0.12), (0.36, -0.66, 0.1),
-                    (0.16, -0.54, 0.1)])  # fmt: skip
+    tank = rounded([(-0.08, -0.56, 0.06), (0.0, -0.76, 0.14), (0.32, -0.82, 0.12),
+            (0.38, -0.66, 0.1), (0.16, -0.5, 0.1)])  # fmt: skip
     solid(canvas, tank, color, look)
     canvas.mark(limb([(0.04, -0.64), (0.26, -0.7)], 0.045), trim(color))
     guard = rounded([(0.28, -0.52, 0.04), (0.42, -0.66, 0.12), (0.66, -0.66, 0.14),
@@ -165,15 +167,16 @@ def _scooter(canvas: Canvas, color: Color, look: Look) -> None:
     floor = rounded([(-0.34, -0.16), (-0.3, -0.26), (0.24, -0.26), (0.34, -0.62, 0.1),
                      (0.42, -0.6), (0.34, -0.16, 0.12)], 0.04)  # fmt: skip
     solid(canvas, floor, color, look)
-    shield = rounded([(0.22, -0.26, 0.1), (0.2, -0.84, 0.08), (0.32, -0.88, 0.06), (0.46, -0.5, 0.2),
-                      (0.38, -0.18, 0.1)])  # fmt: skip
+    shield = rounded([(0.22, -0.26, 0.1), (0.2, -0.84, 0.08), (0.32, -0.88, 0.06),
+            (0.46, -0.5, 0.2), (0.38, -0.18, 0.1)])  # fmt: skip
     solid(canvas, shield, color, look)
     guard = rounded(
         [(0.36, -0.26, 0.06), (0.42, -0.46, 0.14), (0.66, -0.46, 0.2), (0.8, -0.24, 0.03)]
     )
     solid(canvas, guard, color, look)
-    rear = rounded([(-0.82, -0.26, 0.05), (-0.8, -0.52, 0.24), (-0.4, -0.62, 0.24), (-0.06, -0.54, 0.1),
-                    (-0.14, -0.2, 0.1), (-0.3, -0.16, 0.06), (-0.34, -0.3, 0.2), (-0.7, -0.34, 0.2)])  # fmt: skip
+    rear = rounded([(-0.82, -0.26, 0.05), (-0.8, -0.52, 0.24), (-0.4, -0.62, 0.24),
+            (-0.06, -0.54, 0.1), (-0.14, -0.2, 0.1), (-0.3, -0.16, 0.06), (-0.34, -0.3, 0.2),
+            (-0.7, -0.34, 0.2)])  # fmt: skip
     solid(canvas, rear, color, look)
     canvas.mark(limb([(-0.62, -0.44), (-0.24, -0.44)], 0.045), trim(color))
     saddle = rounded([(-0.62, -0.68), (0.0, -0.66), (-0.02, -0.56), (-0.58, -0.56)], 0.05)

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 import skia
 
-from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, mix, shade, together
+from mas_fast.data.storybook.canvas import (
+    Canvas,
+    Color,
+    Point,
+    box,
+    ellipse,
+    mix,
+    shade,
+    together,
+)
 from mas_fast.data.storybook.world2.forms import (
     CREAM,
     INK,
@@ -22,7 +31,7 @@ from mas_fast.data.storybook.world2.forms import (
     pick,
     tube,
 )
-from mas_fast.data.storybook.world2.look import Look
+from mas_fast.data.storybook.world2.look import Look, moved
 
 SKINS: tuple[Color, ...] = (
     (0.99, 0.84, 0.73),
@@ -140,100 +149,120 @@ def hair_behind(canvas: Canvas, head: Head, look: Look) -> None:
 # ------------------------------------------------------------------ the face
 
 
-FACE = (
+FACE = outline((
     (-0.9, -0.2), (-0.82, 0.3), (-0.56, 0.74), (-0.02, 1.0), (0.4, 0.94), (0.78, 0.58),
     (0.9, 0.1), (0.9, -0.4), (0.5, -0.92), (-0.2, -1.0), (-0.74, -0.74),
+))  # fmt: skip
+BEARD = outline((
+    (-1, -0.1), (-0.66, 0.12), (-0.4, 0.42), (0.22, 0.3), (0.74, 0.4), (1, 0.1), (1, 1.2),
+    (-1, 1.2),
+))  # fmt: skip
+MOUSTACHE = outline((
+    (-0.24, 0.5), (0.0, 0.37), (0.24, 0.4), (0.5, 0.37), (0.66, 0.48), (0.24, 0.53),
+))  # fmt: skip
+EAR, SHELL = ellipse(-0.84, 0.14, 0.2, 0.26), ellipse(-0.82, 0.16, 0.09, 0.14)
+CHEEKS = together((ellipse(-0.42, 0.4, 0.2, 0.15), ellipse(0.7, 0.38, 0.15, 0.15)))
+NOSE = outline((
+    (0.24, 0.04), (0.4, 0.22), (0.36, 0.32), (0.2, 0.33), (0.16, 0.27), (0.26, 0.2),
+))  # fmt: skip
+MOUTH = outline((
+    (-0.14, 0.5), (0.22, 0.54), (0.54, 0.48), (0.46, 0.68), (0.2, 0.79), (-0.04, 0.7),
+))  # fmt: skip
+TEETH = outline(((-0.04, 0.55), (0.22, 0.585), (0.46, 0.54), (0.4, 0.64), (0.04, 0.65)))
+EYES = ((-0.2, 0.19), (0.54, 0.17))  # x and half the width of each
+WHITES = together(ellipse(x, 0.0, rx, 0.22) for x, rx in EYES)
+PUPILS = together(ellipse(x + 0.05, 0.01, 0.13, 0.19) for x, _ in EYES)
+GLINTS = together(ellipse(x + 0.1, -0.06, 0.05) for x, _ in EYES)
+LIDS = together(
+    tube(((x - 0.26, -0.06), (x - 0.12, -0.21), (x + 0.1, -0.22), (x + 0.2, -0.12)),
+         (0.04, 0.1, 0.1, 0.04)) for x, _ in EYES
 )  # fmt: skip
+BROWS = together(
+    tube(((x - 0.2, -0.36), (x, -0.44), (x + 0.2, -0.37)), (0.07, 0.13, 0.07)) for x, _ in EYES
+)
+
+
+def _glasses() -> skia.Path:
+    """Return the frame of a pair of glasses."""
+    frame = together((box(-0.84, -0.06, -0.46, 0.03), box(0.1, -0.06, 0.3, 0.03)))
+    for x, rx in EYES:
+        frame.addPath(ellipse(x + 0.03, 0.02, rx + 0.15, 0.35))
+        frame.addPath(ellipse(x + 0.03, 0.02, rx + 0.07, 0.26))
+    frame.setFillType(skia.PathFillType.kEvenOdd)
+    return frame
+
+
+GLASSES = _glasses()
 
 
 def draw_head(canvas: Canvas, head: Head, look: Look) -> None:
     """Draw a head, but for what `hair_behind` draws."""
-    face = outline(FACE)
-    form(canvas, face, head.skin, look, part="face", rim=0.16, amount=0.13)
-    with canvas.inside(face):
-        if head.beard == "full":
-            beard = [(-1, -0.1), (-0.66, 0.12), (-0.4, 0.42), (0.22, 0.3), (0.74, 0.4)]
-            form(canvas, outline([*beard, (1, 0.1), (1, 1.2), (-1, 1.2)]), head.hair, look,
-                 part="hair", rim=0.12)  # fmt: skip
-        if head.style != "bald":
-            canvas.mark(_fringe(head, 0.14), dim(head.skin, 0.2))
-    ear = ellipse(-0.84, 0.14, 0.2, 0.26)
-    canvas.fill(ear, head.skin, part="face")
-    canvas.mark(ellipse(-0.82, 0.16, 0.09, 0.14), dim(head.skin, 0.22))
+    form(canvas, FACE, head.skin, look, part="face", rim=0.16, amount=0.13)
+    fringe = _fringe(head)
+    if head.beard == "full":
+        with canvas.inside(FACE):
+            canvas.fill(BEARD, head.hair, part="hair")
+    if head.style != "bald":
+        canvas.mark(moved(fringe, 0.04, 0.14), dim(head.skin, 0.2), within=FACE)
+    canvas.fill(EAR, head.skin, part="face")
+    canvas.mark(SHELL, dim(head.skin, 0.22))
     _features(canvas, head)
-    _hair(canvas, head, look)
+    _hair(canvas, head, look, fringe)
 
 
 def _features(canvas: Canvas, head: Head) -> None:
     """Draw cheeks, brows, eyes, nose and mouth."""
     skin = head.skin
-    blush = mix(skin, (0.94, 0.36, 0.33), 0.32)
-    canvas.mark(together((ellipse(-0.42, 0.4, 0.2, 0.15), ellipse(0.7, 0.38, 0.15, 0.15))), blush)
-    places = ((-0.2, 0.19), (0.54, 0.17))
-    whites = together(ellipse(x, 0.0, rx, 0.22) for x, rx in places)
-    canvas.fill(whites, CREAM, part="eyes")
-    canvas.mark(together(ellipse(x + 0.05, 0.01, 0.13, 0.19) for x, _ in places), INK)
-    canvas.mark(together(ellipse(x + 0.1, -0.06, 0.05) for x, _ in places), CREAM)
+    canvas.mark(CHEEKS, mix(skin, (0.94, 0.36, 0.33), 0.32))
+    canvas.fill(WHITES, CREAM, part="eyes")
+    canvas.mark(PUPILS, INK)
+    canvas.mark(GLINTS, CREAM)
     if head.lashes:
-        lids = [tube([(x - 0.26, -0.06), (x - 0.12, -0.21), (x + 0.1, -0.22), (x + 0.2, -0.12)],
-                     (0.04, 0.1, 0.1, 0.04)) for x, _ in places]  # fmt: skip
-        canvas.mark(together(lids), INK)
-    brows = [tube([(x - 0.2, -0.36), (x, -0.44), (x + 0.2, -0.37)], (0.07, 0.13, 0.07))
-             for x, _ in places]  # fmt: skip
+        canvas.mark(LIDS, INK)
     tone = dim(head.hair, 0.15) if head.hair != GRAY else (0.6, 0.6, 0.62)
-    canvas.fill(together(brows), tone, part="eyebrows")
-    nose = outline(
-        [(0.24, 0.04), (0.4, 0.22), (0.36, 0.32), (0.2, 0.33), (0.16, 0.27), (0.26, 0.2)]
-    )
-    canvas.fill(nose, dim(mix(skin, (0.9, 0.4, 0.35), 0.12), 0.18), part="nose")
+    canvas.fill(BROWS, tone, part="eyebrows")
+    canvas.fill(NOSE, dim(mix(skin, (0.9, 0.4, 0.35), 0.12), 0.18), part="nose")
     if head.beard:
-        over = outline([(-0.24, 0.5), (0.0, 0.37), (0.24, 0.4), (0.5, 0.37), (0.66, 0.48),
-                        (0.24, 0.53)])  # fmt: skip
-        canvas.fill(over, dim(head.hair, 0.12), part="hair")
-    mouth = outline([(-0.14, 0.5), (0.22, 0.54), (0.54, 0.48), (0.46, 0.68), (0.2, 0.79),
-                     (-0.04, 0.7)])  # fmt: skip
-    canvas.fill(mouth, LIPS if head.lashes else (0.66, 0.24, 0.24), part="outer-mouth")
-    teeth = outline([(-0.04, 0.55), (0.22, 0.585), (0.46, 0.54), (0.4, 0.64), (0.04, 0.65)])
-    canvas.fill(teeth, CREAM, part="inner-mouth")
+        canvas.fill(MOUSTACHE, dim(head.hair, 0.12), part="hair")
+    canvas.fill(MOUTH, LIPS if head.lashes else (0.66, 0.24, 0.24), part="outer-mouth")
+    canvas.fill(TEETH, CREAM, part="inner-mouth")
     if head.glasses:
-        for x, rx in places:
-            ring = ellipse(x + 0.03, 0.02, rx + 0.15, 0.35)
-            ring.addPath(ellipse(x + 0.03, 0.02, rx + 0.07, 0.26))
-            ring.setFillType(skia.PathFillType.kEvenOdd)
-            canvas.mark(ring, INK)
-        canvas.mark(box(-0.84, -0.06, -0.46, 0.03), INK)
-        canvas.mark(box(0.1, -0.06, 0.3, 0.03), INK)
+        canvas.mark(GLASSES, INK)
 
 
 # ------------------------------------------------------------------ hair and hats
 
 
-def _fringe(head: Head, lower: float = 0.0) -> skia.Path:
-    """Return the hair around the forehead; `lower` moves its hairline down."""
-    inner = {
-        "parted": [(0.84, -0.3), (0.74, -0.62), (0.2, -0.7), (-0.35, -0.5), (-0.66, -0.24)],
-        "short": [(0.84, -0.36), (0.6, -0.66), (0.1, -0.68), (-0.4, -0.6), (-0.7, -0.26)],
-        "swept": [(0.86, -0.4), (0.7, -0.5), (0.2, -0.56), (-0.3, -0.66), (-0.68, -0.3)],
-        "bowl": [(0.86, -0.26), (0.6, -0.42), (0.1, -0.46), (-0.5, -0.42), (-0.72, -0.1)],
-        "tousled": [(0.84, -0.3), (0.62, -0.5), (0.45, -0.4), (0.1, -0.62), (-0.2, -0.44),
-                    (-0.66, -0.26)],
-        "bob": [(0.8, 0.1), (0.76, -0.34), (0.2, -0.5), (-0.4, -0.46), (-0.64, -0.14)],
-        "bunches": [(0.84, -0.2), (0.62, -0.5), (0.28, -0.72), (-0.3, -0.48), (-0.66, -0.14)],
-    }  # fmt: skip
-    usual = [(0.84, -0.16), (0.66, -0.56), (0.36, -0.74), (-0.2, -0.54), (-0.62, -0.16)]
-    line = [(x, y + lower) for x, y in inner.get(head.style, usual)]
+HAIRLINES: dict[str, list[Point]] = {
+    "parted": [(0.84, -0.3), (0.74, -0.62), (0.2, -0.7), (-0.35, -0.5), (-0.66, -0.24)],
+    "short": [(0.84, -0.36), (0.6, -0.66), (0.1, -0.68), (-0.4, -0.6), (-0.7, -0.26)],
+    "swept": [(0.86, -0.4), (0.7, -0.5), (0.2, -0.56), (-0.3, -0.66), (-0.68, -0.3)],
+    "bowl": [(0.86, -0.26), (0.6, -0.42), (0.1, -0.46), (-0.5, -0.42), (-0.72, -0.1)],
+    "tousled": [(0.84, -0.3), (0.62, -0.5), (0.45, -0.4), (0.1, -0.62), (-0.2, -0.44),
+                (-0.66, -0.26)],
+    "bob": [(0.8, 0.1), (0.76, -0.34), (0.2, -0.5), (-0.4, -0.46), (-0.64, -0.14)],
+    "bunches": [(0.84, -0.2), (0.62, -0.5), (0.28, -0.72), (-0.3, -0.48), (-0.66, -0.14)],
+    "usual": [(0.84, -0.16), (0.66, -0.56), (0.36, -0.74), (-0.2, -0.54), (-0.62, -0.16)],
+}  # fmt: skip
+
+
+def _fringe(head: Head) -> skia.Path:
+    """Return the hair around the forehead."""
+    line = HAIRLINES.get(head.style, HAIRLINES["usual"])
     side = 0.5 if head.style == "bob" else 0.14
-    return outline([(-0.94, side), (-1.04, -0.2), (-0.88, -0.74), (-0.36, -1.1), (0.3, -1.12),
-                    (0.82, -0.82), (0.99, -0.3), (0.93, 0.0), *line, (-0.72, side - 0.06)])  # fmt: skip
+    crown = [(-0.94, side), (-1.04, -0.2), (-0.88, -0.74), (-0.36, -1.1), (0.3, -1.12)]
+    crown += [(0.82, -0.82), (0.99, -0.3), (0.93, 0.0)]
+    return outline([*crown, *line, (-0.72, side - 0.06)])
 
 
-def _hair(canvas: Canvas, head: Head, look: Look) -> None:
+def _hair(canvas: Canvas, head: Head, look: Look, fringe: skia.Path) -> None:
+    """Draw the hair on top of the head, and a hat."""
     style, hair = head.style, head.hair
     if style == "bald":
         rim = outline([(-0.94, 0.24), (-1.02, -0.2), (-0.84, -0.5), (-0.68, -0.2), (-0.7, 0.14)])
         form(canvas, rim, hair, look, part="hair", rim=0.1)
         return
-    paths = [_fringe(head)]
+    paths = [fringe]
     if style == "curly":
         curls = [(-0.9, -0.3), (-0.82, -0.72), (-0.4, -1.0), (0.1, -1.06), (0.56, -0.92),
                  (0.86, -0.56)]  # fmt: skip
@@ -286,8 +315,8 @@ def _beret(canvas: Canvas, head: Head, look: Look) -> None:
 
 
 def _wool(canvas: Canvas, head: Head, look: Look) -> None:
-    crown = outline([(-0.98, -0.5), (-0.86, -1.0), (-0.3, -1.3), (0.3, -1.3), (0.86, -1.0),
+    crown = outline([(-0.98, -0.5), (-0.86, -0.98), (-0.3, -1.24), (0.3, -1.24), (0.86, -0.98),
                      (0.98, -0.5)])  # fmt: skip
     form(canvas, crown, head.cloth, look, part="hat", rim=0.14)
-    canvas.fill(ellipse(0, -1.36, 0.26), contrast(head.cloth), part="hat")
+    canvas.fill(ellipse(0, -1.3, 0.22), contrast(head.cloth), part="hat")
     canvas.fill(box(-1.06, -0.72, 1.06, -0.36, 0.16), contrast(head.cloth), part="hat")

@@ -12,12 +12,17 @@ import skia
 from mas_fast.data.storybook.canvas import Canvas, Color, rgb, shade
 from mas_fast.data.storybook.world2 import (
     airplanes,
+    birds,
     boats,
     buses_and_trucks,
     cars,
+    cats,
     cycles,
+    dogs,
+    farm_animals,
     food,
     furniture,
+    horses,
     household,
     houses,
     leisure,
@@ -25,6 +30,7 @@ from mas_fast.data.storybook.world2 import (
     street,
     table,
     trains,
+    wild_animals,
 )
 from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.light import Sky, light_of
@@ -67,6 +73,12 @@ FIGURES = {
     "woman": Figure(people.woman, CLOTHES),
     "boy": Figure(people.boy, CLOTHES),
     "girl": Figure(people.girl, CLOTHES),
+    **_of(dogs, "dog"),
+    **_of(cats, "cat"),
+    **_of(horses, "horse", "zebra"),
+    **_of(farm_animals, "sheep", "cow"),
+    **_of(wild_animals, "elephant", "bear", "giraffe"),
+    **_of(birds, "bird", "duck"),
     **_of(cars, "car"),
     **_of(cycles, "motorcycle", "bicycle"),
     **_of(buses_and_trucks, "bus", "truck"),
@@ -77,7 +89,7 @@ FIGURES = {
     **_of(leisure, "umbrella", "kite", "ball", "suitcase", "surfboard", "skateboard", "tent"),
     **_of(houses, "house"),
     **_of(furniture, "chair", "couch", "bed", "fridge", "lamp"),
-    "table": Figure(furniture.dining_table, furniture.NATURAL["dining table"]),
+    "table": Figure(furniture.dining_table, furniture.NATURAL["table"]),
     **_of(household, "potted plant", "tv", "laptop", "book", "clock", "teddy bear"),
     **_of(table, "vase", "bottle", "cup", "bowl"),
     **_of(food, "banana", "apple", "orange fruit", "pizza", "cake"),

@@ -26,7 +26,7 @@ from mas_fast.data.storybook.world2.materials import (
 )
 from mas_fast.data.storybook.world2.shapes import bent, rounded
 
-WIDTHS = {"banana": 1.56, "apple": 1.0, "orange fruit": 1.04, "pizza": 2.3, "cake": 1.3}
+WIDTHS = {"banana": 1.56, "apple": 1.0, "orange fruit": 1.06, "pizza": 2.3, "cake": 1.3}
 NATURAL: dict[str, tuple[str | Color, ...]] = {
     "banana": (rgb("f6d33f"),),
     "apple": ("red", rgb("8cbf3f"), "yellow"),
@@ -38,33 +38,38 @@ PLATE = rgb("f6f3ec")
 
 
 def banana(canvas: Canvas, color: Color, look: Look) -> None:
-    """Draw a banana, or a bunch of three."""
-    dark = shade(color, -0.18)
-    many = chance(look.generator, 0.5)
-    tip = (0.7, -0.9)
-    for drop, tone in ((0.26, dark), (0.14, shade(color, -0.08)))[: 2 if many else 0]:
-        canvas.fill(bent([tip, (0.6, -0.1 - drop), (-0.2, -0.36 + drop * 0.2), (-0.5, -0.42), (-0.66, -0.66 + drop * 0.3),
-                          (-0.72, -0.2), (-0.3, 0.0 - drop * 0.3), (0.74, 0.06)]), tone)  # fmt: skip
-    fruit = bent([(0.62, -0.88), (0.52, -0.42), (0.06, -0.34), (-0.4, -0.34), (-0.68, -0.56), (-0.76, -0.54), (-0.74, -0.44),
-                  (-0.5, 0.0), (0.04, 0.0), (0.74, -0.02), (0.74, -0.86), (0.68, -0.92)])  # fmt: skip
+    """Draw a banana, or three of them that hang together."""
+    if chance(look.generator, 0.5):
+        _one_banana(canvas, color)
+        return
+    stem = (0.68, -0.93)
+    for turn, tone in ((22, shade(color, -0.1)), (11, shade(color, -0.04)), (0, color)):
+        with (
+            canvas.at(stem[0] * 0.86 + 0.06, -0.8, 0.86, turn=turn),
+            canvas.at(-stem[0], -stem[1], 1),
+        ):
+            _one_banana(canvas, tone)
+
+
+def _one_banana(canvas: Canvas, color: Color) -> None:
+    fruit = bent([(0.62, -0.88), (0.52, -0.42), (0.06, -0.34), (-0.4, -0.34), (-0.68, -0.56),
+            (-0.76, -0.54), (-0.74, -0.44), (-0.5, 0.0), (0.04, 0.0), (0.74, -0.02), (0.74, -0.86),
+            (0.68, -0.92)])  # fmt: skip
     canvas.fill(fruit, color)
     with canvas.inside(fruit):
-        under = limb(
-            [(-0.74, -0.42), (-0.36, -0.12), (0.06, -0.06), (0.46, -0.2), (0.72, -0.7)], 0.16
-        )
-        canvas.mark(under, dark)
-        canvas.mark(
-            limb([(-0.56, -0.44), (0.0, -0.26), (0.4, -0.32), (0.6, -0.6)], 0.05),
-            shade(color, 0.45),
-        )
-    canvas.fill(limb([(0.68, -0.86), (0.7, -0.96)], 0.1), rgb("8a6a2c"))
+        under = [(-0.74, -0.42), (-0.36, -0.12), (0.06, -0.06), (0.46, -0.2), (0.72, -0.7)]
+        canvas.mark(limb(under, 0.16), shade(color, -0.18))
+        bright = [(-0.56, -0.44), (0.0, -0.26), (0.4, -0.32), (0.6, -0.6)]
+        canvas.mark(limb(bright, 0.05), shade(color, 0.45))
+    canvas.fill(limb([(0.68, -0.86), (0.7, -0.95)], 0.1), rgb("8a6a2c"))
     canvas.fill(ellipse(-0.72, -0.5, 0.05), rgb("5d4626"))
 
 
 def apple(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw an apple with its stalk and a leaf."""
-    body = bent([(0.0, -0.78), (0.16, -0.9), (0.36, -0.8), (0.56, -0.66), (0.47, -0.36), (0.4, -0.06), (0.2, 0.0),
-                 (0.0, -0.03), (-0.2, 0.0), (-0.4, -0.06), (-0.47, -0.36), (-0.56, -0.66), (-0.36, -0.8), (-0.16, -0.9)])  # fmt: skip
+    body = bent([(0.0, -0.78), (0.16, -0.9), (0.36, -0.8), (0.56, -0.66), (0.47, -0.36),
+            (0.4, -0.06), (0.2, 0.0), (0.0, -0.03), (-0.2, 0.0), (-0.4, -0.06), (-0.47, -0.36),
+            (-0.56, -0.66), (-0.36, -0.8), (-0.16, -0.9)])  # fmt: skip
     solid(canvas, body, color, look, depth=0.13)
     canvas.mark(ellipse(0.0, -0.77, 0.13, 0.04), accent(color, 0.3))
     canvas.fill(limb([(0.0, -0.77), (0.01, -0.88), (0.06, -0.97)], 0.055), rgb("6b4a2c"))
@@ -80,7 +85,7 @@ def orange_fruit(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.mark(
         ellipse(x + 0.36 * radius * look.sun, -1.4 * radius, 0.1, 0.07), (1, 1, 1), alpha=0.45
     )
-    canvas.fill(bent([(x, -0.88), (x + 0.1, -1.08), (x + 0.34, -1.0), (x + 0.24, -0.84)]), LEAF)
+    canvas.fill(bent([(x, -0.88), (x + 0.1, -1.05), (x + 0.34, -0.98), (x + 0.24, -0.84)]), LEAF)
     canvas.fill(ellipse(x, -0.88, 0.045, 0.035), shade(LEAF, -0.3))
     if half:
         y = -0.27
@@ -132,7 +137,7 @@ def pizza(canvas: Canvas, color: Color, look: Look) -> None:
 def cake(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a cake with icing of the colour: with candles or a cherry, of one floor or two."""
     generator = look.generator
-    sponge = rgb("e9c07a") if apart_enough(color) else rgb("8f5a36")
+    sponge = rgb("e9c07a") if _shows(color) else rgb("8f5a36")
     canvas.fill(ellipse(0.0, -0.05, 0.64, 0.05), shade(PLATE, -0.15))
     canvas.fill(ellipse(0.0, -0.075, 0.64, 0.05), PLATE)
     if chance(generator, 0.5):
@@ -144,11 +149,11 @@ def cake(canvas: Canvas, color: Color, look: Look) -> None:
         candles = [(0.0, -0.78)]
     if chance(generator, 0.6):
         top = candles[0][1]
-        high = min(0.2, 0.94 + top)
+        high = min(0.2, 0.9 + top)
         tone = standing_out(generator, (rgb("5fa8d0"), rgb("e2574c"), rgb("f2c13d")), color)
         canvas.fill(together(box(x - 0.028, y - high, x + 0.028, y) for x, y in candles), tone)
-        flames = [bent([(x, y - high - 0.09), (x + 0.06, y - high - 0.02), (x, y - high + 0.01), (x - 0.06, y - high - 0.02)])
-                  for x, y in candles]  # fmt: skip
+        flames = [bent([(x, y - high - 0.09), (x + 0.06, y - high - 0.02), (x, y - high + 0.01),
+                (x - 0.06, y - high - 0.02)]) for x, y in candles]  # fmt: skip
         if look.night:
             canvas.mark(
                 together(ellipse(x, y - high - 0.03, 0.13) for x, y in candles),
@@ -164,7 +169,7 @@ def cake(canvas: Canvas, color: Color, look: Look) -> None:
             canvas.fill(limb([(x, y - 0.11), (x + 0.05, y - 0.19)], 0.022), shade(LEAF, -0.3))
 
 
-def apart_enough(color: Color) -> bool:
+def _shows(color: Color) -> bool:
     """Return whether a pale sponge shows beside icing of that colour."""
     return not (color[0] > 0.8 and 0.55 < color[1] < 0.9 and color[2] < 0.45)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +29,19 @@ def chance(generator: np.random.Generator, share: float) -> bool:
     return bool(generator.random() < share)
 
 
+def pose_of(kind: str, look: Look, poses: Iterable[str]) -> str:
+    """Return the pose of a figure, by default the first of its poses.
+
+    Raises:
+        ValueError: for a pose that is not one of its kind's.
+    """
+    known = list(poses)
+    pose = look.pose or known[0]
+    if pose not in known:
+        raise ValueError(f"{kind}: found pose {pose!r}, expected one of {', '.join(known)}")
+    return pose
+
+
 def dim(color: Color, amount: float = 0.2) -> Color:
     """Return a darker tone of a colour for what is far or in shadow, a little cooler."""
     return mix(shade(color, -amount), (0.2, 0.16, 0.36), 0.08)
@@ -46,7 +59,9 @@ def outline(points: Sequence[Point]) -> skia.Path:
     All outlines run the same way round, so that overlapping ones can be joined by `together`.
     """
     before = points[-1]
-    area, knots, corners = 0.0, [], []
+    area = 0.0
+    knots: list[Point] = []
+    corners: list[bool] = []
     for point in points:
         if point == before and knots:
             corners[-1] = True
@@ -55,6 +70,10 @@ def outline(points: Sequence[Point]) -> skia.Path:
             corners.append(False)
         area += before[0] * point[1] - point[0] * before[1]
         before = point
+    if knots[0] == knots[-1]:
+        knots.pop()
+        corners.pop()
+        corners[0] = True
     if area < 0:
         knots, corners = knots[::-1], corners[::-1]
     count = len(knots)
@@ -111,9 +130,8 @@ def form(
     """
     black = sum(color) < 0.75
     canvas.fill(path, color if black else dim(color, amount), part=part)
-    with canvas.inside(path):
-        lit = moved(path, look.sun * rim, -0.55 * rim)
-        canvas.mark(lit, shade(color, 0.1) if black else color)
+    lit = moved(path, look.sun * rim, -0.55 * rim)
+    canvas.mark(lit, shade(color, 0.1) if black else color, within=path)
 
 
 def eye(canvas: Canvas, x: float, y: float, radius: float) -> None:

@@ -34,19 +34,19 @@ from mas_fast.data.storybook.world2.materials import (
 from mas_fast.data.storybook.world2.shapes import bent, rounded
 
 WIDTHS = {
-    "chair": 0.92, "couch": 2.2, "bed": 2.1, "dining table": 2.0, "lamp": 0.62, "fridge": 0.56,
+    "chair": 0.92, "couch": 2.2, "bed": 2.1, "table": 2.0, "lamp": 0.62, "fridge": 0.56,
 }  # fmt: skip
 SEATS = {
     "chair": (0.03, 0.46),
     "couch": (0.0, 0.5),
     "bed": (0.15, 0.6),
-    "dining table": (0.0, 0.95),
+    "table": (0.0, 0.95),
 }
 NATURAL: dict[str, tuple[str | Color, ...]] = {
     "chair": (rgb("b07a48"), "red", "blue", "yellow", rgb("5d9c93")),
     "couch": (rgb("c96f5a"), rgb("5d9c93"), "blue", "gray", rgb("e0a63a"), "green"),
     "bed": ("blue", "red", rgb("8ab0a0"), "pink", "yellow"),
-    "dining table": (rgb("b07a48"), rgb("8f5d38"), "white"),
+    "table": (rgb("b07a48"), rgb("8f5d38"), "white"),
     "lamp": ("yellow", "red", rgb("f0e2c4"), rgb("5d9c93"), "orange"),
     "fridge": ("white", rgb("b9d8d2"), "red", rgb("c9ced4"), "yellow"),
 }
@@ -78,8 +78,9 @@ def _wooden_chair(canvas: Canvas, color: Color, look: Look) -> None:
         limb([(-0.02, -0.46), (-0.1, -0.93)], 0.055),
     ]
     canvas.fill(together(back[1:]), dark)
-    slats = [polygon([(-0.3 + d, y), (-0.09 + d, y + 0.02), (-0.08 + d, y + 0.11), (-0.29 + d, y + 0.1)])
-             for y, d in ((-0.95, 0.0), (-0.79, 0.025), (-0.63, 0.05))]  # fmt: skip
+    slats = [polygon([(-0.3 + d, y), (-0.09 + d, y + 0.02), (-0.08 + d, y + 0.11),
+            (-0.29 + d, y + 0.1)]) for y, d in ((-0.95, 0.0), (-0.79, 0.025),
+            (-0.63, 0.05))]  # fmt: skip
     canvas.fill(together(slats), shade(color, 0.08))
     canvas.fill(back[0], color)
     near = [limb([(-0.24, -0.44), (-0.3, -0.03)], 0.06), limb([(0.3, -0.42), (0.34, -0.03)], 0.06)]
@@ -199,10 +200,12 @@ def bed(canvas: Canvas, color: Color, look: Look) -> None:
 
 
 def dining_table(canvas: Canvas, color: Color, look: Look) -> None:
-    """Draw a table from the front and a little from above; bare, or with a cloth."""
+    """Draw a table from the front and a little from above: on four legs or one foot.
+
+    It is bare, or has a cloth with the look's pattern.
+    """
     dark = accent(color, 0.24)
     wood = color if sum(color) < 2.4 else rgb("c99a66")
-    cloth = chance(look.generator, 0.35) and look.pattern is None or look.pattern is not None
     if chance(look.generator, 0.5):
         _legs(canvas, (-0.66, 0.66), -0.8, accent(wood, 0.34), 0.1)
         _legs(canvas, (-0.86, 0.86), -0.8, accent(wood, 0.12), 0.13)
@@ -219,16 +222,15 @@ def dining_table(canvas: Canvas, color: Color, look: Look) -> None:
     top = rounded([(-0.99, -0.88), (-0.84, -1.0), (0.84, -1.0), (0.99, -0.88)], 0.03)
     canvas.fill(top, shade(color, 0.14))
     canvas.fill(box(-1.0, -0.9, 1.0, -0.8, 0.03), dark)
-    if cloth:
-        tone = color if sum(color) > 2.4 or look.pattern else rgb("f2e4cc")
-        hang = bent([(-1.0, -0.9), (-0.5, -0.9), (1.0, -0.9), (1.0, -0.7), (0.96, -0.62), (0.72, -0.52),
-                     (0.48, -0.62), (0.24, -0.52), (0.0, -0.62), (-0.24, -0.52), (-0.48, -0.62),
-                     (-0.72, -0.52), (-0.96, -0.62), (-1.0, -0.7)])  # fmt: skip
-        canvas.fill(top, tone)
-        canvas.fill(hang, accent(tone, 0.1))
-        patterned(canvas, hang, tone, look, size=0.09, turn=90)
-    else:
+    if look.pattern is None:
         canvas.mark(box(-0.98, -0.895, 0.98, -0.87), shade(color, -0.06))
+        return
+    hang = bent([(-1.0, -0.9), (-0.5, -0.9), (1.0, -0.9), (1.0, -0.7), (0.96, -0.62), (0.72, -0.52),
+                 (0.48, -0.62), (0.24, -0.52), (0.0, -0.62), (-0.24, -0.52), (-0.48, -0.62),
+                 (-0.72, -0.52), (-0.96, -0.62), (-1.0, -0.7)])  # fmt: skip
+    canvas.fill(top, color)
+    canvas.fill(hang, accent(color, 0.1))
+    patterned(canvas, hang, color, look, size=0.09, turn=90)
 
 
 def lamp(canvas: Canvas, color: Color, look: Look) -> None:
@@ -245,8 +247,8 @@ def lamp(canvas: Canvas, color: Color, look: Look) -> None:
             rounded([(-0.17, 0.0), (-0.14, -0.05), (0.14, -0.05), (0.17, 0.0)], 0.02), metal
         )
     elif style == 1:
-        urn = bent([(-0.08, -0.02), (-0.3, -0.34), (-0.03, -0.56), (0.0, -0.6), (0.03, -0.56), (0.3, -0.34),
-                    (0.08, -0.02), (0.0, 0.0)])  # fmt: skip
+        urn = bent([(-0.08, -0.02), (-0.3, -0.34), (-0.03, -0.56), (0.0, -0.6), (0.03, -0.56),
+                (0.3, -0.34), (0.08, -0.02), (0.0, 0.0)])  # fmt: skip
         solid(canvas, urn, trim(color) if sum(color) < 2.4 else rgb("4f8fa8"), look, depth=0.16)
         canvas.fill(box(-0.13, -0.05, 0.13, 0.0, 0.02), metal)
         canvas.fill(box(-0.025, -0.68, 0.025, -0.54), metal)

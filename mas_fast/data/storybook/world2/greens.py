@@ -59,6 +59,25 @@ def draw_flowers(brush: Brush, x: float, y: float, height: float, far: float = 0
         brush.mark(hearts, rgb("f7c23c" if first != 1 else "b0682c"), far=far)
 
 
+def draw_stalks(brush: Brush, x: float, y: float, height: float) -> None:
+    """Draw tall flowers on leafy stems, where there may be any."""
+    if not brush.flowers:
+        return
+    green = shade(rgb(LEAVES[brush.season][0]), -0.15)
+    stems, heads = [], []
+    for dx, size in ((-0.45, 0.72), (-0.22, 1.0), (0.02, 0.82), (0.24, 1.02), (0.46, 0.7)):
+        dx += brush.between(-0.04, 0.04)
+        stems.append(box(dx - 0.016, -size, dx + 0.016, 0.0))
+        stems.append(ellipse(dx + 0.08, -size * 0.35, 0.09, 0.035))
+        stems.append(ellipse(dx - 0.08, -size * 0.55, 0.08, 0.03))
+        heads.append((dx, -size))
+    color = rgb(brush.pick(PETALS))
+    with brush.canvas.segment("flower"), brush.canvas.at(x, y, height):
+        brush.fill(together(stems), green)
+        brush.fill(together(_petals(hx, hy, 0.15) for hx, hy in heads), color)
+        brush.mark(together(ellipse(hx, hy, 0.06) for hx, hy in heads), rgb("8a5630"))
+
+
 def _petals(x: float, y: float, r: float) -> skia.Path:
     """Return five petals around a point."""
     spots = ((0, -1), (0.95, -0.31), (0.59, 0.81), (-0.59, 0.81), (-0.95, -0.31))

@@ -8,6 +8,7 @@ import skia
 
 from mas_fast.data.storybook.canvas import (
     Color,
+    Point,
     blob,
     box,
     ellipse,
@@ -27,7 +28,8 @@ PATH, ASPHALT, STONE = rgb("dcc08c"), rgb("7b7f88"), rgb("cfc6b8")
 def draw_tufts(brush: Brush, top: float, bottom: float, count: int = 9) -> None:
     """Draw tufts of grass, larger in the foreground; through snow, dry ones."""
     color = rgb("a9b7c6") if brush.winter else shade(grass_color(brush), -0.2)
-    near, far = [], []
+    near: list[Point] = []
+    far: list[Point] = []
     for x, share in brush.generator.random((count, 2)):
         (near if share > 0.5 else far).append((x, top + (bottom - top) * share))
     if far:
@@ -50,9 +52,8 @@ def draw_bands(brush: Brush, top: float, count: int = 2) -> None:
 
 
 def draw_path(
-    brush: Brush, top: float, start: float, end: float, wide: float = 0.2, color: Color = PATH,
-    label: str = "dirt-merged", bottom: float = 1.02,
-) -> None:  # fmt: skip
+    brush: Brush, top: float, start: float, end: float, wide: float, land: skia.Path
+) -> None:
     """Draw a path that winds into depth.
 
     Args:
@@ -61,27 +62,21 @@ def draw_path(
         start: x of its near end.
         end: x of its far end.
         wide: its width at the near end.
-        color: its colour.
-        label: its class.
-        bottom: y of its near end.
+        land: where it is seen: it begins behind a rise of the land.
     """
-    bend = brush.between(0.05, 0.12) * brush.side()
+    bend, bottom = brush.between(0.05, 0.12) * brush.side(), 1.02
 
     def middle(y: float) -> float:
         share = (y - top) / (bottom - top)
-        return end + (start - end) * share + bend * math.sin(2 * math.pi * share**0.7) * (
-            0.4 + share)  # fmt: skip
+        swing = bend * math.sin(2 * math.pi * share**0.7) * (0.4 + share)
+        return end + (start - end) * share + swing
 
-    if brush.winter:
-        color = mix(color, rgb("d9e2ee"), 0.62)
+    color = mix(PATH, rgb("d9e2ee"), 0.62) if brush.winter else PATH
     shape = trail(middle, top, bottom, 0.012, wide)
-    with brush.canvas.segment(label):
+    with brush.canvas.segment("dirt-merged"), brush.canvas.inside(land):
         brush.fill(shape, mix(color, rgb("fff3cf"), 0.25), to=shade(color, -0.1))
-        with brush.canvas.inside(shape):
-            edge = skia.Path(shape)
-            edge.offset(-0.02 * brush.sky.sun, 0.012)
-            lane = trail(middle, top, bottom, 0.006, wide * 0.5)
-            brush.mark(lane, shade(color, 0.25), alpha=0.5)
+        lane = trail(middle, top, bottom, 0.006, wide * 0.5)
+        brush.mark(lane, shade(color, 0.25), alpha=0.5)
 
 
 def draw_pebbles(brush: Brush, top: float, bottom: float, color: Color, count: int = 8) -> None:
@@ -135,8 +130,15 @@ def draw_paving(brush: Brush, top: float, bottom: float, color: Color = STONE) -
     joints.append(box(-0.02, y, 1.02, y + 0.006))
     brush.mark(together(joints), shade(color, -0.2), alpha=0.55)
     if brush.winter:
-        drift = blob([(-0.05, top + 0.01), (0.3, top + 0.02), (0.6, top + 0.008), (1.05, top + 0.02),
-                      (1.05, top - 0.01), (-0.05, top - 0.01)])  # fmt: skip
+        hem = [
+            (-0.05, 0.01),
+            (0.3, 0.02),
+            (0.6, 0.008),
+            (1.05, 0.02),
+            (1.05, -0.01),
+            (-0.05, -0.01),
+        ]
+        drift = blob([(x, top + down) for x, down in low])
         brush.mark(drift, rgb("f4f8fd"), alpha=0.9)
 
 
@@ -145,8 +147,7 @@ def draw_planks(brush: Brush, top: float, color: Color, lines: int = 4, fan: int
     brush.fill(box(-0.02, top, 1.02, 1.02), shade(color, -0.05), to=shade(color, 0.08))
     strips, joints = [], []
     for i in range(-fan, fan):
-        far, near = (0.5 + k * 0.085 for k in (i, i + 1)), (0.5 + k * 0.16 for k in (i, i + 1))
-        (a, b), (c, d) = tuple(far), tuple(near)
+        a, b, c, d = 0.5 + i * 0.085, 0.585 + i * 0.085, 0.5 + i * 0.16, 0.66 + i * 0.16
         if i % 2:
             strips.append(polygon([(a, top), (b, top), (d, 1.02), (c, 1.02)]))
         share = 0.25 + 0.5 * ((i * 7) % 10) / 10

@@ -34,11 +34,11 @@ from mas_fast.data.storybook.world2.materials import (
 from mas_fast.data.storybook.world2.shapes import bent, rounded
 
 WIDTHS = {
-    "potted plant": 0.84, "tv": 1.4, "laptop": 1.5, "book": 1.4, "clock": 0.94, "teddy bear": 0.86,
+    "potted plant": 0.92, "tv": 1.4, "laptop": 1.5, "book": 1.4, "clock": 0.94, "teddy bear": 0.86,
 }  # fmt: skip
 NATURAL: dict[str, tuple[str | Color, ...]] = {
     "potted plant": (rgb("c8694a"), "white", "blue", "yellow", rgb("5d9c93")),
-    "tv": ("black", "gray", rgb("8f5d38")),
+    "tv": ("black", "gray", rgb("a8683c")),
     "laptop": (rgb("b4bbc3"), "gray", "black"),
     "book": ("red", "blue", "green", "brown", "purple"),
     "clock": ("red", rgb("8f5d38"), "blue", "yellow", rgb("5d9c93")),
@@ -90,7 +90,7 @@ def potted_plant(canvas: Canvas, color: Color, look: Look) -> None:
         canvas.fill(together(arms), shade(LEAF, -0.12))
         solid(canvas, stem, LEAF, look, depth=0.2)
         canvas.mark(together(box(x - 0.01, -0.92, x + 0.01, -0.4) for x in (-0.05, 0.05)), light)
-        canvas.fill(ellipse(0.0, -0.98, 0.05, 0.04), rgb("ef7f9f"))
+        canvas.fill(ellipse(0.0, -0.965, 0.05, 0.035), rgb("ef7f9f"))
     else:
         crown = [
             (-0.22, -0.52, 0.17),
@@ -129,11 +129,11 @@ def _picture(
         canvas.mark(
             ellipse(left + 0.74 * wide, top + 0.3 * high, 0.13 * high), rgb("ffd35c"), lit=lit
         )
-        hill = bent([(left - 0.1, bottom), (left + 0.25 * wide, top + 0.1 * high), (left + 0.66 * wide, bottom),
-                     (left + 0.3 * wide, bottom)])  # fmt: skip
+        hill = bent([(left - 0.1, bottom), (left + 0.25 * wide, top + 0.1 * high),
+                (left + 0.66 * wide, bottom), (left + 0.3 * wide, bottom)])  # fmt: skip
         canvas.mark(hill, rgb("4d9f82"), lit=lit)
-        hill = bent([(left + 0.3 * wide, bottom), (left + 0.75 * wide, top + 0.4 * high), (right + 0.2, bottom),
-                     (right, bottom)])  # fmt: skip
+        hill = bent([(left + 0.3 * wide, bottom), (left + 0.75 * wide, top + 0.4 * high),
+                (right + 0.2, bottom), (right, bottom)])  # fmt: skip
         canvas.mark(hill, rgb("79bb6a"), lit=lit)
 
 
@@ -154,21 +154,20 @@ def tv(canvas: Canvas, color: Color, look: Look) -> None:
         )
         canvas.mark(glint, (1, 1, 1), alpha=0.16)
     else:
-        case = rgb("a8683c") if sum(color) < 0.75 else color
         canvas.fill(together(limb([(0.0, -0.78), (s * 0.26, -0.98)], 0.03) for s in (-1, 1)), STEEL)
         feet = [
             polygon([(s * 0.34, -0.1), (s * 0.46, -0.1), (s * 0.5, 0.0), (s * 0.44, 0.0)])
             for s in (-1, 1)
         ]
         canvas.fill(together(feet), DARK_WOOD)
-        solid(canvas, box(-0.6, -0.8, 0.6, -0.07, 0.1), case, look, depth=0.07)
+        solid(canvas, box(-0.6, -0.8, 0.6, -0.07, 0.1), color, look, depth=0.07)
         canvas.fill(box(-0.53, -0.73, 0.3, -0.14, 0.1), INK)
         _picture(canvas, -0.49, -0.69, 0.26, -0.18, look)
         knobs = [ellipse(0.45, y, 0.065) for y in (-0.62, -0.44)]
         canvas.mark(together(knobs), CREAM)
         canvas.mark(
             together(box(0.38, y, 0.52, y + 0.025) for y in (-0.3, -0.245, -0.19)),
-            accent(case, 0.4),
+            accent(color, 0.4),
         )
 
 
@@ -190,55 +189,62 @@ def laptop(canvas: Canvas, color: Color, look: Look) -> None:
 
 
 def book(canvas: Canvas, color: Color, look: Look) -> None:
-    """Draw a book that stands, a pile of books with the coloured one on top, or an open book."""
-    pick(look.generator, (_standing_book, _pile, _open_book))(canvas, color, look)
+    """Draw a book that stands, lies or is open."""
+    pick(look.generator, (_standing_book, _lying_book, _open_book))(canvas, color, look)
 
 
 def _standing_book(canvas: Canvas, color: Color, look: Look) -> None:
-    pages = polygon([(-0.26, -0.95), (0.38, -0.95), (0.38, -0.04), (-0.26, -0.04)])
     canvas.fill(box(-0.3, -1.0, 0.42, 0.0, 0.03), accent(color, 0.3))
-    canvas.mark(pages, CREAM)
-    cover = rounded([(-0.4, -0.96), (0.3, -0.96), (0.3, 0.0), (-0.4, 0.0)], 0.04)
+    canvas.mark(box(-0.26, -0.95, 0.38, -0.04), CREAM)
+    cover = box(-0.4, -0.96, 0.3, 0.0, 0.04)
     solid(canvas, cover, color, look, depth=0.04)
     with canvas.inside(cover):
         canvas.mark(box(-0.4, -1.0, -0.28, 0.0), accent(color, 0.22))
-        patterned(canvas, box(-0.28, -0.96, 0.3, 0.0), color, look, size=0.08)
     canvas.mark(box(-0.18, -0.8, 0.22, -0.58, 0.03), trim(color))
-    emblem = [
-        (0.02 + r * sin(pi * i / 5), -0.3 - r * cos(pi * i / 5))
-        for i in range(10)
-        for r in [0.15 if i % 2 == 0 else 0.065]
-    ]
-    canvas.mark(polygon(emblem), GOLD if sum(color) < 2.0 else INK)
+    _star(canvas, 0.02, -0.3, 0.15, color)
 
 
-def _pile(canvas: Canvas, color: Color, look: Look) -> None:
-    others = [rgb(c) for c in ("4f8fa8", "e0a63a", "c8574a", "6f9a5f")]
-    lower = standing_out(look.generator, others, color)
-    middle = standing_out(look.generator, [c for c in others if c is not lower], color)
-    for tone, left, right, bottom, high in ((lower, -0.7, 0.62, 0.0, 0.33), (middle, -0.56, 0.66, -0.33, 0.29),
-                                            (color, -0.64, 0.54, -0.62, 0.36)):  # fmt: skip
-        top = bottom - high
-        canvas.fill(box(left, top, right, bottom, 0.05), tone)
-        canvas.fill(box(left + 0.3, top + 0.06, right + 0.01, bottom - 0.06), CREAM)
-        canvas.mark(box(left + 0.3, (top + bottom) / 2, right, bottom - 0.06), shade(CREAM, -0.12))
-        canvas.mark(box(left + 0.1, top, left + 0.17, bottom), trim(tone))
+def _star(canvas: Canvas, x: float, y: float, radius: float, on: Color, flat: float = 1.0) -> None:
+    reach = [radius if i % 2 == 0 else 0.43 * radius for i in range(10)]
+    tips = [(x + r * sin(pi * i / 5), y - r * flat * cos(pi * i / 5)) for i, r in enumerate(reach)]
+    canvas.mark(polygon(tips), GOLD if sum(on) < 2.0 else INK)
+
+
+def _lying_book(canvas: Canvas, color: Color, look: Look) -> None:
+    canvas.fill(
+        rounded([(-0.66, -0.24), (0.52, -0.24), (0.66, 0.0), (-0.6, 0.0)], 0.03), accent(color, 0.3)
+    )
+    canvas.fill(polygon([(-0.56, -0.25), (0.62, -0.25), (0.62, -0.06), (-0.56, -0.06)]), CREAM)
+    canvas.mark(box(-0.56, -0.17, 0.62, -0.13), shade(CREAM, -0.14))
+    canvas.fill(
+        polygon([(0.62, -0.25), (0.44, -0.58), (0.44, -0.4), (0.62, -0.06)]), shade(CREAM, -0.1)
+    )
+    spine = rounded([(-0.62, -0.27), (-0.52, -0.27), (-0.52, 0.0), (-0.62, 0.0)], 0.04)
+    canvas.fill(spine, accent(color, 0.22))
+    cover = rounded(
+        [(-0.62, -0.24, 0.03), (-0.44, -0.62, 0.04), (0.48, -0.62, 0.03), (0.66, -0.24, 0.03)]
+    )
+    solid(canvas, cover, color, look, depth=0.05)
+    with canvas.inside(cover):
+        canvas.mark(
+            polygon([(-0.7, -0.2), (-0.47, -0.66), (-0.34, -0.66), (-0.52, -0.2)]),
+            accent(color, 0.22),
+        )
+    _star(canvas, 0.04, -0.43, 0.18, color, flat=0.7)
 
 
 def _open_book(canvas: Canvas, color: Color, look: Look) -> None:
-    cover = bent([(-0.68, -0.5), (-0.35, -0.42), (0.0, -0.34), (0.35, -0.42), (0.68, -0.5), (0.7, -0.2), (0.68, 0.0),
-                  (0.3, -0.02), (0.0, 0.0), (-0.3, -0.02), (-0.68, 0.0), (-0.7, -0.2)])  # fmt: skip
-    canvas.fill(cover, color)
     for s in (-1, 1):
-        page = bent([(0.0, -0.5), (s * 0.26, -0.68), (s * 0.62, -0.58), (s * 0.64, -0.3), (s * 0.62, -0.1),
-                     (s * 0.3, -0.18), (0.0, -0.06), (0.0, -0.3)])  # fmt: skip
+        cover = bent([(0.0, -0.6), (s * 0.3, -0.8), (s * 0.7, -0.7), (s * 0.7, -0.36),
+                (s * 0.7, -0.02), (s * 0.34, -0.12), (0.0, 0.0), (0.0, -0.3)])  # fmt: skip
+        canvas.fill(cover, color if s == (1 if look.sun < 0 else -1) else accent(color, 0.12))
+        page = bent([(0.0, -0.62), (s * 0.28, -0.84), (s * 0.6, -0.72), (s * 0.6, -0.46),
+                (s * 0.6, -0.2), (s * 0.3, -0.32), (0.0, -0.15), (0.0, -0.4)])  # fmt: skip
         canvas.fill(page, CREAM if s == (1 if look.sun < 0 else -1) else shade(CREAM, -0.09))
-        rows = [
-            limb([(s * 0.14, y), (s * 0.3, y - 0.05), (s * 0.52, y - 0.02)], 0.03)
-            for y in (-0.42, -0.32, -0.22)
-        ]
+        rows = [limb([(s * 0.12, y), (s * 0.28, y - 0.07), (s * 0.5, y - 0.04)], 0.03)
+                for y in (-0.52, -0.42, -0.32)]  # fmt: skip
         canvas.mark(together(rows), shade(CREAM, -0.38))
-    ribbon = polygon([(-0.02, -0.5), (0.03, -0.5), (0.05, 0.0), (0.0, -0.03), (-0.03, 0.0)])
+    ribbon = polygon([(-0.025, -0.58), (0.025, -0.58), (0.045, 0.0), (0.0, -0.04), (-0.03, 0.0)])
     canvas.mark(ribbon, standing_out(look.generator, (rgb("d8443b"), rgb("3f7fc4")), color))
 
 
@@ -251,8 +257,8 @@ def clock(canvas: Canvas, color: Color, look: Look) -> None:
         legs = [limb([(s * 0.22, -0.16), (s * 0.32, -0.03)], 0.075) for s in (-1, 1)]
         canvas.fill(together(legs), accent(color, 0.35))
         canvas.fill(limb([(-0.16, -0.9), (0.0, -0.97), (0.16, -0.9)], 0.04), STEEL)
-        domes = [bent([(s * 0.1, -0.86), (s * 0.2, -1.06), (s * 0.36, -0.94), (s * 0.5, -0.84), (s * 0.42, -0.68),
-                       (s * 0.3, -0.78)]) for s in (-1, 1)]  # fmt: skip
+        domes = [bent([(s * 0.1, -0.86), (s * 0.2, -1.06), (s * 0.36, -0.94), (s * 0.5, -0.84),
+                (s * 0.42, -0.68), (s * 0.3, -0.78)]) for s in (-1, 1)]  # fmt: skip
         canvas.fill(together(domes), GOLD)
     else:
         canvas.fill(
@@ -262,8 +268,8 @@ def clock(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, ellipse(0.0, y, radius), color, look, depth=0.06)
     face = radius * 0.79
     canvas.fill(ellipse(0.0, y, face), CREAM)
-    marks = [ellipse(0.85 * face * sin(pi * i / 6), y - 0.85 * face * cos(pi * i / 6), 0.024 if i % 3 else 0.04)
-             for i in range(12)]  # fmt: skip
+    marks = [ellipse(0.85 * face * sin(pi * i / 6), y - 0.85 * face * cos(pi * i / 6), 0.024 if i %
+            3 else 0.04) for i in range(12)]  # fmt: skip
     canvas.mark(together(marks), accent(color, 0.35) if sum(color) < 2.4 else INK)
     hour = float(generator.uniform(0, 12))
     for turn, reach, width in ((hour / 12, 0.48, 0.06), (hour % 1, 0.68, 0.042)):

@@ -1,4 +1,5 @@
-"""Houses from the front: cottage, townhouse, cabin, barn, villa, tower. Windows are lit at night."""
+"""Houses from the front: cottage, townhouse, cabin, barn, villa, tower. Windows are lit at
+        night."""  # fmt: skip
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def _windows(
     """Draw windows with frames and bars on a wall of `color`."""
     frame = CREAM if apart(CREAM, color) > 0.35 else DARK_WOOD
     shape = arch if round_top else box
-    edges, panes, bars, sills, blooms = [], [], [], [], []
+    edges, panes, bars, sills = [], [], [], []
     for x, y, w, h in places:
         r, left, right = 0.022, x - w / 2, x + w / 2
         if shutters is not None:
@@ -78,8 +79,6 @@ def _windows(
             box(left, y - h * 0.52, right, y - h * 0.52 + 0.018),
         ]
         sills.append(box(left - 0.04, y + 0.008, right + 0.04, y + 0.035))
-        if flowers:
-            blooms.append(x)
     canvas.fill(together(edges), frame)
     glass(canvas, panes, look)
     canvas.mark(together(bars), frame)
@@ -147,36 +146,36 @@ def _cottage(canvas: Canvas, color: Color, look: Look) -> None:
     roof = pick(generator, (rgb("c79a58"), *ROOFS[:3]))
     door = standing_out(generator, DOORS, color)
     _chimney(canvas, side * 0.36, -0.99, -0.6, BRICK)
-    wall = box(-0.56, -0.5, 0.56, 0.0)
+    wall = box(-0.58, -0.56, 0.58, 0.0)
     _wall(canvas, wall, color, look)
     top = rounded(
-        [(-0.7, -0.43, 0.06), (-0.44, -0.9, 0.16), (0.44, -0.9, 0.16), (0.7, -0.43, 0.06)]
+        [(-0.7, -0.49, 0.06), (-0.44, -0.92, 0.14), (0.44, -0.92, 0.14), (0.7, -0.49, 0.06)]
     )
     _under_eaves(canvas, wall, top, color)
     solid(canvas, top, roof, look, depth=0.08)
     with canvas.inside(top):
-        canvas.mark(box(-0.7, -0.82, 0.7, -0.79), shade(roof, -0.14))
+        canvas.mark(box(-0.7, -0.85, 0.7, -0.82), shade(roof, -0.14))
         canvas.mark(
-            limb([(-0.72, -0.5), (-0.3, -0.52), (0.3, -0.52), (0.72, -0.5)], 0.03),
+            limb([(-0.72, -0.55), (-0.3, -0.57), (0.3, -0.57), (0.72, -0.55)], 0.03),
             shade(roof, -0.14),
         )
     x = -side * 0.2
     canvas.fill(
         rounded(
-            [(x - 0.13, -0.5), (x - 0.13, -0.64), (x, -0.72), (x + 0.13, -0.64), (x + 0.13, -0.5)],
+            [(x - 0.14, -0.53), (x - 0.14, -0.7), (x, -0.79), (x + 0.14, -0.7), (x + 0.14, -0.53)],
             0.02,
         ),
         color,
     )
     canvas.fill(
-        limb([(x - 0.17, -0.62), (x, -0.735), (x + 0.17, -0.62)], 0.05, smooth=False),
+        limb([(x - 0.18, -0.68), (x, -0.8), (x + 0.18, -0.68)], 0.05, smooth=False),
         shade(roof, -0.2),
     )
-    _windows(canvas, [(x, -0.53, 0.12, 0.11)], color, look)
+    _windows(canvas, [(x, -0.58, 0.12, 0.12)], color, look)
     shutter = door if chance(generator, 0.6) else None
-    _windows(canvas, [(side * 0.36, -0.16, 0.17, 0.18), (-side * 0.32, -0.16, 0.17, 0.18)], color, look,
-             shutters=shutter, flowers=True)  # fmt: skip
-    _door(canvas, side * 0.02, 0.19, 0.34, door, color, look, round_top=True)
+    _windows(canvas, [(side * 0.37, -0.18, 0.16, 0.18), (-side * 0.33, -0.18, 0.16, 0.18)], color,
+            look, shutters=shutter, flowers=True)  # fmt: skip
+    _door(canvas, side * 0.02, 0.18, 0.35, door, color, look, round_top=True)
     bush = [
         ellipse(-side * 0.58 + d, y, r) for d, y, r in ((0.0, -0.07, 0.08), (0.09, -0.05, 0.06))
     ]
@@ -216,9 +215,9 @@ def _townhouse(canvas: Canvas, color: Color, look: Look) -> None:
         _under_eaves(canvas, wall, roof, color)
         canvas.fill(roof, pick(generator, ROOFS))
     canvas.mark(together((box(-0.32, -0.69, 0.32, -0.66), box(-0.32, -0.365, 0.32, -0.335))), white)
-    places = [(x, y, 0.13, 0.18) for y in (-0.42,) for x in (-0.19, 0.0, 0.19)]
+    places = [(x, -0.42, 0.13, 0.18) for x in (-0.19, 0.0, 0.19)]
     places += [(0.19, -0.11, 0.14, 0.18), (0.0, -0.72, 0.11, 0.13)]
-    _windows(canvas, places, color, look, flowers=False)
+    _windows(canvas, places, color, look)
     _flower_boxes(canvas, [(0.19, -0.105, 0.13)])
     _door(canvas, -0.15, 0.16, 0.27, door, color, look)
 
@@ -280,25 +279,25 @@ def _villa(canvas: Canvas, color: Color, look: Look) -> None:
     roof, door = standing_out(generator, ROOFS, color), standing_out(generator, DOORS, color)
     white = CREAM if apart(CREAM, color) > 0.35 else STONE
     _chimney(canvas, 0.4, -0.99, -0.7, BRICK)
-    wall = box(-0.62, -0.72, 0.62, 0.0)
+    wall = box(-0.63, -0.78, 0.63, 0.0)
     _wall(canvas, wall, color, look)
     top = rounded(
-        [(-0.7, -0.69, 0.02), (-0.48, -0.93, 0.03), (0.48, -0.93, 0.03), (0.7, -0.69, 0.02)]
+        [(-0.7, -0.74, 0.02), (-0.48, -0.95, 0.03), (0.48, -0.95, 0.03), (0.7, -0.74, 0.02)]
     )
     _under_eaves(canvas, wall, top, color)
     solid(canvas, top, roof, look, depth=0.1)
-    canvas.mark(box(-0.62, -0.38, 0.62, -0.355), white)
-    gable = polygon([(-0.22, -0.7), (0.0, -0.9), (0.22, -0.7)])
+    canvas.mark(box(-0.63, -0.4, 0.63, -0.375), white)
+    gable = polygon([(-0.22, -0.75), (0.0, -0.93), (0.22, -0.75)])
     canvas.fill(gable, color)
-    canvas.fill(limb([(-0.25, -0.69), (0.0, -0.91), (0.25, -0.69)], 0.04, smooth=False), white)
-    glass(canvas, [ellipse(0.0, -0.76, 0.05)], look)
-    places = [(x, y, 0.16, h) for x in (-0.43, 0.43) for y, h in ((-0.45, 0.18), (-0.11, 0.2))]
+    canvas.fill(limb([(-0.25, -0.74), (0.0, -0.94), (0.25, -0.74)], 0.04, smooth=False), white)
+    glass(canvas, [ellipse(0.0, -0.8, 0.048)], look)
+    places = [(x, y, 0.15, 0.18) for x in (-0.43, 0.43) for y in (-0.48, -0.13)]
     shutter = door if chance(generator, 0.5) else None
-    _windows(canvas, [*places, (0.0, -0.45, 0.2, 0.18)], color, look, shutters=shutter)
+    _windows(canvas, [*places, (0.0, -0.48, 0.18, 0.18)], color, look, shutters=shutter)
     _door(canvas, 0.0, 0.17, 0.28, door, color, look)
-    columns = [box(x - 0.025, -0.32, x + 0.025, -0.02) for x in (-0.2, 0.2)]
-    canvas.fill(together((*columns, box(-0.25, -0.38, 0.25, -0.32))), white)
-    canvas.fill(together((box(-0.25, -0.025, 0.25, 0.0),)), STONE)
+    columns = [box(x - 0.025, -0.34, x + 0.025, -0.02) for x in (-0.2, 0.2)]
+    canvas.fill(together((*columns, box(-0.25, -0.4, 0.25, -0.34))), white)
+    canvas.fill(box(-0.25, -0.025, 0.25, 0.0), STONE)
     bush = [ellipse(s * x, -0.055, 0.07) for s in (-1, 1) for x in (0.34, 0.46, 0.57)]
     canvas.mark(together(bush), LEAF)
 

@@ -12,7 +12,7 @@ from mas_fast.data.storybook.canvas import Color, Point, blob, box, ground, mix,
 from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.plants import SNOW, SNOW_SHADE
 
-GRASS = {"spring": "9bd06a", "summer": "86bf57", "autumn": "b9ae58"}
+GRASS = {"spring": "9bd06a", "summer": "86bf57", "autumn": "b5bb5a"}
 ROCK = rgb("978f8a")
 HORIZON = 0.46, 0.53  # y between which the land begins
 
@@ -34,7 +34,7 @@ def grass_color(brush: Brush) -> Color:
 
 def draw_field(
     brush: Brush, heights: list[float], far: float = 0.0, color: Color | None = None,
-    label: str | None = None,
+    label: str | None = None, bottom: float = 1.0,
 ) -> None:  # fmt: skip
     """Draw the land below a line: grass, in winter snow, lighter at the line than below.
 
@@ -44,13 +44,16 @@ def draw_field(
         far: how far it is, 0..1.
         color: its colour; by default that of the season.
         label: its class; by default that of the season.
+        bottom: where something nearer covers it.
     """
     base = grass_color(brush) if color is None else color
     name = label or ("snow" if brush.winter else "grass-merged")
-    low = mix(base, SNOW_SHADE, 0.75) if name == "snow" else shade(base, -0.17)
+    if name == "snow":
+        top, low = base, mix(base, SNOW_SHADE, 0.75)
+    else:
+        top, low = mix(base, rgb("fff6bf"), 0.16), shade(base, -0.17)
     with brush.canvas.segment(name):
-        brush.fill(ground(heights), mix(base, rgb("fff6bf"), 0.0 if name == "snow" else 0.16), to=low,
-                   far=far)  # fmt: skip
+        brush.fill(ground(heights, bottom), top, to=low, far=far)
 
 
 def draw_hills(brush: Brush, y: float, rows: int = 2, rise: float = 0.09) -> None:
@@ -58,7 +61,7 @@ def draw_hills(brush: Brush, y: float, rows: int = 2, rise: float = 0.09) -> Non
     for k in range(rows, 0, -1):
         heights = rolling(brush, y + 0.01 - 0.02 * (k - 1), rise * (0.6 + 0.4 * k / rows), 1.2)
         blue = mix(grass_color(brush), rgb("7fa0b8"), 0.35 * k / rows)
-        draw_field(brush, heights, 0.22 + 0.2 * k, blue)
+        draw_field(brush, heights, 0.22 + 0.2 * k, blue, bottom=y + 0.06)
 
 
 def draw_mountains(brush: Brush, y: float, top: float, far: float, snowy: float = 0.35) -> None:
@@ -104,7 +107,7 @@ def _peak(
     outline = [(x + dx, high + dy) for dx, dy in [*reversed(left), *right[1:]]]
     body = polygon(outline)
     lit = mix(shade(color, 0.2), rgb("ffe9c4"), 0.25)
-    brush.fill(body, lit, to=shade(lit, 0.1), far=far)
+    brush.fill(body, shade(lit, 0.05), far=far)
     ridge = [(0.0, 0.0), (0.05, 0.2), (-0.05, 0.38), (0.08, 0.6), (-0.02, 0.8), (0.1, 1.02)]
     edge = [(x + away * spread * dx, high + rise * dy) for dx, dy in ridge]
     far_corner = [(x + away * spread * 1.2, y + 0.02), (x + away * spread * 1.2, high - 0.02)]
@@ -116,8 +119,11 @@ def _peak(
             hem = [(x + dx * spread, high + rise * snowy * dy) for dx, dy in jag]
             cap = polygon([(x + spread, high - 0.03), (x - spread, high - 0.03), *hem])
             brush.mark(cap, rgb("fbfcff"), far=far * 0.5)
-            with brush.canvas.inside(cap):
-                brush.mark(polygon([*edge, *far_corner]), rgb("b4c6e2"), far=far * 0.6)
+            inner = [point for point, (_, dy) in zip(edge, ridge, strict=True) if dy < snowy * 0.9]
+            outer = [point for point in hem[:: 1 if away > 0 else -1]
+                     if (point[0] - inner[-1][0]) * away > 0]  # fmt: skip
+            shaded = [*inner, *outer, (x + away * spread, high - 0.03)]
+            brush.mark(polygon(shaded), rgb("b4c6e2"), far=far * 0.6)
 
 
 def draw_rocks(brush: Brush, x: float, y: float, size: float, color: Color = ROCK) -> None:

@@ -93,8 +93,18 @@ def umbrella(canvas: Canvas, color: Color, look: Look) -> None:
                 canvas.mark(together(wedges), other)
             if look.pattern == "spotted":
                 patterned(canvas, dome, color, look, size=0.075)
-            shadow = ellipse(-0.75 * look.sun, -0.5, 0.5, 0.36)
-            canvas.mark(shadow, accent(color, 0.5), alpha=0.16)
+            x = edge[5] if look.sun < 0 else edge[0]  # the panel that lies in shadow
+            side = bent(
+                [
+                    (0, -0.95),
+                    (x * 1.15, -0.86),
+                    (x, -0.4),
+                    (x + 0.1, -0.4),
+                    (x + 0.2, -0.4),
+                    (x * 1.15 + 0.2, -0.86),
+                ]
+            )
+            canvas.mark(side, INK, alpha=0.16)
 
 
 def kite(canvas: Canvas, color: Color, look: Look) -> None:
@@ -174,7 +184,7 @@ def suitcase(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a case with straps, or an upright one on wheels."""
     dark = accent(color, 0.3)
     if chance(look.generator, 0.5):
-        handle = limb([(-0.16, -0.84), (-0.14, -0.97), (0.14, -0.97), (0.16, -0.84)], 0.06)
+        handle = limb([(-0.16, -0.84), (-0.13, -0.95), (0.13, -0.95), (0.16, -0.84)], 0.06)
         canvas.fill(handle, DARK_WOOD if sum(color) > 1 else WOOD)
         case = box(-0.62, -0.86, 0.62, 0.0, 0.1)
         solid(canvas, case, color, look, depth=0.07)
@@ -224,8 +234,8 @@ def surfboard(canvas: Canvas, color: Color, look: Look) -> None:
 def skateboard(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a skateboard from the side: a bent deck on four wheels, of which one sees two."""
     wheel = pick(look.generator, (CREAM, GOLD, rgb("e2574c"), rgb("56b0b8")))
-    trucks = [rounded([(x - 0.24, -0.62), (x - 0.08, -0.24), (x + 0.08, -0.24), (x + 0.24, -0.62)], 0.04)
-              for x in (-0.86, 0.86)]  # fmt: skip
+    trucks = [rounded([(x - 0.24, -0.62), (x - 0.08, -0.24), (x + 0.08, -0.24), (x + 0.24, -0.62)],
+            0.04) for x in (-0.86, 0.86)]  # fmt: skip
     canvas.fill(together(trucks), STEEL)
     deck = limb(
         [(-1.66, -0.88), (-1.3, -0.66), (-0.9, -0.64), (0.9, -0.64), (1.3, -0.66), (1.66, -0.88)],
@@ -233,8 +243,8 @@ def skateboard(canvas: Canvas, color: Color, look: Look) -> None:
     )
     canvas.fill(deck, color)
     with canvas.inside(deck):
-        canvas.mark(limb([(-1.8, -1.0), (-1.3, -0.74), (-0.9, -0.72), (0.9, -0.72), (1.3, -0.74), (1.8, -1.0)], 0.12),
-                    INK)  # fmt: skip
+        canvas.mark(limb([(-1.8, -1.0), (-1.3, -0.74), (-0.9, -0.72), (0.9, -0.72), (1.3, -0.74),
+                (1.8, -1.0)], 0.12), INK)  # fmt: skip
     canvas.fill(together(ellipse(x, -0.27, 0.27) for x in (-0.86, 0.86)), accent(wheel, 0.2))
     canvas.mark(together(ellipse(x + 0.03 * look.sun, -0.3, 0.22) for x in (-0.86, 0.86)), wheel)
     canvas.mark(together(ellipse(x, -0.27, 0.09) for x in (-0.86, 0.86)), INK)
@@ -260,8 +270,9 @@ def _ridge_tent(canvas: Canvas, color: Color, look: Look) -> None:
     front = polygon([(-0.22, -1.0), (-0.74, 0.0), (0.3, 0.0)])
     canvas.fill(front, color)
     _entrance(canvas, polygon([(-0.22, -0.84), (-0.5, 0.0), (0.06, 0.0)]), look, color)
-    flaps = [bent([(-0.22, -0.86), (-0.4, -0.36), (-0.62, 0.0), (-0.5, 0.0), (-0.46, 0.0), (-0.3, -0.4)]),
-             bent([(-0.22, -0.86), (-0.02, -0.36), (0.18, 0.0), (0.06, 0.0), (0.02, 0.0), (-0.12, -0.4)])]  # fmt: skip
+    flaps = [bent([(-0.22, -0.86), (-0.4, -0.36), (-0.62, 0.0), (-0.5, 0.0), (-0.46, 0.0),
+            (-0.3, -0.4)]), bent([(-0.22, -0.86), (-0.02, -0.36), (0.18, 0.0), (0.06, 0.0),
+            (0.02, 0.0), (-0.12, -0.4)])]  # fmt: skip
     canvas.fill(together(flaps), shade(color, 0.35))
     patch = polygon([(0.32, -0.36), (0.52, -0.36), (0.57, -0.18), (0.34, -0.18)])
     canvas.mark(patch, LAMP if look.night else trim(color), lit=not look.night)
@@ -272,14 +283,14 @@ def _dome(canvas: Canvas, color: Color, look: Look) -> None:
     shell = bent([(-0.84, 0.0), (-0.74, -0.9), (0.0, -1.0), (0.74, -0.9), (0.84, 0.0), (0.0, 0.0)])
     solid(canvas, shell, color, look, depth=0.1)
     with canvas.inside(shell):
-        canvas.mark(bent([(-0.9, 0.0), (-0.5, -0.8), (0.0, -1.05), (-0.24, -0.7), (-0.44, 0.0), (-0.6, 0.0)]),
-                    trim(color))  # fmt: skip
-        canvas.mark(bent([(0.9, 0.0), (0.5, -0.8), (0.0, -1.05), (0.24, -0.7), (0.44, 0.0), (0.6, 0.0)]),
-                    accent(color, 0.16))  # fmt: skip
+        canvas.mark(bent([(-0.9, 0.0), (-0.5, -0.8), (0.0, -1.05), (-0.24, -0.7), (-0.44, 0.0),
+                (-0.6, 0.0)]), trim(color))  # fmt: skip
+        canvas.mark(bent([(0.9, 0.0), (0.5, -0.8), (0.0, -1.05), (0.24, -0.7), (0.44, 0.0),
+                (0.6, 0.0)]), accent(color, 0.16))  # fmt: skip
     door = bent([(-0.3, 0.0), (-0.28, -0.62), (0.0, -0.66), (0.28, -0.62), (0.3, 0.0), (0.0, 0.0)])
     _entrance(canvas, door, look, color)
-    canvas.fill(bent([(0.3, 0.0), (0.28, -0.62), (0.0, -0.66), (0.14, -0.3), (0.1, 0.0), (0.2, 0.0)]),
-                shade(color, 0.35))  # fmt: skip
+    canvas.fill(bent([(0.3, 0.0), (0.28, -0.62), (0.0, -0.66), (0.14, -0.3), (0.1, 0.0),
+            (0.2, 0.0)]), shade(color, 0.35))  # fmt: skip
 
 
 def _tipi(canvas: Canvas, color: Color, look: Look) -> None:
@@ -287,12 +298,12 @@ def _tipi(canvas: Canvas, color: Color, look: Look) -> None:
         line((s * 0.12 + d, -1.0), (-s * 0.1, -0.7), 0.035) for s, d in ((-1, 0), (1, 0), (-1, 0.1))
     ]
     canvas.fill(together(poles), DARK_WOOD)
-    cone = bent([(-0.07, -0.86), (-0.3, -0.42), (-0.58, 0.0), (0.0, 0.04), (0.58, 0.0), (0.3, -0.42),
-                 (0.07, -0.86), (0.0, -0.88)])  # fmt: skip
+    cone = bent([(-0.07, -0.86), (-0.3, -0.42), (-0.58, 0.0), (0.0, 0.04), (0.58, 0.0),
+            (0.3, -0.42), (0.07, -0.86), (0.0, -0.88)])  # fmt: skip
     solid(canvas, cone, color, look, depth=0.1)
     with canvas.inside(cone):
         zigzag = [(-0.7 + 0.14 * i, -0.22 if i % 2 else -0.12) for i in range(11)]
         canvas.mark(limb(zigzag, 0.045, smooth=False), trim(color))
         canvas.mark(box(-1, -0.62, 1, -0.56), trim(color))
-    _entrance(canvas, bent([(0.0, -0.52), (-0.14, -0.2), (-0.2, 0.0), (0.0, 0.02), (0.2, 0.0), (0.14, -0.2)]),
-              look, color)  # fmt: skip
+    _entrance(canvas, bent([(0.0, -0.52), (-0.14, -0.2), (-0.2, 0.0), (0.0, 0.02), (0.2, 0.0),
+            (0.14, -0.2)]), look, color)  # fmt: skip

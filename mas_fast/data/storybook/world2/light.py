@@ -33,6 +33,11 @@ class Sky:
         return self.hour == "night"
 
     @property
+    def dim(self) -> bool:
+        """Whether some windows are lit."""
+        return self.hour in ("dusk", "night")
+
+    @property
     def sunny(self) -> bool:
         """Whether sun or moon is seen, so that things have a lit side."""
         return self.weather in ("clear", "cloudy")
@@ -75,10 +80,10 @@ PALETTES = {
     "dawn": _palette("6d8fd0 f2b9be ffe6bd f2cdc6 fff0de d7a3ba d6c8cb fff3c9", (1, 0.94, 0.91),
                      (1, 0.95, 0.97)),
     "day": _palette("3f93dd 8fcbf2 e9f5f0 cfe4ee ffffff b7cfe6 ccd6dd fff0a8", (1, 1, 1)),
-    "dusk": _palette("473f88 d76a80 ffc069 e99c88 ffc39b 8c5f95 a58c9c ffdf94", (1, 0.86, 0.79),
+    "dusk": _palette("473f88 d76a80 ffc069 d98f98 ffc39b 8c5f95 a58c9c ffdf94", (1, 0.86, 0.79),
                      (0.92, 0.86, 0.9)),
     "night": _palette("0c1537 1b2f62 41609a 2f4a80 6d86b8 2c3f70 2c3956 fbf4d6", (0.68, 0.74, 0.95),
-                      (0.7, 0.78, 0.88)),
+                      (0.72, 0.78, 0.8)),
 }  # fmt: skip
 FILTERS = {  # of the weather, on top of the hour's tint
     "clear": (1.0, 1.0, 1.0),
@@ -88,7 +93,7 @@ FILTERS = {  # of the weather, on top of the hour's tint
     "fog": (0.97, 0.98, 0.98),
 }
 COVER = {"clear": 0.0, "cloudy": 0.45, "rain": 0.85, "snowfall": 0.75, "fog": 0.92}
-LAMPLIT = (1.0, 0.91, 0.78)  # the tint of a room at night
+LAMPLIT = (0.97, 0.87, 0.72)  # the tint of a room at night
 
 
 def palette_of(sky: Sky) -> Palette:
@@ -105,7 +110,7 @@ def palette_of(sky: Sky) -> Palette:
         shaded=mix(clear.shaded, shade(gray, -0.2), cover),
         gray=gray,
         sun=clear.sun,
-        tint=_product(clear.tint, FILTERS[sky.weather]),
+        tint=product(clear.tint, FILTERS[sky.weather]),
         land=clear.land,
     )
 
@@ -137,5 +142,6 @@ def light_of(sky: Sky, y: float = 1.0, indoors: bool = False) -> Light:
     return Light(palette.tint, palette.haze, haze)
 
 
-def _product(a: Color, b: Color) -> Color:
+def product(a: Color, b: Color) -> Color:
+    """Multiply colours: the light of b on a."""
     return a[0] * b[0], a[1] * b[1], a[2] * b[2]

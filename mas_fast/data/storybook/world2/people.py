@@ -6,6 +6,8 @@ person is 1 high; sitting and riding ones keep that scale, so they are lower.
 
 from __future__ import annotations
 
+import numpy as np
+
 from mas_fast.data.storybook.canvas import Canvas, Color
 from mas_fast.data.storybook.world2.clothes import (
     draw_arm,
@@ -17,14 +19,26 @@ from mas_fast.data.storybook.world2.clothes import (
     dressed,
 )
 from mas_fast.data.storybook.world2.faces import draw_head, draw_lots, hair_behind
+from mas_fast.data.storybook.world2.forms import pose_of
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.skeleton import BUILDS, NECK, POSES, bones
 
+# Widths of the box around a person, by pose, and the height of the head's top (without a hat).
+_WIDTHS = {"stand": 0.62, "wave": 0.56, "walk": 0.66, "run": 0.8, "sit": 0.74, "ride": 0.8}
+WIDTHS = {kind: _WIDTHS for kind in BUILDS}
+HEIGHTS = {"stand": 1.0, "wave": 1.0, "walk": 1.0, "run": 0.93, "sit": 0.86, "ride": 0.97}
+# Height of the seat that a person sits on, by pose.
+SEATS = {
+    kind: {
+        pose: bones(build, POSES[pose], np.random.default_rng(0)).rise - 0.045
+        for pose in ("sit", "ride")
+    }
+    for kind, build in BUILDS.items()
+}
+
 
 def _person(canvas: Canvas, kind: str, color: Color, look: Look) -> None:
-    pose = look.pose or "stand"
-    if pose not in POSES:
-        raise ValueError(f"{kind}: found pose {pose!r}, expected one of {', '.join(POSES)}")
+    pose = pose_of(kind, look, POSES)
     build = BUILDS[kind]
     head, outfit = draw_lots(kind, look), dressed(kind, color, look)
     joints = bones(build, POSES[pose], look.generator)

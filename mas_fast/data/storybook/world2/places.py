@@ -1,6 +1,6 @@
 """The places of the storybook: the ground that figures stand on, and the landscape behind them.
 
-draw_sky(canvas, sky, without, generator)
+draw_sky(canvas, sky, without, generator)          # unless place is in INDOORS
 draw_place(canvas, place, season, sky, without, generator)
 ...                                                # the figures
 draw_foreground(canvas, place, season, sky, without, generator)
@@ -78,7 +78,7 @@ def draw_place(
         place: one of `DRAW`.
         season: "spring", "summer", "autumn" or "winter".
         sky: hour, weather and sun.
-        without: of "trees", "clouds", "flowers", "people", "buildings", "sun": what must not appear.
+        without: what must not appear: "trees", "clouds", "flowers", "people", "buildings", "sun".
         generator: all chance.
 
     Raises:

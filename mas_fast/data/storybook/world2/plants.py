@@ -38,22 +38,21 @@ def leaf_color(brush: Brush) -> Color:
     return TWIGS if brush.winter else rgb(brush.pick(LEAVES[brush.season]))
 
 
-def draw_tree(
-    brush: Brush, kind: str, x: float, y: float, height: float, far: float = 0.0
-) -> None:  # fmt: skip
-    """Draw a tree with its shadow, unless the picture is to be without trees.
+def draw_tree(brush: Brush, kind: str, x: float, y: float, height: float, far: float = 0.0) -> None:
+    """Draw a tree with its shadow near (x, y), unless the picture is to be without trees.
 
     Args:
         brush: draws it.
         kind: "oak", "birch", "poplar", "pine" or "palm".
         x: where its foot is.
         y: where its foot is.
-        height: its height.
+        height: about its height.
         far: how far it is, 0..1.
     """
     if not brush.trees:
         return
     draw, spread = _TREES[kind]
+    x, height = x + brush.between(-0.02, 0.02), height * brush.between(0.88, 1.1)
     brush.shadow(x, y, spread * height, 0.2 * (1 - far))
     with brush.canvas.segment("tree-merged"), brush.canvas.at(x, y, height):
         bare = brush.winter and kind not in ("pine", "palm")
@@ -74,9 +73,9 @@ def _crown(brush: Brush, lobes: Sequence[tuple[float, float, float]], color: Col
         brush.mark(lit, color, to=shade(color, -0.1), far=far)
         bright = [lobe for lobe in lobes if lobe[0] * sun > -0.06 and lobe[1] < -0.55]
         tips = together(
-            ellipse(x + 0.05 * sun, y - r * 0.42, r * 0.55, r * 0.4) for x, y, r in bright
+            ellipse(x + 0.4 * r * sun, y - r * 0.5, r * 0.66, r * 0.52) for x, y, r in bright
         )
-        brush.mark(tips, mix(shade(color, 0.16), rgb("fff0a0"), 0.12), far=far)
+        brush.mark(tips, mix(shade(color, 0.1), rgb("fff0a0"), 0.12), far=far)
 
 
 def _oak(brush: Brush, far: float) -> None:
@@ -91,7 +90,7 @@ def _oak(brush: Brush, far: float) -> None:
     trunk.quadTo(0.035, -0.06, 0.08, 0)
     trunk.close()
     arms = [limb([(lean, -0.26), (s * 0.16 * wide, -0.46)], 0.035) for s in (-1, 1)]
-    brush.solid(together([trunk, *arms]), bark, far=far, depth=0.3)
+    brush.fill(together([trunk, *arms]), bark, far=far)
     lobes = [(0, -0.72, 0.25), (-0.22, -0.56, 0.19), (0.22, -0.57, 0.19), (-0.15, -0.78, 0.17),
              (0.15, -0.8, 0.16), (-0.08, -0.47, 0.15), (0.11, -0.46, 0.14)]  # fmt: skip
     lobes = [(x * wide + brush.between(-0.025, 0.025), y + brush.between(-0.025, 0.025), r)
@@ -101,7 +100,7 @@ def _oak(brush: Brush, far: float) -> None:
 
 def _birch(brush: Brush, far: float) -> None:
     lean = brush.between(-0.05, 0.05)
-    trunk = limb([(0, -0.012), (lean * 0.4, -0.4), (lean, -0.85)], 0.04)
+    trunk = limb([(0, -0.012), (lean * 0.4, -0.4), (lean, -0.85)], 0.05)
     color = TWIGS if brush.winter else rgb(BIRCH[brush.season])
     lobes = [
         (lean, -0.82, 0.15),
@@ -113,10 +112,9 @@ def _birch(brush: Brush, far: float) -> None:
     ]
     brush.fill(trunk, rgb("f0ece4"), far=far)
     _crown(brush, lobes, color, far)
-    bands = [box(-0.018 + lean * k, -k * 0.5 - 0.012, 0.006 + lean * k, -k * 0.5)
-             for k in (0.2, 0.45, 0.65)]  # fmt: skip
-    brush.mark(together(bands), rgb("55504c"), far=far)
-    brush.mark(limb([(lean * 0.7, -0.5), (lean, -0.74)], 0.016), rgb("f0ece4"), far=far, alpha=0.8)
+    bands = [box(side * 0.012 - 0.012, -y - 0.014, side * 0.012 + 0.012, -y)
+             for y, side in ((0.08, -1), (0.19, 1), (0.29, -1))]  # fmt: skip
+    brush.mark(together(bands), rgb("6b6460"), far=far, alpha=0.8)
 
 
 def _poplar(brush: Brush, far: float) -> None:
@@ -136,16 +134,16 @@ def _bare(brush: Brush, far: float) -> None:
         tip = (x + length * math.sin(angle), y - length * math.cos(angle))
         branches.append(_tapered((x, y), tip, width))
         if left == 1 and abs(angle) > 0.3:
-            snow.append(limb([_along((x, y), tip, 0.2, width), _along((x, y), tip, 0.8, width)],
-                             width * 0.5))  # fmt: skip
+            ends = [_along((x, y), tip, share, 0.4 * width) for share in (0.2, 0.8)]
+            snow.append(limb(ends, width * 0.5))
         if left:
             for turn in (-0.52, 0.5):
-                start = _along((x, y), tip, 0.55 if turn < 0 else 0.75, 0)
+                start = _along((x, y), tip, 0.55 if turn < 0 else 0.75)
                 bend = angle + turn + brush.between(-0.16, 0.16)
                 grow(*start, bend, length * brush.between(0.66, 0.78), width * 0.6, left - 1)
             if left > 1:
                 top = angle + brush.between(-0.12, 0.12)
-                grow(*_along((x, y), tip, 0.9, 0), top, length * 0.8, width * 0.7, left - 1)
+                grow(*_along((x, y), tip, 0.9), top, length * 0.8, width * 0.7, left - 1)
 
     branches.append(polygon([(-0.07, 0), (-0.035, -0.22), (0.035, -0.22), (0.075, 0)]))
     grow(0, -0.08, brush.between(-0.06, 0.06), 0.42, 0.085, 3)
@@ -153,8 +151,8 @@ def _bare(brush: Brush, far: float) -> None:
     brush.mark(together(snow), SNOW, far=far)
 
 
-def _along(start: Point, end: Point, share: float, up: float) -> Point:
-    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share - up * 0.4
+def _along(start: Point, end: Point, share: float, up: float = 0.0) -> Point:
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share - up
 
 
 def _tapered(start: Point, end: Point, width: float) -> skia.Path:
@@ -189,34 +187,30 @@ def _pine(brush: Brush, far: float) -> None:
         color = mix(color, rgb("5c8092"), 0.25)
     rows = ((-0.52, -0.1, 1.0), (-0.7, -0.3, 0.82), (-0.86, -0.5, 0.62), (-1.0, -0.69, 0.42))
     away = 1 if brush.sky.sun < 0 else -1
+    shape = together(_tier(top, low, wide * share) for top, low, share in rows)
+    hems = [
+        polygon([(-x * 0.5, low + 0.005), (x * 0.5, low + 0.005), (x * 0.62, low + 0.1),
+                 (-x * 0.62, low + 0.1)])
+        for x, (_, low, _) in zip((wide * share for _, _, share in rows), rows[1:], strict=False)
+    ]  # fmt: skip
+    half = polygon([(0, -1.02), (0.2 * away, -0.5), (0.02 * away, 0.1), (0.6 * away, 0.1),
+                    (0.6 * away, -1.02)])  # fmt: skip
     brush.fill(box(-0.035, -0.14, 0.035, 0.005), shade(BARK, -0.15), far=far)
-    brush.fill(together(_tier(top, low, wide * w) for top, low, w in rows), color, far=far)
-    dark = []
-    for (_, low, _), (_, _, w) in zip(rows[1:], rows, strict=False):
-        hem = wide * w
-        dark.append(polygon([(-hem * 0.5, low + 0.005), (hem * 0.5, low + 0.005),
-                             (hem * 0.62, low + 0.1), (-hem * 0.62, low + 0.1)]))  # fmt: skip
-    with brush.canvas.inside(together(_tier(top, low, wide * w) for top, low, w in rows)):
-        brush.mark(together(dark), shade(color, -0.22), far=far)
-        half = polygon([(0, -1.02), (0.2 * away, -0.5), (0.02 * away, 0.1), (0.6 * away, 0.1),
-                        (0.6 * away, -1.02)])  # fmt: skip
-        brush.mark(half, shade(color, -0.35), far=far, alpha=0.55)
-    for top, low, w in reversed(rows):
-        lit = _tier(top, low, wide * w)
+    brush.fill(shape, color, far=far)
+    with brush.canvas.inside(shape):
+        brush.mark(together(hems), shade(color, -0.22), far=far)
         if brush.winter:
-            down = top + (low - top) * 0.72
-            reach = wide * w * 0.62
-            hem = [
-                (reach, down),
-                (reach * 0.45, down - 0.015),
-                (reach * 0.1, down + 0.05),
-                (-reach * 0.4, down),
-                (-reach * 0.7, down + 0.025),
-                (-reach, down - 0.01),
-            ]
-            with brush.canvas.inside(lit):
-                cap = polygon([(0, top - 0.02), *hem])
-                brush.mark(cap, SNOW, far=far * 0.7)
+            brush.mark(together(_cap(top, low, wide * share) for top, low, share in rows), SNOW,
+                       far=far * 0.7)  # fmt: skip
+        brush.mark(half, shade(color, -0.35), far=far, alpha=0.3 if brush.winter else 0.55)
+
+
+def _cap(top: float, bottom: float, wide: float) -> skia.Path:
+    """Return the snow on a tier of a pine."""
+    down, x = top + (bottom - top) * 0.72, wide * 0.62
+    hem = [(x, down), (x * 0.45, down - 0.015), (x * 0.1, down + 0.05), (-x * 0.4, down),
+           (-x * 0.7, down + 0.025), (-x, down - 0.01)]  # fmt: skip
+    return polygon([(0, top - 0.02), *hem])
 
 
 def _palm(brush: Brush, far: float) -> None:
@@ -303,11 +297,11 @@ def draw_wood(
     body.close()
     green = shade(FIR, 0.06) if kind == "pine" else leaf_color(brush)
     if brush.winter:
-        green = mix(green, rgb("8d98a8"), 0.4)
+        green = mix(green, rgb("9aa5b8"), 0.5)
     with brush.canvas.segment("tree-merged"):
         if kind != "pine":
             brush.fill(together([body, *crowns]), shade(green, -0.16), far=far)
-            brush.mark(together(tips), green, far=far)
+            brush.mark(together(tips), mix(green, SNOW, 0.3) if brush.winter else green, far=far)
         if cones:
             dark = mix(shade(FIR, -0.05), green, 0.2)
             brush.fill(together([body, *cones] if kind == "pine" else cones), dark, far=far)

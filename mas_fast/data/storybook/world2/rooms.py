@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import skia
+
 from mas_fast.data.storybook.canvas import (
     Color,
     box,
@@ -55,31 +57,38 @@ def _rug(brush: Brush, color: Color, x: float = 0.5, y: float = 0.82) -> None:
             rings = ((0.4, 0.115), (0.355, 0.1), (0.3, 0.083))
             shapes = [ellipse(x, y, rx, ry) for rx, ry in rings]
         else:
-            shapes = [polygon([(x - w, y - h), (x + w, y - h), (x + w * 1.22, y + h), (x - w * 1.22, y + h)])
-                      for w, h in ((0.36, 0.1), (0.33, 0.086), (0.28, 0.064))]  # fmt: skip
+            shapes = [_flat(x, y, w, h) for w, h in ((0.36, 0.1), (0.33, 0.086), (0.28, 0.064))]
         brush.fill(shapes[0], shade(color, -0.06))
         brush.mark(shapes[1], mix(color, rgb("f7ecd8"), 0.75))
         brush.mark(shapes[2], shade(color, 0.1))
+
+
+def _flat(x: float, y: float, half: float, depth: float) -> skia.Path:
+    """Return a rectangle that lies on the floor."""
+    back, front = half, half * 1.22
+    return polygon([(x - back, y - depth), (x + back, y - depth), (x + front, y + depth),
+                    (x - front, y + depth)])  # fmt: skip
 
 
 def _sunbeam(brush: Brush, x: float) -> None:
     """Draw the light of a window on the floor."""
     if brush.sky.dark or brush.sky.weather != "clear":
         return
-    lean = -0.2 * brush.sky.sun
-    beam = [
-        (x - 0.11, FLOOR + 0.03),
-        (x + 0.11, FLOOR + 0.03),
-        (x + 0.17 + lean, 0.86),
-        (x - 0.15 + lean, 0.86),
-    ]
-    brush.canvas.mark(polygon(beam), rgb("fff1c4"), lit=False, alpha=0.22)
+    top, low = FLOOR + 0.06, 0.87
+    panes = []
+    for left, right in ((-0.12, -0.01), (0.01, 0.12)):
+        far = [x + dx - 0.12 * brush.sky.sun for dx in (left, right)]
+        near = [x + 1.3 * dx - 0.34 * brush.sky.sun for dx in (left, right)]
+        panes.append(polygon([(far[0], top), (far[1], top), (near[1], low), (near[0], low)]))
+    warm, clear = (skia.Color4f(*rgb("fff0bf"), a).toColor() for a in (0.36, 0.08))
+    ends = [skia.Point(0, top), skia.Point(0, low)]
+    brush.canvas.wash(together(panes), skia.GradientShader.MakeLinear(ends, [warm, clear]))
 
 
 def _evening(brush: Brush) -> None:
     """Draw the light of a lamp above us, at night."""
     if brush.sky.dark:
-        brush.glow(0.5, 0.3, 0.75, rgb("ffdf9a"), 0.28)
+        brush.glow(0.5, 0.28, 0.7, rgb("ffe3a0"), 0.3)
 
 
 def _pictures(brush: Brush, x: float, y: float) -> None:
@@ -178,7 +187,21 @@ def draw_kitchen(brush: Brush) -> None:
     with brush.canvas.segment("counter"):
         top = rgb(brush.pick(("b98355", "e6e1d8", "8d8f96")))
         brush.fill(box(-0.02, 0.45, 1.02, 0.478), shade(top, 0.16), to=shade(top, -0.14))
+    _utensils(brush, 0.5 + side * 0.38)
     _sunbeam(brush, window)
+
+
+def _utensils(brush: Brush, x: float) -> None:
+    """Draw a rail with a pan, a ladle and a spatula, in the picture alone."""
+    steel, y = rgb("8d949c"), 0.29
+    pan = [ellipse(x - 0.055, y + 0.1, 0.034, 0.034), box(x - 0.06, y, x - 0.05, y + 0.08)]
+    ladle = [box(x + 0.006, y, x + 0.013, y + 0.1), ellipse(x + 0.01, y + 0.105, 0.015, 0.013)]
+    spatula = [box(x + 0.056, y, x + 0.063, y + 0.08),
+               box(x + 0.045, y + 0.07, x + 0.074, y + 0.115, 0.006)]  # fmt: skip
+    with brush.canvas.segment("wall-tile"):
+        brush.mark(box(x - 0.1, y - 0.006, x + 0.1, y + 0.004, 0.004), rgb("7d5a3c"))
+        brush.mark(together([*pan, *ladle, *spatula]), shade(steel, -0.2), to=steel)
+        brush.mark(ellipse(x - 0.055, y + 0.1, 0.025, 0.025), shade(steel, 0.25))
 
 
 def _cupboards(brush: Brush, x: float, color: Color) -> None:

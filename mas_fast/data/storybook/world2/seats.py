@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PEOPLE = ("man", "woman", "boy", "girl")
-LEGS = {"sit": 0.2, "ride": 0.33}  # what is below the seat of a person who would stand 1 high
+_ADULT, _CHILD = {"sit": 0.225, "ride": 0.342}, {"sit": 0.184, "ride": 0.283}
+LEGS = {"man": _ADULT, "woman": _ADULT, "boy": _CHILD, "girl": _CHILD}
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,17 @@ class Seat:
 
     def rest(self, kind: str) -> float:
         """Return how far somebody hangs below the seat: legs, ratio to the height."""
-        return LEGS.get(self.poses[kind] or "", 0.0) if kind in PEOPLE else 0.0
+        return LEGS.get(kind, {}).get(self.poses[kind] or "", 0.0)
 
 
 _ON_TABLES = ("potted plant", "laptop", "book", "clock", "vase", "bottle", "cup", "bowl", "pizza",
               "cake")  # fmt: skip
 _RIDERS = dict.fromkeys(PEOPLE, "ride")
 _SITTERS = dict.fromkeys(PEOPLE, "sit")
-_BIRD = {"bird": "stand"}
+_BIRD = {"bird": "perch"}
 
 SEATS = {
-    "horse": Seat(_RIDERS, 0.62),
+    "horse": Seat(_RIDERS, 0.665),
     "bicycle": Seat(_RIDERS, 0.88, -0.27),
     "motorcycle": Seat(_RIDERS, 0.64, -0.24),
     "skateboard": Seat({"boy": "stand", "girl": "stand", "dog": "stand"}, 0.76),

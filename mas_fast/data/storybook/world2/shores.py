@@ -13,7 +13,7 @@ from mas_fast.data.storybook.canvas import (
     shade,
     together,
 )
-from mas_fast.data.storybook.world2.brush import Brush, trail
+from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.greens import draw_bush, draw_flowers, draw_reeds
 from mas_fast.data.storybook.world2.ground import draw_bands, draw_tufts
 from mas_fast.data.storybook.world2.land import (
@@ -27,7 +27,15 @@ from mas_fast.data.storybook.world2.land import (
     rolling,
 )
 from mas_fast.data.storybook.world2.plants import draw_tree, draw_wood
-from mas_fast.data.storybook.world2.water import LAKE, RIVER, SEA, draw_sea, draw_water
+from mas_fast.data.storybook.world2.water import (
+    LAKE,
+    RIVER,
+    SEA,
+    draw_sea,
+    draw_swell,
+    draw_water,
+    winding,
+)
 
 SAND = rgb("f0dcab")
 
@@ -41,8 +49,8 @@ def draw_lake(brush: Brush) -> None:
     line = y + 0.045
     bank = [line - h for h in (0.012, 0.018, 0.01, 0.014, 0.02)]
     draw_wood(brush, brush.pick(("pine", "mixed", "leaf")), line - 0.008, 0.11, 0.22)
-    draw_field(brush, bank, 0.12)
-    draw_light(brush, y - 0.1, 0.7)
+    draw_field(brush, bank, 0.12, bottom=line + 0.02)
+    draw_light(brush, y + 0.02, 0.7)
     draw_water(brush, box(-0.02, line, 1.02, 0.86), line, 0.78, LAKE, "water-other", 0.8)
     shore = [0.75 - side * 0.03, 0.772, 0.768, 0.75 + side * 0.03]
     brush.canvas.mark(ground([h - 0.008 for h in shore], 0.82), brush.palette.low, lit=False,
@@ -69,22 +77,13 @@ def draw_river(brush: Brush) -> None:
     draw_tree(brush, "oak", 0.5 - side * 0.32, y + 0.06, 0.17, 0.08)
     draw_tree(brush, "birch", 0.5 + side * 0.43, y + 0.045, 0.2, 0.08)
 
-    def middle(at: float) -> float:
-        share = (at - y - 0.015) / (0.6 - y)
-        return 0.5 + side * (0.13 - 0.1 * share + 0.12 * share * (1 - share))
-
-    flow = trail(middle, y + 0.02, 0.59, 0.012, 0.3)
+    flow = winding(y + 0.022, 0.58, 0.5 + side * 0.1, side)
     upper = [(-0.05, 0.572), (0.2, 0.565), (0.5, 0.572), (0.8, 0.562), (1.05, 0.57)]
     lower = [(1.05, 0.725), (0.75, 0.705), (0.5, 0.72), (0.25, 0.7), (-0.05, 0.72)]
     bend = blob([*upper, *lower])
     both = together([flow, bend])
     with brush.canvas.segment("river"):
-        edge = together(
-            [
-                trail(middle, y + 0.02, 0.6, 0.02, 0.35),
-                blob([(x, v - 0.008 if v < 0.6 else v + 0.016) for x, v in [*upper, *lower]]),
-            ]
-        )
+        edge = blob([(x, v - 0.006 if v < 0.6 else v + 0.016) for x, v in [*upper, *lower]])
         bank = rgb("e8eef6" if brush.winter else "d9c08c")
         brush.mark(edge, bank, to=shade(bank, -0.12))
     draw_water(brush, both, 0.568, 0.71, RIVER, "river", 0.6)
@@ -165,10 +164,5 @@ def draw_open_sea(brush: Brush) -> None:
                 brush.fill(blob(hill), rgb("7ba68a"), to=rgb("6b917c"), far=far)
     draw_sea(brush, y, 1.0)
     draw_light(brush, y, 0.6)
-    with brush.canvas.segment("sea"):
-        for k, top in enumerate((0.68, 0.81, 0.93)):  # swells
-            line = rolling(brush, top + 0.012, 0.026, 1.4 + 0.3 * k)
-            brush.mark(ground([h - 0.007 for h in line], top + 0.06), mix(SEA, rgb("e8fbff"), 0.5),
-                       alpha=0.32)  # fmt: skip
-            brush.mark(ground(line, top + 0.06), shade(SEA, -0.12 - 0.08 * k),
-                       to=shade(SEA, -0.2 - 0.08 * k), alpha=0.5)  # fmt: skip
+    for k, top in enumerate((0.66, 0.79, 0.92)):
+        draw_swell(brush, rolling(brush, top + 0.012, 0.03, 1.3 + 0.3 * k))

@@ -20,7 +20,7 @@ LEAST_SHRINK = 0.6  # of a row that would be too wide
 FAR_SHARE = 0.36  # of what is far away
 LEAST, LEAST_FAR, MOST = 0.14, 0.1, 0.78  # height of a figure
 
-Member = tuple[str, str | None]  # kind, size
+Member = tuple[str, str | None, str | None]  # kind, size, pose
 
 
 def usual_height(kind: str, part: str, count: int = 1) -> float:
@@ -63,12 +63,13 @@ def row_heights(members: Sequence[Member], part: str) -> list[float] | None:
         return None
     heights = [
         usual_height(kind, part, len(members)) * SIZES.get(size or "", 1.0)
-        for kind, size in members
+        for kind, size, _ in members
     ]
     room = 1 - 2 * MARGIN - (GAP + GRID) * (len(members) - 1)
-    total = sum(h * KINDS[kind].width for h, (kind, _) in zip(heights, members, strict=True))
+    widths = [KINDS[kind].width_in(pose) for kind, _, pose in members]
+    total = sum(h * w for h, w in zip(heights, widths, strict=True))
     shrink = min(1, room / total)
-    if shrink < (1 if any(size for _, size in members) else LEAST_SHRINK):
+    if shrink < (1 if any(size for _, size, _ in members) else LEAST_SHRINK):
         return None
     heights = [h * shrink for h in heights]
     return heights if all(LEAST <= h <= MOST for h in heights) else None

@@ -60,6 +60,7 @@ class Pose:
         arms: upper arm and forearm of the nearer arm, then of the farther.
         turned: how much of the breadth of the body is seen.
         drawn: share of a thigh's length that is seen.
+        seated: whether the hips rest on something, always at the same height.
     """
 
     lean: float
@@ -67,6 +68,7 @@ class Pose:
     arms: tuple[tuple[float, float], tuple[float, float]]
     turned: float = 0.86
     drawn: float = 1.0
+    seated: bool = False
 
 
 POSES = {
@@ -74,13 +76,13 @@ POSES = {
     "wave": Pose(-1, ((-4, -3), (7, 4)), ((-17, -3), (128, 172)), 1.0),
     "walk": Pose(3, ((25, 12), (-15, -40)), ((-30, -10), (28, 52))),
     "run": Pose(11, ((66, -20), (-20, -86)), ((-52, 42), (42, 122))),
-    "sit": Pose(-3, ((84, 2), (80, 9)), ((12, 58), (26, 70)), 0.92, 0.84),
-    "ride": Pose(5, ((46, -12), (50, -8)), ((38, 72), (46, 78)), 0.86),
+    "sit": Pose(-3, ((84, 2), (80, 9)), ((12, 58), (26, 70)), 0.92, 0.84, True),
+    "ride": Pose(5, ((46, -12), (50, -8)), ((38, 72), (46, 78)), 0.86, 1.0, True),
 }
 
 
 # Other ways to hold the arms while standing: a hand on the hip, hands that meet in front.
-ARMS = (POSES["stand"].arms, ((-52, 42), (16, 12)), ((-24, 40), (26, -38)), ((-20, 8), (30, 62)))
+ARMS = (POSES["stand"].arms, ((-52, 42), (16, 12)), ((-24, 40), (26, -38)), ((-20, 8), (24, 46)))
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def bones(build: Build, pose: Pose, generator: np.random.Generator) -> Bones:
     spread = 0.5 * build.hips * pose.turned
     legs = []
     for n, (x, (a, b)) in enumerate(zip((-spread, spread), pose.legs, strict=True)):
-        angles = (a + 0.5 * loose[n], b + 0.5 * loose[n])
+        bend = 0.0 if pose.seated else 0.5 * loose[n]
+        angles = (a + bend, b + bend)
         legs.append(_chain((x, 0.0), angles, (thigh * pose.drawn, shin)))
     pitch = (-0.8 * pose.legs[0][1], -0.8 * pose.legs[1][1])
     if max(abs(b) for _, b in pose.legs) < 15:  # both feet are flat

@@ -142,7 +142,10 @@ def _clouds(brush: Brush) -> None:
         for k in sorted(spots):  # the higher, the nearer and larger
             y = 0.4 - 0.085 * k + brush.between(-0.03, 0.03)
             x = (0.62 * k + 0.2 + brush.between(-0.12, 0.12)) % 1.0
-            _puff(brush, x, y, 0.15 + 0.055 * k + brush.between(0, 0.05), colors.lit, colors.shaded)
+            width = 0.15 + 0.055 * k + brush.between(0, 0.05)
+            if abs(x - sun_at(brush.sky)) < width / 2 + 0.08:  # it would hide sun or moon
+                x = (x + 0.5) % 1.0
+            _puff(brush, x, y, width, colors.lit, colors.shaded)
         return
     if weather == "cloudy":
         for k in range(5):
@@ -187,9 +190,9 @@ def draw_weather(canvas: Canvas, sky: Sky, generator: Generator) -> None:
     brush = Brush(canvas, "summer", sky, (), generator)
     if sky.weather == "rain":
         drops = []
-        for x, y, size in generator.random((46, 3)):
-            length, x = 0.035 + 0.035 * size, x * 1.1
-            drops.append(polygon([(x, y), (x + 0.006, y), (x - 0.3 * length, y + length)]))
+        for x, y, size in generator.random((50, 3)):
+            length, x = 0.04 + 0.04 * size, x * 1.1
+            drops.append(polygon([(x, y), (x + 0.008, y), (x - 0.3 * length, y + length)]))
         canvas.mark(together(drops), rgb("e3f0fa"), lit=False, alpha=0.5)
     elif sky.weather == "snowfall":
         for low, high, count in ((0.003, 0.005, 40), (0.006, 0.011, 26)):

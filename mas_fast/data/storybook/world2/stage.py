@@ -22,13 +22,12 @@ from mas_fast.data.storybook.world2.sizes import (
     row_heights,
     seat_height,
 )
-from mas_fast.data.storybook.world2.story import Story
-from mas_fast.data.storybook.world2.words import AIR, ON, PLACES
+from mas_fast.data.storybook.world2.story import Group, Story
+from mas_fast.data.storybook.world2.words import AIR, LAND, ON, PLACES
 
 DEPTHS = 3  # lines between the farthest and the nearest
 TRIES = 12  # arrangements, until nothing overlaps
 FAR_AIR = 0.62  # y of the ground over which something flies far away
-LETTERED = ("stop sign",)  # has letters, which must not be mirrored
 RIDDEN = ("horse", "bicycle", "motorcycle", "skateboard")  # who is on them faces as they do
 
 
@@ -67,7 +66,7 @@ class Placed:
     @property
     def width(self) -> float:
         """Width of its footprint, in parts of the picture."""
-        return KINDS[self.kind].width * self.height
+        return KINDS[self.kind].width_in(self.pose) * self.height
 
     def overlaps(self, other: Placed) -> bool:
         """Tell whether the boxes of two figures overlap."""
@@ -145,15 +144,21 @@ def _rows(story: Story) -> list[Row] | None:
         if _is_far(story, numbers[0]):
             heights: list[float] | None = [far_height(group.kind, part) for _, group in each]
         else:
-            heights = row_heights([(group.kind, group.size) for _, group in each], part)
+            heights = row_heights([(g.kind, g.size, _pose(g, part)) for _, g in each], part)
         if heights is None:
             return None
         rows.append([
-            Placed(n, g.kind, g.color, part, height, pose=g.pose, pattern=g.pattern,
+            Placed(n, g.kind, g.color, part, height, pose=_pose(g, part), pattern=g.pattern,
                    far=_is_far(story, n))
             for (n, g), height in zip(each, heights, strict=True)
         ])  # fmt: skip
     return rows
+
+
+def _pose(group: Group, part: str) -> str | None:
+    """Return the pose of a group: what usually flies or swims stands on land."""
+    usual = "stand" if part == LAND and "stand" in KINDS[group.kind].poses else None
+    return group.pose or usual
 
 
 def _is_far(story: Story, number: int) -> bool:
@@ -207,8 +212,7 @@ def _side_by_side(story: Story, row: Row, generator: np.random.Generator) -> Row
         if p.part == AIR and not p.far:
             y = _line(story, p, generator)
         x = _snap(left + cut + p.width / 2)
-        ahead = 1 if p.kind in LETTERED else facing
-        figures.append(replace(p, x=x, y=y, facing=ahead, ground=_ground(p, y)))
+        figures.append(replace(p, x=x, y=y, facing=facing, ground=_ground(p, y)))
         left += p.width + GAP
     return figures
 
@@ -260,7 +264,7 @@ def _before(story: Story, near: Row, far: Row, generator: np.random.Generator) -
     (hidden,), y = far, _snap(place.parts[near[0].part][1])
     near = _closed(near)
     width = near[-1].x + near[-1].width / 2 - near[0].x + near[0].width / 2
-    apart = max(0.25 * hidden.width, width / 2) * (1 if generator.random() < 0.5 else -1)
+    apart = max(0.25 * hidden.width, (width + GRID) / 2) * (1 if generator.random() < 0.5 else -1)
     ends = sorted((-hidden.width / 2, hidden.width / 2, apart - width / 2, apart + width / 2))
     free = 1 - 2 * MARGIN - (ends[-1] - ends[0])
     if free < 0:

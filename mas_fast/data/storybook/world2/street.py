@@ -54,9 +54,10 @@ def traffic_light(canvas: Canvas, color: Color, look: Look) -> None:
     if chance(look.generator, 0.4):  # a button for those on foot
         canvas.fill(box(-0.07, -0.3, 0.07, -0.18, 0.02), GOLD)
         canvas.mark(ellipse(0.0, -0.24, 0.03), INK)
+    y = (-0.86, -0.695, -0.53)[on]
+    canvas.mark(ellipse(0.0, y, 0.17), SIGNALS[on], lit=False, alpha=0.35 if look.night else 0.2)
     for i, (signal, y) in enumerate(zip(SIGNALS, (-0.86, -0.695, -0.53), strict=True)):
         if i == on:
-            canvas.mark(ellipse(0.0, y, 0.19), signal, lit=False, alpha=0.35 if look.night else 0.2)
             canvas.fill(ellipse(0.0, y, 0.073), signal, lit=False)
             canvas.mark(ellipse(-0.02, y - 0.025, 0.025), shade(signal, 0.65), lit=False)
         else:
@@ -128,7 +129,8 @@ def stop_sign(canvas: Canvas, color: Color, look: Look) -> None:
     with canvas.inside(polygon(octagon(0.202))):
         side = [(x + 0.02 * look.sun, y - 0.015) for x, y in octagon(0.205)]
         canvas.mark(polygon(side), color)
-    _letters(canvas)
+    with canvas.at(0, 0, 1, facing=-1 if canvas.mirrored else 1):
+        _letters(canvas)
 
 
 def bench(canvas: Canvas, color: Color, look: Look) -> None:

@@ -53,11 +53,13 @@ def vase(canvas: Canvas, color: Color, look: Look) -> None:
     for x, y in heads:
         _flower(canvas, x, y, standing_out(generator, BLOOMS, color), tulip=chance(generator, 0.35))
     if chance(generator, 0.5):
-        body = bent([(-0.1, -0.48), (-0.06, -0.4), (-0.16, -0.33), (-0.36, -0.16), (-0.13, 0.0), (0.0, 0.0), (0.13, 0.0),
-                     (0.36, -0.16), (0.16, -0.33), (0.06, -0.4), (0.1, -0.48), (0.0, -0.46)])  # fmt: skip
+        body = bent([(-0.1, -0.48), (-0.06, -0.4), (-0.16, -0.33), (-0.36, -0.16), (-0.13, 0.0),
+                (0.0, 0.0), (0.13, 0.0), (0.36, -0.16), (0.16, -0.33), (0.06, -0.4), (0.1, -0.48),
+                (0.0, -0.46)])  # fmt: skip
     else:
-        body = bent([(-0.16, -0.5), (-0.12, -0.3), (-0.2, -0.2), (-0.26, -0.08), (-0.14, 0.0), (0.0, 0.0), (0.14, 0.0),
-                     (0.26, -0.08), (0.2, -0.2), (0.12, -0.3), (0.16, -0.5), (0.0, -0.48)])  # fmt: skip
+        body = bent([(-0.16, -0.5), (-0.12, -0.3), (-0.2, -0.2), (-0.26, -0.08), (-0.14, 0.0),
+                (0.0, 0.0), (0.14, 0.0), (0.26, -0.08), (0.2, -0.2), (0.12, -0.3), (0.16, -0.5),
+                (0.0, -0.48)])  # fmt: skip
     solid(canvas, body, color, look, depth=0.16)
     patterned(canvas, body, color, look, size=0.05)
     if look.pattern is None:
@@ -68,8 +70,9 @@ def vase(canvas: Canvas, color: Color, look: Look) -> None:
 
 def _flower(canvas: Canvas, x: float, y: float, color: Color, *, tulip: bool) -> None:
     if tulip:
-        cup = bent([(x - 0.1, y - 0.12), (x - 0.12, y + 0.1), (x, y + 0.08), (x + 0.12, y + 0.1), (x + 0.1, y - 0.12),
-                    (x + 0.05, y - 0.04), (x, y - 0.14), (x - 0.05, y - 0.04)])  # fmt: skip
+        cup = bent([(x - 0.1, y - 0.12), (x - 0.12, y + 0.1), (x, y + 0.08), (x + 0.12, y + 0.1),
+                (x + 0.1, y - 0.12), (x + 0.05, y - 0.04), (x, y - 0.14),
+                (x - 0.05, y - 0.04)])  # fmt: skip
         canvas.fill(cup, color)
         return
     petals = [
@@ -83,12 +86,14 @@ def _flower(canvas: Canvas, x: float, y: float, color: Color, *, tulip: bool) ->
 def bottle(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a bottle of coloured glass with a label and a cork, or one of milk's wide shape."""
     if chance(look.generator, 0.6):
-        body = rounded([(-0.05, -0.95), (0.05, -0.95), (0.055, -0.7), (0.155, -0.56, 0.1), (0.155, 0.0), (-0.155, 0.0),
-                        (-0.155, -0.56, 0.1), (-0.055, -0.7)], 0.03)  # fmt: skip
+        body = rounded([(-0.05, -0.95), (0.05, -0.95), (0.055, -0.7), (0.155, -0.56, 0.1),
+                (0.155, 0.0), (-0.155, 0.0), (-0.155, -0.56, 0.1), (-0.055, -0.7)],
+                0.03)  # fmt: skip
         canvas.fill(box(-0.045, -1.0, 0.045, -0.92, 0.01), rgb("c99a66"))
     else:
-        body = rounded([(-0.085, -0.95), (0.085, -0.95), (0.09, -0.72), (0.165, -0.6, 0.1), (0.165, 0.0), (-0.165, 0.0),
-                        (-0.165, -0.6, 0.1), (-0.09, -0.72)], 0.04)  # fmt: skip
+        body = rounded([(-0.085, -0.95), (0.085, -0.95), (0.09, -0.72), (0.165, -0.6, 0.1),
+                (0.165, 0.0), (-0.165, 0.0), (-0.165, -0.6, 0.1), (-0.09, -0.72)],
+                0.04)  # fmt: skip
         canvas.fill(box(-0.1, -1.0, 0.1, -0.92, 0.03), GOLD if color[1] < 0.6 else rgb("d8443b"))
     solid(canvas, body, color, look, depth=0.2)
     with canvas.inside(body):
@@ -110,8 +115,8 @@ def cup(canvas: Canvas, color: Color, look: Look) -> None:
         canvas.fill(ellipse(0.0, -0.06, 0.66, 0.06), accent(color, 0.2))
         canvas.fill(ellipse(0.0, -0.09, 0.66, 0.06), color)
         handle = ring(0.44, -0.52, 0.16, 0.09)
-        body = bent([(-0.46, -0.76), (-0.42, -0.2), (-0.2, -0.1), (0.0, -0.09), (0.2, -0.1), (0.42, -0.2), (0.46, -0.76),
-                     (0.0, -0.74)])  # fmt: skip
+        body = bent([(-0.46, -0.76), (-0.42, -0.2), (-0.2, -0.1), (0.0, -0.09), (0.2, -0.1),
+                (0.42, -0.2), (0.46, -0.76), (0.0, -0.74)])  # fmt: skip
         top, wide = -0.76, 0.46
     else:
         handle = ring(0.4, -0.42, 0.23, 0.13)
@@ -123,8 +128,8 @@ def cup(canvas: Canvas, color: Color, look: Look) -> None:
     solid(canvas, body, color, look, depth=0.12)
     patterned(canvas, body, color, look, size=0.1, turn=0 if saucer else 90)
     if look.pattern is None and not saucer and chance(look.generator, 0.5):
-        heart = bent([(0.0, -0.2), (-0.26, -0.4), (-0.15, -0.52), (-0.04, -0.58), (0.0, -0.46), (0.04, -0.58), (0.15, -0.52),
-                      (0.26, -0.4)])  # fmt: skip
+        heart = bent([(0.0, -0.2), (-0.26, -0.4), (-0.15, -0.52), (-0.04, -0.58), (0.0, -0.46),
+                (0.04, -0.58), (0.15, -0.52), (0.26, -0.4)])  # fmt: skip
         canvas.mark(heart, trim(color))
     canvas.fill(ellipse(0.0, top, wide, 0.07), shade(color, 0.3))
     canvas.fill(ellipse(0.0, top + 0.012, wide - 0.05, 0.05), rgb("6b4226"))
@@ -165,8 +170,8 @@ def bowl(canvas: Canvas, color: Color, look: Look) -> None:
         ]
         canvas.mark(together(steam), CREAM, alpha=0.8)
     canvas.fill(box(-0.34, -0.1, 0.34, 0.0, 0.03), accent(color, 0.25))
-    body = bent([(-0.94, top), (-0.86, -0.16), (-0.36, -0.05), (0.0, -0.04), (0.36, -0.05), (0.86, -0.16), (0.94, top),
-                 (0.0, top + 0.18)])  # fmt: skip
+    body = bent([(-0.94, top), (-0.86, -0.16), (-0.36, -0.05), (0.0, -0.04), (0.36, -0.05),
+            (0.86, -0.16), (0.94, top), (0.0, top + 0.18)])  # fmt: skip
     solid(canvas, body, color, look, depth=0.14)
     patterned(canvas, body, color, look, size=0.11)
     if look.pattern is None:

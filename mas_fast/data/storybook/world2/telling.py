@@ -16,7 +16,7 @@ from mas_fast.data.storybook.world2.kinds import KINDS, Kind
 from mas_fast.data.storybook.world2.seats import sits
 from mas_fast.data.storybook.world2.stage import arrange
 from mas_fast.data.storybook.world2.story import Group, Story
-from mas_fast.data.storybook.world2.where import part_of, places_of, relations
+from mas_fast.data.storybook.world2.where import can_be_far, part_of, places_of, relations
 from mas_fast.data.storybook.world2.words import AIR, PATTERNS, PLACES, SIZES
 from mas_fast.utils.validate import check_choice, check_int
 
@@ -116,7 +116,7 @@ class _Teller:
         """Add a second group and a relation, if there shall be one."""
         (first,), kind, part = told.groups, KINDS[told.groups[0].kind], told.part(0)
         if part is not None and self._chance(0.45):
-            if part in PLACES[told.place].far and self._chance(0.12):
+            if can_be_far(kind, told.place, part) and self._chance(0.12):
                 return replace(told, groups=(_plain(first),), relation="far")
             return told
         options = {}

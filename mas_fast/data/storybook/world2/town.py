@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from mas_fast.data.storybook.canvas import blob, box, ellipse, mix, polygon, rgb, shade, together
-from mas_fast.data.storybook.world2.brush import Brush, trail
+from mas_fast.data.storybook.world2.brush import Brush
 from mas_fast.data.storybook.world2.buildings import (
     draw_bridge,
     draw_houses,
     draw_pickets,
     draw_skyline,
 )
-from mas_fast.data.storybook.world2.greens import draw_bush, draw_flowers
+from mas_fast.data.storybook.world2.greens import draw_bush, draw_flowers, draw_stalks
 from mas_fast.data.storybook.world2.ground import (
     ASPHALT,
     PATH,
@@ -31,7 +31,7 @@ from mas_fast.data.storybook.world2.land import (
     rolling,
 )
 from mas_fast.data.storybook.world2.plants import SNOW, draw_tree, draw_wood, leaf_color
-from mas_fast.data.storybook.world2.water import LAKE, RIVER, draw_water
+from mas_fast.data.storybook.world2.water import LAKE, RIVER, draw_water, winding
 
 
 def draw_garden(brush: Brush) -> None:
@@ -39,7 +39,7 @@ def draw_garden(brush: Brush) -> None:
     y, side = brush.between(*HORIZON), brush.side()
     draw_hills(brush, y, rise=0.07)
     draw_wood(brush, "leaf", y + 0.03, 0.13, 0.3)
-    draw_field(brush, [y + 0.03] * 4, 0.1)
+    draw_field(brush, [y + 0.03] * 4, 0.1, bottom=y + 0.14)
     draw_tree(brush, "oak", 0.5 + side * 0.36, y + 0.1, 0.4, 0.03)
     _hedge(brush, y + 0.115, 0.085)
     draw_pickets(brush, y + 0.14, 0.085, rgb(brush.pick(("fbf6ea", "fbf6ea", "c7a075"))))
@@ -60,6 +60,8 @@ def draw_garden(brush: Brush) -> None:
             draw_flowers(brush, 0.5 + side * x, y + low + 0.01, size)
         else:
             draw_bush(brush, 0.5 + side * x, y + low, size)
+    for x, size in ((0.36, 0.1), (-0.38, 0.09)):
+        draw_stalks(brush, 0.5 + side * x, y + 0.16, size)
     draw_tufts(brush, 0.72, 0.95, 5)
 
 
@@ -103,7 +105,7 @@ def draw_park(brush: Brush) -> None:
     draw_skyline(brush, y + 0.02, brush.between(0.16, 0.24), 0.5,
                  (0.1, 0.75) if side > 0 else (0.25, 0.9))  # fmt: skip
     draw_wood(brush, "leaf", y + 0.035, 0.13, 0.3)
-    draw_field(brush, rolling(brush, y + 0.03, 0.012), 0.1)
+    draw_field(brush, rolling(brush, y + 0.03, 0.012), 0.1, bottom=y + 0.13)
     pond = brush.chance(0.5)
     if pond:
         x = 0.5 - side * 0.2
@@ -145,7 +147,7 @@ def draw_street(brush: Brush) -> None:
         brush.fill(box(-0.02, 0.794, 1.02, 0.812), shade(STONE, -0.28))
     with brush.canvas.segment("road"):
         draw_roadway(brush, 0.808, 1.03, shade(ASPHALT, -0.05))
-    draw_light(brush, 0.2, 0.7)
+    draw_light(brush, 0.66, 0.8)
     if brush.trees and brush.chance(0.6):
         draw_tree(brush, brush.pick(("oak", "birch")), brush.pick((0.06, 0.94)), 0.69, 0.4)
 
@@ -159,17 +161,14 @@ def draw_bridge_place(brush: Brush) -> None:
     field = rolling(brush, y + 0.025, 0.02)
     draw_wood(brush, "mixed", 0, 0.07, 0.3, (-0.03, 0.42), line_at(field))
     draw_wood(brush, "mixed", 0, 0.07, 0.3, (0.62, 1.03), line_at(field))
-    draw_field(brush, field, 0.1)
+    draw_field(brush, field, 0.1, bottom=0.7)
     draw_light(brush, y, 0.7)
     draw_tree(brush, "oak", 0.5 + side * 0.42, y + 0.09, 0.25, 0.06)
     draw_tree(brush, "poplar", 0.5 - side * 0.4, y + 0.09, 0.27, 0.06)
 
-    def middle(at: float) -> float:
-        share = (at - y) / (0.7 - y)
-        return 0.5 + side * 0.1 * (1 - share) ** 1.5
-
-    flow = together([trail(middle, y + 0.02, 0.66, 0.015, 0.62), box(-0.02, 0.655, 1.02, 1.02)])
-    draw_water(brush, flow, y + 0.03, 1.0, RIVER, "river", 0.5)
-    shadow = [(-0.02, 0.835), (0.3, 0.85), (0.7, 0.838), (1.02, 0.85), (1.02, 0.72), (-0.02, 0.72)]
-    brush.mark(polygon(shadow), rgb("1f4a60"), alpha=0.35)
+    flow = together(
+        [winding(y + 0.03, 0.665, 0.5 + side * 0.08, side), box(-0.02, 0.66, 1.02, 0.84)]
+    )
+    draw_water(brush, flow, 0.6, 0.82, RIVER, "river", 0.4)
     draw_bridge(brush, 0.66)
+    draw_water(brush, box(-0.02, 0.825, 1.02, 1.02), 0.825, 1.0, RIVER, "river", 0.62)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, limb, rgb, shade, together
+from mas_fast.data.storybook.canvas import Canvas, Color, box, ellipse, limb, rgb, together
 from mas_fast.data.storybook.world2.look import Look, solid
 from mas_fast.data.storybook.world2.materials import (
     CREAM,
@@ -11,6 +11,7 @@ from mas_fast.data.storybook.world2.materials import (
     SHINE,
     STEEL,
     accent,
+    chance,
     glass,
     headlights,
     line,
@@ -114,9 +115,8 @@ def _tram(canvas: Canvas, color: Color, look: Look) -> None:
 
 
 def _fast(canvas: Canvas, color: Color, look: Look) -> None:
-    shell, band = (CREAM, color) if sum(color) < 2.4 else (color, rgb("3f6fb0"))
-    full = look.generator.integers(2) or sum(color) > 2.4
-    shell, band = (color, CREAM) if full and sum(color) < 2.4 else (shell, band)
+    two_tone = chance(look.generator, 0.5)  # the lower half alone has the colour
+    shell, band = (trim(color), color) if two_tone else (color, trim(color))
     canvas.fill(box(-1.66, -0.14, 1.34, -0.05), INK)
     tail = rounded(
         [(-1.7, -0.11, 0.03), (-1.7, -0.78, 0.05), (-0.62, -0.78, 0.04), (-0.62, -0.11, 0.03)]
@@ -129,14 +129,14 @@ def _fast(canvas: Canvas, color: Color, look: Look) -> None:
     for outline in (tail, head):
         solid(canvas, outline, shell, look, depth=0.08)
         with canvas.inside(outline):
-            canvas.mark(box(-2, -0.36, 2, -0.26), band)
-            canvas.mark(
-                box(-2, -0.78, 2, -0.71),
-                shade(shell, -0.18) if shell == CREAM else shade(shell, 0.2),
-            )
-    nose = rounded([(1.0, -0.1), (1.16, -0.36, 0.2), (1.7, -0.3), (1.74, -0.1)])
-    with canvas.inside(head):
-        canvas.mark(nose, band)
+            canvas.mark(box(-2, -0.78, 2, -0.71), accent(color, 0.12))
+            if two_tone:
+                canvas.mark(box(-2, -0.4, 2, 0), band)
+                canvas.mark(box(-2, -0.2, 2, 0), accent(band, 0.2))
+            else:
+                canvas.mark(box(-2, -0.36, 2, -0.26), band)
+                nose = rounded([(1.0, -0.1), (1.16, -0.36, 0.2), (1.7, -0.3), (1.74, -0.1)])
+                canvas.mark(nose, band)
     panes = [box(x, -0.65, x + 0.2, -0.45, 0.05) for x in (-1.58, -1.32, -1.06)]
     panes += [box(x, -0.65, x + 0.2, -0.45, 0.05) for x in (-0.2, 0.06, 0.32)]
     doors = [box(x, -0.65, x + 0.13, -0.2, 0.03) for x in (-0.78, -0.5)]

@@ -6,6 +6,7 @@ from mas_fast.data.storybook.world2.kinds import KINDS, Kind
 from mas_fast.data.storybook.world2.seats import SEATS, sits
 from mas_fast.data.storybook.world2.words import AIR, PLACES, WATER
 
+LEAST_FAR = 0.27  # height of what can be far away
 DEPTH = 0.1  # of a part of a place in which things can be behind one another
 
 
@@ -38,6 +39,11 @@ def places_of(kind: Kind) -> list[str]:
     ]
 
 
+def can_be_far(kind: Kind, place: str, part: str) -> bool:
+    """Tell whether a thing that is far away in a place is still seen."""
+    return part in PLACES[place].far and (part == AIR or kind.heights[part] >= LEAST_FAR)
+
+
 def relations(
     place: str, kind: Kind, other: Kind, part: str | None, beyond: str | None
 ) -> list[str | None]:
@@ -59,7 +65,7 @@ def relations(
     if part is None:
         return found
     where = PLACES[place]
-    if beyond in where.far:
+    if can_be_far(other, place, beyond):
         found += ["far"]
     if AIR in (part, beyond):
         if part != beyond:

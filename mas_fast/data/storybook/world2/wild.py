@@ -51,10 +51,11 @@ def draw_forest(brush: Brush) -> None:
         for k, far in enumerate((0.62, 0.4)):
             _depth(brush, y + 0.04 + 0.02 * k, 0.12 + 0.09 * k, far, FIR if pines else deep)
     draw_wood(brush, "pine" if pines else "mixed", y + 0.06, 0.22, 0.26)
-    draw_field(brush, rolling(brush, y + 0.07, 0.02), 0.08)
+    floor = rolling(brush, y + 0.07, 0.02)
+    draw_field(brush, floor, 0.08)
     if not brush.winter:  # in the shade of the trees
         brush.mark(ground(rolling(brush, y + 0.1, 0.02)), rgb("42653a"), alpha=0.2)
-    draw_path(brush, y + 0.06, 0.5 - side * 0.12, 0.5 + side * 0.08, 0.24)
+    draw_path(brush, y + 0.04, 0.5 - side * 0.12, 0.5 + side * 0.08, 0.24, ground(floor))
     _beams(brush)
     draw_light(brush, y, 0.8)
     draw_bush(brush, 0.5 + side * 0.26, y + 0.1, 0.06, 0.05)
@@ -68,10 +69,6 @@ def draw_forest(brush: Brush) -> None:
 
 def _depth(brush: Brush, y: float, top: float, far: float, color: Color) -> None:
     """Draw one row of the wood's depth: a roof of leaves and stems below it."""
-    low = [top + 0.17 + brush.between(-0.03, 0.03) for _ in range(9)]
-    roof = ground(low)
-    roof = skia.Path()
-    roof.moveTo(-0.02, y)
     heaps = [ellipse((i + brush.between(0.1, 0.9)) / 7, top + 0.1, 0.11, brush.between(0.07, 0.13))
              for i in range(7)]  # fmt: skip
     stems = []
@@ -87,16 +84,17 @@ def _depth(brush: Brush, y: float, top: float, far: float, color: Color) -> None
 
 def _beams(brush: Brush) -> None:
     """Draw light that falls between the trees, from where the sun is."""
-    if brush.sky.weather != "clear" or "sun" in brush.without:
+    if brush.sky.weather != "clear" or brush.sky.dim or "sun" in brush.without:
         return
     x, sun = 0.5 + 0.45 * brush.sky.sun, brush.sky.sun
     warm = brush.palette.sun
     beams = []
-    for k in (0.25, 0.52, 0.85):
+    for k in (0.3, 0.75):
         low = x - sun * k
-        beams.append(polygon([(x - sun * k * 0.3 - 0.02, -0.02), (x - sun * k * 0.3 + 0.03, -0.02),
-                              (low + 0.07, 0.72), (low - 0.06, 0.72)]))  # fmt: skip
-    clear, light = (skia.Color4f(*warm, a).toColor() for a in (0.0, 0.3))
+        top = x - sun * k * 0.4
+        beams.append(polygon([(top - 0.03, -0.02), (top + 0.05, -0.02), (low + 0.1, 0.72),
+                              (low - 0.08, 0.72)]))  # fmt: skip
+    clear, light = (skia.Color4f(*warm, a).toColor() for a in (0.0, 0.26))
     ends = [skia.Point(0, 0.0), skia.Point(0, 0.72)]
     shader = skia.GradientShader.MakeLinear(ends, [light, clear])
     brush.canvas.wash(together(beams), shader)
@@ -109,13 +107,14 @@ def draw_mountain(brush: Brush) -> None:
     draw_mountains(brush, y + 0.04, y - brush.between(0.14, 0.2), 0.2, 0.0)
     line = rolling(brush, y + 0.05, 0.03)
     draw_wood(brush, "pine", 0, 0.085, 0.22, slope=line_at(line))
-    draw_field(brush, line, 0.1)
-    draw_field(brush, rolling(brush, y + 0.13, 0.03))
+    draw_field(brush, line, 0.1, bottom=y + 0.15)
+    near = rolling(brush, y + 0.13, 0.03)
+    draw_field(brush, near)
     if brush.chance(0.6):
-        draw_path(brush, y + 0.11, 0.5 - side * 0.2, 0.5 + side * 0.12, 0.18)
+        draw_path(brush, y + 0.08, 0.5 - side * 0.2, 0.5 + side * 0.12, 0.18, ground(near))
     else:
         draw_bands(brush, y + 0.14)
-    draw_light(brush, y - 0.2, 0.8)
+    draw_light(brush, y + 0.03, 0.8)
     for offset, size, low in ((0.36, 0.24, 0.12), (0.45, 0.34, 0.16), (-0.44, 0.28, 0.14)):
         draw_tree(brush, "pine", 0.5 + side * offset, y + low, size)
     draw_rocks(brush, 0.5 - side * 0.3, 0.685, 0.045)
@@ -133,9 +132,9 @@ def draw_desert(brush: Brush) -> None:
                 _mesa(brush, x, y + 0.05, wide, high, far)
     with brush.canvas.segment("sand"):
         brush.fill(ground(rolling(brush, y + 0.015, 0.03, 1.0)), shade(SAND, 0.05), far=0.42)
-        _dune(brush, y + 0.02, 0.5 - side * brush.between(0.15, 0.3), 0.075, 0.24)
-        _dune(brush, y + 0.08, 0.5 + side * brush.between(0.2, 0.35), 0.085, 0.1)
-        _dune(brush, 0.665, 0.5 - side * brush.between(0.3, 0.45), 0.05, 0.0)
+        _dune(brush, y - 0.03, 0.5 - side * brush.between(0.1, 0.3), 0.1, 0.26)
+        _dune(brush, y + 0.045, 0.5 + side * brush.between(0.15, 0.35), 0.115, 0.1)
+        _dune(brush, 0.65, 0.5 - side * brush.between(0.3, 0.45), 0.06, 0.0)
         _furrows(brush)
     draw_light(brush, y)
     draw_rocks(brush, 0.5 - side * 0.4, 0.72, 0.055, rgb("b8825c"))
@@ -178,14 +177,14 @@ def _dune(brush: Brush, y: float, crest: float, rise: float, far: float) -> None
     top.close()
     brush.fill(top, mix(shade(SAND, 0.18), rgb("fff0c8"), 0.3), to=shade(SAND, -0.12), far=far)
     away = 1 if brush.sky.sun < 0 else -1
-    ridge = [(crest, y - 0.01), (crest + away * 0.05, y + rise * 0.5), (crest - away * 0.02, y + rise),
-             (crest + away * 0.1, y + rise * 1.7), (crest + away * 0.45, y + rise * 1.5),
-             (crest + away * 0.9, y + rise * 1.1), (crest + away * 0.9, y - 0.01)]  # fmt: skip
+    ridge = [(0.1, 0.3), (0.05, 0.75), (0.02, 1.05), (0.14, 1.5), (0.45, 1.35), (0.8, 0.8)]
+    bends = [(crest + away * dx, y + rise * dy) for dx, dy in ridge]
     with brush.canvas.inside(top):
         shape = skia.Path()
-        shape.moveTo(*ridge[0])
-        for a, b in zip(ridge[1::2], ridge[2::2], strict=False):
+        shape.moveTo(crest, y - 0.01)
+        for a, b in zip(bends[::2], bends[1::2], strict=True):
             shape.quadTo(*a, *b)
+        shape.lineTo(crest + away * 0.8, y - 0.02)
         shape.close()
         brush.mark(
             shape, mix(shade(SAND, -0.2), rgb("a8685a"), 0.25), to=shade(SAND, -0.08), far=far
@@ -198,8 +197,8 @@ def _furrows(brush: Brush) -> None:
     for _ in range(6):
         x, y = brush.between(0.05, 0.95), brush.between(0.76, 0.97)
         half = brush.between(0.06, 0.14)
-        lines.append(limb([(x - half, y + 0.006), (x - half * 0.3, y - 0.004), (x + half * 0.3, y + 0.004),
-                           (x + half, y - 0.004)], 0.005))  # fmt: skip
+        bends = ((-1, 0.006), (-0.3, -0.004), (0.3, 0.004), (1, -0.004))
+        lines.append(limb([(x + half * dx, y + dy) for dx, dy in bends], 0.005))
     brush.mark(together(lines), shade(SAND, -0.22), alpha=0.5)
 
 
@@ -211,7 +210,7 @@ def draw_snow(brush: Brush) -> None:
     draw_hills(brush, y, rise=0.07)
     line = rolling(brush, y + 0.05, 0.04)
     draw_wood(brush, "pine", 0, 0.1, 0.34, slope=line_at(line))
-    draw_field(brush, line, 0.06)
+    draw_field(brush, line, 0.06, bottom=y + 0.14)
     draw_field(brush, rolling(brush, y + 0.12, 0.045))
     draw_bands(brush, y + 0.14, 3)
     draw_light(brush, y)

@@ -41,8 +41,9 @@ def draw_window(
         _view(brush)
     with canvas.segment("window-other"):
         canvas.fill(glass, WHITE, alpha=0.0)  # what is seen through it is window too
+        across = y - high * 0.15
         bars = [box(x - 0.008, y - high, x + 0.008, y + high),
-                box(x - half, y - 0.008 - high * 0.15, x + half, y + 0.008 - high * 0.15)]  # fmt: skip
+                box(x - half, across - 0.008, x + half, across + 0.008)]  # fmt: skip
         brush.fill(together(bars), WHITE, to=shade(WHITE, -0.1))
         sill = box(x - half - 0.04, y + high + 0.012, x + half + 0.04, y + high + 0.036, 0.006)
         brush.fill(sill, shade(WHITE, 0.3), to=shade(WHITE, -0.18))

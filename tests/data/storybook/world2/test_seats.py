@@ -10,7 +10,7 @@ from mas_fast.data.storybook.world2.seats import SEATS, sits
 def test_a_seat_and_who_is_on_it(name) -> None:
     seat = SEATS[name]
     assert {name, *seat.poses} <= set(KINDS)
-    assert set(seat.poses.values()) <= {"sit", "ride", "stand", "lie", None}
+    assert set(seat.poses.values()) <= {"sit", "ride", "stand", "perch", "lie", None}
     assert 0 < seat.y <= 1
     assert abs(seat.x) < KINDS[name].width / 2
 

@@ -14,29 +14,29 @@ from mas_fast.data.storybook.world2.words import LAND, ON, ROAD, SIZES, TABLETOP
 
 
 def test_a_thing_alone_has_the_height_of_its_kind() -> None:
-    assert row_heights([("dog", None)], LAND) == [KINDS["dog"].heights[LAND]]
+    assert row_heights([("dog", None, None)], LAND) == [KINDS["dog"].heights[LAND]]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_small_and_big_are_ratios(size) -> None:
     for count in (1, 2):
-        (height, *_) = row_heights([("cat", size), ("ball", None)][:count], LAND)
+        (height, *_) = row_heights([("cat", size, None), ("ball", None, None)][:count], LAND)
         assert height == pytest.approx(SIZES[size] * usual_height("cat", LAND, count))
     assert SIZES["small"] < 0.75 < 1.15 < SIZES["big"]
 
 
 def test_a_full_row_is_lower() -> None:
-    full = row_heights([("bus", None), ("bus", None)], ROAD)
+    full = row_heights([("bus", None, None), ("bus", None, None)], ROAD)
     assert full[0] < usual_height("bus", ROAD, 2)
     assert sum(full) * KINDS["bus"].width < 0.9
-    assert row_heights([("bus", "big"), ("bus", None)], ROAD) is None
-    assert row_heights([("car", None)] * 4, ROAD) is None
-    assert row_heights([("dog", None)] * 5, LAND) is None
+    assert row_heights([("bus", "big", None), ("bus", None, None)], ROAD) is None
+    assert row_heights([("car", None, None)] * 4, ROAD) is None
+    assert row_heights([("dog", None, None)] * 5, LAND) is None
 
 
 def test_nothing_is_too_low() -> None:
-    assert row_heights([("ball", "small")], LAND) is None
-    assert min(row_heights([("apple", None)] * 4, TABLETOP)) >= LEAST
+    assert row_heights([("ball", "small", None)], LAND) is None
+    assert min(row_heights([("apple", None, None)] * 4, TABLETOP)) >= LEAST
 
 
 def test_far_things_are_low() -> None:
