@@ -8,7 +8,8 @@ recall      named classes that are in the scene; "recall, seen" and "recall, uns
 precision   classes of things in the scene that are named
 counts      named classes of which the scene shows as many as the caption says
 left, right "left of" and "right of" that hold; "other relations": all others (relations.py)
-colours     named colours that the thing, or what it wears, has in the picture
+colours     named colours that the thing, or what it wears, has in the picture: a tenth of it, and
+            no other that its kind can have more than twice as much
 without     what a caption denies and the scene has not
 joint       captions of which all of these hold, precision aside
 
@@ -48,6 +49,7 @@ DENIED = {
     "people": ("person",),
     "buildings": ("building-other-merged", "house"),
 }
+COLORED = 0.1  # of a thing: what is less is not its colour
 AROUND = np.ones((3, 3), bool)
 NAN = float("nan")
 
@@ -97,7 +99,11 @@ def faithfulness(caption: str, scene: Scene, picture: np.ndarray, world: World) 
     seen = {name: np.array(light(rgb(code))) for name, code in world.colors.items()}
     colors = [
         _label(group, world) in present
-        and color_of(_worn(group, claims, scene, world), picture, seen) == group.color
+        and has_color(
+            colors_of(_worn(group, claims, scene, world), picture, seen),
+            group.color,
+            world.kinds[group.kind].colors,
+        )
         for group in claims.groups
         if group.color
     ]
@@ -169,8 +175,10 @@ def count(mask: np.ndarray, edges: np.ndarray, parted: bool = True) -> int:
     return int((areas >= least).sum())
 
 
-def color_of(mask: np.ndarray, picture: np.ndarray, colors: dict[str, np.ndarray]) -> str | None:
-    """The colour that is nearest, in CIE Lab, to the median of the picture's pixels in the mask.
+def colors_of(
+    mask: np.ndarray, picture: np.ndarray, colors: dict[str, np.ndarray]
+) -> dict[str, float]:
+    """The share of each colour in the picture's pixels in the mask, by which is nearest in CIE Lab.
 
     Args:
         mask: bool, of any size; its rim is left out where enough remains.
@@ -178,18 +186,32 @@ def color_of(mask: np.ndarray, picture: np.ndarray, colors: dict[str, np.ndarray
         colors: RGB in 0..1, by name.
 
     Returns:
-        The name of a colour; None for an empty mask.
+        Ratios by name, 0 for an empty mask.
     """
     rows, columns = (nearest(*sizes) for sizes in zip(mask.shape, picture.shape, strict=False))
     mask = mask[rows[:, None], columns]
     inner = ndimage.binary_erosion(mask)
     if inner.sum() >= max(16, mask.sum() / 4):
         mask = inner
-    if not mask.any():
-        return None
-    median = np.median(picture[mask], axis=0) / 255
-    distances = np.square(lab(np.stack(list(colors.values()))) - lab(median)).sum(-1)
-    return list(colors)[int(distances.argmin())]
+    pixels, known = lab(picture[mask] / 255), lab(np.stack(list(colors.values())))
+    names = np.square(pixels[:, None] - known).sum(-1).argmin(1)
+    counts = np.bincount(names, minlength=len(colors)) / max(len(names), 1)
+    return dict(zip(colors, counts.tolist(), strict=True))
+
+
+def has_color(shares: dict[str, float], color: str, possible: Iterable[str]) -> bool:
+    """Tell whether a thing has a colour, though its tyres, windows or flowers have others.
+
+    Args:
+        shares: of each colour in its pixels.
+        color: the colour that it should have.
+        possible: the colours that its kind can have.
+
+    Returns:
+        Whether COLORED of it has the colour, and no possible colour more than twice as much.
+    """
+    most = max(shares[name] for name in possible)
+    return shares[color] >= max(COLORED, most / 2)
 
 
 def lab(color: np.ndarray) -> np.ndarray:

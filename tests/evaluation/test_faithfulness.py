@@ -10,9 +10,10 @@ from mas_fast.data.storybook.world1.story import story
 from mas_fast.evaluation.faithfulness import (
     METRICS,
     class_map,
-    color_of,
+    colors_of,
     count,
     faithfulness,
+    has_color,
     lab,
     rates,
 )
@@ -64,6 +65,21 @@ def test_the_truth_scores_near_one(truth) -> None:
     assert found["counts"] >= 0.98
     assert found["colours"] >= 0.96
     assert found["joint"] >= 0.95
+
+
+def test_the_truth_of_the_second_world() -> None:
+    """At the size of its scenes; two that touch are one now and then."""
+    world, scores = WORLDS[2], []
+    for told in (world.story("test", index, 0) for index in range(STORIES)):
+        pixels, layers = world.paint(told, 256)
+        scene = square(layers.clean(), 128)
+        scores.append(faithfulness(world.captions(told)[0], scene, pixels, world))
+    found = rates(scores)
+    for name in ("recall", "precision", "left, right", "without"):
+        assert found[name] >= 0.99, name
+    for name in ("counts", "other relations", "colours"):
+        assert found[name] >= 0.97, name
+    assert found["joint"] >= 0.94
 
 
 def test_other_captions_score_low(truth) -> None:
@@ -242,10 +258,20 @@ def test_the_rim_has_no_say() -> None:
     picture[9:14, 9:14] = 255
     picture[11, 11] = 0
     colors = {"black": np.zeros(3), "white": np.ones(3)}
-    assert color_of(mask, picture, colors) == "white"
+    assert colors_of(mask, picture, colors) == {"black": 1 / 25, "white": 24 / 25}
     mask[9:15, 9:15] = False  # lines, of which nothing would be left
-    assert color_of(mask, picture, colors) == "black"
-    assert color_of(np.zeros_like(mask), picture, colors) is None
+    assert colors_of(mask, picture, colors) == {"black": 1, "white": 0}
+    assert colors_of(np.zeros_like(mask), picture, colors) == {"black": 0, "white": 0}
+
+
+def test_a_thing_has_a_colour_though_its_parts_have_others() -> None:
+    bicycle = {"black": 0.5, "green": 0.3, "gray": 0.14, "red": 0.06}
+    assert has_color(bicycle, "green", ("red", "green"))  # tyres are black, and no frame is
+    assert not has_color(bicycle | {"green": 0.24}, "green", ("red", "green", "black"))
+    assert not has_color(bicycle, "red", ("red", "green"))
+    assert not has_color({"green": 0.0, "red": 0.09}, "red", ("red", "green"))
+    assert has_color({"green": 0.4, "red": 0.2}, "red", ("red", "green"))
+    assert not has_color({"green": 0.5, "red": 0.2}, "red", ("red", "green"))
 
 
 def test_lab() -> None:

@@ -42,6 +42,11 @@ class Kind(Protocol):
         ...
 
     @property
+    def colors(self) -> tuple[str, ...]:
+        """The colours that a caption may name; without any, it has its own."""
+        ...
+
+    @property
     def garment(self) -> str | None:
         """The piece of clothing that has its colour, if any."""
         ...
