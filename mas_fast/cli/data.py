@@ -141,6 +141,29 @@ def data_prepare(
     _check_used(output, manifest)
 
 
+@commands.command("storybook")
+def data_storybook(
+    folder: Annotated[Path, typer.Argument(help="Becomes a source of painted stories.")],
+    scenes: Annotated[int, typer.Option(help="Number of stories.")],
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 256,
+    split: Annotated[str, typer.Option(help="`train`, `validation` or `test`.")] = "train",
+    seed: Annotated[int, typer.Option(help="Of the stories.")] = 0,
+    world: Annotated[
+        int, typer.Option(help="`2`, or the old one: `1`, of fewer things and simpler captions.")
+    ] = 2,
+) -> None:
+    """Make a folder a source of painted stories with captions and annotations.
+
+    They are painted when `data prepare` reads them. Needs pip install "mas_fast[storybook]"
+
+    Example: mas-fast data storybook stories --scenes 10000
+    """
+    from mas_fast.data.storybook.source import write_storybook
+
+    write_storybook(folder, scenes, size, split, seed, world)
+    typer.echo(f"{folder}: {scenes} stories of world {world}, painted when they are read")
+
+
 @commands.command("tokenize")
 def data_tokenize(
     scenes: Annotated[Path, typer.Argument(help="The folder that `data prepare` made.")],

@@ -111,6 +111,9 @@ def eval_storybook(
     bundle: Annotated[
         Path | None, typer.Argument(help="A bundle; by default the one that comes with mas-fast.")
     ] = None,
+    world: Annotated[
+        int, typer.Option(help="The world that it was trained on, 1 or 2; the shipped one on 1.")
+    ] = 1,
     captions: Annotated[int, typer.Option(help="How many it is asked for.")] = 500,
     seed: Annotated[int, typer.Option(help="Of its pictures.")] = 0,
     segmenter: Annotated[
@@ -144,6 +147,7 @@ def eval_storybook(
     from mas_fast.utils.validate import check_int
 
     bundle = shipped() if bundle is None else bundle
+    check_int("world", world, 1, 2)
     check_int("captions", captions, 2)
     check_int("seed", seed, 0, 2**64 - 1)
     check_threads(threads, "--threads")
@@ -157,15 +161,15 @@ def eval_storybook(
     from mas_fast.pipelines.torch_pipeline import load
 
     try:
-        from mas_fast.evaluation.segmenter import load_segmenter
+        from mas_fast.evaluation.segmenter import Recipe, load_segmenter
         from mas_fast.evaluation.storybook import evaluate_storybook
     except ImportError as error:
         raise ImportError(f'{error}: pip install "mas_fast[storybook]"') from error
     if threads > 0:
         torch.set_num_threads(threads)
     model = load(bundle, device=device, dtype=dtype, threads=threads)
-    segment = load_segmenter(segmenter, progress=True).segment
-    report = evaluate_storybook(model, segment, count=captions, seed=seed, progress=True)
+    eye = load_segmenter(segmenter, Recipe(world=world), progress=True)
+    report = evaluate_storybook(model, eye, world, count=captions, seed=seed, progress=True)
     Console().print(report.table())
     if keep is not None:
         report.save(keep)

@@ -54,6 +54,7 @@ class Recipe:
         lr: highest learning rate.
         seed: seed of the stories and the first weights.
         version: of the network and of what is done to its pictures.
+        world: of the stories, one of `world.WORLDS`.
     """
 
     steps: int = 6000
@@ -62,6 +63,7 @@ class Recipe:
     lr: float = 6e-3
     seed: int = 0
     version: int = 2
+    world: int = 1
 
 
 class Block(nn.Sequential):
@@ -108,15 +110,39 @@ class Segmenter(nn.Module):
         Returns:
             [B, classes, H / 2, W / 2].
         """
+        *kept, y = self.scales(x)
+        for across, up, skip in zip(self.across, self.up, reversed(kept), strict=True):
+            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
+        return self.head(y)
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """What the network sees at 1/2, 1/4, 1/8 and 1/16 of the picture.
+
+        Args:
+            x: [B, 3, H, W] in [-1, 1], H and W multiples of 16.
+
+        Returns:
+            [B, WIDTHS[i], H / 2 ** (i + 1), W / 2 ** (i + 1)] each.
+        """
         y = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
         kept = []
         for block in self.down:
             y = block(y)
             kept.append(y)
-        y = y + self.middle(y)
-        for across, up, skip in zip(self.across, self.up, reversed(kept[:-1]), strict=True):
-            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
-        return self.head(y)
+        return [*kept[:-1], y + self.middle(y)]
+
+    @torch.no_grad()
+    def features(self, pictures: Sequence[np.ndarray]) -> Tensor:
+        """Features for a Frechet distance: the mean of each channel of each scale.
+
+        Args:
+            pictures: uint8 [H, W, 3] each, H and W multiples of 16.
+
+        Returns:
+            fp32 [N, sum of WIDTHS].
+        """
+        found = (self.scales(_tensor(picture[None])) for picture in pictures)
+        return torch.cat([torch.cat([y.mean((2, 3)) for y in scales], 1) for scales in found])
 
     @torch.no_grad()
     def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -167,7 +193,10 @@ def load_segmenter(
 
 def _entry(recipe: Recipe) -> str:
     """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
-    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
+    stories, checksum = (
+        StorySource(PROBED, recipe.size, "train", recipe.seed, world=recipe.world),
+        0,
+    )
     for index in range(len(stories)):
         pixels, layers = _story(stories, index)
         checksum = zlib.crc32(pixels.data, zlib.crc32(layers.clean().labels.data, checksum))
@@ -198,7 +227,9 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     Raises:
         ImportError: skia is not installed.
     """
-    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed)
+    source = StorySource(
+        recipe.steps * recipe.batch, recipe.size, "train", recipe.seed, world=recipe.world
+    )
     classes, weights = _classes(source)
     numbers = torch.full((CLASSES,), UNKNOWN)
     numbers[classes] = torch.arange(len(classes))

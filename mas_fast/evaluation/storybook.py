@@ -1,6 +1,6 @@
 """How good a model of the storybook is: each figure beside its goal, its ceiling and its floor.
 
-    found = evaluate_storybook(load(), segment=load_segmenter(folder).segment)
+    found = evaluate_storybook(load(), load_segmenter(folder, recipe), 2)
     Console().print(found.table())                                  # `mas-fast eval storybook`
     found.sheet().save("sheet.png"); found.save("results")
 
@@ -14,195 +14,73 @@ floor    the same results with each other's captions (of tokenizers: with each o
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mas_fast.bundle.torch_io import load_vq
 from mas_fast.data.storybook.source import StorySource
-from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
-from mas_fast.evaluation.metrics import ConfusionMatrix, ImageQuality
-from mas_fast.evaluation.reconstruction import spread
+from mas_fast.data.storybook.world import WORLDS, World
+from mas_fast.evaluation.faithfulness import METRICS, class_map
+from mas_fast.evaluation.given_in_part import continued, edited
+from mas_fast.evaluation.likeness import agreement, gradient_energy, statistics_of, variety
+from mas_fast.evaluation.metrics import ImageQuality, frechet_distance
+from mas_fast.evaluation.quality import Drawn, Quality, Row
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.torch_pipeline import Model
 from mas_fast.scene.labels import MINI158
 from mas_fast.scene.open import square
 from mas_fast.scene.scene import Scene
-from mas_fast.utils.contact_sheet import sheet
 from mas_fast.utils.progress import progress_bar
-from mas_fast.utils.validate import check_int
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from mas_fast.utils.validate import check_choice, check_int
 
 T = TypeVar("T")
-
-GOALS = {
-    "recall": 0.9,
-    "recall, unseen": 0.8,
-    "precision": 0.8,
-    "counts": 0.7,
-    "left, right": 0.8,
-    "colours": 0.7,
-    "VQ-SEG mIoU": 0.85,
-    "VQ-IMG PSNR": 24.0,
-    "scene given, mIoU": 0.6,
-}
-SHOWN = 10  # captions on the sheet
-NAN = float("nan")
-
-Segment = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+TRUE_PICTURES = 2000  # of the validation split, for the Frechet distance
+VARIED, SEEDS = 24, 4  # captions, and pictures of each, for the variety over seeds
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure, NaN where there is none.
+class Eye(Protocol):
+    """What judges pictures: evaluation/segmenter.py's Segmenter."""
 
-    Attributes:
-        name: what is measured.
-        value: of the model.
-        ceiling: of the true scenes and pictures, through the tokenizers.
-        floor: of the same results with each other's captions.
-    """
+    def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What faithfulness.class_map would say of the scenes of pictures, uint8 [H, W, 3] each,
+        at half their size or any other."""
 
-    name: str
-    value: float
-    ceiling: float = NAN
-    floor: float = NAN
-
-    @property
-    def goal(self) -> float:
-        """What is to be reached; NaN where there is no goal."""
-        return GOALS.get(self.name, NAN)
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the value reaches the goal; None where there is none."""
-        return None if math.isnan(self.goal) else self.value >= self.goal
-
-
-@dataclass
-class Drawn:
-    """Captions with their scenes and pictures, as many of each.
-
-    Attributes:
-        captions: the captions.
-        scenes: their scenes.
-        pictures: their pictures, uint8 [H, W, 3].
-    """
-
-    captions: list[str]
-    scenes: list[Scene]
-    pictures: list[np.ndarray]
-
-    def rates(self, captions: Sequence[str] | None = None) -> dict[str, float]:
-        """faithfulness.METRICS, of its own captions or of others."""
-        told = zip(captions or self.captions, self.scenes, self.pictures, strict=True)
-        return rates(faithfulness(*parts) for parts in told)
-
-
-@dataclass
-class Quality:
-    """How good a model is.
-
-    Attributes:
-        bundle: path of the bundle.
-        seed: seed of the model's sampling.
-        rows: the figures.
-        truth: the true scenes and pictures of the captions.
-        drawn: those of the model.
-        given: those of the model where it was given the true scene.
-    """
-
-    bundle: str
-    seed: int
-    rows: list[Row]
-    truth: Drawn = field(repr=False)
-    drawn: Drawn = field(repr=False)
-    given: Drawn = field(repr=False)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON; null where there is no number."""
-        metrics = {}
-        for row in self.rows:
-            values = {"goal": row.goal, **asdict(row)}
-            name = values.pop("name")
-            metrics[name] = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        count = len(self.drawn.captions)
-        return {"bundle": self.bundle, "captions": count, "seed": self.seed, "metrics": metrics}
-
-    def table(self) -> Table:
-        """A table for rich's console."""
-        from rich.table import Table
-
-        title = f"{len(self.drawn.captions)} captions, seed {self.seed}: {self.bundle}"
-        table = Table("", title=title)
-        for name in ("goal", "value", "ceiling", "floor"):
-            table.add_column(name, justify="right")
-        table.add_column("reached")
-        for row in self.rows:
-            values = (row.goal, row.value, row.ceiling, row.floor)
-            reached = {None: "", True: "yes", False: "no"}[row.reached]
-            table.add_row(row.name, *(_text(value) for value in values), reached)
-        return table
-
-    def sheet(self) -> Image.Image:
-        """A sheet of some captions.
-
-        Each row has the model's scene and picture, the true ones, and the model's picture of the
-        true scene.
-        """
-        rows, told = [], []
-        for n in spread(len(self.drawn.captions), SHOWN).tolist():
-            scenes = (self.drawn.scenes[n].colors(), self.truth.scenes[n].colors())
-            ours, true, given = (x.pictures[n] for x in (self.drawn, self.truth, self.given))
-            rows.append([scenes[0], ours, scenes[1], true, given])
-            told.append(self.drawn.captions[n])
-        return sheet(rows, told)
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write what faithfulness was measured on: captions.txt, NNN.png, NNN.scene.png."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        drawn = self.drawn
-        (folder / "captions.txt").write_text("".join(f"{line}\n" for line in drawn.captions))
-        for n, (scene, pixels) in enumerate(zip(drawn.scenes, drawn.pictures, strict=True)):
-            Image.fromarray(pixels).save(folder / f"{n:03}.png")
-            scene.save(folder / f"{n:03}.scene.png")
+    def features(self, pictures: Sequence[np.ndarray]) -> Tensor:
+        """Features of pictures, [N, D]."""
 
 
 def evaluate_storybook(
-    model: Model, segment: Segment, *, count: int = 500, seed: int = 0, progress: bool = False
+    model: Model, eye: Eye, number: int, *, count: int = 500, seed: int = 0, progress: bool = False
 ) -> Quality:
     """Measure a model with scenes, with its own sampling.
 
     Args:
         model: the model.
-        segment: maps pictures, uint8 [H, W, 3], to what faithfulness.class_map would say of their
-            scenes, at half their size or any other (evaluation/segmenter.py).
+        eye: judges the pictures.
+        number: one of WORLDS, whose stories the captions tell.
         count: captions, at least 2.
         seed: seed of the model's sampling.
         progress: whether to show progress bars.
 
     Raises:
-        ValueError: the model has no scenes, or its pictures are smaller than 32 pixels.
+        ValueError: there is no such world, the model has no scenes, or its pictures are smaller
+            than 32 pixels.
         ImportError: skia is not installed.
     """
     check_int("count", count, 2)
+    check_choice("world", number, WORLDS)
+    world = WORLDS[number]
     seg, img_decoder = model.seg, model.img
     if seg is None:
         raise ValueError(f"{model.path}: found a GPT without scenes, expected one with them")
     assert isinstance(img_decoder, TorchCodec)  # a Model has one
     size = img_decoder.config.resolution
-    source = StorySource(count, size, "test")
+    source = StorySource(count, size, "test", world=number)
 
     def bar(items: Sequence[T], name: str) -> Iterable[T]:
         return progress_bar(items, desc=name, show=progress)
@@ -227,15 +105,23 @@ def evaluate_storybook(
         codes = img.encode([picture])
         through.pictures += cast(list[np.ndarray], img.decode(codes))
 
-    def drawn(scene: list[Scene] | None) -> Drawn:
-        out = model.generate(truth.captions, scene=scene, seed=seed, progress=progress)
+    def paint(scene: list[Scene] | None):
+        return model.generate(truth.captions, scene=scene, seed=seed, progress=progress)
+
+    def drawn(out) -> Drawn:
         return Drawn(out.captions, out.scenes, [np.asarray(image) for image in out.images])
 
-    ours, given = drawn(None), drawn(truth.scenes)
+    out = paint(None)
+    ours, given = drawn(out), drawn(paint(truth.scenes))
     others = _others(count)
-    rows = _faithful(ours, through, others) + _tokenizers(truth, through, others)
-    rows += _followed(truth, given, through, others, segment)
-    return Quality(str(model.path), seed, rows, truth, ours, given)
+    rows = _faithful(ours, through, others, world) + _tokenizers(truth, through, others)
+    rows += _followed(truth, given, through, others, eye)
+    rows += _alike(truth, ours, through, eye, _true_pictures(number, size, progress))
+    rows.append(_varied(model, world, eye, size, seed))
+    rows += continued(model, world, truth, through, seed, progress)
+    stories = [world.story("test", index, 0) for index in range(count)]
+    rows += edited(model, world, stories, out, seed)
+    return Quality(str(model.path), number, seed, rows, truth, ours, given)
 
 
 def _tensor(picture: np.ndarray) -> Tensor:
@@ -250,9 +136,9 @@ def _others(count: int) -> np.ndarray:
     return others
 
 
-def _faithful(ours: Drawn, through: Drawn, others: np.ndarray) -> list[Row]:
-    values, ceilings = ours.rates(), through.rates()
-    floors = ours.rates([ours.captions[n] for n in others])
+def _faithful(ours: Drawn, through: Drawn, others: np.ndarray, world: World) -> list[Row]:
+    values, ceilings = ours.rates(world), through.rates(world)
+    floors = ours.rates(world, [ours.captions[n] for n in others])
     return [Row(name, values[name], ceilings[name], floors[name]) for name in METRICS]
 
 
@@ -266,24 +152,29 @@ def _tokenizers(truth: Drawn, through: Drawn, others: np.ndarray) -> list[Row]:
     true, decoded = ([_labels(scene) for scene in x.scenes] for x in (truth, through))
     value, floor = quality(range(len(others))), quality(others)
     return [
-        Row("VQ-SEG mIoU", _miou(decoded, true), floor=_miou([decoded[n] for n in others], true)),
+        Row(
+            "VQ-SEG mIoU",
+            agreement(decoded, true),
+            floor=agreement([decoded[n] for n in others], true),
+        ),
         Row("VQ-IMG PSNR", value["psnr"], floor=floor["psnr"]),
         Row("VQ-IMG SSIM", value["ssim"], floor=floor["ssim"]),
     ]
 
 
 def _followed(
-    truth: Drawn, given: Drawn, through: Drawn, others: np.ndarray, segment: Segment
+    truth: Drawn, given: Drawn, through: Drawn, others: np.ndarray, eye: Eye
 ) -> list[Row]:
     """The classes that the segmenter finds in a picture against those of the scene that was given,
     at the size of the former. The ceiling is of the true picture through VQ-IMG."""
-    given_classes, ceiling, ours = (segment(x.pictures) for x in (given, through, truth))
+    given_classes, ceiling, ours = (eye.segment(x.pictures) for x in (given, through, truth))
     scenes = [
         class_map(scene.resize(*classes.shape))
         for scene, classes in zip(truth.scenes, given_classes, strict=True)
     ]
     figures = (
-        _miou(x, scenes) for x in (given_classes, ceiling, [given_classes[n] for n in others], ours)
+        agreement(x, scenes)
+        for x in (given_classes, ceiling, [given_classes[n] for n in others], ours)
     )
     value, top, floor, true = figures
     return [
@@ -292,18 +183,39 @@ def _followed(
     ]
 
 
-def _miou(guesses: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> float:
-    matrix = ConfusionMatrix(MINI158.edge_channel)
-    for guess, labels in zip(guesses, true, strict=True):
-        matrix.add(torch.from_numpy(guess), torch.from_numpy(labels))
-    return matrix.mean_iou()
+def _true_pictures(number: int, size: int, progress: bool) -> list[np.ndarray]:
+    """Pictures of stories that are none of those asked for."""
+    source = StorySource(TRUE_PICTURES, size, "validation", world=number)
+    indices = progress_bar(range(TRUE_PICTURES), desc="true pictures", show=progress)
+    return [source.read(index).pixels for index in indices]
+
+
+def _alike(
+    truth: Drawn, ours: Drawn, through: Drawn, eye: Eye, pictures: list[np.ndarray]
+) -> list[Row]:
+    """Sharpness beside the true pictures of the same captions, and the distance from all."""
+    sharp = gradient_energy(truth.pictures)
+    true = statistics_of(eye.features(pictures))
+    ratios, distances = [], []
+    for each in (ours, through):
+        ratios.append(gradient_energy(each.pictures) / sharp)
+        distances.append(frechet_distance(statistics_of(eye.features(each.pictures)), true))
+    return [Row("sharpness", *ratios), Row("Frechet distance", *distances)]
+
+
+def _varied(model: Model, world: World, eye: Eye, size: int, seed: int) -> Row:
+    """How much pictures of one caption differ, and how much the true ones do: those of stories
+    that differ in their number alone."""
+    stories = [world.story("test", index, 0) for index in range(VARIED)]
+    told = [world.captions(story)[0] for story in stories]
+    out = model.generate(told, num_images=SEEDS, seed=seed)
+    drawn = eye.features([np.asarray(image) for image in out.images]).view(VARIED, SEEDS, -1)
+    numbers = [[replace(story, number=story.number ^ n) for n in range(SEEDS)] for story in stories]
+    painted = [world.paint(story, size)[0] for row in numbers for story in row]
+    true = eye.features(painted).view(VARIED, SEEDS, -1)
+    spread = true.flatten(0, 1).std(0)
+    return Row("variety over seeds", variety([*drawn], spread), variety([*true], spread))
 
 
 def _labels(scene: Scene) -> np.ndarray:
     return scene.to(MINI158).labels
-
-
-def _text(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:.1f}" if value > 1 else f"{value:.3f}"

@@ -28,8 +28,8 @@ from mas_fast.bundle.config import BPE_FILE
 from mas_fast.bundle.extras import save_bpe, save_sampling, save_words
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
-from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
+from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.world1.story import story
 from mas_fast.data.tokenize import codes_stream, tokenize
 from mas_fast.models.gpt import GPT
@@ -190,7 +190,7 @@ def _newest_step(checkpoints: Path) -> int:
 def _scenes(s: AllSettings) -> None:
     for split, count in (("train", s.scenes), ("validation", s.validation)):
         book = s.folder / "stories" / split
-        write_storybook(book, count, s.size, split, s.seed)
+        write_storybook(book, count, s.size, split, s.seed, world=1)
         prepare(
             book,
             s.scene_shards(split),
@@ -221,7 +221,7 @@ def _tokens(s: AllSettings) -> None:
 
 
 def _paint_seconds(s: AllSettings) -> float:
-    source = StorySource(PROBED + 1, s.size, seed=s.seed)
+    source = StorySource(PROBED + 1, s.size, seed=s.seed, world=1)
     return _seconds(lambda n: source[n % len(source)], PROBED)
 
 

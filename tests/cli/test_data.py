@@ -243,3 +243,12 @@ def test_a_tsv_is_downloaded_first(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="img2dataset: ended with status 3"):
         run("prepare", "tars", "-o", "out", "--tsv", "fails.tsv")
     assert calls[-1] != "prepare"
+
+
+def test_storybook(tmp_path):
+    pytest.importorskip("skia")
+    for world in (1, 2):
+        book = tmp_path / str(world)
+        shown = run("storybook", book, "--scenes", 2, "--size", 32, "--world", world)
+        assert shown == f"{book}: 2 stories of world {world}, painted when they are read\n"
+        assert open_source(book).world == world

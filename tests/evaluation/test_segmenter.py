@@ -20,7 +20,7 @@ SMALL = Recipe(steps=2, batch=2, size=32)
 
 def test_it_learns() -> None:
     found = train(Recipe(steps=100, batch=4, size=32, lr=1e-2))
-    test = StorySource(30, 32, "test")
+    test = StorySource(30, 32, "test", world=1)
     samples = [test[n] for n in range(len(test))]
     guesses = found.segment([sample.pixels for sample in samples])
     true = [class_map(sample.layers.resize(16, 16).clean()) for sample in samples]
@@ -35,7 +35,7 @@ def test_it_learns() -> None:
 
 
 def test_what_is_rare_weighs_more() -> None:
-    source = StorySource(40, 32)
+    source = StorySource(40, 32, world=1)
     classes, weights = module._classes(source)
     _, labels = module._batch(source, 0, 40)
     assert classes.tolist() == sorted(set(labels.flatten().tolist()))
@@ -49,7 +49,7 @@ def test_what_is_rare_weighs_more() -> None:
 
 def test_a_class_that_was_not_counted_is_left_out(monkeypatch) -> None:
     monkeypatch.setattr(module, "WEIGHED", 1)
-    source = StorySource(4, 32)
+    source = StorySource(4, 32, world=1)
     counted, others = (module._batch(source, *part)[1].unique() for part in ((0, 1), (0, 4)))
     assert len(counted) < len(others)
     found = train(SMALL)
@@ -79,7 +79,7 @@ def test_the_same_recipe_gives_the_same_weights() -> None:
 
 
 def test_half_of_the_pictures_are_blurred() -> None:
-    source = StorySource(4, 32)
+    source = StorySource(4, 32, world=1)
     pictures, labels = module._batch(source, 0, 4)
     for n, picture in enumerate(pictures):
         whole = torch.equal(((picture + 1) * 127.5).round().byte(), _bytes(source[n].pixels))

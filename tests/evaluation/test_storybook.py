@@ -13,26 +13,38 @@ from safetensors.torch import save_file
 
 from mas_fast import cli
 from mas_fast.bundle import load_vq, save_bpe, save_gpt, save_vq
-from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.source import StorySource
+from mas_fast.data.storybook.world import WORLDS
+from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.world1.story import story
+from mas_fast.evaluation import storybook
 from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.evaluation.metrics import psnr, ssim
+from mas_fast.evaluation.quality import GOALS, Goal, Row
 from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
-from mas_fast.evaluation.storybook import GOALS, _others, evaluate_storybook
+from mas_fast.evaluation.storybook import _others, evaluate_storybook
 from mas_fast.models.gpt import GPT, preset
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
 from mas_fast.pipelines.output import Generation
 from mas_fast.pipelines.torch_pipeline import Model, load
-from mas_fast.scene import Scene, square
+from mas_fast.scene import VOID, Scene, square
 from mas_fast.streams import Stream, Streams
 from mas_fast.text.bpe import BPE
 
 torch.set_num_threads(1)
 COUNT = 12
 ROWS = (*METRICS, "VQ-SEG mIoU", "VQ-IMG PSNR", "VQ-IMG SSIM", "scene given, mIoU")
-ROWS += ("segmenter on true pictures, mIoU",)
+ROWS += ("segmenter on true pictures, mIoU", "sharpness", "Frechet distance")
+ROWS += ("variety over seeds", "given in part, kept", "given in part, joint")
+ROWS += ("edited, outside kept", "edited, colours")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch) -> None:
+    """As few pictures as show that they are compared."""
+    monkeypatch.setattr(storybook, "TRUE_PICTURES", 20)
+    monkeypatch.setattr(storybook, "VARIED", 3)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +75,7 @@ def model(bundle) -> Model:
 
 @pytest.fixture(scope="module")
 def truth(model) -> list[tuple[str, Scene, np.ndarray]]:
-    source = StorySource(COUNT, 32, "test")
+    source = StorySource(COUNT, 32, "test", world=1)
     samples = [source[n] for n in range(COUNT)]
     return [(s.captions[0], square(s.scene, model.size), s.pixels) for s in samples]
 
@@ -73,63 +85,98 @@ class Painter:
 
     def __init__(self, model: Model, truth) -> None:
         self.seg, self.img, self.path, self.size = model.seg, model.img, model.path, model.size
-        self.truth = {caption: (scene, pixels) for caption, scene, pixels in truth}
+        self.streams = model.streams
+        self.truth = {
+            caption: (n, scene, pixels) for n, (caption, scene, pixels) in enumerate(truth)
+        }
         self.given = []
 
-    def generate(self, asked, *, scene, seed, progress) -> Generation:
+    def generate(self, asked, *, scene=None, seed, progress=False, num_images=1) -> Generation:
         self.given.append(scene)
-        scenes, pictures = zip(*(self.truth[caption] for caption in asked), strict=True)
+        asked = [caption for caption in asked for _ in range(num_images)]
+        _, scenes, pictures = zip(*(self.truth[caption] for caption in asked), strict=True)
         images = [Image.fromarray(pixels) for pixels in pictures]
-        return Generation(images, list(scenes), list(asked), np.zeros((len(asked), 1)), seed)
+        tokens = np.zeros((len(asked), self.streams.length), int)
+        return Generation(images, list(scenes), list(asked), tokens, seed, num_images)
+
+    def edit(self, out, *, index, region, caption, what, seed) -> Generation:
+        """The same story, painted in the new colour."""
+        assert what == "picture"
+        number, scene, _ = self.truth[out.captions[index]]
+        told = WORLDS[1].story("test", number, 0)
+        color = WORLDS[1].read_caption(caption).groups[0].color
+        assert color not in (None, told.groups[0].color)
+        new = replace(told, groups=(replace(told.groups[0], color=color), *told.groups[1:]))
+        image = Image.fromarray(WORLDS[1].paint(new, 32)[0])
+        return Generation([image], [scene], [caption], out.tokens[index : index + 1], seed)
 
 
-def true_segmenter(truth):
-    """Knows the true pictures; of all else it sees nothing."""
-    known = {pixels.tobytes(): class_map(scene) for _, scene, pixels in truth}
+class Eye:
+    """Knows the true pictures; of all else it sees nothing. Its features are colours' means."""
 
-    def segment(pictures):
+    def __init__(self, truth) -> None:
+        self.known = {pixels.tobytes(): class_map(scene) for _, scene, pixels in truth}
+
+    def segment(self, pictures):
         unknown = np.full((32, 32), 70, np.uint8)  # a toaster
-        return [known.get(pixels.tobytes(), unknown) for pixels in pictures]
+        return [self.known.get(pixels.tobytes(), unknown) for pixels in pictures]
 
-    return segment
+    def features(self, pictures):
+        return torch.tensor(np.stack([pixels.mean((0, 1)) for pixels in pictures])).float()
 
 
 def test_a_perfect_model_reaches_what_is_its_own(model, truth) -> None:
     painter = Painter(model, truth)
-    found = evaluate_storybook(painter, true_segmenter(truth), count=COUNT, seed=3)
+    found = evaluate_storybook(painter, Eye(truth), 1, count=COUNT, seed=3)
     rows = {row.name: row for row in found.rows}
     assert tuple(rows) == ROWS
-    assert set(GOALS) < set(rows)
-    expected = rates(faithfulness(*one) for one in truth)
+    assert set(GOALS[1]) < set(rows)
+    assert set(GOALS[2]) < set(rows)
+    expected = rates(faithfulness(*one, WORLDS[1]) for one in truth)
     assert {name: rows[name].value for name in METRICS} == pytest.approx(expected, nan_ok=True)
     for name in ("recall", "precision", "counts", "left, right", "colours"):
         assert rows[name].value > 0.85, name
-        assert rows[name].reached, name
+        assert rows[name].reached(found.goal(rows[name])), name
         assert rows[name].floor < 0.4, name
         assert rows[name].ceiling < rows[name].value, name
     assert rows["scene given, mIoU"].value == rows["segmenter on true pictures, mIoU"].value == 1
     assert rows["scene given, mIoU"].floor < 0.5
     assert rows["scene given, mIoU"].ceiling == 0
-    assert rows["VQ-SEG mIoU"].reached is False
-    assert rows["recall, seen"].reached is None
+    assert rows["VQ-SEG mIoU"].reached(found.goal(rows["VQ-SEG mIoU"])) is False
+    assert found.goal(rows["recall, seen"]) is None
+    assert rows["sharpness"].value == 1
+    assert rows["sharpness"].ceiling != 1
+    assert rows["Frechet distance"].value < rows["Frechet distance"].ceiling
+    assert rows["variety over seeds"].value == 0  # one picture for all seeds
+    assert rows["variety over seeds"].ceiling > 0
+    assert rows["given in part, kept"].value == 1
+    assert rows["given in part, kept"].ceiling < 0.5
+    assert rows["given in part, joint"].value == rows["joint"].value > 0.6
+    assert rows["edited, outside kept"].value == 1
+    assert rows["edited, colours"].value > 0.7
     assert painter.given[0] is None
     assert painter.given[1] == [scene for _, scene, _ in truth]
+    parts = painter.given[3]
+    for part, (_, whole, _) in zip(parts, truth, strict=True):
+        kept = part.labels != VOID
+        assert 0.1 < kept.mean() < 0.6
+        assert np.array_equal(part.labels[kept], whole.labels[kept])
     assert found.seed == 3
     assert found.drawn.captions == [caption for caption, *_ in truth]
 
 
 def test_floors_are_of_other_captions(model, truth) -> None:
-    found = evaluate_storybook(Painter(model, truth), true_segmenter(truth), count=COUNT)
+    found = evaluate_storybook(Painter(model, truth), Eye(truth), 1, count=COUNT)
     others = _others(COUNT)
     assert sorted(others) == list(range(COUNT))
     assert (others != np.arange(COUNT)).all()
-    scores = [faithfulness(truth[m][0], *truth[n][1:]) for n, m in enumerate(others)]
+    scores = [faithfulness(truth[m][0], *truth[n][1:], WORLDS[1]) for n, m in enumerate(others)]
     floors = {row.name: row.floor for row in found.rows if row.name in METRICS}
     assert floors == pytest.approx(rates(scores), nan_ok=True)
 
 
 def test_ceilings_and_tokenizers(model, bundle, truth) -> None:
-    found = evaluate_storybook(Painter(model, truth), true_segmenter(truth), count=COUNT)
+    found = evaluate_storybook(Painter(model, truth), Eye(truth), 1, count=COUNT)
     rows = {row.name: row for row in found.rows}
     img = load_vq(bundle, "vq_img")
     x = torch.from_numpy(np.stack([p for *_, p in truth])).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -140,16 +187,18 @@ def test_ceilings_and_tokenizers(model, bundle, truth) -> None:
     scenes = model.seg.decode(model.seg.encode([s for _, s, _ in truth]))
     pictures = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     told = zip((c for c, *_ in truth), scenes, pictures, strict=True)
-    ceilings = rates(faithfulness(*one) for one in told)
+    ceilings = rates(faithfulness(*one, WORLDS[1]) for one in told)
     found = {name: rows[name].ceiling for name in METRICS}
     assert found == pytest.approx(ceilings, nan_ok=True)
 
 
 def test_a_model_at_random_reaches_nothing(model, tmp_path) -> None:
-    segment = Segmenter(range(133)).eval().segment
-    found = evaluate_storybook(model, segment, count=COUNT, seed=1)
-    assert not any(row.reached for row in found.rows)
-    again = evaluate_storybook(model, segment, count=COUNT, seed=1)
+    eye = Segmenter(range(133)).eval()
+    found = evaluate_storybook(model, eye, 1, count=COUNT, seed=1)
+    assert not any(row.reached(found.goal(row)) for row in found.rows)
+    rows = {row.name: row for row in found.rows}
+    assert rows["variety over seeds"].value > 0
+    again = evaluate_storybook(model, eye, 1, count=COUNT, seed=1)
     assert repr(found.rows) == repr(again.rows)
     out = model.generate(found.truth.captions, seed=1)
     assert found.drawn.scenes == out.scenes
@@ -162,7 +211,7 @@ def test_a_model_at_random_reaches_nothing(model, tmp_path) -> None:
     for n, caption in enumerate(told):
         scene = Scene.load(tmp_path / "kept" / f"{n:03}.scene.png")
         picture = np.asarray(Image.open(tmp_path / "kept" / f"{n:03}.png"))
-        scores.append(faithfulness(caption, scene, picture))
+        scores.append(faithfulness(caption, scene, picture, WORLDS[1]))
     kept = {row.name: row.value for row in found.rows if row.name in METRICS}
     assert kept == pytest.approx(rates(scores), nan_ok=True)
     assert found.sheet().width > found.sheet().height / 3
@@ -213,8 +262,22 @@ def test_command(bundle, tmp_path, monkeypatch, capsys) -> None:
 
 def test_mistakes(model) -> None:
     with pytest.raises(ValueError, match="count: found 1, expected"):
-        evaluate_storybook(model, None, count=1)
+        evaluate_storybook(model, None, 1, count=1)
+    with pytest.raises(ValueError, match=r"world: found 3, expected one of \[1, 2\]"):
+        evaluate_storybook(model, None, 3)
     flat = Painter(model, [])
     flat.seg = None
     with pytest.raises(ValueError, match="found a GPT without scenes, expected one with them"):
-        evaluate_storybook(flat, None)
+        evaluate_storybook(flat, None, 1)
+
+
+def test_goals_have_two_sides() -> None:
+    sharp, near = Goal(0.9, 1.1), Goal(most=2.0, ceilings=True)
+    assert Row("sharpness", 1.0).reached(sharp)
+    assert not Row("sharpness", 1.2).reached(sharp)
+    assert not Row("sharpness", 0.8).reached(sharp)
+    assert not Row("sharpness", float("nan")).reached(sharp)
+    assert sharp.text(float("nan")) == "0.900..1.100"
+    assert Row("Frechet distance", 3.9, 2.0).reached(near)
+    assert not Row("Frechet distance", 4.1, 2.0).reached(near)
+    assert near.text(2.0) == "<= 4.0"

@@ -166,7 +166,7 @@ class Canvas:
     """
 
     def __init__(self, size: int, light: Light = Light()) -> None:  # noqa: B008
-        self.size, self.light = size, light
+        self.size, self._light = size, light
         self._picture = np.zeros((size, size, 4), np.uint8)
         self._marks = np.zeros((size, size, 4), np.uint8)  # segment, LIP part, face part
         surfaces = [skia.Surface(array) for array in (self._picture, self._marks)]
@@ -177,6 +177,7 @@ class Canvas:
         self._labels: dict[int, int] = {}  # of each segment
         self._current = 0  # the segment that is drawn; 0: none
         self._flipped = False
+        self._paints: dict[tuple[Color, bool, float], skia.Paint] = {}  # there are few of them
 
     # -------------------------------------------------------------- frames
 
@@ -220,6 +221,21 @@ class Canvas:
         finally:
             for target in (self._pen, self._stamp):
                 target.restore()
+
+    @property
+    def light(self) -> Light:
+        """The change of every colour from now on."""
+        return self._light
+
+    @light.setter
+    def light(self, light: Light) -> None:
+        self._light = light
+        self._paints.clear()
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether what is drawn now faces left: letters are turned back then."""
+        return self._flipped
 
     # -------------------------------------------------------------- shapes
 
@@ -269,7 +285,7 @@ class Canvas:
 
     def mark(
         self, path: skia.Path, color: Color, *, to: Color | None = None,
-        lit: bool = True, alpha: float = 1.0,
+        lit: bool = True, alpha: float = 1.0, within: skia.Path | None = None,
     ) -> None:  # fmt: skip
         """Fill a path in the picture alone: shadows, patterns, rain.
 
@@ -279,18 +295,68 @@ class Canvas:
             to: colour at its lower end, for a gradient.
             lit: whether the light changes its colour.
             alpha: opacity, 0..1.
+            within: a shape that it does not leave; None for no limit.
         """
-        paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
-        if to is not None:
+        if to is None:
+            paint = self._paint(color, lit, alpha)
+        else:
+            paint = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
             bounds = path.getBounds()
             ends = [skia.Point(0, bounds.top()), skia.Point(0, bounds.bottom())]
             colors = [self._color(c, lit, alpha).toColor() for c in (color, to)]
             paint.setShader(skia.GradientShader.MakeLinear(ends, colors))
+        if within is None:
+            self._pen.drawPath(path, paint)
+            return
+        self._pen.save()
+        self._pen.clipPath(within, doAntiAlias=True)
         self._pen.drawPath(path, paint)
+        self._pen.restore()
+
+    def wash(self, path: skia.Path, shader: skia.Shader) -> None:
+        """Fill a path with a shader, in the picture alone: a glow, light from one side.
+
+        Args:
+            path: the shape.
+            shader: its colours, as they are seen: no light changes them.
+        """
+        self._pen.drawPath(path, skia.Paint(AntiAlias=True, Shader=shader))
+
+    def mirror(self, line: float, bottom: float, waves: float, share: float, fade: float) -> None:
+        """Show in the current segment, below a horizontal line, what is above the line.
+
+        Args:
+            line: y of the water's edge.
+            bottom: y where the image ends.
+            waves: how far the image is shifted to the sides at the bottom, in parts of the picture.
+            share: how much of the image is seen at the line, 0..1.
+            fade: how much of it is seen at the bottom, 0..1.
+        """
+        size, edge = self.size, round(line * self.size)
+        rows = np.arange(edge, min(round(bottom * size), size))
+        depth = (rows - edge + 0.5) / size
+        near = np.sqrt(depth / (bottom - line))
+        swing = np.sin(44 * np.sqrt(depth) + 1)  # waves look shorter far off
+        shift = np.rint(swing * near * waves * size).astype(int)
+        columns = np.clip(np.arange(size) + shift[:, None], 0, size - 1)
+        source = np.clip(2 * edge - 1 - rows, 0, None)[:, None] * size + columns
+        image = self._picture.view(np.uint32).reshape(-1)[source].view(np.uint8)
+        water = self._picture[edge : edge + len(rows)]
+        weight = np.rint(256 * (share + (fade - share) * near)).astype(np.uint16)[:, None]
+        mixed = water.reshape(len(rows), -1) * (256 - weight) + image * weight >> 8
+        here = self._marks[edge : edge + len(rows), :, 0] == self._current
+        np.copyto(water, mixed.astype(np.uint8).reshape(water.shape), where=here[..., None])
 
     def shadow(self, width: float, height: float = 0.06, alpha: float = 0.25) -> None:
         """Draw an ellipse on the ground under the feet of the figure."""
         self.mark(ellipse(0, 0, width / 2, height / 2), (0.0, 0.0, 0.05), lit=False, alpha=alpha)
+
+    def _paint(self, color: Color, lit: bool, alpha: float) -> skia.Paint:
+        """Return the paint of a colour; making one takes as long as drawing a small shape."""
+        key = (color, lit, alpha)
+        if key not in self._paints:
+            self._paints[key] = skia.Paint(AntiAlias=True, Color4f=self._color(color, lit, alpha))
+        return self._paints[key]
 
     def _color(self, color: Color, lit: bool, alpha: float) -> skia.Color4f:
         return skia.Color4f(*(self.light(color) if lit else color), alpha)

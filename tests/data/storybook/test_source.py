@@ -10,23 +10,35 @@ pytest.importorskip("skia")
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.sources.base import Sample  # noqa: E402
 from mas_fast.data.sources.open import TarSource, open_source  # noqa: E402
-from mas_fast.data.storybook.world1.captions import captions  # noqa: E402
 from mas_fast.data.storybook.source import FILE, StorySource, write_storybook  # noqa: E402
-from mas_fast.data.storybook.world1.story import story  # noqa: E402
+from mas_fast.data.storybook.world import NEWEST, WORLDS  # noqa: E402
 
 
-def test_a_folder_of_stories(tmp_path) -> None:
-    write_storybook(tmp_path / "book", 5, size=64, split="validation", seed=3)
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_folder_of_stories(tmp_path, world) -> None:
+    write_storybook(tmp_path / "book", 5, size=64, split="validation", seed=3, world=world)
     source = open_source(tmp_path / "book")
     assert isinstance(source, StorySource)
     assert len(source) == 5
     sample = source[2]
     assert isinstance(sample, Sample)
     assert sample.key == "validation-00000002"
-    assert sample.captions == captions(story("validation", 2, 3))
+    told = WORLDS[world].story("validation", 2, 3)
+    assert sample.captions == WORLDS[world].captions(told)
     assert sample.pixels.shape == (64, 64, 3)
     assert sample.scene.height == 64
     assert np.array_equal(sample.pixels, source[2].pixels)
+
+
+def test_the_newest_world_is_usual_and_the_first_that_of_old_files(tmp_path) -> None:
+    write_storybook(tmp_path, 3, size=32)
+    assert open_source(tmp_path).world == NEWEST
+    values = json.loads((tmp_path / FILE).read_text())
+    assert values.pop("world") == NEWEST
+    (tmp_path / FILE).write_text(json.dumps(values))
+    old = open_source(tmp_path)
+    assert old.world == 1
+    assert np.array_equal(old[1].pixels, StorySource(3, 32, world=1)[1].pixels)
 
 
 def test_it_is_prepared_as_other_sources(tmp_path) -> None:
@@ -50,6 +62,7 @@ def test_it_is_prepared_as_other_sources(tmp_path) -> None:
         ({"split": "dev"}, "split: found 'dev'"),
         ({"scenes": 0}, "scenes: found 0"),
         ({"size": 8}, "size: found 8"),
+        ({"world": 3}, r"world: found 3, expected one of \[1, 2\]"),
         ({"more": 1}, "more"),
     ],
 )

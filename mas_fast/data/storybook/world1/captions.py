@@ -104,6 +104,7 @@ class Claims:
         place: the place, None if the caption names none.
         hour: the hour, the usual one if the caption names none.
         weather: the weather, the usual one if the caption names none.
+        without: nothing, as no caption of this world denies anything.
     """
 
     groups: tuple[Group, ...]
@@ -111,6 +112,7 @@ class Claims:
     place: str | None
     hour: str
     weather: str
+    without: tuple[str, ...] = ()
 
 
 _NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.names

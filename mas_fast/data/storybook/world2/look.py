@@ -20,6 +20,7 @@ class Look:
         pose: one of its kind's poses; None for the usual one.
         pattern: "striped" or "spotted"; None for plain.
         night: whether lamps and windows are lit.
+        cold: whether people wear winter clothes: a coat, a scarf, a woollen hat.
     """
 
     generator: np.random.Generator
@@ -27,6 +28,7 @@ class Look:
     pose: str | None = None
     pattern: str | None = None
     night: bool = False
+    cold: bool = False
 
 
 def moved(path: skia.Path, x: float, y: float) -> skia.Path:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from mas_fast.data.storybook import words
+from mas_fast.data.storybook.world1 import words
 from mas_fast.data.storybook.world1.words import (
     COLOR_SYNONYMS,
     COLORS,
