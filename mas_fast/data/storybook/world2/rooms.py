@@ -261,7 +261,7 @@ def draw_tabletop(brush: Brush) -> None:
         _shelf(brush, 0.5 - side * 0.3, 0.3)
     wood = rgb(brush.pick(WOODS))
     with brush.canvas.segment("table-merged"):
-        draw_planks(brush, FLOOR, wood, 3, 4)
+        draw_planks(brush, FLOOR, wood, 4)
         brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
         if not brush.sky.dark:
             sheen = polygon(
