@@ -67,8 +67,8 @@ def test_what_may_be_there() -> None:
 
 
 def test_a_trail_narrows() -> None:
-    bounds = trail(lambda y: 0.5, 0.5, 1.0, 0.02, 0.3).getBounds()
-    assert (bounds.left(), bounds.right()) == pytest.approx((0.35, 0.65), abs=0.01)
+    bounds = trail(lambda y: 0.5, 0.5, 1.0, 0.02, 0.3).computeTightBounds()
+    assert (bounds.left(), bounds.right()) == pytest.approx((0.35, 0.65), abs=0.001)
     canvas = Canvas(64)
     with canvas.segment("road"):
         canvas.fill(trail(lambda y: 0.5, 0.5, 1.0, 0.02, 0.3), (1, 1, 1))

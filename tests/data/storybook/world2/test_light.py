@@ -28,7 +28,7 @@ def apart(light: Light) -> np.ndarray:
     return np.array([np.linalg.norm(a - b) for a, b in combinations(lit, 2)])
 
 
-@pytest.mark.parametrize(("hour", "weather"), product(PALETTES, FILTERS))
+@pytest.mark.parametrize(("hour", "weather"), list(product(PALETTES, FILTERS)))
 def test_colours_stay_tellable(hour: str, weather: str) -> None:
     shares = apart(light_of(Sky(hour, weather))) / apart(Light())
     assert shares.min() > 0.45

@@ -90,7 +90,7 @@ def test_every_pixel_is_labelled_at_every_hour(place: str) -> None:
         assert (labels >= COCO_THINGS).all()  # no thing that a caption would name
 
 
-@pytest.mark.parametrize(("place", "season"), product(DRAW, SEASONS))
+@pytest.mark.parametrize(("place", "season"), list(product(DRAW, SEASONS)))
 def test_feet_stand_on_their_class(place: str, season: str) -> None:
     season = ONE_SEASON.get(place, season)
     cover = COVERS["land"]
@@ -106,7 +106,7 @@ def test_feet_stand_on_their_class(place: str, season: str) -> None:
             assert names(rows) <= allowed, seed
 
 
-@pytest.mark.parametrize(("place", "season"), product(DRAW, SEASONS))
+@pytest.mark.parametrize(("place", "season"), list(product(DRAW, SEASONS)))
 def test_a_place_is_what_it_is(place: str, season: str) -> None:
     name, least = OWN[place]
     if place == "meadow" and season == "winter":
@@ -179,16 +179,20 @@ def test_what_is_without(place: str, what: str, label: str) -> None:
         assert (labels != VOID).all()
 
 
-@pytest.mark.parametrize("place", ["meadow", "lake", "sea", "forest", "street"])
-def test_without_the_sun_nothing_shines(place: str) -> None:
-    sky = Sky("dusk", "clear", -0.8)
+@pytest.mark.parametrize("place", ["meadow", "lake", "sea", "desert", "street"])
+def test_without_the_sun_the_sky_is_even(place: str) -> None:
+    def uneven(seed: int, without: tuple[str, ...]) -> float:
+        canvas = draw(place, "summer", seed, Sky("dusk", "clear", -0.8), ("clouds", *without))
+        sky = canvas.layers().panoptic == COCO_NAMES.index("sky-other-merged")
+        pixels = canvas.pixels().astype(int)
+        rows = [pixels[y][sky[y]] for y in range(50) if sky[y].sum() > 30]
+        return float(
+            np.mean([(np.abs(row - np.median(row, 0)).max(-1) > 12).mean() for row in rows])
+        )
+
     for seed in range(3):
-        bright = [
-            (draw(place, "summer", seed, sky, ("clouds", *without)).pixels().min(-1) > 150).mean()
-            for without in ((), ("sun",))
-        ]
-        assert bright[1] == 0
-        assert place in ("forest", "street") or bright[0] > 0.001
+        assert uneven(seed, ("sun",)) < 0.05
+        assert uneven(seed, ()) > 0.15
 
 
 @pytest.mark.parametrize("place", DRAW)
@@ -196,7 +200,7 @@ def test_drawn_from_its_seed(place: str) -> None:
     first, again = draw(place, seed=3), draw(place, seed=3)
     assert (first.pixels() == again.pixels()).all()
     assert (first.layers().panoptic == again.layers().panoptic).all()
-    assert len({draw(place, seed=seed).pixels()[64:].tobytes() for seed in range(8)}) == 8
+    assert len({draw(place, seed=seed).pixels().tobytes() for seed in range(8)}) == 8
     large = draw(place, seed=3, size=256).layers().panoptic[::2, ::2]
     assert (large == first.layers().panoptic).mean() > 0.94
 
@@ -214,7 +218,7 @@ def test_water_resembles_what_is_above(place: str) -> None:
         assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.3
 
 
-@pytest.mark.parametrize(("place", "season"), product(DRAW, SEASONS))
+@pytest.mark.parametrize(("place", "season"), list(product(DRAW, SEASONS)))
 def test_the_foreground_is_at_the_lower_border(place: str, season: str) -> None:
     for seed in range(5):
         canvas = Canvas(128)

@@ -32,7 +32,7 @@ def tree(kind: str, season: str, seed: int, sun: float = -0.6) -> tuple[np.ndarr
     return brush.canvas.pixels().astype(int), brush.canvas.layers().panoptic == TREE
 
 
-@pytest.mark.parametrize(("kind", "season"), product(HALF, SEASONS))
+@pytest.mark.parametrize(("kind", "season"), list(product(HALF, SEASONS)))
 def test_a_tree_stays_near_its_box(kind: str, season: str) -> None:
     for seed in range(10):
         _, mask = tree(kind, season, seed)
@@ -40,7 +40,7 @@ def test_a_tree_stays_near_its_box(kind: str, season: str) -> None:
         assert rows.max() / 128 == pytest.approx(0.9, abs=0.03)
         assert 0.0 < rows.min() / 128 < 0.9 - 0.7 * 0.75
         assert np.abs(columns / 128 - 0.5).max() < 0.7 * 1.1 * HALF[kind] + 0.02
-        assert len(rows) > 0.05 * (128 * 0.7) ** 2
+        assert len(rows) > 0.04 * (128 * 0.7) ** 2
 
 
 @pytest.mark.parametrize("kind", ["oak", "birch", "poplar"])
@@ -69,14 +69,10 @@ def test_the_side_to_the_sun_is_lit(kind: str) -> None:
         light = []
         for sun in (-0.8, 0.8):
             pixels, mask = tree(kind, "summer", seed, sun)
-            crown = mask[20:75].copy()
-            columns = np.nonzero(crown)[1]
-            middle = int(np.median(columns))
-            gray = pixels[20:75].sum(-1)
-            left, right = (
-                gray[:, s][crown[:, s]].mean() for s in (slice(middle), slice(middle, 128))
-            )
-            light.append(left - right)
+            crown, gray = mask[20:75], pixels[20:75].sum(-1)
+            middle = int(np.median(np.nonzero(crown)[1]))
+            left = gray[:, :middle][crown[:, :middle]].mean()
+            light.append(left - gray[:, middle:][crown[:, middle:]].mean())
         assert light[0] > 0 > light[1], seed
 
 

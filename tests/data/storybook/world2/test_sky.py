@@ -21,7 +21,7 @@ def drawn(sky: Sky, seed: int = 1, without: tuple[str, ...] = ()) -> Canvas:
     return canvas
 
 
-@pytest.mark.parametrize(("hour", "weather"), product(PALETTES, FILTERS))
+@pytest.mark.parametrize(("hour", "weather"), list(product(PALETTES, FILTERS)))
 def test_it_is_everywhere_and_drawn_from_its_seed(hour: str, weather: str) -> None:
     first = drawn(Sky(hour, weather))
     assert (first.layers().panoptic == SKY).all()
