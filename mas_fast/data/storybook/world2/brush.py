@@ -169,4 +169,5 @@ def trail(
         half = (narrow + (wide - narrow) * share) / 2
         left.append((middle(y) - half, y))
         right.append((middle(y) + half, y))
-    return blob([*left, *reversed(right)])
+    ends = [left[-1], right[-1]], [right[0], left[0]]  # twice: corners, without a bulge
+    return blob([*left, *ends[0], *reversed(right), *ends[1]])

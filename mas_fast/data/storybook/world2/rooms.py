@@ -169,7 +169,7 @@ def draw_kitchen(brush: Brush) -> None:
         joints = [box(-0.02, 0.375 + 0.046 * k, 1.02, 0.379 + 0.046 * k) for k in range(2)]
         joints += [box(i / 14, 0.33, i / 14 + 0.004, 0.47) for i in range(15)]
         brush.mark(together(joints), shade(tile, -0.12), alpha=0.7)
-    window = 0.5 + side * 0.12
+    window = 0.5 + side * 0.06
     draw_window(brush, window, 0.26, 0.17, 0.15, rgb(brush.pick(FABRICS)), short=True)
     _cupboards(brush, 0.5 - side * 0.34, front)
     _floor(brush, rgb(brush.pick(WOODS)))
@@ -187,7 +187,7 @@ def draw_kitchen(brush: Brush) -> None:
     with brush.canvas.segment("counter"):
         top = rgb(brush.pick(("b98355", "e6e1d8", "8d8f96")))
         brush.fill(box(-0.02, 0.45, 1.02, 0.478), shade(top, 0.16), to=shade(top, -0.14))
-    _utensils(brush, 0.5 + side * 0.38)
+    _utensils(brush, 0.5 + side * 0.395)
     _sunbeam(brush, window)
 
 
@@ -199,7 +199,7 @@ def _utensils(brush: Brush, x: float) -> None:
     spatula = [box(x + 0.056, y, x + 0.063, y + 0.08),
                box(x + 0.045, y + 0.07, x + 0.074, y + 0.115, 0.006)]  # fmt: skip
     with brush.canvas.segment("wall-tile"):
-        brush.mark(box(x - 0.1, y - 0.006, x + 0.1, y + 0.004, 0.004), rgb("7d5a3c"))
+        brush.mark(box(x - 0.095, y - 0.006, x + 0.09, y + 0.004, 0.004), rgb("7d5a3c"))
         brush.mark(together([*pan, *ladle, *spatula]), shade(steel, -0.2), to=steel)
         brush.mark(ellipse(x - 0.055, y + 0.1, 0.025, 0.025), shade(steel, 0.25))
 
@@ -261,7 +261,7 @@ def draw_tabletop(brush: Brush) -> None:
         _shelf(brush, 0.5 - side * 0.3, 0.3)
     wood = rgb(brush.pick(WOODS))
     with brush.canvas.segment("table-merged"):
-        draw_planks(brush, FLOOR, wood, 3, 4)
+        draw_planks(brush, FLOOR, wood, 4)
         brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
         if not brush.sky.dark:
             sheen = polygon(
