@@ -248,6 +248,30 @@ def _shelf(brush: Brush, x: float, y: float) -> None:
         brush.mark(box(x - 0.14, y + 0.02, x + 0.15, y + 0.034), (0, 0, 0), alpha=0.1)
 
 
+def _boards(brush: Brush, wood: Color) -> None:
+    """Draw a table's boards, which run across, and its front edge; on some a cloth."""
+    brush.fill(box(-0.02, FLOOR, 1.02, 1.02), shade(wood, -0.04), to=shade(wood, 0.12))
+    joints = [
+        box(-0.02, y, 1.02, y + d) for y, d in ((0.69, 0.004), (0.775, 0.005), (0.875, 0.006))
+    ]
+    brush.mark(together(joints), shade(wood, -0.28), alpha=0.6)
+    brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
+    if brush.chance(0.45):
+        _cloth(brush, rgb(brush.pick(FABRICS)))
+    brush.mark(box(-0.02, 0.955, 1.02, 1.02), shade(wood, -0.28), to=shade(wood, -0.42))
+    brush.mark(box(-0.02, 0.951, 1.02, 0.96), shade(wood, 0.32))
+
+
+def _cloth(brush: Brush, color: Color) -> None:
+    """Draw a runner along the table, with a border and a fringe of light."""
+    light = mix(color, rgb("fff4e0"), 0.72)
+    for top, bottom, tone in ((0.672, 0.93, light), (0.682, 0.918, color), (0.694, 0.904, light)):
+        lean = 0.14 * (bottom - top) / 0.26
+        brush.mark(
+            polygon([(0.14, top), (0.86, top), (0.86 + lean, bottom), (0.14 - lean, bottom)]), tone
+        )
+
+
 def draw_tabletop(brush: Brush) -> None:
     """Draw a wooden table from close by, before a wall with a window out of focus."""
     side = brush.side()
@@ -261,8 +285,7 @@ def draw_tabletop(brush: Brush) -> None:
         _shelf(brush, 0.5 - side * 0.3, 0.3)
     wood = rgb(brush.pick(WOODS))
     with brush.canvas.segment("table-merged"):
-        draw_planks(brush, FLOOR, wood, 4)
-        brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
+        _boards(brush, wood)
         if not brush.sky.dark:
             sheen = polygon(
                 [
