@@ -110,7 +110,7 @@ _PHRASES = {
     phrase: (aspect, name)
     for aspect, table in _TABLES.items()
     for name, phrases in table.items()
-    for phrase in (*phrases.long, *phrases.short)
+    for phrase in (*phrases.long, *phrases.short, *phrases.on)
 } | {phrase: ("far", "far") for phrase in FAR}
 _PHRASE = re.compile(rf"\b(?:{_any(_PHRASES)})\b")
 _NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.names

@@ -69,10 +69,9 @@ def _kinds(kinds: Iterable[Kind]) -> dict[str, Kind]:
 
 
 ROOMS = ("living room", "kitchen", "bedroom")
-MEADOWS = ("meadow", "farm", "lake", "river", "mountains", "park", "garden")
+MEADOWS = ("meadow", "farm", "lake", "river", "mountains", "park")
 GREEN = (*MEADOWS, "forest", "snow")
 SAVANNA = ("desert", "meadow", "river")
-SHORES = ("lake", "river", "beach")
 _PEOPLE = {LAND: 0.58, FLOOR: 0.6, ON: 0.56}
 _CHILDREN = {LAND: 0.48, FLOOR: 0.5, ON: 0.48}
 _MOVES = ("walk", "run", "wave")
@@ -90,11 +89,11 @@ KINDS = _kinds(
         Kind("girl", "person", 0.62, _CHILDREN, (("girl", "girls"),), CLOTHES, "dress", _MOVES,
              patterned=True, sizes=False, widths=_PERSON),
         Kind("dog", "dog", 1.4, {LAND: 0.33, FLOOR: 0.36, ON: 0.28}, (("dog", "dogs"), ("puppy",
-             "puppies")), COATS, poses=("walk", "run", "sit"), places=(*GREEN, "beach", "street",
+             "puppies")), COATS, poses=("walk", "run", "sit"), places=(*GREEN, "garden", "beach", "street",
              "road", *ROOMS), most=4,
              widths={"run": 1.5, "sit": 1.35}),
         Kind("cat", "cat", 1.1, {LAND: 0.31, FLOOR: 0.34, ON: 0.26}, (("cat", "cats"), ("kitten",
-             "kittens")), (*COATS, "orange"), poses=("sit", "lie"), places=(*GREEN, "beach",
+             "kittens")), (*COATS, "orange"), poses=("sit", "lie"), places=(*GREEN, "garden", "beach",
              "street", *ROOMS), most=4,
              widths={"lie": 1.26}),
         Kind("horse", "horse", 1.2, {LAND: 0.48}, (("horse", "horses"), ("pony", "ponies")), COATS,
@@ -109,8 +108,8 @@ KINDS = _kinds(
         Kind("bear", "bear", 1.6, {LAND: 0.45}, (("bear", "bears"),), ("brown", "white", "black"),
              poses=("sit",), places=("forest", "mountains", "river", "snow"),
              widths={"sit": 0.9}),
-        Kind("zebra", "zebra", 1.2, {LAND: 0.44}, (("zebra", "zebras"),), poses=("gallop",), widths={"gallop": 1.55},
-             places=SAVANNA),
+        Kind("zebra", "zebra", 1.2, {LAND: 0.44}, (("zebra", "zebras"),), poses=("gallop",),
+             widths={"gallop": 1.55}, places=SAVANNA),
         Kind("giraffe", "giraffe", 0.78, {LAND: 0.66}, (("giraffe", "giraffes"),),
              places=("desert", "meadow", "forest")),
         Kind("bird", "bird", 1.75, {AIR: 0.19, LAND: 0.2, ON: 0.16}, (("bird", "birds"),), ("red",
