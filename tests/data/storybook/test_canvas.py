@@ -22,3 +22,13 @@ def test_together_is_the_union(paths) -> None:
         for path in paths:
             apart.fill(path, (1, 0, 0))
     assert (union.layers().panoptic == apart.layers().panoptic).all()
+
+
+def test_a_canvas_knows_whether_it_is_mirrored() -> None:
+    canvas = Canvas(8)
+    assert not canvas.mirrored
+    with canvas.at(0.5, 0.5, 1, facing=-1):
+        assert canvas.mirrored
+        with canvas.at(0, 0, 1, facing=-1):
+            assert not canvas.mirrored
+    assert not canvas.mirrored
