@@ -4,7 +4,7 @@ import pytest
 
 skia = pytest.importorskip("skia")
 
-from mas_fast.data.storybook.canvas import Canvas, box, ellipse, limb, together  # noqa: E402
+from mas_fast.data.storybook.canvas import Canvas, Light, box, ellipse, limb, together  # noqa: E402
 from mas_fast.scene.labels import COCO_NAMES  # noqa: E402
 
 
@@ -62,3 +62,22 @@ def test_a_mirror_fades() -> None:
     assert (rows[32:57] >= rows[33:58]).all()
     assert rows[56] < 0.25 * 255
     assert not rows[58:].any()
+
+
+def test_a_canvas_knows_whether_it_is_mirrored() -> None:
+    canvas = Canvas(8)
+    assert not canvas.mirrored
+    with canvas.at(0.5, 0.5, 1, facing=-1):
+        assert canvas.mirrored
+        with canvas.at(0, 0, 1, facing=-1):
+            assert not canvas.mirrored
+    assert not canvas.mirrored
+
+
+def test_a_new_light_changes_what_is_drawn_from_then_on() -> None:
+    canvas = Canvas(8)
+    for light in (Light(), Light((0.5, 0.5, 0.5))):
+        canvas.light = light
+        assert canvas.light == light
+        canvas.mark(box(0, 0, 1, 1), (1, 1, 1))
+        assert canvas.pixels()[4, 4, 0] == pytest.approx(255 * light.tint[0], abs=1)
