@@ -169,5 +169,7 @@ def trail(
         half = (narrow + (wide - narrow) * share) / 2
         left.append((middle(y) - half, y))
         right.append((middle(y) + half, y))
-    ends = [left[-1], right[-1]], [right[0], left[0]]  # twice: corners, without a bulge
-    return blob([*left, *ends[0], *reversed(right), *ends[1]])
+    path = blob(left, closed=False)
+    path.addPath(blob(right[::-1], closed=False), skia.Path.AddPathMode.kExtend_AddPathMode)
+    path.close()
+    return path

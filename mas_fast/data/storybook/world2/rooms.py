@@ -36,6 +36,12 @@ def _wall(brush: Brush, name: str) -> Color:
         if brush.chance(0.4):  # broad stripes
             stripes = [box(i / 7, 0, i / 7 + 1 / 14, FLOOR) for i in range(7)]
             brush.mark(together(stripes), shade(color, 0.2), alpha=0.35)
+        elif brush.chance(0.4):  # panels on its lower part
+            pale = mix(color, (1, 1, 1), 0.55)
+            brush.mark(box(-0.02, 0.46, 1.02, FLOOR), pale, to=shade(pale, -0.05))
+            grooves = [box(i / 12, 0.46, i / 12 + 0.005, FLOOR) for i in range(13)]
+            brush.mark(together(grooves), shade(pale, -0.1))
+            brush.mark(box(-0.02, 0.452, 1.02, 0.468), shade(pale, 0.3), to=shade(pale, -0.15))
     return color
 
 
@@ -248,51 +254,52 @@ def _shelf(brush: Brush, x: float, y: float) -> None:
         brush.mark(box(x - 0.14, y + 0.02, x + 0.15, y + 0.034), (0, 0, 0), alpha=0.1)
 
 
-def _boards(brush: Brush, wood: Color) -> None:
-    """Draw a table's boards, which run across, and its front edge; on some a cloth."""
-    brush.fill(box(-0.02, FLOOR, 1.02, 1.02), shade(wood, -0.04), to=shade(wood, 0.12))
-    joints = [
-        box(-0.02, y, 1.02, y + d) for y, d in ((0.69, 0.004), (0.775, 0.005), (0.875, 0.006))
-    ]
-    brush.mark(together(joints), shade(wood, -0.28), alpha=0.6)
-    brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
-    if brush.chance(0.45):
-        _cloth(brush, rgb(brush.pick(FABRICS)))
-    brush.mark(box(-0.02, 0.955, 1.02, 1.02), shade(wood, -0.28), to=shade(wood, -0.42))
-    brush.mark(box(-0.02, 0.951, 1.02, 0.96), shade(wood, 0.32))
-
-
-def _cloth(brush: Brush, color: Color) -> None:
-    """Draw a runner along the table, with a border and a fringe of light."""
-    light = mix(color, rgb("fff4e0"), 0.72)
-    for top, bottom, tone in ((0.672, 0.93, light), (0.682, 0.918, color), (0.694, 0.904, light)):
-        lean = 0.14 * (bottom - top) / 0.26
-        brush.mark(
-            polygon([(0.14, top), (0.86, top), (0.86 + lean, bottom), (0.14 - lean, bottom)]), tone
-        )
-
-
 def draw_tabletop(brush: Brush) -> None:
-    """Draw a wooden table from close by, before a wall with a window out of focus."""
+    """Draw a wooden table from close by, before a wall with a window."""
     side = brush.side()
     _wall(brush, "tabletop")
     _evening(brush)
     window = 0.5 + side * 0.24
-    draw_window(brush, window, 0.24, 0.2, 0.19, rgb(brush.pick(FABRICS)))
+    draw_window(brush, window, 0.26, 0.19, 0.18, rgb(brush.pick(FABRICS)))
     if brush.chance(0.5):
         _pictures(brush, 0.5 - side * 0.3 - 0.05, 0.25)
     else:
         _shelf(brush, 0.5 - side * 0.3, 0.3)
-    wood = rgb(brush.pick(WOODS))
+    _table(brush, rgb(brush.pick(WOODS)))
+    _sunbeam(brush, window)
+
+
+def _table(brush: Brush, wood: Color) -> None:
+    """Draw the top of a table, its boards from left to right, and its front edge."""
+    top = [(0.05, FLOOR), (0.95, FLOOR), (0.985, FLOOR + 0.03), (1.1, 0.95), (-0.1, 0.95),
+           (0.015, FLOOR + 0.03)]  # fmt: skip
+    with brush.canvas.segment("wall-other-merged"):  # what is seen beside the table
+        brush.fill(box(-0.02, FLOOR, 1.02, 0.95), shade(wood, -0.55), to=shade(wood, -0.65))
     with brush.canvas.segment("table-merged"):
-        _boards(brush, wood)
-        if not brush.sky.dark:
-            sheen = polygon(
-                [
-                    (window - 0.16, FLOOR + 0.012),
-                    (window + 0.16, FLOOR + 0.012),
-                    (window + 0.24 - 0.1 * side, 0.8),
-                    (window - 0.2 - 0.1 * side, 0.8),
-                ]
-            )
-            brush.canvas.mark(sheen, rgb("fff4d8"), lit=False, alpha=0.18)
+        shape = polygon(top)
+        brush.fill(shape, shade(wood, 0.1), to=shade(wood, -0.04))
+        seams = ((0.662, 0.004), (0.715, 0.005), (0.782, 0.006), (0.862, 0.007))
+        with brush.canvas.inside(shape):
+            bands = [box(-0.1, 0.662, 1.1, 0.715), box(-0.1, 0.782, 1.1, 0.862)]
+            brush.mark(together(bands), shade(wood, -0.08), alpha=0.6)
+            brush.mark(together(box(-0.1, y, 1.1, y + h) for y, h in seams), shade(wood, -0.25),
+                       alpha=0.7)  # fmt: skip
+            brush.mark(box(-0.1, FLOOR, 1.1, FLOOR + 0.008), shade(wood, 0.35))
+        brush.fill(box(-0.02, 0.945, 1.02, 1.02), shade(wood, -0.2), to=shade(wood, -0.38))
+        brush.mark(box(-0.02, 0.94, 1.02, 0.952), shade(wood, 0.3))
+        if brush.chance(0.4):
+            _runner(brush, rgb(brush.pick(FABRICS)))
+
+
+def _runner(brush: Brush, cloth: Color) -> None:
+    """Draw a cloth along the table that hangs over its edge."""
+    for inset, color in ((0.0, cloth), (0.03, mix(cloth, rgb("fbf3e2"), 0.82))):
+        back, front = 0.27 - inset, 0.43 - inset
+        flat = [
+            (0.5 - back, FLOOR),
+            (0.5 + back, FLOOR),
+            (0.5 + front, 0.945),
+            (0.5 - front, 0.945),
+        ]
+        brush.mark(polygon(flat), color, to=shade(color, -0.05))
+        brush.mark(box(0.5 - front, 0.945, 0.5 + front, 1.02), shade(color, -0.14))

@@ -74,4 +74,4 @@ def test_a_trail_narrows() -> None:
         canvas.fill(trail(lambda y: 0.5, 0.5, 1.0, 0.02, 0.3), (1, 1, 1))
     widths = (canvas.pixels()[33:63, :, 0] > 128).sum(1)
     assert (np.diff(widths) >= 0).all()
-    assert widths[0] < 4 < 16 < widths[-1]
+    assert widths[0] < 6 < 16 < widths[-1]
