@@ -58,9 +58,9 @@ def _jet(canvas: Canvas, color: Color, look: Look) -> None:
         [(0.44, -0.36, 0.04), (-0.3, 0.0, 0.03), (-0.52, 0.0, 0.04), (-0.2, -0.36, 0.06)]
     )
     solid(canvas, wing, dark, look, depth=0.12)
-    engine = rounded([(-0.12, -0.07, 0.05), (-0.08, -0.2), (0.24, -0.21), (0.26, -0.04)], 0.06)
+    engine = rounded([(-0.12, -0.12, 0.05), (-0.08, -0.26), (0.26, -0.27), (0.28, -0.09)], 0.06)
     solid(canvas, engine, shade(color, -0.08) if sum(color) > 0.75 else dark, look)
-    canvas.fill(ellipse(0.24, -0.125, 0.035, 0.085), INK)
+    canvas.fill(ellipse(0.265, -0.18, 0.035, 0.088), INK)
     lamp(canvas, ellipse(-0.46, -0.03, 0.035), look, rgb("e5483c"))
     _blinks(canvas, look, (1.08, -0.32))
 

@@ -104,8 +104,8 @@ def _rowing(canvas: Canvas, color: Color, look: Look) -> None:
                  (-0.44, 0.0), (-0.62, -0.08)])  # fmt: skip
     solid(canvas, hull, color, look, depth=0.12)
     with canvas.inside(hull):
-        rim = [(-0.7, -0.4), (-0.36, -0.31), (0.0, -0.285), (0.4, -0.34), (0.74, -0.45)]
-        canvas.mark(limb(rim, 0.055), trim(color))
+        rim = [(-0.72, -0.42), (-0.36, -0.325), (0.0, -0.3), (0.4, -0.35), (0.76, -0.48)]
+        canvas.mark(limb(rim, 0.08), trim(color))
         plank = [(x, y + 0.13) for x, y in rim]
         canvas.mark(limb(plank, 0.025), accent(color, 0.25))
     canvas.fill(limb([(0.14, -0.52), (-0.4, -0.1)], 0.04), rgb("d9a86a"))  # an oar

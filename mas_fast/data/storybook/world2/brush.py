@@ -169,4 +169,7 @@ def trail(
         half = (narrow + (wide - narrow) * share) / 2
         left.append((middle(y) - half, y))
         right.append((middle(y) + half, y))
-    return blob([*left, *reversed(right)])
+    path = blob(left, closed=False)
+    path.addPath(blob(right[::-1], closed=False), skia.Path.AddPathMode.kExtend_AddPathMode)
+    path.close()
+    return path

@@ -14,11 +14,13 @@ from mas_fast.data.storybook.world2.words import (
     FAR,
     HOURS,
     LACKS,
+    LAND,
     PLACES,
     POSES,
     RELATIONS,
     SEASONS,
     WEATHERS,
+    Phrases,
 )
 
 T = TypeVar("T")
@@ -165,7 +167,18 @@ class _Writer:
         phrases = PLACES[self.story.place].phrases
         if not self._says("place"):
             return []
-        return [self.choose(phrases.short if self.short else phrases.long)]
+        if self.short:
+            return [self.choose(phrases.short)]
+        return [self.choose(self._phrases(phrases))]
+
+    def _phrases(self, phrases: Phrases) -> tuple[str, ...]:
+        """List the phrases of the place that are true of all things."""
+        told, own = self.story, PLACES[self.story.place].own
+        seated = told.relation == "on"
+        parts = {told.part(n) for n in range(seated, len(told.groups))}
+        if not phrases.on or parts != {own}:
+            return phrases.long
+        return (*phrases.long, *phrases.on) if own == LAND else phrases.on
 
     def _circumstances(self) -> list[str]:
         """Name hour, weather, season, and what is not there."""

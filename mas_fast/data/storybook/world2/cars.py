@@ -98,7 +98,7 @@ def _hatchback(canvas: Canvas, color: Color, look: Look) -> None:
     rear = rounded([(-0.86, -0.63), (-0.74, -0.89, 0.1), (-0.34, -0.9), (-0.34, -0.63)], 0.03)
     front = rounded([(-0.24, -0.63), (-0.24, -0.9), (0.1, -0.9, 0.1), (0.42, -0.63)], 0.03)
     glass(canvas, [rear, front], look, lit=False)
-    _doors(canvas, color, (-0.29, 0.4), [(-0.18, -0.48)], -0.6)
+    _doors(canvas, color, (-0.29, 0.34), [(-0.18, -0.48)], -0.6)
     _bumpers(canvas, -1.04, 1.06)
     tail = box(-1.06, -0.6, -0.96, -0.42, 0.03)
     headlights(canvas, [ellipse(0.96, -0.44, 0.09)], [tail], look)

@@ -90,7 +90,7 @@ def _group(match: re.Match) -> Group:
         color=color and COLOR_SYNONYMS.get(color, color),
         count=_NUMBERS[match["count"]] if match["count"] else 1,
         size=size and SIZE_SYNONYMS.get(size, size),
-        pattern=match["pattern"] or match["worn_pattern"],
+        pattern=match["early"] or match["pattern"] or match["worn_pattern"],
         pose=_POSE_WORDS.get(match["pose"]),
     )
 
@@ -110,7 +110,7 @@ _PHRASES = {
     phrase: (aspect, name)
     for aspect, table in _TABLES.items()
     for name, phrases in table.items()
-    for phrase in (*phrases.long, *phrases.short)
+    for phrase in (*phrases.long, *phrases.short, *phrases.on)
 } | {phrase: ("far", "far") for phrase in FAR}
 _PHRASE = re.compile(rf"\b(?:{_any(_PHRASES)})\b")
 _NOUNS = {form: (kind.name, many) for kind in KINDS.values() for names in kind.names
@@ -125,7 +125,7 @@ _WORN = _any([form for name in GARMENTS for form in (name, f"{name}s", f"{name}e
 _GROUP = re.compile(
     rf"\b(?:(?P<count>{_any(_NUMBERS)})\s+)?"
     rf"(?:(?P<size>{_any([*SIZES, *SIZE_SYNONYMS])})\s+)?"
-    rf"(?:(?P<color>{_COLOR})\s+)?(?:(?P<pattern>{_PATTERN})\s+)?"
+    rf"(?:(?P<early>{_PATTERN})\s+)?(?:(?P<color>{_COLOR})\s+)?(?:(?P<pattern>{_PATTERN})\s+)?"
     rf"(?P<noun>{_any(_NOUNS)})\b"
     rf"(?:\s+in\s+(?:an?\s+)?(?:(?P<worn>{_COLOR})\s+)?(?:(?P<worn_pattern>{_PATTERN})\s+)?"
     rf"(?:{_WORN})\b)?"

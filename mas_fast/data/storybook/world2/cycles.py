@@ -183,8 +183,7 @@ def _scooter(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(saddle, rgb("6d4a32") if sum(color) > 0.75 else rgb("a86f43"))
     canvas.fill(box(-0.26, -0.56, -0.1, -0.52), dark)
     canvas.fill(limb([(0.34, -0.92), (0.14, -0.94)], 0.06), INK)
-    mirror = ellipse(0.3, -0.985, 0.05, 0.015)
-    canvas.fill(mirror, STEEL)
+    canvas.fill(ellipse(0.24, -0.955, 0.045), STEEL)  # the mirror
     front = rounded([(0.2, -0.84), (0.24, -0.96), (0.42, -0.94), (0.42, -0.84)], 0.05)
     solid(canvas, front, color, look)
     headlights(canvas, [ellipse(0.42, -0.89, 0.05, 0.06)], [ellipse(-0.8, -0.44, 0.045)], look)

@@ -163,12 +163,12 @@ MOUSTACHE = outline((
 EAR, SHELL = ellipse(-0.84, 0.14, 0.2, 0.26), ellipse(-0.82, 0.16, 0.09, 0.14)
 CHEEKS = together((ellipse(-0.42, 0.4, 0.2, 0.15), ellipse(0.7, 0.38, 0.15, 0.15)))
 NOSE = outline((
-    (0.24, 0.04), (0.4, 0.22), (0.36, 0.32), (0.2, 0.33), (0.16, 0.27), (0.26, 0.2),
+    (0.22, 0.0), (0.44, 0.22), (0.4, 0.36), (0.2, 0.38), (0.12, 0.28), (0.24, 0.2),
 ))  # fmt: skip
 MOUTH = outline((
-    (-0.14, 0.5), (0.22, 0.54), (0.54, 0.48), (0.46, 0.68), (0.2, 0.79), (-0.04, 0.7),
+    (-0.2, 0.48), (0.2, 0.53), (0.6, 0.46), (0.5, 0.7), (0.2, 0.82), (-0.08, 0.71),
 ))  # fmt: skip
-TEETH = outline(((-0.04, 0.55), (0.22, 0.585), (0.46, 0.54), (0.4, 0.64), (0.04, 0.65)))
+TEETH = outline(((-0.12, 0.53), (0.2, 0.57), (0.52, 0.52), (0.44, 0.67), (-0.02, 0.68)))
 EYES = ((-0.2, 0.19), (0.54, 0.17))  # x and half the width of each
 WHITES = together(ellipse(x, 0.0, rx, 0.22) for x, rx in EYES)
 PUPILS = together(ellipse(x + 0.05, 0.01, 0.13, 0.19) for x, _ in EYES)
@@ -315,8 +315,8 @@ def _beret(canvas: Canvas, head: Head, look: Look) -> None:
 
 
 def _wool(canvas: Canvas, head: Head, look: Look) -> None:
-    crown = outline([(-0.98, -0.5), (-0.86, -0.98), (-0.3, -1.24), (0.3, -1.24), (0.86, -0.98),
-                     (0.98, -0.5)])  # fmt: skip
+    crown = outline([(-0.98, -0.6), (-0.86, -0.98), (-0.3, -1.24), (0.3, -1.24), (0.86, -0.98),
+                     (0.98, -0.6)])  # fmt: skip
     form(canvas, crown, head.cloth, look, part="hat", rim=0.14)
     canvas.fill(ellipse(0, -1.3, 0.22), contrast(head.cloth), part="hat")
-    canvas.fill(box(-1.06, -0.72, 1.06, -0.36, 0.16), contrast(head.cloth), part="hat")
+    canvas.fill(box(-1.06, -0.88, 1.06, -0.52, 0.16), contrast(head.cloth), part="hat")

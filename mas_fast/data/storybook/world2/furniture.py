@@ -26,6 +26,7 @@ from mas_fast.data.storybook.world2.materials import (
     WOOD,
     accent,
     chance,
+    glow,
     patterned,
     pick,
     standing_out,
@@ -238,9 +239,7 @@ def lamp(canvas: Canvas, color: Color, look: Look) -> None:
     style = int(look.generator.integers(3))
     metal = pick(look.generator, (GOLD, INK, DARK_WOOD))
     shine = mix(color, LAMP, 0.55)
-    if look.night:
-        for reach, alpha in ((0.5, 0.1), (0.36, 0.16)):
-            canvas.mark(ellipse(0.0, -0.78, reach), LAMP, lit=False, alpha=alpha)
+    glow(canvas, 0.0, -0.78, 0.55, look)
     if style == 0:
         canvas.fill(box(-0.022, -0.66, 0.022, -0.03), metal)
         canvas.fill(

@@ -138,11 +138,11 @@ def draw_paving(brush: Brush, top: float, bottom: float, color: Color = STONE) -
             (1.05, -0.01),
             (-0.05, -0.01),
         ]
-        drift = blob([(x, top + down) for x, down in low])
+        drift = blob([(x, top + down) for x, down in hem])
         brush.mark(drift, rgb("f4f8fd"), alpha=0.9)
 
 
-def draw_planks(brush: Brush, top: float, color: Color, lines: int = 4, fan: int = 6) -> None:
+def draw_planks(brush: Brush, top: float, color: Color, fan: int = 6) -> None:
     """Draw a floor of boards that run towards us, below y = top."""
     brush.fill(box(-0.02, top, 1.02, 1.02), shade(color, -0.05), to=shade(color, 0.08))
     strips, joints = [], []
@@ -155,9 +155,7 @@ def draw_planks(brush: Brush, top: float, color: Color, lines: int = 4, fan: int
         left, right = a + (c - a) * share, b + (d - b) * share
         joints.append(polygon([(left, y), (right, y), (right, y + 0.005), (left, y + 0.005)]))
     brush.mark(together(strips), shade(color, -0.1), alpha=0.55)
-    brush.mark(
-        together(joints[:: max(1, len(joints) // (3 * lines))]), shade(color, -0.3), alpha=0.5
-    )
+    brush.mark(together(joints), shade(color, -0.3), alpha=0.5)
 
 
 def draw_track(brush: Brush, y: float) -> None:

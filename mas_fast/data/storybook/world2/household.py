@@ -137,10 +137,17 @@ def _picture(
         canvas.mark(hill, rgb("79bb6a"), lit=lit)
 
 
+def _flicker(canvas: Canvas, look: Look) -> None:
+    """Draw the light that a screen throws around it at night."""
+    if look.night:
+        for share in (1.0, 0.88, 0.76):
+            around = ellipse(0.0, -0.56, 0.92 * share, 0.66 * share)
+            canvas.mark(around, rgb("9fdcf0"), lit=False, alpha=0.08)
+
+
 def tv(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a flat television on a foot, or an old one with an aerial."""
-    if look.night:
-        canvas.mark(ellipse(0.0, -0.55, 0.85, 0.62), rgb("9fdcf0"), lit=False, alpha=0.14)
+    _flicker(canvas, look)
     if chance(look.generator, 0.6):
         canvas.fill(
             rounded([(-0.3, 0.0), (-0.24, -0.06), (0.24, -0.06), (0.3, 0.0)], 0.02),
@@ -173,8 +180,7 @@ def tv(canvas: Canvas, color: Color, look: Look) -> None:
 
 def laptop(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw an open laptop from the front."""
-    if look.night:
-        canvas.mark(ellipse(0.0, -0.58, 0.85, 0.58), rgb("9fdcf0"), lit=False, alpha=0.14)
+    _flicker(canvas, look)
     canvas.fill(box(-0.6, -1.0, 0.6, -0.19, 0.05), color)
     canvas.mark(box(-0.57, -0.97, 0.57, -0.2, 0.03), INK)
     _picture(canvas, -0.53, -0.93, 0.53, -0.26, look)

@@ -236,7 +236,7 @@ def skateboard(canvas: Canvas, color: Color, look: Look) -> None:
     wheel = pick(look.generator, (CREAM, GOLD, rgb("e2574c"), rgb("56b0b8")))
     trucks = [rounded([(x - 0.24, -0.62), (x - 0.08, -0.24), (x + 0.08, -0.24), (x + 0.24, -0.62)],
             0.04) for x in (-0.86, 0.86)]  # fmt: skip
-    canvas.fill(together(trucks), STEEL)
+    canvas.fill(together(trucks), shade(STEEL, -0.4))
     deck = limb(
         [(-1.66, -0.88), (-1.3, -0.66), (-0.9, -0.64), (0.9, -0.64), (1.3, -0.66), (1.66, -0.88)],
         0.24,

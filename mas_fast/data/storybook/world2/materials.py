@@ -99,8 +99,8 @@ def lamp(canvas: Canvas, path: skia.Path, look: Look, color: Color = LAMP) -> No
 def glow(canvas: Canvas, x: float, y: float, radius: float, look: Look) -> None:
     """Draw the light around a lamp at (x, y), at night alone."""
     if look.night:
-        for share, alpha in ((1.0, 0.14), (0.62, 0.2)):
-            canvas.mark(ellipse(x, y, radius * share), LAMP, lit=False, alpha=alpha)
+        for share in (1.0, 0.82, 0.64, 0.46):
+            canvas.mark(ellipse(x, y, radius * share), LAMP, lit=False, alpha=0.09)
 
 
 def headlights(
@@ -110,10 +110,9 @@ def headlights(
     if look.night:
         bounds = front[0].getBounds()
         x, top, bottom = bounds.right() - 0.02, bounds.top(), bounds.bottom()
-        for reach, alpha in ((0.95, 0.16), (0.6, 0.2)):
+        for reach in (1.0, 0.84, 0.68, 0.52):
             far = [(x + reach, top - 0.1 * reach), (x + reach, bottom + 0.24 * reach)]
-            beam = polygon([(x, top), *far, (x, bottom)])
-            canvas.mark(beam, LAMP, lit=False, alpha=alpha)
+            canvas.mark(polygon([(x, top), *far, (x, bottom)]), LAMP, lit=False, alpha=0.1)
     lamp(canvas, together(front), look, LAMP if look.night else rgb("fff3c4"))
     lamp(canvas, together(rear), look, TAIL)
 

@@ -31,6 +31,7 @@ BIRCH = {"spring": "a8d46c", "summer": "8aba58", "autumn": "f0c54a"}
 BLOSSOM = ("f7c3d6", "fbe1e8", "f2a9c6")
 BARK, TWIGS, FIR, SNOW = rgb("7a563b"), rgb("8b7468"), rgb("3a7557"), rgb("f4f8fd")
 SNOW_SHADE = rgb("c3d3e6")
+BARE = {"oak": 1.0, "birch": 0.7, "poplar": 0.4}  # width without leaves, ratio to that of an oak
 
 
 def leaf_color(brush: Brush) -> Color:
@@ -54,8 +55,9 @@ def draw_tree(brush: Brush, kind: str, x: float, y: float, height: float, far: f
     draw, spread = _TREES[kind]
     x, height = x + brush.between(-0.02, 0.02), height * brush.between(0.88, 1.1)
     brush.shadow(x, y, spread * height, 0.2 * (1 - far))
-    with brush.canvas.segment("tree-merged"), brush.canvas.at(x, y, height):
-        bare = brush.winter and kind not in ("pine", "palm")
+    bare = brush.winter and kind in BARE
+    width = height * BARE[kind] if bare else height
+    with brush.canvas.segment("tree-merged"), brush.canvas.at(x, y, height, width):
         (_bare if bare else draw)(brush, far)
 
 
@@ -193,7 +195,7 @@ def _pine(brush: Brush, far: float) -> None:
                  (-x * 0.62, low + 0.1)])
         for x, (_, low, _) in zip((wide * share for _, _, share in rows), rows[1:], strict=False)
     ]  # fmt: skip
-    half = polygon([(0, -1.02), (0.2 * away, -0.5), (0.02 * away, 0.1), (0.6 * away, 0.1),
+    half = polygon([(0, -1.02), (0.07 * away, -0.5), (0.0, 0.1), (0.6 * away, 0.1),
                     (0.6 * away, -1.02)])  # fmt: skip
     brush.fill(box(-0.035, -0.14, 0.035, 0.005), shade(BARK, -0.15), far=far)
     brush.fill(shape, color, far=far)

@@ -36,6 +36,12 @@ def _wall(brush: Brush, name: str) -> Color:
         if brush.chance(0.4):  # broad stripes
             stripes = [box(i / 7, 0, i / 7 + 1 / 14, FLOOR) for i in range(7)]
             brush.mark(together(stripes), shade(color, 0.2), alpha=0.35)
+        elif brush.chance(0.4):  # panels on its lower part
+            pale = mix(color, (1, 1, 1), 0.55)
+            brush.mark(box(-0.02, 0.46, 1.02, FLOOR), pale, to=shade(pale, -0.05))
+            grooves = [box(i / 12, 0.46, i / 12 + 0.005, FLOOR) for i in range(13)]
+            brush.mark(together(grooves), shade(pale, -0.1))
+            brush.mark(box(-0.02, 0.452, 1.02, 0.468), shade(pale, 0.3), to=shade(pale, -0.15))
     return color
 
 
@@ -169,7 +175,7 @@ def draw_kitchen(brush: Brush) -> None:
         joints = [box(-0.02, 0.375 + 0.046 * k, 1.02, 0.379 + 0.046 * k) for k in range(2)]
         joints += [box(i / 14, 0.33, i / 14 + 0.004, 0.47) for i in range(15)]
         brush.mark(together(joints), shade(tile, -0.12), alpha=0.7)
-    window = 0.5 + side * 0.12
+    window = 0.5 + side * 0.06
     draw_window(brush, window, 0.26, 0.17, 0.15, rgb(brush.pick(FABRICS)), short=True)
     _cupboards(brush, 0.5 - side * 0.34, front)
     _floor(brush, rgb(brush.pick(WOODS)))
@@ -187,7 +193,7 @@ def draw_kitchen(brush: Brush) -> None:
     with brush.canvas.segment("counter"):
         top = rgb(brush.pick(("b98355", "e6e1d8", "8d8f96")))
         brush.fill(box(-0.02, 0.45, 1.02, 0.478), shade(top, 0.16), to=shade(top, -0.14))
-    _utensils(brush, 0.5 + side * 0.38)
+    _utensils(brush, 0.5 + side * 0.395)
     _sunbeam(brush, window)
 
 
@@ -199,7 +205,7 @@ def _utensils(brush: Brush, x: float) -> None:
     spatula = [box(x + 0.056, y, x + 0.063, y + 0.08),
                box(x + 0.045, y + 0.07, x + 0.074, y + 0.115, 0.006)]  # fmt: skip
     with brush.canvas.segment("wall-tile"):
-        brush.mark(box(x - 0.1, y - 0.006, x + 0.1, y + 0.004, 0.004), rgb("7d5a3c"))
+        brush.mark(box(x - 0.095, y - 0.006, x + 0.09, y + 0.004, 0.004), rgb("7d5a3c"))
         brush.mark(together([*pan, *ladle, *spatula]), shade(steel, -0.2), to=steel)
         brush.mark(ellipse(x - 0.055, y + 0.1, 0.025, 0.025), shade(steel, 0.25))
 
@@ -249,27 +255,51 @@ def _shelf(brush: Brush, x: float, y: float) -> None:
 
 
 def draw_tabletop(brush: Brush) -> None:
-    """Draw a wooden table from close by, before a wall with a window out of focus."""
+    """Draw a wooden table from close by, before a wall with a window."""
     side = brush.side()
     _wall(brush, "tabletop")
     _evening(brush)
     window = 0.5 + side * 0.24
-    draw_window(brush, window, 0.24, 0.2, 0.19, rgb(brush.pick(FABRICS)))
+    draw_window(brush, window, 0.26, 0.19, 0.18, rgb(brush.pick(FABRICS)))
     if brush.chance(0.5):
         _pictures(brush, 0.5 - side * 0.3 - 0.05, 0.25)
     else:
         _shelf(brush, 0.5 - side * 0.3, 0.3)
-    wood = rgb(brush.pick(WOODS))
+    _table(brush, rgb(brush.pick(WOODS)))
+    _sunbeam(brush, window)
+
+
+def _table(brush: Brush, wood: Color) -> None:
+    """Draw the top of a table, its boards from left to right, and its front edge."""
+    top = [(0.05, FLOOR), (0.95, FLOOR), (0.985, FLOOR + 0.03), (1.1, 0.95), (-0.1, 0.95),
+           (0.015, FLOOR + 0.03)]  # fmt: skip
+    with brush.canvas.segment("wall-other-merged"):  # what is seen beside the table
+        brush.fill(box(-0.02, FLOOR, 1.02, 0.95), shade(wood, -0.55), to=shade(wood, -0.65))
     with brush.canvas.segment("table-merged"):
-        draw_planks(brush, FLOOR, wood, 3, 4)
-        brush.mark(box(-0.02, FLOOR, 1.02, FLOOR + 0.012), shade(wood, 0.28))
-        if not brush.sky.dark:
-            sheen = polygon(
-                [
-                    (window - 0.16, FLOOR + 0.012),
-                    (window + 0.16, FLOOR + 0.012),
-                    (window + 0.24 - 0.1 * side, 0.8),
-                    (window - 0.2 - 0.1 * side, 0.8),
-                ]
-            )
-            brush.canvas.mark(sheen, rgb("fff4d8"), lit=False, alpha=0.18)
+        shape = polygon(top)
+        brush.fill(shape, shade(wood, 0.1), to=shade(wood, -0.04))
+        seams = ((0.662, 0.004), (0.715, 0.005), (0.782, 0.006), (0.862, 0.007))
+        with brush.canvas.inside(shape):
+            bands = [box(-0.1, 0.662, 1.1, 0.715), box(-0.1, 0.782, 1.1, 0.862)]
+            brush.mark(together(bands), shade(wood, -0.08), alpha=0.6)
+            brush.mark(together(box(-0.1, y, 1.1, y + h) for y, h in seams), shade(wood, -0.25),
+                       alpha=0.7)  # fmt: skip
+            brush.mark(box(-0.1, FLOOR, 1.1, FLOOR + 0.008), shade(wood, 0.35))
+        brush.fill(box(-0.02, 0.945, 1.02, 1.02), shade(wood, -0.2), to=shade(wood, -0.38))
+        brush.mark(box(-0.02, 0.94, 1.02, 0.952), shade(wood, 0.3))
+        if brush.chance(0.4):
+            _runner(brush, rgb(brush.pick(FABRICS)))
+
+
+def _runner(brush: Brush, cloth: Color) -> None:
+    """Draw a cloth along the table that hangs over its edge."""
+    for inset, color in ((0.0, cloth), (0.03, mix(cloth, rgb("fbf3e2"), 0.82))):
+        back, front = 0.27 - inset, 0.43 - inset
+        flat = [
+            (0.5 - back, FLOOR),
+            (0.5 + back, FLOOR),
+            (0.5 + front, 0.945),
+            (0.5 - front, 0.945),
+        ]
+        brush.mark(polygon(flat), color, to=shade(color, -0.05))
+        brush.mark(box(0.5 - front, 0.945, 0.5 + front, 1.02), shade(color, -0.14))

@@ -15,8 +15,8 @@ from mas_fast.data.storybook.world2.words import ON, SIZES
 
 GRID = 1 / 32
 MARGIN, GAP = 0.03, 0.04
-SHRINK = {1: 1.0, 2: 0.88, 3: 0.76, 4: 0.65}  # of each thing, by how many are in a row
-LEAST_SHRINK = 0.6  # of a row that would be too wide
+SHRINK = {1: 1.0, 2: 0.94, 3: 0.84, 4: 0.74}  # of each thing, by how many are in a row
+LEAST_SHRINK = 0.5  # of a row that would be too wide
 FAR_SHARE = 0.36  # of what is far away
 LEAST, LEAST_FAR, MOST = 0.14, 0.1, 0.78  # height of a figure
 

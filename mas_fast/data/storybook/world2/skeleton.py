@@ -82,7 +82,7 @@ POSES = {
 
 
 # Other ways to hold the arms while standing: a hand on the hip, hands that meet in front.
-ARMS = (POSES["stand"].arms, ((-52, 42), (16, 12)), ((-24, 40), (26, -38)), ((-20, 8), (24, 46)))
+ARMS = (POSES["stand"].arms, ((-52, 42), (16, 12)), ((-30, 62), (32, -18)), ((-20, 8), (24, 46)))
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,13 @@ def draw_sky(canvas: Canvas, sky: Sky, without: tuple[str, ...], generator: Gene
         canvas.fill(box(0, 0, 1, 1), colors.low, lit=False)
         canvas.mark(box(0, 0, 1, HORIZON * 0.5 + 0.004), colors.top, to=colors.middle, lit=False)
         canvas.mark(box(0, HORIZON * 0.5, 1, HORIZON), colors.middle, to=colors.low, lit=False)
-        if sky.sunny:
-            if sky.dark:
-                _stars(brush, 34 if sky.weather == "clear" else 10)
+        if sky.sunny and sky.dark:
+            y = brush.between(0.12, 0.18)
+            _stars(brush, 34 if sky.weather == "clear" else 10, y)
             if "sun" not in without:
-                (_moon if sky.dark else _sun)(brush)
+                _moon(brush, y)
+        elif sky.sunny and "sun" not in without:
+            _sun(brush)
         if "clouds" not in without:
             _clouds(brush)
 
@@ -73,8 +75,8 @@ def _sun(brush: Brush) -> None:
     brush.canvas.mark(ellipse(x, y, size), disc, lit=False, alpha=0.55 + 0.45 * veil)
 
 
-def _moon(brush: Brush) -> None:
-    x, y, size, pale = sun_at(brush.sky), brush.between(0.12, 0.18), 0.052, brush.palette.sun
+def _moon(brush: Brush, y: float) -> None:
+    x, size, pale = sun_at(brush.sky), 0.052, brush.palette.sun
     brush.glow(x, y, 0.3, rgb("9db7ea"), 0.5)
     disc = ellipse(x, y, size)
     brush.canvas.mark(ellipse(x, y, size * 1.4), pale, lit=False, alpha=0.12)
@@ -90,10 +92,13 @@ def _moon(brush: Brush) -> None:
     brush.canvas.mark(craters, rgb("e0d6b0"), lit=False, alpha=0.8)
 
 
-def _stars(brush: Brush, count: int) -> None:
+def _stars(brush: Brush, count: int, moon: float) -> None:
+    """Draw stars, none before the moon, whose y is `moon`."""
     small, large = [], []
     for x, y, size in brush.generator.random((count, 3)):
         y *= 0.42
+        if abs(x - sun_at(brush.sky)) < 0.08 and abs(y - moon) < 0.08:
+            continue
         if size < 0.72:
             small.append(ellipse(x, y, 0.0022 + 0.0022 * size))
             continue

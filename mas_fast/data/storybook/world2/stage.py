@@ -186,15 +186,15 @@ def _arranged(story: Story, rows: list[Row], generator: np.random.Generator) -> 
 
 
 def _ordered(story: Story, row: Row, generator: np.random.Generator) -> Row:
-    """Order the groups of a row from left to right, the first beside the second."""
+    """Order the groups of a row from left to right.
+
+    Whatever the first is to the second, it is to a third: "a dog left of a cat and a ball".
+    """
     order = sorted({p.group for p in row})
-    if order[:2] == [0, 1]:
-        swap = generator.random() < 0.5
-        if story.relation == "right" or (story.relation != "left" and swap):
-            order[:2] = [1, 0]
-        if order[2:] and generator.random() < 0.5:
-            order = [2, *order[:2]]
-    elif generator.random() < 0.5:
+    if story.relation == "beside" and len(order) > 2:
+        order = [1, 0, 2]
+    swap = generator.random() < 0.5
+    if story.relation == "right" or (story.relation != "left" and swap):
         order.reverse()
     return sorted(row, key=lambda p: order.index(p.group))
 
@@ -209,10 +209,9 @@ def _side_by_side(story: Story, row: Row, generator: np.random.Generator) -> Row
     y = _line(story, row[0], generator)
     for p, cut in zip(row, cuts, strict=True):
         facing = -facing if generator.random() < 0.2 else facing
-        if p.part == AIR and not p.far:
-            y = _line(story, p, generator)
+        own = _near(story, p, y, generator)
         x = _snap(left + cut + p.width / 2)
-        figures.append(replace(p, x=x, y=y, facing=facing, ground=_ground(p, y)))
+        figures.append(replace(p, x=x, y=own, facing=facing, ground=_ground(p, own)))
         left += p.width + GAP
     return figures
 
@@ -229,6 +228,17 @@ def _line(story: Story, p: Placed, generator: np.random.Generator) -> float:
     far, near = (place.far[p.part],) * 2 if p.far else place.parts[p.part]
     y = _snap(far + (near - far) * generator.integers(DEPTHS) / (DEPTHS - 1))
     return max(y, math.ceil((p.height + GRID / 2) / GRID) * GRID) if p.part == AIR else y
+
+
+def _near(story: Story, p: Placed, line: float, generator: np.random.Generator) -> float:
+    """Draw the y of feet near a line, so that a row is no rank."""
+    if p.far:
+        return line
+    if p.part == AIR:
+        return _line(story, p, generator)
+    far, near = PLACES[story.place].parts[p.part]
+    y = line + GRID * int(generator.integers(-1, 2))
+    return y if _snap(far) <= y <= _snap(near) else line
 
 
 # ------------------------------------------------------------------ relations

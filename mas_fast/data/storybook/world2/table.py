@@ -109,7 +109,10 @@ def bottle(canvas: Canvas, color: Color, look: Look) -> None:
 def cup(canvas: Canvas, color: Color, look: Look) -> None:
     """Draw a mug, or a cup on a saucer, with steam."""
     saucer = chance(look.generator, 0.4)
-    steam = [limb([(x, -0.86), (x + 0.05, -0.92), (x - 0.02, -0.97)], 0.04) for x in (-0.16, 0.06)]
+    steam = [
+        limb([(x, -0.84), (x + 0.05, -0.88), (x, -0.93), (x + 0.05, -0.98)], 0.04)
+        for x in (-0.16, 0.06)
+    ]
     canvas.mark(together(steam), CREAM, alpha=0.85)
     if saucer:
         canvas.fill(ellipse(0.0, -0.06, 0.66, 0.06), accent(color, 0.2))

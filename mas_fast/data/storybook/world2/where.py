@@ -77,8 +77,9 @@ def relations(
         found += [None]
     (far, near), (farther, nearer) = where.parts[part], where.parts[beyond]
     low, high = kind.heights[part], other.heights[beyond]
-    if near - farther >= DEPTH and (part != beyond or high > 0.7 * low):
+    seen_behind = part != beyond or high > 0.7 * low, part != beyond or low > 0.7 * high
+    if kind.name != "house" and near - farther >= DEPTH and seen_behind[0]:
         found += ["front"] * (4 if other.name == "house" else 1)
-    if nearer - far >= DEPTH and (part != beyond or low > 0.7 * high):
+    if other.name != "house" and nearer - far >= DEPTH and seen_behind[1]:
         found += ["behind"] * (4 if kind.name == "house" else 1)
     return found

@@ -46,10 +46,16 @@ def draw_forest(brush: Brush) -> None:
     """Draw rows of trees that fade into the light between them, and two tall ones to the sides."""
     y, side = brush.between(*HORIZON), brush.side()
     pines = brush.winter or brush.chance(0.35)
-    deep = mix(FIR, rgb("8d98a8"), 0.3) if brush.winter else leaf_color(brush)
+    deep = mix(FIR, rgb("9fb0c8"), 0.5) if brush.winter else leaf_color(brush)
     if brush.trees:
         for k, far in enumerate((0.62, 0.4)):
-            _depth(brush, y + 0.04 + 0.02 * k, 0.12 + 0.09 * k, far, FIR if pines else deep)
+            _depth(
+                brush,
+                y + 0.04 + 0.02 * k,
+                0.12 + 0.09 * k,
+                far,
+                shade(FIR, 0.1) if pines and not brush.winter else deep,
+            )
     draw_wood(brush, "pine" if pines else "mixed", y + 0.06, 0.22, 0.26)
     floor = rolling(brush, y + 0.07, 0.02)
     draw_field(brush, floor, 0.08)

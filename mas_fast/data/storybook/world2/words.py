@@ -55,10 +55,12 @@ class Phrases:
     Attributes:
         long: phrases that follow the things of a sentence.
         short: words between commas.
+        on: phrases of a place for things that are all on its own part.
     """
 
     long: tuple[str, ...]
     short: tuple[str, ...]
+    on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Place:
         parts: for each part, the y of the feet of the farthest and of the nearest things.
         far: for each part where things can be far away, the y of their feet.
         lacks: what it may have, and what a caption may say that it is without.
+        own: the part for which it has a phrase that is wrong elsewhere: a bird is by a road, a car
+            on it.
         seasons: whether it looks different in autumn and in winter.
         indoors: whether it has walls and a window instead of a sky.
     """
@@ -80,6 +84,7 @@ class Place:
     parts: dict[str, tuple[float, float]]
     far: dict[str, float]
     lacks: tuple[str, ...] = ()
+    own: str = LAND
     seasons: bool = True
     indoors: bool = False
 
@@ -92,50 +97,55 @@ _HILLS = {LAND: 0.6, AIR: 0.2}
 _WILD = ("trees", "flowers", "people", "buildings", "clouds", "sun")
 
 
-def _place(name: str, long: str, short: str, *more, **options) -> Place:
-    return Place(name, Phrases(tuple(long.split(", ")), tuple(short.split(", "))), *more, **options)
+def _place(name: str, long: str, short: str, *more, on: str = "", **options) -> Place:
+    phrases = Phrases(*(tuple(filter(None, text.split(", "))) for text in (long, short, on)))
+    return Place(name, phrases, *more, **options)
 
 
 PLACES = {
     place.name: place
     for place in [
-        _place("meadow", "in a meadow, on the grass, in a green field", "meadow", _NEAR, _HILLS,
-               _WILD),
+        _place("meadow", "in a meadow, in a green field", "meadow", _NEAR, _HILLS,
+               _WILD, on="on the grass"),
         _place("farm", "on a farm, on the farm", "farm", _NEAR, _HILLS,
                ("trees", "flowers", "people", "clouds", "sun")),
         _place("garden", "in a garden, in the garden", "garden", _NEAR, {AIR: 0.2},
                ("trees", "people", "clouds", "sun")),
         _place("park", "in a park, in the park", "park", _NEAR, {AIR: 0.2},
                ("flowers", "people", "buildings", "clouds", "sun")),
-        _place("forest", "in a forest, among the trees, in the woods", "forest, woods", _NEAR, {},
-               ("flowers", "people", "buildings", "clouds", "sun")),
+        _place("forest", "in a forest, in the woods", "forest, woods", _NEAR, {},
+               ("flowers", "people", "buildings", "clouds", "sun"), on="among the trees"),
         _place("mountains", "in the mountains, by the mountains", "mountains", _NEAR, _HILLS,
                _WILD),
         _place("lake", "beside a lake, by a lake, at the lake", "lake", _SHORE,
-               {WATER: 0.56, AIR: 0.2}, _WILD),
-        _place("river", "beside a river, by the river", "river", _SHORE, {AIR: 0.2}, _WILD),
-        _place("beach", "on the beach, on a beach, on the sand by the sea", "beach", _SHORE,
+               {WATER: 0.56, AIR: 0.2}, _WILD, own=WATER, on="on a lake, on the lake"),
+        _place("river", "beside a river, by the river", "river", _SHORE, {AIR: 0.2}, _WILD,
+               own=WATER, on="on a river, on the river"),
+        _place("beach", "at the beach, by the sea", "beach", _SHORE,
                {WATER: 0.54, AIR: 0.2}, ("trees", "people", "buildings", "clouds", "sun"),
-               seasons=False),
-        _place("sea", "on the sea, at sea, out at sea", "sea",
+               on="on the beach, on a beach, on the sand by the sea", seasons=False),
+        _place("sea", "at sea, out at sea", "sea",
                {WATER: (0.72, 0.88), AIR: (0.2, 0.3)}, {WATER: 0.56, AIR: 0.2},
-               ("people", "clouds", "sun"), seasons=False),
+               ("people", "clouds", "sun"), own=WATER, on="on the sea", seasons=False),
         _place("desert", "in the desert, among sand dunes", "desert", _NEAR, _HILLS,
                ("people", "buildings", "clouds", "sun"), seasons=False),
         _place("snow", "in the snow, in a snowy field", "snowy field", _NEAR, _HILLS,
                ("trees", "people", "buildings", "clouds", "sun"), seasons=False),
-        _place("road", "on a road, on a country road", "road",
+        _place("road", "by a road, beside a country road", "road",
                {LAND: (0.68, 0.68), ROAD: (0.84, 0.9), AIR: (0.2, 0.3)}, {AIR: 0.2},
-               ("trees", "people", "buildings", "clouds", "sun")),
+               ("trees", "people", "buildings", "clouds", "sun"),
+               own=ROAD, on="on a road, on a country road"),
         _place("street", "in a street, in the city, in a town", "street, city",
                {LAND: (0.72, 0.74), ROAD: (0.88, 0.92)}, {}, ("trees", "people", "clouds", "sun"),
                seasons=False),
-        _place("bridge", "on a bridge, on a bridge over a river", "bridge",
+        _place("bridge", "by a bridge, near a bridge", "bridge",
                {ROAD: (0.66, 0.66), AIR: (0.2, 0.26), WATER: (0.86, 0.92)}, {AIR: 0.2},
-               ("trees", "people", "clouds", "sun")),
-        _place("railway", "on a railway, on the rails", "railway",
+               ("trees", "people", "clouds", "sun"),
+               own=ROAD, on="on a bridge, on a bridge over a river"),
+        _place("railway", "beside a railway, by the rails", "railway",
                {LAND: (0.66, 0.66), RAILS: (0.85, 0.85), AIR: (0.2, 0.3)}, {AIR: 0.2},
-               ("trees", "people", "buildings", "clouds", "sun")),
+               ("trees", "people", "buildings", "clouds", "sun"),
+               own=RAILS, on="on a railway, on the rails"),
         _place("living room", "in a living room, in the living room", "living room", _ROOM, {},
                seasons=False, indoors=True),
         _place("kitchen", "in a kitchen, in the kitchen", "kitchen", _ROOM, {},

@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 
+import pytest
+
 from mas_fast.data.storybook.world2.captions import (
     CAPTIONS,
     CHATTY,
@@ -11,7 +13,7 @@ from mas_fast.data.storybook.world2.captions import (
     captions,
 )
 from mas_fast.data.storybook.world2.claims import Claims, read_caption
-from mas_fast.data.storybook.world2.story import Story
+from mas_fast.data.storybook.world2.story import Group, Story
 from mas_fast.data.storybook.world2.telling import story
 from mas_fast.data.storybook.world2.words import HOURS, SEASONS, WEATHERS
 
@@ -94,3 +96,27 @@ def test_articles() -> None:
     for _, said in TOLD:
         for caption in said:
             assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", caption)
+
+
+@pytest.mark.parametrize(
+    ("place", "kinds", "right", "wrong"),
+    [
+        ("bridge", ("car",), "on a bridge", "by a bridge"),
+        ("bridge", ("boat",), "by a bridge", "on a bridge"),
+        ("bridge", ("car", "boat"), "by a bridge", "on a bridge"),
+        ("railway", ("bird",), "beside a railway", "on a railway"),
+        ("beach", ("kite",), "at the beach", "on the beach"),
+        ("beach", ("dog",), "on the beach", "in a beach"),
+        ("lake", ("boat",), "on a lake", "beside a lake"),
+        ("lake", ("dog",), "beside a lake", "on a lake"),
+    ],
+)
+def test_what_is_not_on_a_place_is_by_it(place, kinds, right, wrong) -> None:
+    groups = tuple(Group(kind, None, 1) for kind in kinds)
+    said = [
+        caption
+        for number in range(60)
+        for caption in captions(Story(place, "day", "clear", "summer", groups, None, (), number))
+    ]
+    assert any(right in caption for caption in said)
+    assert not any(wrong in caption for caption in said)

@@ -58,6 +58,10 @@ from mas_fast.data.storybook.world2.story import Group
             "two horses and a house in the distance on a farm",
             Claims((Group("horse", None, 2), Group("house", None, 1)), "far", "farm"),
         ),
+        (
+            "a striped blue ball",
+            Claims((Group("ball", "blue", 1, pattern="striped"),)),
+        ),
         ("the quick brown fox", Claims(())),
         ("", Claims(())),
     ],

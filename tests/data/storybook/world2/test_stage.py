@@ -53,13 +53,15 @@ def test_nothing_overlaps_unless_it_is_told() -> None:
 
 def test_left_right_beside() -> None:
     for told, placed in STAGED:
-        first, second, *_ = (*parts(told, placed), [])
+        first, second, *third = (*parts(told, placed), [])
+        third = [p for p in (third or [[]])[0] if p.part == first[0].part]
         if told.relation == "left":
-            assert max(p.x for p in first) < min(p.x for p in second)
+            assert max(p.x for p in first) < min(p.x for p in second + third)
         if told.relation == "right":
-            assert min(p.x for p in first) > max(p.x for p in second)
+            assert min(p.x for p in first) > max(p.x for p in second + third)
         if told.relation == "beside":
-            both = sorted([*first, *second], key=lambda p: p.x)
+            both = sorted([*first, *second, *third], key=lambda p: p.x)
+            assert not third or both[1 : 1 + len(first)] == sorted(first, key=lambda p: p.x)
             for one, two in zip(both, both[1:], strict=False):
                 assert two.x - two.width / 2 - one.x - one.width / 2 < 0.08
 

@@ -37,7 +37,8 @@ def test_what_needs_a_table_is_where_tables_are() -> None:
         ("park", "bench", "kite", {None, "below", "far"}),
         ("street", "boy", "bench", {"left", "right", "beside", "on", None}),
         ("lake", "man", "boat", {None, "front", "far"}),
-        ("meadow", "horse", "house", {"left", "right", "beside", "front", "behind", "far", None}),
+        ("meadow", "horse", "house", {"left", "right", "beside", "front", "far", None}),
+        ("meadow", "house", "man", {"left", "right", "beside", "behind", "far", None}),
         ("meadow", "cat", "giraffe", {"left", "right", "beside", "front", "far", None}),
     ],
 )

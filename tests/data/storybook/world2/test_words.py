@@ -58,7 +58,7 @@ def test_no_phrase_means_two_things() -> None:
     places = {name: place.phrases for name, place in PLACES.items()}
     for table in (HOURS, WEATHERS, SEASONS, LACKS, places):
         for row in table.values():
-            phrases.update({*row.long, *row.short})
+            phrases.update({*row.long, *row.short, *row.on})
     phrases.update([*FAR, *COLORS, *COLOR_SYNONYMS, *SIZES, *SIZE_SYNONYMS, *PATTERNS])
     phrases.update(POSES.values())
     phrases.update(word for row in COUNTS.values() for word in row)
