@@ -56,7 +56,8 @@ PYTHON
   "$interpreter" -m venv "$work/venv"
   "$work/venv/bin/pip" install --quiet cmake ninja pybind11
   PATH=$work/venv/bin:$PATH
-  export CUDACXX=$nvcc LDFLAGS="-static-libgcc -static-libstdc++" # those there may be older
+  # The compiler's own libraries may be older there; their symbols must not meet those of torch's.
+  export CUDACXX=$nvcc LDFLAGS="-static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL"
   cmake -S . -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMAS_FAST_ENGINE=ON -DMAS_FAST_TORCH=ON \
     -DMAS_FAST_CUDA=1 "-DPython_EXECUTABLE=$work/venv/bin/python" "-DMAS_FAST_TORCH_DIR=$work/torch" \
     "-Dpybind11_DIR=$("$work/venv/bin/python" -m pybind11 --cmakedir)"

@@ -39,8 +39,9 @@ python3 -m venv "$work/tools"
 for version in "${pythons[@]}"; do
   interpreter=$(find_python "$version")
   "$interpreter" -m venv "$work/build-$version"
-  # What only the compiler's own libraries have would ask for a system as new as this one.
-  MAS_FAST_TORCH=extra MAS_FAST_CUDA=0 LDFLAGS="-static-libgcc -static-libstdc++" \
+  # With the compiler's own libraries inside, which a system may have in an older version. Their
+  # symbols stay inside too: onnxruntime crashes where it meets those of another libstdc++.
+  MAS_FAST_TORCH=extra MAS_FAST_CUDA=0 LDFLAGS="-static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL" \
     "$work/build-$version/bin/pip" wheel --quiet --no-deps -w "$work/raw-$version" "$work/source"
   PATH=$work/tools/bin:$PATH auditwheel repair --exclude 'libtorch*.so' --exclude 'libc10*.so' \
     -w "$work/wheel-$version" "$work/raw-$version"/*.whl

@@ -2,11 +2,10 @@
 
     python tests/torch_free.py export FOLDER     with torch: a bundle with its ONNX files, and what
                                                  is expected of it
-    python tests/torch_free.py check FOLDER      without torch, after MAS_FAST_TORCH=0 pip install
-                                                 ".[onnx]": the same tokens and scenes, pictures
-                                                 within 1 of 255
-    python tests/torch_free.py serve FOLDER      the same, by a server, after MAS_FAST_TORCH=0 pip
-                                                 install ".[serve]"
+    python tests/torch_free.py check FOLDER      without torch, where mas_fast[onnx] is installed:
+                                                 the same tokens and scenes, pictures within 1 of
+                                                 255
+    python tests/torch_free.py serve FOLDER      the same, by a server, with mas_fast[serve]
 
 The bundle is the one that comes with mas_fast; where there is none, a random one.
 """
