@@ -1,6 +1,6 @@
 """An installed wheel, in an environment without torch: its size, and the first picture.
 
-    python tests/wheel.py
+python tests/wheel.py
 """
 
 import importlib.util
