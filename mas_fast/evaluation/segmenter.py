@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,19 +22,19 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluation.faithfulness import class_map
+from mas_fast.models.segmenter import Segmenter, to_tensor
 from mas_fast.scene.labels import COCO_NAMES
 from mas_fast.scene.layers import Layers
+from mas_fast.utils.devices import in_bf16
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
 from mas_fast.utils.progress import progress_bar
 
 FILE, ENTRY = "segmenter.safetensors", "mas_fast"
-WIDTHS = (24, 48, 96, 128)  # at 1/2, 1/4, 1/8 and 1/16 of the picture
-HEAD = 32
 PROBED = 8  # stories
 CLASSES = len(COCO_NAMES)
 WEIGHED = 256  # stories in which classes are counted
@@ -64,74 +63,6 @@ class Recipe:
     version: int = 2
 
 
-class Block(nn.Sequential):
-    """A convolution, batch norm and ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1) -> None:
-        conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-        super().__init__(conv, nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-class Segmenter(nn.Module):
-    """A U-Net that reads 2 x 2 pixels at a time (140M multiplications for 128 pixels).
-
-    Args:
-        classes: the classes of COCO that it tells apart: with all 133, softmax is two thirds of a
-            training step.
-    """
-
-    classes: Tensor
-
-    def __init__(self, classes: Sequence[int]) -> None:
-        super().__init__()
-        self.register_buffer("classes", torch.tensor(classes, dtype=torch.uint8))
-        *widths, deep = WIDTHS
-        self.down = nn.ModuleList(
-            Block(inputs, outputs, stride=1 if i == 0 else 2)
-            for i, (inputs, outputs) in enumerate(zip((12, *widths), WIDTHS, strict=True))
-        )
-        self.middle = nn.Sequential(Block(deep, deep), Block(deep, deep))
-        above = list(zip(WIDTHS[1:], widths, strict=True))[::-1]
-        self.across = nn.ModuleList(nn.Conv2d(below, width, 1) for below, width in above)
-        self.up = nn.ModuleList(
-            Block(width, HEAD if width == widths[0] else width) for _, width in above
-        )
-        self.head = nn.Conv2d(HEAD, len(classes), 1)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch has it
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of pictures.
-
-        Args:
-            x: [B, 3, H, W] in [-1, 1], H and W multiples of 16.
-
-        Returns:
-            [B, classes, H / 2, W / 2].
-        """
-        y = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        kept = []
-        for block in self.down:
-            y = block(y)
-            kept.append(y)
-        y = y + self.middle(y)
-        for across, up, skip in zip(self.across, self.up, reversed(kept[:-1]), strict=True):
-            y = up(F.interpolate(across(y), scale_factor=2.0) + skip)
-        return self.head(y)
-
-    @torch.no_grad()
-    def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The class of each pixel, one picture at a time: no result depends on its neighbours.
-
-        Args:
-            pictures: uint8 [H, W, 3] each, H and W multiples of 16.
-
-        Returns:
-            uint8 [H / 2, W / 2] each, as faithfulness.class_map.
-        """
-        logits = (self(_tensor(picture[None])) for picture in pictures)
-        return [self.classes[x.argmax(1)[0]].numpy() for x in logits]
-
-
 def load_segmenter(
     folder: str | os.PathLike, recipe: Recipe | None = None, *, progress: bool = False
 ) -> Segmenter:
@@ -157,6 +88,23 @@ def load_segmenter(
             made = {name: value.contiguous() for name, value in state.items()}
             replace_file(file, lambda temporary: save_file(made, temporary, {ENTRY: entry}))
             weights = made
+    return _made_of(weights, file)
+
+
+def read_segmenter(folder: str | os.PathLike) -> Segmenter:
+    """The segmenter that `load_segmenter` left in a folder, of whatever recipe.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = Path(folder) / FILE
+    weights = _read(file)
+    if weights is None:
+        raise ValueError(f"{file}: found no such file, expected a segmenter's")
+    return _made_of(weights, file)
+
+
+def _made_of(weights: dict[str, Tensor], file: Path) -> Segmenter:
     try:
         model = Segmenter(weights["classes"].tolist())
         model.load_state_dict(weights)
@@ -174,13 +122,13 @@ def _entry(recipe: Recipe) -> str:
     return json.dumps({**asdict(recipe), "stories": checksum})
 
 
-def _read(file: Path, entry: str) -> dict[str, Tensor] | None:
-    """None unless the file was made by that recipe."""
+def _read(file: Path, entry: str | None = None) -> dict[str, Tensor] | None:
+    """None unless there is a file, and it was made by that recipe."""
     if not file.is_file():
         return None
     try:
         with safe_open(file, "pt") as content:
-            if (content.metadata() or {}).get(ENTRY) != entry:
+            if entry not in (None, (content.metadata() or {}).get(ENTRY)):
                 return None
             return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except SafetensorError as error:
@@ -211,7 +159,7 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     )
     for step in progress_bar(range(recipe.steps), desc="segmenter", unit="step", show=progress):
         pictures, labels = _batch(source, step * recipe.batch, recipe.batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16("auto", "cpu")):
             logits = model(pictures).permute(0, 2, 3, 1)  # contiguous: channels are last
         logits = logits.reshape(-1, len(classes)).float()
         loss = F.cross_entropy(logits, numbers[labels.flatten()], weights, ignore_index=UNKNOWN)
@@ -235,7 +183,7 @@ def _classes(source: StorySource) -> tuple[Tensor, Tensor]:
 def _batch(source: StorySource, first: int, count: int) -> tuple[Tensor, Tensor]:
     """Pictures [B, 3, H, W], every other one blurred, and labels int64 [B, H / 2, W / 2]."""
     stories = [_story(source, index) for index in range(first, first + count)]
-    pictures = _tensor(np.stack([pixels for pixels, _ in stories]))
+    pictures = to_tensor(np.stack([pixels for pixels, _ in stories]))
     blurred = F.avg_pool2d(F.pad(pictures[::2], (1, 1, 1, 1), mode="replicate"), 3, 1)
     pictures[::2] = blurred
     side = source.size // 2
@@ -247,8 +195,3 @@ def _story(source: StorySource, index: int) -> tuple[np.ndarray, Layers]:
     sample = source.read(index)
     assert sample.layers is not None  # a painted story has them
     return sample.pixels, sample.layers
-
-
-def _tensor(pictures: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 3] -> [B, 3, H, W] in [-1, 1]."""
-    return torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -44,6 +44,7 @@ from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.optim import optimizer
 from mas_fast.training.trainer import Part
 from mas_fast.training.vq_settings import ImgSettings, SegSettings
+from mas_fast.utils.devices import in_bf16
 from mas_fast.utils.files import replace_file
 from mas_fast.utils.locks import lock
 
@@ -262,7 +263,7 @@ def _step_seconds(part: Part, batch: dict, precision: str, number: int = 0) -> f
     def step(_: int) -> None:
         if part.prepare:
             part.prepare([batch], number)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16(precision, "cpu")):
             part.loss(batch, number)[0].backward()
         part.optimizer.step()
         part.optimizer.zero_grad()

@@ -18,9 +18,10 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.world1.story import story
 from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.evaluation.metrics import psnr, ssim
-from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
+from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, _entry
 from mas_fast.evaluation.storybook import GOALS, _others, evaluate_storybook
 from mas_fast.models.gpt import GPT, preset
+from mas_fast.models.segmenter import Segmenter
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
 from mas_fast.pipelines.output import Generation
