@@ -11,11 +11,13 @@ and for one number of threads).
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +37,8 @@ from mas_fast.utils.locks import lock
 from mas_fast.utils.progress import progress_bar
 
 FILE, ENTRY = "segmenter.safetensors", "mas_fast"
+PARTIAL = "segmenter.partial"  # of a training that was stopped
+PARTIAL_EVERY = 250  # steps
 PROBED = 8  # stories
 CLASSES = len(COCO_NAMES)
 WEIGHED = 256  # stories in which classes are counted
@@ -50,6 +54,7 @@ class Recipe:
         steps: optimizer updates.
         batch: stories per step.
         size: side of a painted story in pixels, a multiple of 16.
+        world: of the stories.
         lr: highest learning rate.
         seed: seed of the stories and the first weights.
         version: of the network and of what is done to its pictures.
@@ -58,6 +63,7 @@ class Recipe:
     steps: int = 6000
     batch: int = 8
     size: int = 128
+    world: int = 1
     lr: float = 6e-3
     seed: int = 0
     version: int = 2
@@ -84,11 +90,23 @@ def load_segmenter(
     weights = _read(file, entry)
     if weights is None:
         with lock(file.parent, "wait until it has trained the segmenter there"):
-            state = train(recipe, progress=progress).state_dict()
-            made = {name: value.contiguous() for name, value in state.items()}
-            replace_file(file, lambda temporary: save_file(made, temporary, {ENTRY: entry}))
-            weights = made
+            partial = file.with_name(PARTIAL)
+            trained = train(recipe, partial=partial, progress=progress)
+            save_segmenter(file.parent, trained, entry)
+            partial.unlink(missing_ok=True)
+            return trained
     return _made_of(weights, file)
+
+
+def save_segmenter(folder: Path, model: Segmenter, entry: str) -> None:
+    """Write a segmenter to a folder, with an entry that says what it was made by."""
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    replace_file(folder / FILE, lambda temporary: save_file(weights, temporary, {ENTRY: entry}))
+
+
+def is_trained(folder: str | os.PathLike, recipe: Recipe) -> bool:
+    """Whether `load_segmenter` has nothing to train."""
+    return _read(Path(folder) / FILE, _entry(recipe)) is not None
 
 
 def read_segmenter(folder: str | os.PathLike) -> Segmenter:
@@ -115,7 +133,7 @@ def _made_of(weights: dict[str, Tensor], file: Path) -> Segmenter:
 
 def _entry(recipe: Recipe) -> str:
     """The recipe and a checksum of some stories: another drawing asks for another segmenter."""
-    stories, checksum = StorySource(PROBED, recipe.size, "train", recipe.seed), 0
+    stories, checksum = _source(recipe, PROBED), 0
     for index in range(len(stories)):
         pixels, layers = _story(stories, index)
         checksum = zlib.crc32(pixels.data, zlib.crc32(layers.clean().labels.data, checksum))
@@ -137,16 +155,21 @@ def _read(file: Path, entry: str | None = None) -> dict[str, Tensor] | None:
         ) from error
 
 
-def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
+def train(recipe: Recipe, *, partial: Path | None = None, progress: bool = False) -> Segmenter:
     """Train a segmenter; each story is painted once.
 
     Classes weigh by the root of their rarity: a bird is 1% of its picture, and mean IoU counts it
     like the sky.
 
+    Args:
+        recipe: the recipe.
+        partial: file where it keeps how far it is, to go on from there.
+        progress: whether to show a progress bar.
+
     Raises:
         ImportError: skia is not installed.
     """
-    source = StorySource(recipe.steps * recipe.batch, recipe.size, "train", recipe.seed)
+    source = _source(recipe, recipe.steps * recipe.batch)
     classes, weights = _classes(source)
     numbers = torch.full((CLASSES,), UNKNOWN)
     numbers[classes] = torch.arange(len(classes))
@@ -157,7 +180,10 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.lr, total_steps=recipe.steps + 1, pct_start=0.15
     )
-    for step in progress_bar(range(recipe.steps), desc="segmenter", unit="step", show=progress):
+    learning: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    first = _resume(partial, recipe, learning)
+    left = range(first, recipe.steps)
+    for step in progress_bar(left, desc="segmenter", unit="step", show=progress):
         pictures, labels = _batch(source, step * recipe.batch, recipe.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16("auto", "cpu")):
             logits = model(pictures).permute(0, 2, 3, 1)  # contiguous: channels are last
@@ -167,7 +193,27 @@ def train(recipe: Recipe, *, progress: bool = False) -> Segmenter:
         loss.backward()
         optimizer.step()
         schedule.step()
+        if partial is not None and (step + 1) % PARTIAL_EVERY == 0:
+            states: dict[str, Any] = {name: part.state_dict() for name, part in learning.items()}
+            states |= {"step": step + 1, "recipe": asdict(recipe)}
+            replace_file(partial, functools.partial(torch.save, states))
     return model.eval()
+
+
+def _resume(partial: Path | None, recipe: Recipe, learning: dict[str, Any]) -> int:
+    """Put what `partial` kept of this recipe's training into its parts; returns the steps done."""
+    if partial is None or not partial.is_file():
+        return 0
+    states = torch.load(partial, weights_only=True)
+    if states["recipe"] != asdict(recipe):
+        return 0
+    for name, part in learning.items():
+        part.load_state_dict(states[name])
+    return states["step"]
+
+
+def _source(recipe: Recipe, stories: int) -> StorySource:
+    return StorySource(stories, recipe.size, "train", recipe.seed, recipe.world)
 
 
 def _classes(source: StorySource) -> tuple[Tensor, Tensor]:

@@ -116,6 +116,30 @@ def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> N
         read_segmenter(tmp_path / "nowhere")
 
 
+def test_a_training_that_was_stopped_goes_on(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "PARTIAL_EVERY", 2)
+    recipe, seen = replace(SMALL, steps=5), []
+    whole = train(recipe).state_dict()
+    batch = module._batch
+
+    def stopped(source, first, count):
+        seen.append(first)
+        if len(seen) == 1 + 4:  # the classes are counted first
+            raise KeyboardInterrupt
+        return batch(source, first, count)
+
+    monkeypatch.setattr(module, "_batch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        load_segmenter(tmp_path, recipe)
+    assert not module.is_trained(tmp_path, recipe)
+    found = load_segmenter(tmp_path, recipe).state_dict()
+    assert seen[5:] == [0, 4, 6, 8]  # the classes again, then the third step and what follows
+    assert all(torch.equal(whole[name], found[name]) for name in whole)
+    assert module.is_trained(tmp_path, recipe)
+    assert not module.is_trained(tmp_path, SMALL)
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, LOCK}
+
+
 def test_one_trains_it_at_a_time(tmp_path) -> None:
     with lock(tmp_path, ""), pytest.raises(ValueError, match="wait until it has trained"):
         load_segmenter(tmp_path, SMALL)
