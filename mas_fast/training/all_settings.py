@@ -38,6 +38,14 @@ class AllSettings:
             "The tokenizer learns from the captions of the first stories; null: of all.", "stories"
         ),
     ] = None
+    hints: Annotated[
+        int,
+        Help(
+            "Captions that each story gets in addition, its own with hints of a part of its scene: "
+            "so a model reads what is given to it further on.",
+            "captions",
+        ),
+    ] = 0
     segmenter: Annotated[
         int | None,
         Help(
@@ -68,7 +76,8 @@ class AllSettings:
         for name in ("captions", "segmenter"):
             if getattr(self, name) is not None:
                 check_int(name, getattr(self, name), 1)
-        check_int("seed", self.seed, 0)
+        for name in ("seed", "hints"):
+            check_int(name, getattr(self, name), 0)
         if not self.gpts:
             raise ValueError("gpts: found none, expected at least one stage")
         for name in TOKENIZERS:

@@ -24,15 +24,18 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mas_fast.bundle.config import BPE_FILE
 from mas_fast.bundle.extras import save_bpe, save_sampling, save_words
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
-from mas_fast.data.storybook.source import write_storybook
+from mas_fast.data.storybook.source import StorySource, write_storybook
 from mas_fast.data.storybook.world import WORLDS
 from mas_fast.data.tokenize import tokenize
 from mas_fast.evaluation import segmenter
 from mas_fast.text.bpe import BPE
+from mas_fast.text.hints import CELLS, MARK, hints
 from mas_fast.training import gpt, how_long, vq
 from mas_fast.training.all_settings import TRAIN, VALIDATION, AllSettings
 from mas_fast.training.checkpoints import Checkpoints
@@ -42,6 +45,7 @@ from mas_fast.utils.locks import lock
 from mas_fast.utils.validate import check_choice
 
 PER_SHARD = 1000
+HINTING = 4000  # stories whose hints the captions' tokenizer learns from
 FINISHED = "finished.json"  # in the folder of a training stage: its settings
 
 
@@ -121,7 +125,7 @@ def _training_stage(
 
 def _told(settings: Settings) -> dict[str, Any]:
     """The settings that a stage's result depends on, wherever its files lie."""
-    free = settings.free() | {name.partition("/")[0] for name in settings.made_from()}
+    free = settings.free() | {k for k, v in vars(settings).items() if isinstance(v, Path)}
     return {key: value for key, value in plain(settings).items() if key not in free}
 
 
@@ -203,9 +207,8 @@ def _tokens_stage(
     def run() -> None:
         for part in (painted, VALIDATION):
             _paint(s, part)
-            tokenize(
-                s.scene_shards(part), s.bundle, s.token_shards(part), batch=32, workers=s.workers
-            )
+            places = s.scene_shards(part), s.bundle, s.token_shards(part)
+            tokenize(*places, batch=32, workers=s.workers, hints=s.hints)
 
     return Stage(f"{s.folder_of(name).name}-tokens", f"of {count:,} stories", done, seconds, run)
 
@@ -278,9 +281,25 @@ def _paint(s: AllSettings, name: str) -> None:
 def _captions(s: AllSettings) -> None:
     world, file = WORLDS[s.world], s.folder / "captions.txt"
     stories = (world.story("train", i, s.seed) for i in s.told)
-    lines = "".join(f"{caption}\n" for told in stories for caption in world.captions(told))
+    lines = [caption for told in stories for caption in world.captions(told)]
+    lines += _hints(s) if s.hints else []
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda temporary: temporary.write_text(lines))
+    text = "".join(f"{line}\n" for line in lines)
+    replace_file(file, lambda temporary: temporary.write_text(text))
     bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
-    save_words(s.bundle, lines.splitlines())
+    save_words(s.bundle, lines)
     save_bpe(s.bundle, bpe)
+
+
+def _hints(s: AllSettings) -> list[str]:
+    """Hints of some stories, as the tokenizer shall know them, and each cell's name."""
+    source = StorySource(HINTING, 64, seed=s.seed, world=s.world)
+    found = [f"; {MARK} {', '.join(CELLS)}"]
+    for index in range(len(source)):
+        layers = source.read(index).layers
+        assert layers is not None  # a painted story has them
+        scene = layers.clean()
+        everything = np.ones(scene.labels.shape, bool)
+        told = hints(scene.labels, everything, scene.layout)
+        found.append(f"; {MARK} {', '.join(told)}")
+    return found

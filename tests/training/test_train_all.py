@@ -16,6 +16,8 @@ from mas_fast.bundle import (  # noqa: E402
     read_sampling,
     read_words,
 )
+from mas_fast.data.token_shards import TokenShards  # noqa: E402
+from mas_fast.text.hints import knows_hints  # noqa: E402
 from mas_fast.training.all_settings import TOKENIZERS, AllSettings  # noqa: E402
 from mas_fast.training.settings import find, read  # noqa: E402
 from mas_fast.training.train_all import FINISHED, run, stages  # noqa: E402
@@ -31,7 +33,7 @@ MODELS = {
 }
 GPTS = ("gpt", "gpt_pictures", "gpt_scenes")
 SMALL = {"scenes": 120, "validation": 6, "size": 32, "vocab_size": 320, "workers": 1}
-SMALL |= {"segmenter": 2, "gpts.gpt_scenes.stories": 10}
+SMALL |= {"segmenter": 2, "hints": 1, "length": 128, "gpts.gpt_scenes.stories": 10}
 for stage in (*TOKENIZERS, *(f"gpts.{name}" for name in GPTS)):
     kind = stage.removeprefix("gpts.")
     model = next(model for name, model in MODELS.items() if kind.startswith(name))
@@ -67,8 +69,11 @@ def test_from_nothing_to_a_bundle(finished) -> None:
     names |= {f"{name}.safetensors" for name in ("gpt", "vq_seg", "vq_img")}
     assert {file.name for file in bundle.iterdir()} == names
     streams = {s.name: (s.length, s.vocab) for s in read_config(bundle).streams}
-    assert streams == {"text": (32, 320), "seg": (64, 16), "img": (64, 16)}
+    assert streams == {"text": (128, 320), "seg": (64, 16), "img": (64, 16)}
     assert {"house", "dusk"} <= read_words(bundle)
+    assert knows_hints(read_words(bundle))
+    told = TokenShards(settings.token_shards("gpt_scenes")).captions(0)
+    assert ["; given " in caption for caption in told] == [False] * (len(told) - 1) + [True]
     assert read_sampling(bundle) == settings.sampling != {}
     assert [line.split()[0] for line in said[:5]] == STAGES[:5]
     assert [line.split()[0] for line in more[:12]] == STAGES
