@@ -185,4 +185,4 @@ def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", "null" if value is None else value  # as YAML has it

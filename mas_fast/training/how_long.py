@@ -52,9 +52,8 @@ def tokenizer(settings: SegSettings | ImgSettings) -> float:
             settings = replace(settings, perceptual=Path(folder))
         parts = vq.parts(VQVAE.create(config, seed=0), settings)
     seconds = _step(parts[:1], batch, settings.precision, 0)
-    if len(parts) == 1:
+    if len(parts) == 1 or (start := parts[1].start) >= settings.steps:
         return seconds
-    start = min(parts[1].start, settings.steps)
     share = start / settings.steps
     return share * seconds + (1 - share) * _step(parts, batch, settings.precision, start)
 

@@ -125,6 +125,7 @@ def test_what_is_said_of_a_stage_replaces_its_config() -> None:
     assert (changed[0].model["layers"], changed[0].lr, changed[0].stored) == (3, 0.125, "fp32")
     assert changed[0].model == plain[0].model | {"layers": 3}
     assert changed[1:] == plain[1:]
+    assert storybook("--vq_img_decoder.gan_start=null").imgs()[1].gan_start is None
 
 
 def test_a_mistake_in_a_stage_is_said_of_it() -> None:
