@@ -41,7 +41,7 @@ def test_presets(name) -> None:
     known = {
         "mini-270m": 271_337_472,
         "mini-270m-sparse": 271_337_472,
-        "storybook-1": 13_939_840,
+        "storybook-1": 9_579_008,
         "storybook-128-1": 6_664_192,
         "make-a-scene-4b": 3_911_480_320,
     }
