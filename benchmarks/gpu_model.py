@@ -20,7 +20,7 @@ from mas_fast.training.gpt import train
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.settings import find, read
 
-STAGES = ("storybook-1", "storybook-2-pictures", "storybook-3-scenes")
+STAGES = ("storybook-128-1", "storybook-128-2-pictures", "storybook-128-3-scenes")
 OPTIONS = ["--batch", "128"]
 REHEARSAL = ["--batch", "2", "--steps", "1", "--metric_samples", "2", "--samples", "4"]
 REHEARSAL += ["--peak_tflops", "1"]  # else it is measured

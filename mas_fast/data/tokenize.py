@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,9 @@ from mas_fast.data.sources.tars import TarSource
 from mas_fast.data.token_shards import check_vocab, read_json, token_batch, write_tokens
 from mas_fast.data.workers import Job, Make, run_job
 from mas_fast.models.vqvae_config import VQConfig
-from mas_fast.scene import Scene
+from mas_fast.scene import Scene, layout_named
 from mas_fast.streams import Stream, Streams
+from mas_fast.text.hints import hinted, hints, random_part
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.validate import check_choice, check_int
 
@@ -47,6 +49,7 @@ def tokenize(
     device: str = "cpu",
     workers: int = 1,
     ray: str | None = None,
+    hints: int = 0,
     progress: bool = True,
 ) -> dict:
     """Make a folder of token shards, or continue one.
@@ -63,6 +66,8 @@ def tokenize(
         device: "cpu" or "cuda".
         workers: number of processes, as in `workers.run_job`.
         ray: address of a Ray cluster, as in `workers.run_job`.
+        hints: captions that each sample gets in addition, its own with hints of a random part of
+            its scene, as text.hints tells them.
         progress: whether to show a progress bar.
 
     Returns:
@@ -75,6 +80,7 @@ def tokenize(
     """
     check_choice("format", format, FORMATS)
     check_int("batch", batch, 1)
+    check_int("hints", hints, 0)
     scenes, bundle = Path(scenes), Path(bundle)
     check_apart(output, scenes)
     shards = read_manifest(scenes, SCENES)["shards"]
@@ -95,14 +101,21 @@ def tokenize(
         "streams": streams.to_list(),
         "batch": batch,
         "device": device,
-    }
+    } | ({"hints": hints} if hints else {})
     _check_scenes(Path(output), scenes, checksum)
     folder = ShardFolder(output, TOKENS, format, options, len(shards))
     pending = folder.begin()
     images: list[int] = [shard["samples"] for shard in shards]
     run_job(
         Encoding(
-            folder, scenes, tuple(s["sha256"] for s in shards), bundle, streams, batch, device
+            folder,
+            scenes,
+            tuple(s["sha256"] for s in shards),
+            bundle,
+            streams,
+            batch,
+            hints,
+            device,
         ),
         pending,
         workers=workers,
@@ -197,6 +210,7 @@ class Encoding(Job):
         bundle: directory of the tokenizers.
         streams: text, seg and img.
         batch: pictures that a tokenizer sees at once.
+        hints: captions with hints that each sample gets in addition.
         device: "cpu" or "cuda".
     """
 
@@ -206,6 +220,7 @@ class Encoding(Job):
     bundle: Path
     streams: Streams
     batch: int
+    hints: int
     device: str
 
     def open(self) -> Make:
@@ -215,7 +230,7 @@ class Encoding(Job):
         def make(number: int, tick: Callable[[int], object]) -> int:
             rows = _Rows()
             for samples in self._batches(number):
-                rows.add(samples, encoder)
+                rows.add(samples, encoder, self.hints)
                 tick(len(samples))
 
             def write(file: Path) -> dict:
@@ -272,14 +287,15 @@ class Encoder:
         """
         return self.bpe.encode(captions)
 
-    def codes(self, samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    def codes(self, samples: list[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Encode pictures and their scenes.
 
         Args:
             samples: B samples; each has a scene.
 
         Returns:
-            Codes of the scenes and codes of the pictures, each int64 [B, h w] in raster order.
+            Codes of the scenes and codes of the pictures, each int64 [B, h w] in raster order, and
+            the labels of the scenes, uint8 [B, H, W].
         """
         import torch
 
@@ -298,7 +314,19 @@ class Encoder:
         return (
             self.seg.encode((labels, edges)).flatten(1).cpu().numpy(),
             self.img.encode(pixels).flatten(1).cpu().numpy(),
+            np.stack([scene.labels for scene in scenes]),
         )
+
+
+def told(sample: Sample, labels: np.ndarray, count: int, encoder: Encoder) -> list[str]:
+    """Captions of a sample, each with hints of a part of its scene; which part, its key says."""
+    layout = layout_named(cast(str, encoder.seg.config.layout))
+    generator = np.random.default_rng(zlib.crc32(sample.key.encode()))
+    texts = []
+    for n in range(count if sample.captions else 0):
+        found = hints(labels, random_part(labels, generator), layout)
+        texts.append(hinted(encoder.bpe, sample.captions[n % len(sample.captions)], found))
+    return texts
 
 
 class _Rows:
@@ -312,8 +340,12 @@ class _Rows:
         self.img: list[np.ndarray] = []
         self.count = self.truncated = 0  # captions
 
-    def add(self, samples: list[Sample], encoder: Encoder) -> None:
-        captions = [sample.captions for sample in samples]
+    def add(self, samples: list[Sample], encoder: Encoder, hints: int) -> None:
+        seg, img, labels = encoder.codes(samples)
+        captions = [
+            sample.captions + told(sample, scene, hints, encoder)
+            for sample, scene in zip(samples, labels, strict=True)
+        ]
         ids, truncated = encoder.text([text for texts in captions for text in texts])
         self.count += len(ids)
         self.truncated += int(truncated.sum())
@@ -322,7 +354,6 @@ class _Rows:
         self.text += [rows if len(rows) else null for rows in np.split(ids, ends[:-1])]
         self.keys += [sample.key for sample in samples]
         self.captions += captions
-        seg, img = encoder.codes(samples)
         self.seg.append(seg)
         self.img.append(img)
 

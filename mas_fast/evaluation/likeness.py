@@ -16,8 +16,6 @@ from torch import Tensor
 from mas_fast.evaluation.metrics import ConfusionMatrix, FeatureStatistics
 from mas_fast.scene.labels import MINI158
 
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-
 
 def agreement(guesses: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> float:
     """Return the mean IoU of label maps of MINI158 over all of them.
@@ -33,22 +31,6 @@ def agreement(guesses: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> floa
     for guess, labels in zip(guesses, true, strict=True):
         matrix.add(torch.from_numpy(guess), torch.from_numpy(labels))
     return matrix.mean_iou()
-
-
-def gradient_energy(pictures: Sequence[np.ndarray]) -> float:
-    """Return the mean squared difference of neighbouring pixels' luminance, along both axes.
-
-    Args:
-        pictures: uint8 [H, W, 3] each, at least one.
-
-    Returns:
-        The energy; luminance is in 0..1.
-    """
-    energies = []
-    for picture in pictures:
-        luma = picture @ LUMA / 255
-        energies += [np.square(np.diff(luma, axis=axis)).mean() for axis in (0, 1)]
-    return float(np.mean(energies))
 
 
 def statistics_of(features: Tensor) -> FeatureStatistics:

@@ -24,6 +24,7 @@ from mas_fast.models.perceptual import check_pair
 from mas_fast.scene.labels import VOID
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+FLAT = 1e-6  # energy of gradients below which a picture has none
 
 # ---------------------------------------------------------------------- label maps
 
@@ -115,6 +116,30 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
     return -10 * square.log10()
 
 
+def sharpness(images: Tensor, others: Tensor) -> Tensor:
+    """The energy of the second pictures' gradients, in terms of the first ones': below 1 they are
+    blurred, above it they have more edges or noise.
+
+    Args:
+        images: pictures [N, 3, H, W] in [-1, 1], H and W >= 2.
+        others: pictures of the same shape.
+
+    Returns:
+        fp64 [N]: the ratio of the summed squares of differences between neighbours.
+
+    Raises:
+        ValueError: either has another shape.
+    """
+    check_pair(images, others, smallest=2)
+    return (_gradients(others) + FLAT) / (_gradients(images) + FLAT)
+
+
+def _gradients(images: Tensor) -> Tensor:
+    x = images.double()
+    across, down = (x.diff(dim=axis).square().sum((1, 2, 3)) for axis in (3, 2))
+    return across + down
+
+
 def ssim(images: Tensor, others: Tensor) -> Tensor:
     """Structural similarity (Wang et al., 2004) of pictures scaled to [0, 1].
 
@@ -142,7 +167,7 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
 
 class ImageQuality:
-    """Mean PSNR and SSIM of pictures and, where asked for, mean LPIPS and rFID.
+    """Mean PSNR, SSIM and sharpness of pictures and, where asked for, mean LPIPS and rFID.
 
     Args:
         lpips: perceptual.LPIPS, or any distance of two batches; None leaves it out.
@@ -159,7 +184,11 @@ class ImageQuality:
         lpips: Callable[[Tensor, Tensor], Tensor] | None = None,
         features: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"psnr": psnr, "ssim": ssim}
+        self._metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "psnr": psnr,
+            "ssim": ssim,
+            "sharpness": sharpness,
+        }
         if lpips is not None:
             self._metrics["lpips"] = lpips
         self._features = features

@@ -53,8 +53,8 @@ class Reconstruction:
 
     Attributes:
         count: samples that were measured.
-        metrics: of pictures psnr and ssim, lpips and rfid where asked for; of scenes miou and
-            edge_iou; of both used_codes (a share) and perplexity.
+        metrics: of pictures psnr, ssim and sharpness, lpips and rfid where asked for; of scenes
+            miou and edge_iou; of both used_codes (a share) and perplexity.
         classes: of scenes (name, IoU, share of all pixels that have it), the most frequent first,
             of those that either side has.
         rejects: (key, reason) of what could not be read.

@@ -27,8 +27,8 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.data.storybook.world import WORLDS, World
 from mas_fast.evaluation.faithfulness import METRICS, class_map
 from mas_fast.evaluation.given_in_part import continued, edited
-from mas_fast.evaluation.likeness import agreement, gradient_energy, statistics_of, variety
-from mas_fast.evaluation.metrics import ImageQuality, frechet_distance
+from mas_fast.evaluation.likeness import agreement, statistics_of, variety
+from mas_fast.evaluation.metrics import ImageQuality, frechet_distance, sharpness
 from mas_fast.evaluation.quality import Drawn, Quality, Row
 from mas_fast.models.torch_codec import TorchCodec
 from mas_fast.pipelines.torch_pipeline import Model
@@ -44,13 +44,13 @@ VARIED, SEEDS = 24, 4  # captions, and pictures of each, for the variety over se
 
 
 class Eye(Protocol):
-    """What judges pictures: evaluation/segmenter.py's Segmenter."""
+    """What judges pictures: models/segmenter.py."""
 
     def segment(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What faithfulness.class_map would say of the scenes of pictures, uint8 [H, W, 3] each,
         at half their size or any other."""
 
-    def features(self, pictures: Sequence[np.ndarray]) -> Tensor:
+    def means(self, pictures: Sequence[np.ndarray]) -> Tensor:
         """Features of pictures, [N, D]."""
 
 
@@ -194,12 +194,12 @@ def _alike(
     truth: Drawn, ours: Drawn, through: Drawn, eye: Eye, pictures: list[np.ndarray]
 ) -> list[Row]:
     """Sharpness beside the true pictures of the same captions, and the distance from all."""
-    sharp = gradient_energy(truth.pictures)
-    true = statistics_of(eye.features(pictures))
+    true = statistics_of(eye.means(pictures))
     ratios, distances = [], []
     for each in (ours, through):
-        ratios.append(gradient_energy(each.pictures) / sharp)
-        distances.append(frechet_distance(statistics_of(eye.features(each.pictures)), true))
+        pairs = zip(truth.pictures, each.pictures, strict=True)
+        ratios.append(np.mean([float(sharpness(_tensor(x), _tensor(y))) for x, y in pairs]))
+        distances.append(frechet_distance(statistics_of(eye.means(each.pictures)), true))
     return [Row("sharpness", *ratios), Row("Frechet distance", *distances)]
 
 
@@ -209,10 +209,10 @@ def _varied(model: Model, world: World, eye: Eye, size: int, seed: int) -> Row:
     stories = [world.story("test", index, 0) for index in range(VARIED)]
     told = [world.captions(story)[0] for story in stories]
     out = model.generate(told, num_images=SEEDS, seed=seed)
-    drawn = eye.features([np.asarray(image) for image in out.images]).view(VARIED, SEEDS, -1)
+    drawn = eye.means([np.asarray(image) for image in out.images]).view(VARIED, SEEDS, -1)
     numbers = [[replace(story, number=story.number ^ n) for n in range(SEEDS)] for story in stories]
     painted = [world.paint(story, size)[0] for row in numbers for story in row]
-    true = eye.features(painted).view(VARIED, SEEDS, -1)
+    true = eye.means(painted).view(VARIED, SEEDS, -1)
     spread = true.flatten(0, 1).std(0)
     return Row("variety over seeds", variety([*drawn], spread), variety([*true], spread))
 

@@ -4,9 +4,10 @@
     distance(pictures, others)               # to get it; [N, 3, H, W] in [-1, 1], twice -> [N]
 
 `LPIPS` compares VGG16's features with learned weights (Zhang et al., arXiv 1801.03924, v0.1),
-`FaceDistance` those of a ResNet-50 that tells faces apart (Gafni et al., arXiv 2203.13131). Both
-are frozen: gradients flow to the pictures alone. The networks are our own, with the parameter names
-of the published files, which stay where they are: nothing is downloaded.
+`FaceDistance` those of a ResNet-50 that tells faces apart (Gafni et al., arXiv 2203.13131),
+`FeatureDistance` those of a network of ours, such as segmenter.Segmenter. All are frozen: gradients
+flow to the pictures alone. The networks are our own, with the parameter names of the published
+files, which stay where they are: nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -227,6 +229,42 @@ class LPIPS(_Frozen):
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         return self.net((x - self.shift) / self.scale)
+
+
+class Seeing(Protocol):
+    """A network that says what it sees of pictures."""
+
+    def features(self, x: Tensor, /) -> list[Tensor]: ...
+
+
+class FeatureDistance(_Frozen):
+    """LPIPS with another network, whose features all weigh alike: the mean over its levels of
+    mean_hw sum_c (x'_lchw - y'_lchw)^2.
+
+    Args:
+        network: the network, with `features`, pictures [N, 3, H, W] in [-1, 1] -> [N, C, h, w] of
+            each level.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.net = network
+        self._freeze()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Compares pictures.
+
+        Args:
+            x, y: floating [N, 3, H, W] in [-1, 1], of a size that the network takes.
+
+        Returns:
+            [N], 0 for equal pictures.
+        """
+        check_pair(x, y)
+        net = cast(Seeing, self.net)
+        pairs = zip(net.features(x), net.features(y), strict=True)
+        levels = [(_unit(a) - _unit(b)).square().sum(1).mean((1, 2)) for a, b in pairs]
+        return torch.stack(levels).mean(0)
 
 
 class FaceDistance(_Frozen):

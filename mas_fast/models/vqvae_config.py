@@ -230,6 +230,14 @@ PRESETS = {
     "vq-img-storybook": VQConfig(
         "image", 3, 2048, **_STORYBOOK | {"resolution": 128, "patch": 2, "ch_mult": (1, 2, 4)}
     ),
+    # The same for pictures of 256 pixels: squares of 4 x 4 cost what 2 x 2 did, and small things
+    # keep their shapes in scenes of 96 pixels.
+    "vq-seg-storybook-256": VQConfig(
+        "labels", 158, 1024, layout="mini158", **_STORYBOOK | {"resolution": 96}
+    ),
+    "vq-img-storybook-256": VQConfig(
+        "image", 3, 4096, **_STORYBOOK | {"resolution": 256, "patch": 4, "ch_mult": (1, 2, 4)}
+    ),
     # for tests: milliseconds
     "tiny-seg": VQConfig("labels", 158, 32, layout="mini158", **_TINY),
     "tiny-img": VQConfig("image", 3, 64, **_TINY),

@@ -23,7 +23,7 @@ from mas_fast.generation.scoring import score_tokens
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.drawing import draw
 from mas_fast.pipelines.edit import Region, erase
-from mas_fast.pipelines.given import forced_tokens
+from mas_fast.pipelines.given import forced_tokens, tell_given
 from mas_fast.pipelines.options import (
     ImageLike,
     Options,
@@ -37,6 +37,7 @@ from mas_fast.pipelines.preview import Previews
 from mas_fast.pipelines.source import read_source
 from mas_fast.pipelines.stream import Event, watch
 from mas_fast.text.captions import listed, words
+from mas_fast.text.hints import knows_hints
 from mas_fast.utils.validate import check_int
 
 if TYPE_CHECKING:
@@ -357,7 +358,10 @@ class Painter(ABC, Generic[C]):
         check_int("num_images", num_images, 1)
         check_int("every", every, 1)
         negatives = negatives_of(options.get("negative"), len(captions))
-        ids, cut = self.bpe.encode(captions + negatives)
+        told = captions
+        if self.seg is not None and knows_hints(self.words):
+            told = tell_given(captions, given[:, self.streams.slice("seg")], self.seg, self.bpe)
+        ids, cut = self.bpe.encode(told + negatives)
         text, null = ids[: len(captions)], ids[len(captions) :]
         given[:, self.streams.slice("text")] = text
         asked = dict.fromkeys(word for caption in captions + negatives for word in words(caption))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,11 @@ from mas_fast.scene import VOID, Scene, is_words, open_scene, scene_from_words, 
 from mas_fast.scene.fill import fill_nearest, fill_void
 from mas_fast.scene.png import open_image
 from mas_fast.streams import Streams
+from mas_fast.text.hints import hinted, hints
 from mas_fast.utils.validate import check_int
+
+if TYPE_CHECKING:
+    from mas_fast.text.bpe import BPE
 
 
 def cells(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -183,6 +187,33 @@ def read_picture(image: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     if alpha is None:
         return pixels, np.ones((size, size), bool)
     return pixels, cut(alpha, *box, size, size)[..., 0] == 255
+
+
+def tell_given(captions: list[str], given: np.ndarray, codec: Codec, bpe: BPE) -> list[str]:
+    """Tell at the end of captions what is given of their scenes behind the first drawn cell.
+
+    Args:
+        captions: the captions.
+        given: int64 [captions, length of seg], -1 where a token is drawn.
+        codec: of scenes.
+        bpe: the tokenizer of captions.
+
+    Returns:
+        Captions with hints, as a GPT knows them that learned from such.
+    """
+    told = []
+    for caption, row in zip(captions, given, strict=True):
+        late = (row >= 0) & np.logical_or.accumulate(row < 0)
+        if late.any():
+            codes = np.where(row < 0, row[late][0], row)  # any code, where none is known
+            (scene,) = codec.decode(codes.reshape(1, *codec.grid))
+            assert isinstance(scene, Scene)
+            shown = late.reshape(codec.grid)
+            for axis, side in enumerate(scene.labels.shape):
+                shown = shown.repeat(side // shown.shape[axis], axis)
+            caption = hinted(bpe, caption, hints(scene.labels, shown, scene.layout))
+        told.append(caption)
+    return told
 
 
 def _scene(codec: Codec, scene: Any, labels: str | os.PathLike | None, side: int) -> np.ndarray:

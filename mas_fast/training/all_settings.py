@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.settings import Help, find, read
 from mas_fast.training.vq_settings import ImgSettings, SegSettings
-from mas_fast.utils.validate import check_int
+from mas_fast.utils.validate import check_choice, check_int
 
-GPTS = ("gpt", "gpt_pictures", "gpt_scenes")  # each starts from the one before
-TRAINED = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder", *GPTS)
+TOKENIZERS = ("vq_seg", "vq_seg_decoder", "vq_img", "vq_img_decoder")
 # By which names configs/ has the settings of each kind.
 CONFIGS = {SegSettings: "vq-seg", ImgSettings: "vq-img", GPTSettings: "gpt"}
+OWN = ("config", "stories")  # keys of a stage that are none of its settings
 STAGE = " `config`, a file or its name in configs/, and settings that replace its own."
+TRAIN, VALIDATION = "train", "validation"  # names of what is painted, besides those of the stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class AllSettings:
     """Settings of all stages of the storybook's model."""
 
     folder: Annotated[Path, Help("Folder of everything; its bundle/ is the result.")]
-    scenes: Annotated[int, Help("Stories that are painted for training.", "stories")]
+    world: Annotated[int, Help("World of the stories.")] = 1
+    scenes: Annotated[int, Help("Stories that are painted for the tokenizers.", "stories")]
     validation: Annotated[int, Help("Stories that are painted to measure it.", "stories")] = 1000
     size: Annotated[int, Help("Side of a picture.", "pixels")] = 128
     seed: Annotated[int, Help("Seed of the stories.")] = 0
@@ -37,31 +38,54 @@ class AllSettings:
             "The tokenizer learns from the captions of the first stories; null: of all.", "stories"
         ),
     ] = None
+    hints: Annotated[
+        int,
+        Help(
+            "Captions that each story gets in addition, its own with hints of a part of its scene: "
+            "so a model reads what is given to it further on.",
+            "captions",
+        ),
+    ] = 0
+    segmenter: Annotated[
+        int | None,
+        Help(
+            "Steps of a segmenter, in whose features VQ-IMG then compares pictures; null: none.",
+            "steps",
+        ),
+    ] = None
     vq_seg: Annotated[dict[str, Any], Help("Stage: VQ-SEG." + STAGE)]
     vq_seg_decoder: Annotated[dict[str, Any], Help("Stage: VQ-SEG's decoder alone." + STAGE)]
     vq_img: Annotated[dict[str, Any], Help("Stage: VQ-IMG." + STAGE)]
     vq_img_decoder: Annotated[dict[str, Any], Help("Stage: VQ-IMG's decoder alone." + STAGE)]
-    gpt: Annotated[dict[str, Any], Help("Stage: the GPT." + STAGE)]
-    gpt_pictures: Annotated[
-        dict[str, Any], Help("Stage: the GPT, with an eye on the pictures." + STAGE)
-    ]
-    gpt_scenes: Annotated[
-        dict[str, Any], Help("Stage: the GPT, with an eye on the scenes." + STAGE)
+    gpts: Annotated[
+        dict[str, Any],
+        Help(
+            "Stages of the GPT by name, each from the weights of the one before." + STAGE + " With "
+            "`stories`, so many new ones are painted for the stage; else it sees the tokenizers'."
+        ),
     ]
     sampling: Annotated[
         dict[str, Any], Help("Sampling parameters of `generate` unless told otherwise.")
     ] = field(default_factory=dict)
     workers: Annotated[int, Help("Processes that paint and tokenize.")] = 2
+    last: Annotated[str | None, Help("Name of the stage to stop after; null: the last one.")] = None
 
     def __post_init__(self) -> None:
-        for name in ("scenes", "validation", "size", "vocab_size", "length", "workers"):
+        for name in ("scenes", "validation", "size", "vocab_size", "length", "workers", "world"):
             check_int(name, getattr(self, name), 1)
-        if self.captions is not None:
-            check_int("captions", self.captions, 1)
-        check_int("seed", self.seed, 0)
-        for name in TRAINED:
-            if "config" not in getattr(self, name):
-                raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
+        for name in ("captions", "segmenter"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), 1)
+        for name in ("seed", "hints"):
+            check_int(name, getattr(self, name), 0)
+        if not self.gpts:
+            raise ValueError("gpts: found none, expected at least one stage")
+        for name in TOKENIZERS:
+            _check_stage(name, getattr(self, name))
+        for name, values in self.gpts.items():
+            _check_stage(f"gpts: {name}", values)
+            if "stories" in values:
+                check_int(f"gpts: {name}: stories", values["stories"], 1)
 
     @property
     def told(self) -> range:
@@ -73,23 +97,46 @@ class AllSettings:
         """The result."""
         return self.folder / "bundle"
 
-    def scene_shards(self, split: str) -> Path:
-        """The folder of the scene shards of a split."""
-        return self.folder / "scenes" / split
+    def painted(self, name: str) -> tuple[str, int, int]:
+        """What is painted under a name: TRAIN, VALIDATION, or that of a stage with stories.
 
-    def token_shards(self, split: str) -> Path:
-        """The folder of the token shards of a split."""
-        return self.folder / "tokens" / split
+        Returns:
+            The split of the stories, their number, and their seed.
+        """
+        check_choice("painted", name, (TRAIN, VALIDATION, *self.own_stories))
+        if name == VALIDATION:
+            return "validation", self.validation, self.seed
+        if name == TRAIN:
+            return "train", self.scenes, self.seed
+        number = 1 + self.own_stories.index(name)
+        return "train", self.gpts[name]["stories"], self.seed + number
+
+    @property
+    def own_stories(self) -> list[str]:
+        """The stages of the GPT that have stories of their own."""
+        return [name for name, values in self.gpts.items() if "stories" in values]
+
+    def seen_by(self, name: str) -> str:
+        """Under which name there is what a stage of the GPT learns from."""
+        return name if name in self.own_stories else TRAIN
+
+    def scene_shards(self, name: str) -> Path:
+        """The folder of the scene shards of what is painted."""
+        return self.folder / "scenes" / name
+
+    def token_shards(self, name: str) -> Path:
+        """The folder of the token shards of what is painted."""
+        return self.folder / "tokens" / name
 
     def folder_of(self, name: str) -> Path:
-        """The folder of a training stage."""
+        """The folder of a stage."""
         return self.folder / name.replace("_", "-")
 
-    def stage(self, kind: type, name: str, **paths: Path) -> Any:
+    def stage(self, kind: type, name: str, values: dict[str, Any], **paths: Path) -> Any:
         """The settings of a training stage, in its own folder, with the common bundle."""
-        values = dict(getattr(self, name))
         paths = {"folder": self.folder_of(name), "output": self.bundle, **paths}
-        words = [f"--{key}={value}" for key, value in _flat({**values, **paths}) if key != "config"]
+        own = {key: value for key, value in values.items() if key not in OWN}
+        words = [f"--{key}={value}" for key, value in _flat({**own, **paths})]
         try:
             return read(kind, find(CONFIGS[kind], values["config"]), words)
         except ValueError as error:  # of the stage's part of the file, or of --STAGE.KEY
@@ -101,26 +148,36 @@ class AllSettings:
 
     def imgs(self) -> tuple[ImgSettings, ImgSettings]:
         """The same of VQ-IMG."""
-        return self._vqs(ImgSettings, "vq_img")
+        seen = {} if self.segmenter is None else {"perceptual": self.folder_of("segmenter")}
+        return self._vqs(ImgSettings, "vq_img", **seen)
 
-    def _vqs(self, kind: type, name: str) -> tuple:
-        stage = partial(self.stage, kind, data=self.scene_shards("train"))
-        bundle = self.folder_of(name) / "bundle"
-        return stage(name, output=bundle), stage(f"{name}_decoder", decoder_of=bundle)
+    def _vqs(self, kind: type, name: str, **paths: Path) -> tuple:
+        decoder, bundle = f"{name}_decoder", self.folder_of(name) / "bundle"
+        paths["data"] = self.scene_shards(TRAIN)
+        return (
+            self.stage(kind, name, getattr(self, name), output=bundle, **paths),
+            self.stage(kind, decoder, getattr(self, decoder), decoder_of=bundle, **paths),
+        )
 
-    def gpts(self) -> list[GPTSettings]:
+    def gpt_stages(self) -> dict[str, GPTSettings]:
         """The settings of the GPT's stages, each of which starts from the one before.
 
         All but the last have a bundle of their own.
         """
-        splits = {"data": "train", "validation": "validation"}
-        paths = {name: self.token_shards(split) for name, split in splits.items()}
-        stages = []
-        for name in GPTS:
-            paths["output"] = self.bundle if name == GPTS[-1] else self.folder_of(name) / "bundle"
-            stages.append(self.stage(GPTSettings, name, bundle=self.bundle, **paths))
+        paths = {"validation": self.token_shards(VALIDATION)}
+        stages: dict[str, GPTSettings] = {}
+        for number, (name, values) in enumerate(self.gpts.items(), 1):
+            paths["data"] = self.token_shards(self.seen_by(name))
+            last = number == len(self.gpts)
+            paths["output"] = self.bundle if last else self.folder_of(name) / "bundle"
+            stages[name] = self.stage(GPTSettings, name, values, bundle=self.bundle, **paths)
             paths["start"] = paths["output"]
         return stages
+
+
+def _check_stage(name: str, values: Any) -> None:
+    if not isinstance(values, dict) or "config" not in values:
+        raise ValueError(f"{name}: found no `config`, expected a file or a name of one")
 
 
 def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,4 +185,4 @@ def _flat(values: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", "null" if value is None else value  # as YAML has it

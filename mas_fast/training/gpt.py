@@ -29,12 +29,12 @@ from mas_fast.training.dataset import Sequences, spread
 from mas_fast.training.gpt_loss import GPTLoss, targets
 from mas_fast.training.gpt_settings import GPTSettings
 from mas_fast.training.optim import optimizer
-from mas_fast.training.parallel import parallelize
+from mas_fast.training.parallel import parallelize, place
 from mas_fast.training.sample_sheets import Sheets
 from mas_fast.training.speed import peak_flops
 from mas_fast.training.trainer import Part, Trainer
 from mas_fast.training.warm_start import warm_start
-from mas_fast.utils.devices import whole_fp32
+from mas_fast.utils.devices import in_bf16, whole_fp32
 
 
 def train(settings: GPTSettings) -> Path:
@@ -98,7 +98,7 @@ def make_trainer(config: GPTConfig, data: Sequences, settings: GPTSettings) -> T
     if settings.start is not None:
         warm_start(model, settings.start)
     loss = GPTLoss(model, settings)
-    dtype = torch.bfloat16 if settings.precision == "bf16" else None
+    dtype = torch.bfloat16 if in_bf16(settings.precision, place()[2]) else None
     trainer = Trainer(
         [Part("gpt", model, loss, optimizer(model, settings), prepare=loss.prepare)],
         data,
@@ -137,7 +137,7 @@ def _speed(
 ) -> Callable[[float], dict[str, float]]:
     """From samples per second to tokens per second, and the share of the devices' peak they use."""
     peak = 1e12 * settings.peak_tflops if settings.peak_tflops else None
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if in_bf16(settings.precision, trainer.device) else torch.float32
     with whole_fp32():  # as the trainer computes
         peak = peak or peak_flops(trainer.device, dtype)
     length, flops = settings.cost(GPT(config))
@@ -161,7 +161,7 @@ def measure(model: GPT, data: Sequences, settings: GPTSettings) -> dict[str, flo
     for start in range(0, len(numbers), share):
         items = [data[0, int(number)] for number in numbers[start : start + share]]
         tokens = data.collate(items)["tokens"].to(model.device)
-        bf16 = settings.precision == "bf16"
+        bf16 = in_bf16(settings.precision, model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             _, losses = model.loss(tokens)
         count = targets(streams, tokens).cpu()

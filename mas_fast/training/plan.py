@@ -141,11 +141,12 @@ def memory(config: GPTConfig, settings: GPTSettings, devices: int) -> dict[str, 
     count = model.parameters_count()
     block = sum(p.numel() for p in model.blocks[0].parameters())
     root = count - block * config.layers
-    width = 2 if settings.precision == "bf16" else 4
+    half = settings.precision != "fp32"  # auto: GPUs have bf16
+    width = 2 if half else 4
     share = settings.batch // (settings.accumulate * devices)
     tokens = share * (config.streams.length - 1)
     shared = settings.parallel == "fsdp" and devices > 1
-    of_block = tokens * config.dim * BLOCK_STATE[settings.precision]
+    of_block = tokens * config.dim * BLOCK_STATE["bf16" if half else "fp32"]
     of_inputs = tokens * config.dim * INPUT_STATE * config.layers
     activations = of_inputs + of_block if settings.recompute else of_block * config.layers
     held = state(model, settings) / (devices if shared else 1)
@@ -193,7 +194,7 @@ def steps(config: GPTConfig, settings: GPTSettings, machine: Machine, pairs: int
     checkpoint = settings.keep_checkpoints * (state(gpt, settings) - gradients)
     samples = settings.steps * settings.batch
     epochs = samples / min(pairs, settings.samples or pairs)
-    peak = machine.bf16 if settings.precision == "bf16" else machine.fp32
+    peak = machine.fp32 if settings.precision == "fp32" else machine.bf16
     hours = {
         "annotate": pairs / (PANOPTIC * machine.count),
         "tokenize": pairs * 2 * ENCODER / (USED * machine.fp32),

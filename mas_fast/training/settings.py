@@ -67,7 +67,13 @@ class Settings:
     accumulate: Annotated[
         int, Help("Gradient accumulation: passes per step, each over a part of its batch.")
     ] = 1
-    precision: Annotated[Precision, Help("fp32 (never TF32), or bf16 by autocast.")] = "fp32"
+    precision: Annotated[
+        Literal[Precision, "auto"],
+        Help(
+            "fp32 (never TF32), bf16 by autocast, or auto: bf16 where the device has instructions "
+            "for it, else fp32."
+        ),
+    ] = "fp32"
     clip: Annotated[float, Help("Gradients with a larger norm are scaled down to this one.")] = 1.0
     warmup: Annotated[
         int, Help("The learning rate rises in a straight line over this many steps.", "steps")

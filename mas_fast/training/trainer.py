@@ -39,7 +39,7 @@ from mas_fast.training.part import Part
 from mas_fast.training.settings import Settings, plain
 from mas_fast.training.skip_log import Records
 from mas_fast.training.verdicts import Turn, Verdicts
-from mas_fast.utils.devices import whole_fp32
+from mas_fast.utils.devices import in_bf16, whole_fp32
 from mas_fast.utils.locks import lock
 from mas_fast.utils.outputs import check_apart
 from mas_fast.utils.progress import progress_bar
@@ -237,9 +237,8 @@ class Trainer:
         logs: list[dict[str, Tensor]] = []
         for i, batch in enumerate(batches):
             with accumulating(loss_of, last=i + 1 == len(batches)):
-                with torch.autocast(
-                    self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"
-                ):
+                bf16 = in_bf16(self.settings.precision, self.device)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
                     try:
                         loss, values = loss_of(batch, self.step)
                     except ValueError as error:  # such as a layer that met NaN

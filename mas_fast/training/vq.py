@@ -22,8 +22,10 @@ from mas_fast.bundle.torch_io import load_vq, save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
 from mas_fast.evaluation.reconstruction import inputs, reconstruct, spread
+from mas_fast.evaluation.segmenter import FILE as SEGMENTER_FILE
+from mas_fast.evaluation.segmenter import read_segmenter
 from mas_fast.models.discriminator import Discriminator
-from mas_fast.models.perceptual import LPIPS, FaceDistance
+from mas_fast.models.perceptual import LPIPS, FaceDistance, FeatureDistance
 from mas_fast.models.quantizer import Gumbel
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae_config import VQConfig
@@ -96,7 +98,7 @@ class ImgLoss(_Loss):
     def __init__(self, model: VQVAE, settings: ImgSettings, critic: Discriminator | None) -> None:
         super().__init__(model, settings)
         s = settings
-        self.lpips = LPIPS(s.perceptual) if s.perceptual is not None else None
+        self.lpips = perceptual(s.perceptual) if s.perceptual is not None else None
         self.face = FaceDistance(s.face) if s.face is not None and s.face_weight > 0 else None
         self.critic = [critic]  # in a list: its parameters are not ours to update
         self.criterion = VQImageLoss(
@@ -133,6 +135,17 @@ class ImgLoss(_Loss):
         for name, listed in boxes.items():  # the mean number in a picture: 0 tells of a mistake
             terms[name] = loss.new_tensor(sum(map(len, listed)) / len(listed))
         return loss, terms
+
+
+def perceptual(folder: Path) -> LPIPS | FeatureDistance:
+    """The distance of pictures whose weights are in a folder.
+
+    Raises:
+        ValueError: they are not there, or no weights of theirs.
+    """
+    if (Path(folder) / SEGMENTER_FILE).is_file():
+        return FeatureDistance(read_segmenter(folder))
+    return LPIPS(folder)
 
 
 class CriticLoss(nn.Module):
@@ -221,7 +234,7 @@ def parts(model: VQVAE, settings: SegSettings | ImgSettings) -> list[Part]:
     if settings.gan_start is None or settings.gan_weight == 0:
         return [Part("model", model, ImgLoss(model, settings, None), adam(model))]
     torch.manual_seed(settings.seed)
-    critic = Discriminator(model.config.channels)
+    critic = Discriminator(model.config.channels, width=settings.gan_width)
     if model.config.resolution < critic.smallest:  # known now, and not only at gan_start
         raise ValueError(
             f"resolution: found {model.config.resolution}, expected at least {critic.smallest} for "

@@ -106,11 +106,15 @@ class ImgSettings(VQSettings):
     """
 
     perceptual: Annotated[
-        Path | None, Help("Folder with the weights of LPIPS; null: no LPIPS.")
+        Path | None,
+        Help(
+            "Folder with the weights of LPIPS, or with the storybook's segmenter, in whose "
+            "features pictures are then compared; null: neither."
+        ),
     ] = None
-    perceptual_weight: Annotated[float, Help("Weight of LPIPS in the loss.")] = 1.0
+    perceptual_weight: Annotated[float, Help("Weight of `perceptual` in the loss.")] = 1.0
     object_weight: Annotated[
-        float, Help("Weight of the object loss, LPIPS of each thing's box; 0: none.")
+        float, Help("Weight of the object loss, `perceptual` of each thing's box; 0: none.")
     ] = 0.0
     face: Annotated[
         Path | None,
@@ -124,6 +128,9 @@ class ImgSettings(VQSettings):
         int | None,
         Help("First step of the GAN loss and its discriminator; null: neither.", "step"),
     ] = None
+    gan_width: Annotated[
+        int, Help("Channels of the discriminator's first layer, an eighth of its widest.")
+    ] = 64
     gan_weight: Annotated[float, Help("Weight of the GAN loss, beside its adaptive one.")] = 0.8
     gan_warmup: Annotated[
         int, Help("Steps over which the GAN loss grows to its weight.", "steps")
@@ -134,6 +141,7 @@ class ImgSettings(VQSettings):
         for name in ("perceptual_weight", "object_weight", "face_weight", "gan_weight"):
             check_number(name, getattr(self, name), 0)
         check_number("thing_weight", self.thing_weight, 0)
+        check_int("gan_width", self.gan_width, 1)
         if self.object_weight and self.perceptual is None:
             raise ValueError(
                 f"object_weight: found {self.object_weight} without `perceptual`, the folder with "
@@ -141,10 +149,13 @@ class ImgSettings(VQSettings):
             )
 
     def made_from(self) -> dict[str, Path | None]:
+        from mas_fast.evaluation.segmenter import FILE as SEGMENTER_FILE
         from mas_fast.models.perceptual import FACE_FILE, LPIPS_FILE, VGG16_FILE, find_weights
 
         sources = super().made_from()
-        if self.perceptual is not None:
+        if self.perceptual and (segmenter := Path(self.perceptual) / SEGMENTER_FILE).is_file():
+            sources["perceptual"] = segmenter
+        elif self.perceptual is not None:
             files = find_weights(self.perceptual, VGG16_FILE, LPIPS_FILE)
             sources |= dict(zip(("perceptual/vgg16", "perceptual"), files, strict=True))
         if self.face is not None:

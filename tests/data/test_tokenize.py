@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -116,6 +117,34 @@ def test_tokens_are_what_the_tokenizers_say(tokens, scenes, bundle):
         (3, 3, 1),
         (4, 3, 1),
     ]
+
+
+def test_captions_with_hints(tmp_path, tokens, scenes, bundle):
+    wordy = tmp_path / "bundle"
+    shutil.copytree(bundle, wordy)
+    texts = [wordy / "captions.txt"]
+    save_bpe(wordy, BPE.train(texts, vocab_size=265, length=200, progress=False))
+    for folder in ("one", "two"):
+        tokenize(scenes, wordy, tmp_path / folder, batch=3, hints=3, progress=False)
+    found, plain = TokenShards(tmp_path / "one"), TokenShards(tokens)
+    told = []
+    for n in range(len(found)):
+        captions = found.captions(n)
+        own, hinted = captions[: len(CAPTIONS[n % 3])], captions[len(CAPTIONS[n % 3]) :]
+        assert own == plain.captions(n)
+        assert len(found[n].text) == max(1, len(captions))
+        assert len(hinted) == (3 if own else 0)
+        for i, text in enumerate(hinted):
+            assert text.startswith(own[i % len(own)])
+        told += hinted
+        assert np.array_equal(found[n].seg, plain[n].seg)
+    assert sum("; given " in text for text in told) > len(told) / 2
+    assert any("person" in text for text in told)  # as parts
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    with pytest.raises(ValueError, match="hints"):
+        tokenize(scenes, wordy, tmp_path / "one", batch=3, progress=False)
+    with pytest.raises(ValueError, match="hints: found -1"):
+        tokenize(scenes, wordy, tmp_path / "three", hints=-1, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from mas_fast.evaluation.metrics import (
     frechet_distance,
     mean_iou,
     psnr,
+    sharpness,
     ssim,
 )
 
@@ -120,6 +121,23 @@ def test_ssim_is_scipys(height, width):
     torch.testing.assert_close(ssim(x, x), torch.ones(2, dtype=torch.float64))
 
 
+def test_sharpness_is_the_energy_of_gradients():
+    x = pictures(3, 3, 9, 7)
+    other = torch.stack([x[0], 0.5 * x[1] + 0.3, scipy_blur(x[2])])
+    found = sharpness(x, other)
+    assert found[:2].tolist() == pytest.approx([1, 0.25], rel=1e-4)
+    energy = [sum((np.diff(v, axis=axis) ** 2).sum() for axis in (1, 2)) for v in (x[2], other[2])]
+    assert found[2].item() == pytest.approx(energy[1] / energy[0], rel=1e-4)
+    assert found[2] < 0.5
+    flat = torch.zeros(1, 3, 9, 7)
+    assert sharpness(flat, flat).item() == 1
+    assert sharpness(flat, x[:1]).isfinite()
+
+
+def scipy_blur(x: Tensor) -> Tensor:
+    return torch.from_numpy(scipy.ndimage.uniform_filter(x.numpy(), (0, 3, 3)))
+
+
 def test_image_quality_streams_to_the_whole_sets_values():
     x, y = pictures(7, 3, 16, 16), 0.9 * pictures(7, 3, 16, 16) + 0.3
 
@@ -141,6 +159,7 @@ def test_image_quality_streams_to_the_whole_sets_values():
         {
             "psnr": psnr(x, y).mean().item(),
             "ssim": ssim(x, y).mean().item(),
+            "sharpness": sharpness(x, y).mean().item(),
             "lpips": distance(x, y).mean().item(),
             "rfid": frechet_distance(*statistics),
         }
@@ -148,7 +167,7 @@ def test_image_quality_streams_to_the_whole_sets_values():
 
 
 def test_pictures_are_refused():
-    for metric, smallest in ((psnr, 1), (ssim, 11)):
+    for metric, smallest in ((psnr, 1), (sharpness, 2), (ssim, 11)):
         with pytest.raises(ValueError, match=f"H, W >= {smallest}"):
             metric(torch.zeros(1, 3, 10, 0), torch.zeros(1, 3, 10, 0))
         with pytest.raises(ValueError, match="found shapes"):

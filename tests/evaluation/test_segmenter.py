@@ -11,7 +11,15 @@ from mas_fast.data.storybook.source import StorySource
 from mas_fast.evaluation import segmenter as module
 from mas_fast.evaluation.faithfulness import class_map
 from mas_fast.evaluation.metrics import ConfusionMatrix
-from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, load_segmenter, train
+from mas_fast.evaluation.segmenter import (
+    ENTRY,
+    FILE,
+    Recipe,
+    load_segmenter,
+    read_segmenter,
+    train,
+)
+from mas_fast.models.segmenter import to_tensor
 from mas_fast.utils.locks import LOCK, lock
 
 torch.set_num_threads(1)
@@ -57,16 +65,6 @@ def test_a_class_that_was_not_counted_is_left_out(monkeypatch) -> None:
     assert all(value.isfinite().all() for value in found.state_dict().values())
 
 
-def test_shapes() -> None:
-    model = Segmenter([3, 7, 119]).eval()
-    assert model(torch.zeros(2, 3, 64, 32)).shape == (2, 3, 32, 16)
-    pictures = [np.full((64, 64, 3), value, np.uint8) for value in (0, 200)]
-    found = model.segment(pictures)
-    assert [labels.shape for labels in found] == [(32, 32)] * 2
-    assert all(labels.dtype == np.uint8 and set(labels.flat) <= {3, 7, 119} for labels in found)
-    assert np.array_equal(found[1], model.segment(pictures[1:])[0])
-
-
 def test_the_same_recipe_gives_the_same_weights() -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
@@ -84,7 +82,7 @@ def test_half_of_the_pictures_are_blurred() -> None:
     for n, picture in enumerate(pictures):
         whole = torch.equal(((picture + 1) * 127.5).round().byte(), _bytes(source[n].pixels))
         assert whole == (n % 2 == 1)
-        assert abs(float(picture.mean() - module._tensor(source[n].pixels[None]).mean())) < 0.02
+        assert abs(float(picture.mean() - to_tensor(source[n].pixels[None]).mean())) < 0.02
         assert torch.equal(labels[n].byte(), _labels(source[n]))
 
 
@@ -111,6 +109,35 @@ def test_it_is_kept_and_made_anew_for_another_recipe(tmp_path, monkeypatch) -> N
     load_segmenter(tmp_path / "kept", other)
     assert made == [SMALL, other]
     assert {file.name for file in (tmp_path / "kept").iterdir()} == {FILE, LOCK}
+    kept = read_segmenter(tmp_path / "kept").state_dict()  # of whatever recipe
+    assert torch.equal(kept["head.bias"], load_segmenter(tmp_path / "kept", other).head.bias)
+    assert made == [SMALL, other]
+    with pytest.raises(ValueError, match="nowhere.*found no such file, expected a segmenter's"):
+        read_segmenter(tmp_path / "nowhere")
+
+
+def test_a_training_that_was_stopped_goes_on(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "PARTIAL_EVERY", 2)
+    recipe, seen = replace(SMALL, steps=5), []
+    whole = train(recipe).state_dict()
+    batch = module._batch
+
+    def stopped(source, first, count):
+        seen.append(first)
+        if len(seen) == 1 + 4:  # the classes are counted first
+            raise KeyboardInterrupt
+        return batch(source, first, count)
+
+    monkeypatch.setattr(module, "_batch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        load_segmenter(tmp_path, recipe)
+    assert not module.is_trained(tmp_path, recipe)
+    found = load_segmenter(tmp_path, recipe).state_dict()
+    assert seen[5:] == [0, 4, 6, 8]  # the classes again, then the third step and what follows
+    assert all(torch.equal(whole[name], found[name]) for name in whole)
+    assert module.is_trained(tmp_path, recipe)
+    assert not module.is_trained(tmp_path, SMALL)
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, LOCK}
 
 
 def test_one_trains_it_at_a_time(tmp_path) -> None:
@@ -135,6 +162,8 @@ def test_other_files(tmp_path) -> None:
     (tmp_path / FILE).write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=f"{FILE}: .*, expected what this command wrote"):
         load_segmenter(tmp_path, SMALL)
+    with pytest.raises(ValueError, match=f"{FILE}: .*, expected what this command wrote"):
+        read_segmenter(tmp_path)
     save_file({"a": torch.zeros(1)}, tmp_path / FILE, {ENTRY: module._entry(SMALL)})
     with pytest.raises(ValueError, match=f"{FILE}: found other weights than a segmenter's"):
         load_segmenter(tmp_path, SMALL)

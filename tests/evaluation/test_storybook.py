@@ -21,9 +21,10 @@ from mas_fast.evaluation import storybook
 from mas_fast.evaluation.faithfulness import METRICS, class_map, faithfulness, rates
 from mas_fast.evaluation.metrics import psnr, ssim
 from mas_fast.evaluation.quality import GOALS, Goal, Row
-from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, Segmenter, _entry
+from mas_fast.evaluation.segmenter import ENTRY, FILE, Recipe, _entry
 from mas_fast.evaluation.storybook import _others, evaluate_storybook
 from mas_fast.models.gpt import GPT, preset
+from mas_fast.models.segmenter import Segmenter
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.models.vqvae import preset as vq_preset
 from mas_fast.pipelines.output import Generation
@@ -121,7 +122,7 @@ class Eye:
         unknown = np.full((32, 32), 70, np.uint8)  # a toaster
         return [self.known.get(pixels.tobytes(), unknown) for pixels in pictures]
 
-    def features(self, pictures):
+    def means(self, pictures):
         return torch.tensor(np.stack([pixels.mean((0, 1)) for pixels in pictures])).float()
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mas_fast.models.perceptual import LPIPS, VGG16, FaceDistance, FaceResNet50
+from mas_fast.models.perceptual import LPIPS, VGG16, FaceDistance, FaceResNet50, FeatureDistance
+from mas_fast.models.segmenter import Segmenter
 
 torch.set_num_threads(1)
 # torchvision's layer numbers; a pooling comes before 5, 10, 17 and 24.
@@ -301,3 +302,31 @@ def test_face_levels_have_the_papers_sizes(face):
     assert sizes == [112, 56, 28, 7, 1]
     with pytest.raises(ValueError, match="H, W >= 32"):
         face(torch.zeros(1, 3, 31, 32), torch.zeros(1, 3, 31, 32))
+
+
+# ------------------------------------------------------------------ a network of ours
+
+
+def test_features_all_weigh_alike() -> None:
+    net = Segmenter([0, 1]).eval()
+    x, y = pictures(2, 3, 32, 48), pictures(2, 3, 32, 48, seed=1)
+    expected = torch.zeros(2)
+    for a, b in zip(net.features(x), net.features(y), strict=True):
+        a, b = (v / v.square().sum(1, keepdim=True).sqrt().clamp(min=1e-10) for v in (a, b))
+        expected += (a - b).square().sum(1).mean((1, 2)) / 4
+    found = FeatureDistance(net)(x, y)
+    assert torch.allclose(found, expected, rtol=1e-4)
+    assert (found > 0).all()
+    assert torch.equal(FeatureDistance(net)(x, x), torch.zeros(2))
+
+
+def test_a_network_of_ours_is_frozen() -> None:
+    distance = FeatureDistance(Segmenter([0])).train()
+    x, y = pictures(1, 3, 32, 32).requires_grad_(), pictures(1, 3, 32, 32, seed=1)
+    before = distance.net.down[0][1].running_mean.clone()
+    distance(x, y).sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert not any(p.requires_grad for p in distance.parameters())
+    assert torch.equal(distance.net.down[0][1].running_mean, before)
+    with pytest.raises(ValueError, match="pictures: found shapes"):
+        distance(x, y[..., :16])

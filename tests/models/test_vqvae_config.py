@@ -73,6 +73,8 @@ def test_unknown_presets_and_keys_are_named():
         (preset("vq-img-f16"), 16, (128, 128, 256, 256, 512), [4]),
         (preset("vq-img-f8"), 8, (128, 128, 256, 512), [3]),
         (preset("vq-img-storybook"), 8, (32, 64, 128), []),
+        (preset("vq-img-storybook-256"), 16, (32, 64, 128), []),
+        (preset("vq-seg-storybook-256"), 8, (32, 32, 64, 128), []),
         (IMG, 4, (32, 32, 64), [2]),
         (dataclasses.replace(IMG, patch=2), 8, (32, 32, 64), [1]),  # a level earlier
     ],

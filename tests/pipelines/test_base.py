@@ -8,6 +8,7 @@ from mas_fast.bundle import Bundle, read_vq_config
 from mas_fast.models.codec import Codec
 from mas_fast.pipelines.base import Painter
 from mas_fast.scene import Scene
+from mas_fast.text.hints import CELLS, MARK
 
 ROWS = 16
 
@@ -64,6 +65,33 @@ class Fake(Painter):
 @pytest.fixture
 def painter(tiny_bundle) -> Painter:
     return Fake(tiny_bundle)
+
+
+def test_only_a_model_that_knows_hints_is_told_what_is_given(painter) -> None:
+    labels = np.full((16, 16), 255, np.uint8)
+    labels[:4, :4] = labels[8:] = 16  # dogs: in the first cell, and below
+    scene = Scene(labels, np.zeros((16, 16), bool))
+    told, words = [], painter.words
+
+    class Listening:
+        """The tokenizer, overheard."""
+
+        def __getattr__(self, name):
+            return getattr(bpe, name)
+
+        def encode(self, captions):
+            told.extend(captions)
+            return bpe.encode([text.partition(";")[0] for text in captions])
+
+    bpe, painter.bpe = painter.bpe, Listening()
+    painter.generate("a", scene=scene)
+    assert told[0] == "a"
+    painter.words = frozenset({*(words or ()), MARK, *CELLS})
+    told.clear()
+    painter.generate("a")
+    painter.generate("a", scene=scene)
+    assert told[0] == "a"
+    assert told[-1] == "a; given dog a5 h8"
 
 
 def sizes(request) -> tuple[int, int, int]:

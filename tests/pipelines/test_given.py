@@ -6,8 +6,9 @@ from PIL import Image
 
 from mas_fast.models.codec import Codec
 from mas_fast.models.vqvae import preset
-from mas_fast.pipelines.given import cells, picture_codes, read_picture, scene_codes
+from mas_fast.pipelines.given import cells, picture_codes, read_picture, scene_codes, tell_given
 from mas_fast.scene import VOID, Scene, find_edges, scene_from_words
+from mas_fast.text.bpe import BPE
 
 SKY, GRASS, DOG = 119, 125, 16
 
@@ -88,6 +89,27 @@ def test_words_are_in_pixels_of_the_picture(seg) -> None:
         scene_codes(seg, 3, None, 1, size)
     with pytest.raises(ValueError, match="scene: found 1, expected one, or 2 as captions"):
         scene_codes(seg, [text], None, 2, size)
+
+
+class Painted(Corners):
+    """Decodes a code to that label, in all of its cell."""
+
+    def _decode(self, codes):
+        f = self.config.f
+        return [scene_of(row.astype(np.uint8).repeat(f, 0).repeat(f, 1)) for row in codes]
+
+
+def test_what_is_given_further_on_is_told(tmp_path) -> None:
+    seg = Painted("seg")
+    (tmp_path / "text.txt").write_text("a dog; given dog a5 d8, cat h1 h1\n" * 9)
+    bpe = BPE.train([tmp_path / "text.txt"], vocab_size=270, length=60)
+    given = np.full((4, *seg.grid), -1)
+    given[0, 4:, :4] = DOG
+    given[1] = DOG  # nothing is drawn
+    given[3, :3] = DOG  # all of it comes first
+    given[3, 6:, 2:4] = DOG - 1
+    told = tell_given(["a dog"] * 4, given.reshape(4, -1), seg, bpe)
+    assert told == ["a dog; given dog a5 d8", "a dog", "a dog", "a dog; given cat c7 d8"]
 
 
 def test_transparent_cells_are_drawn(img, tmp_path) -> None:

@@ -6,61 +6,84 @@ from pathlib import Path
 import pytest
 
 from mas_fast.bundle import read_vq_config, shipped
-from mas_fast.training.all_settings import GPTS, TRAINED, AllSettings
+from mas_fast.training.all_settings import TOKENIZERS, TRAIN, VALIDATION, AllSettings
 from mas_fast.training.settings import configs, find, read
 from mas_fast.training.train_all import stages
 
+FOLDER = ["--folder=f"]
+NAMES = ("storybook", "storybook-128")
 
-def test_stages_of_one_model_have_its_shape() -> None:
-    """That of the model in the package; configs/ has their settings in the order of the stages."""
-    settings = read(AllSettings, find("all", "storybook"))
-    for name, stages_of_it in (("vq_seg", settings.segs()), ("vq_img", settings.imgs())):
-        shapes = [stage.config() for stage in stages_of_it]
-        assert shapes == [read_vq_config(shipped(), name)] * 2
-    names = [getattr(settings, stage)["config"] for stage in GPTS]
-    assert names == sorted(names)
-    assert set(names) <= set(configs("gpt"))
+
+def storybook(*changes: str, name: str = "storybook") -> AllSettings:
+    return read(AllSettings, find("all", name), [*FOLDER, *changes])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stages_of_one_model_have_its_shape(name) -> None:
+    """configs/ has their settings in the order of the stages."""
+    settings = storybook(name=name)
+    for part in (settings.segs(), settings.imgs()):
+        first, decoder = (stage.config() for stage in part)
+        assert first == decoder
+    presets = {stage.model["preset"] for stage in settings.gpt_stages().values()}
+    assert len(presets) == 1
+    named = [values["config"] for values in settings.gpts.values()]
+    assert named == sorted(named)
+    assert set(named) <= set(configs("gpt"))
+
+
+def test_the_model_in_the_package_is_that_of_128_pixels() -> None:
+    settings = storybook(name="storybook-128")
+    for name, part in (("vq_seg", settings.segs()), ("vq_img", settings.imgs())):
+        assert part[0].config() == read_vq_config(shipped(), name)
 
 
 def test_settings_that_are_unfit(tmp_path) -> None:
-    with pytest.raises(ValueError, match="gpt: found no `config`"):
-        AllSettings(
-            folder=tmp_path, scenes=1, **({name: {"config": "a"} for name in TRAINED} | {"gpt": {}})
-        )
+    fit = {name: {"config": "a"} for name in TOKENIZERS} | {"gpts": {"gpt": {"config": "a"}}}
+    for unfit, message in (
+        ({"vq_img": {}}, "vq_img: found no `config`"),
+        ({"gpts": {"gpt": {}}}, "gpts: gpt: found no `config`"),
+        ({"gpts": {"gpt": 3}}, "gpts: gpt: found no `config`"),
+        ({"gpts": {}}, "gpts: found none, expected at least one stage"),
+        ({"gpts": {"gpt": {"config": "a", "stories": 0}}}, "gpts: gpt: stories: found 0"),
+        ({"segmenter": 0}, "segmenter: found 0"),
+        ({"world": 0}, "world: found 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            AllSettings(**{"folder": tmp_path, "scenes": 1} | fit | unfit)
     with pytest.raises(ValueError, match="nowhere: found no such file"):
-        changes = [f"--folder={tmp_path}", "--gpt.config=nowhere"]
-        stages(read(AllSettings, find("all", "storybook"), changes))
+        stages(storybook("--gpts.gpt_1.config=nowhere"))
     with pytest.raises(ValueError, match="scenes: found 0"):
-        read(AllSettings, find("all", "storybook"), ["--scenes=0"])
+        storybook("--scenes=0")
+    with pytest.raises(ValueError, match="last: found 'gpt_1', expected one of .*'gpt-1'"):
+        stages(storybook("--last=gpt_1"))
 
 
-def test_the_storybooks_own_settings() -> None:
-    settings = read(AllSettings, find("all", "storybook"))
-    segs, imgs, gpts = settings.segs(), settings.imgs(), settings.gpts()
-    for codes, (whole, decoder) in ((512, segs), (2048, imgs)):
-        assert whole.config() == decoder.config()
-        assert whole.config().codes == codes
+@pytest.mark.parametrize("name", NAMES)
+def test_the_storybooks_own_settings(name) -> None:
+    settings = storybook(name=name)
+    segs, imgs, gpts = settings.segs(), settings.imgs(), list(settings.gpt_stages().values())
+    for whole, decoder in (segs, imgs):
         assert decoder.decoder_of == whole.output != settings.bundle
         assert decoder.output == settings.bundle
-    assert [part.folder.name for part in gpts] == ["gpt", "gpt-pictures", "gpt-scenes"]
-    assert [part.start for part in gpts] == [None, gpts[0].output, gpts[1].output]
-    assert len({part.output for part in gpts}) == 3
-    assert gpts[-1].output == settings.bundle
+    folders = [part.folder.name.replace("-", "_") for part in gpts]
+    assert folders == list(settings.gpts)
+    outputs = [part.output for part in gpts]
+    assert [part.start for part in gpts] == [None, *outputs[:-1]]
+    assert len(set(outputs)) == len(gpts)
+    assert outputs[-1] == settings.bundle
     assert {part.bundle for part in gpts} == {settings.bundle}
     assert all(part.caption_drop > 0 for part in gpts)
-    assert all(part.masked_share for part in gpts[1:])
+    assert gpts[-1].masked_share > 0
     assert {part.stored for part in (*segs, *imgs, *gpts)} == {"bf16"}
-    assert settings.told == range(80_000)
-    few = ["--captions=null", "--scenes=5"]
-    assert read(AllSettings, find("all", "storybook"), few).told == range(5)
+    assert {part.precision for part in (*segs, *imgs, *gpts)} == {"auto"}
     assert json.dumps(settings.sampling)
 
 
-FOLDER = ["--folder=f"]
-
-
-def storybook(*changes: str) -> AllSettings:
-    return read(AllSettings, find("all", "storybook"), [*FOLDER, *changes])
+def test_what_the_captions_tokenizer_learns_from() -> None:
+    assert storybook(name="storybook-128").told == range(80_000)
+    few = ["--captions=null", "--scenes=5"]
+    assert storybook(*few).told == range(5)
 
 
 def test_where_everything_lies() -> None:
@@ -68,34 +91,47 @@ def test_where_everything_lies() -> None:
     assert settings.bundle == Path("f/bundle")
     assert settings.scene_shards("train") == Path("f/scenes/train")
     assert settings.token_shards("validation") == Path("f/tokens/validation")
-    folders = {name: settings.folder_of(name) for name in TRAINED}
+    folders = {name: settings.folder_of(name) for name in TOKENIZERS}
     assert folders["vq_seg_decoder"] == Path("f/vq-seg-decoder")
-    assert len(set(folders.values())) == len(TRAINED)
+    assert len(set(folders.values())) == len(TOKENIZERS)
 
 
 def test_stages_get_the_data_of_their_own_kind() -> None:
-    settings = storybook()
+    settings = storybook("--gpts.gpt_2.stories=7", "--seed=3", "--validation=9")
     for part in (*settings.segs(), *settings.imgs()):
         assert part.data == Path("f/scenes/train")
-    for part in settings.gpts():
-        assert (part.data, part.validation) == (
-            Path("f/tokens/train"),
-            Path("f/tokens/validation"),
-        )
+    for name, part in settings.gpt_stages().items():
+        assert part.data == Path("f/tokens") / name
+        assert part.validation == Path("f/tokens/validation")
+    assert settings.painted(TRAIN) == ("train", settings.scenes, 3)
+    assert settings.painted(VALIDATION) == ("validation", 9, 3)
+    assert settings.painted("gpt_2") == ("train", 7, 5)
+    seeds = [settings.painted(name)[2] for name in (TRAIN, *settings.own_stories)]
+    assert len(set(seeds)) == len(seeds)  # no story is told twice
+    with pytest.raises(ValueError, match="painted: found 'gpt', expected one of"):
+        settings.painted("gpt")
+    for part in storybook(name="storybook-128").gpt_stages().values():
+        assert part.data == Path("f/tokens/train")
+
+
+def test_pictures_are_compared_by_the_segmenter() -> None:
+    assert {part.perceptual for part in storybook().imgs()} == {Path("f/segmenter")}
+    assert {part.perceptual for part in storybook("--segmenter=null").imgs()} == {None}
 
 
 def test_what_is_said_of_a_stage_replaces_its_config() -> None:
-    plain = storybook().gpts()
-    changed = storybook("--gpt.model.layers=3", "--gpt.lr=0.125", "--gpt.stored=fp32").gpts()
+    changes = ["--gpts.gpt_1.model.layers=3", "--gpts.gpt_1.lr=0.125", "--gpts.gpt_1.stored=fp32"]
+    plain, changed = (list(x.gpt_stages().values()) for x in (storybook(), storybook(*changes)))
     assert (changed[0].model["layers"], changed[0].lr, changed[0].stored) == (3, 0.125, "fp32")
     assert changed[0].model == plain[0].model | {"layers": 3}
     assert changed[1:] == plain[1:]
+    assert storybook("--vq_img_decoder.gan_start=null").imgs()[1].gan_start is None
 
 
 def test_a_mistake_in_a_stage_is_said_of_it() -> None:
-    settings = storybook("--gpt_scenes.steps=0")
-    with pytest.raises(ValueError, match="^gpt_scenes: .*steps: found 0"):
-        settings.gpts()
+    settings = storybook("--gpts.gpt_3.steps=0")
+    with pytest.raises(ValueError, match="^gpt_3: .*steps: found 0"):
+        settings.gpt_stages()
     assert settings.segs()
 
 

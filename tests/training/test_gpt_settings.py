@@ -30,7 +30,8 @@ def test_the_sparse_config_has_dalles_masks() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny", "storybook-1", "mini-270m", "mini-270m-sparse", "make-a-scene-4b"]
+    "name",
+    ["tiny", "storybook-1", "storybook-128-1", "mini-270m", "mini-270m-sparse", "make-a-scene-4b"],
 )
 def test_presets(name) -> None:
     s = read(GPTSettings, find("gpt", name), ["--data", "x"])
@@ -40,15 +41,17 @@ def test_presets(name) -> None:
     known = {
         "mini-270m": 271_337_472,
         "mini-270m-sparse": 271_337_472,
-        "storybook-1": 6_664_192,
+        "storybook-1": 9_579_008,
+        "storybook-128-1": 6_664_192,
         "make-a-scene-4b": 3_911_480_320,
     }
     assert count == known.get(name, count)
     streams = s.config().streams
-    lengths = {"storybook-1": [32, 64, 256], "make-a-scene-4b": [256, 256, 1024]}
+    lengths = {"storybook-1": [48, 144, 256], "storybook-128-1": [32, 64, 256]}
+    lengths |= {"make-a-scene-4b": [256, 256, 1024]}
     if name in lengths:
         assert [stream.length for stream in streams] == lengths[name]
-    text, seg, img = {"storybook-1": (0.3, 4, 5)}.get(name, (1, 1, 7))
+    text, seg, img = (0.3, 4, 5) if name.startswith("storybook") else (1, 1, 7)
     assert [stream.loss_weight for stream in streams] == [text, seg, img]
     one = read(GPTSettings, find("gpt", name), ["--weights.seg", "2"])  # the others stay
     assert [stream.loss_weight for stream in one.config().streams] == [text, 2, img]

@@ -17,7 +17,7 @@ from toy_runs import TOY
         (["--steps", "0"], "steps: found 0, expected an integer >= 1"),
         (["--steps"], "found no value after --steps"),
         (["steps=3"], "found the argument 'steps=3'"),
-        (["--precision", "fp8"], r"found 'fp8', expected one of \['fp32', 'bf16'\]"),
+        (["--precision", "fp8"], r"found 'fp8', expected one of \['fp32', 'bf16', 'auto'\]"),
         (["--ema-decay", "1.5"], r"ema-decay: found 1.5, expected a finite number in 0..1"),
         (["--steps.more", "3"], "^--steps.more: steps: found 12, expected a mapping"),
     ],

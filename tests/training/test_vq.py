@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from curves import scalars
@@ -17,7 +18,10 @@ from mas_fast.bundle import load_vq
 from mas_fast.cli import app
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
-from mas_fast.models.perceptual import VGG16, FaceResNet50
+from mas_fast.evaluation.segmenter import ENTRY
+from mas_fast.evaluation.segmenter import FILE as SEGMENTER_FILE
+from mas_fast.models.perceptual import VGG16, FaceResNet50, FeatureDistance
+from mas_fast.models.segmenter import Segmenter
 from mas_fast.models.vqvae import VQVAE
 from mas_fast.training.trainer import Trainer
 from mas_fast.training.vq import parts, train
@@ -160,6 +164,25 @@ def test_faces_and_objects(tmp_path, photos, weights) -> None:
         terms = [found["l1"][step], found["lpips"][step], found["face"][step], quantizer[step]]
         expected = sum(terms) + 0.5 * found["object"][step]
         assert loss[step] == pytest.approx(expected, rel=1e-4)
+
+
+def test_pictures_are_compared_in_the_segmenters_features(tmp_path, photos) -> None:
+    torch.manual_seed(0)
+    net = Segmenter([0, 1, 2]).eval()
+    state = {name: value.contiguous() for name, value in net.state_dict().items()}
+    save_file(state, tmp_path / SEGMENTER_FILE, {ENTRY: "any"})
+    changes = {"perceptual": str(tmp_path), "perceptual_weight": 0.5, "gan_start": None}
+    s = settings("img", photos, tmp_path / "run", **changes, steps=1, log_every=1)
+    model = VQVAE.create(s.config())
+    loss = parts(model, s)[0].loss
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    total, terms = loss({"image": x}, 0)
+    reconstruction = model.eval()(x).reconstruction
+    assert terms["lpips"] == pytest.approx(FeatureDistance(net)(x, reconstruction).mean().item())
+    expected = terms["l1"] + 0.5 * terms["lpips"] + terms["quantizer"]
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    train(s)
+    assert scalars(s.folder, "model/lpips")[1] > 0
 
 
 # ------------------------------------------------------------------ bad input

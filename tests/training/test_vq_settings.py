@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mas_fast.evaluation.segmenter import FILE as SEGMENTER_FILE
 from mas_fast.models.perceptual import FACE_FILE, LPIPS_FILE, VGG16_FILE
 from mas_fast.models.vqvae_config import preset
 from mas_fast.training.settings import read
@@ -81,6 +82,13 @@ def test_weights_of_other_networks_are_what_a_run_is_made_from(tmp_path) -> None
         "perceptual": tmp_path / LPIPS_FILE.name,
         "face": tmp_path / FACE_FILE.name,
     }
+
+
+def test_a_segmenter_stands_in_for_lpips(tmp_path) -> None:
+    (tmp_path / SEGMENTER_FILE).touch()
+    found = settings("img", "x", "y", perceptual=str(tmp_path)).made_from()
+    assert found["perceptual"] == tmp_path / SEGMENTER_FILE
+    assert "perceptual/vgg16" not in found
 
 
 def test_what_a_continuation_may_change() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mas_fast.utils.devices import find_device, whole_fp32
+from mas_fast.utils.devices import find_device, in_bf16, whole_fp32
 
 
 def test_devices() -> None:
@@ -12,6 +12,16 @@ def test_devices() -> None:
     for name in ("tpu9", "cuda:99"):
         with pytest.raises(ValueError, match=f"device: found '{name}', expected one that is here"):
             find_device(name)
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_bf16_where_the_device_has_it(monkeypatch, has) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    assert in_bf16("auto", "cpu") == has
+    assert in_bf16("auto", torch.device("cuda", 0))
+    for device in ("cpu", "cuda"):
+        assert in_bf16("bf16", device)
+        assert not in_bf16("fp32", device)
 
 
 def precisions() -> list[str]:
