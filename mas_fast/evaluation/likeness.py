@@ -1,6 +1,6 @@
-"""How alike scenes and pictures are to true ones: labels, sharpness, distribution, variety.
+"""How alike scenes and pictures are to true ones: labels, distribution, variety.
 
-energy = gradient_energy(drawn) / gradient_energy(true)         # 1: as sharp
+agreement(decoded, true)                                        # mean IoU
 statistics = FeatureStatistics(); statistics.add(features)      # `frechet_distance` of two
 variety([[features of seed 0, of seed 1, ...], ...], spread)    # 0: all seeds give one picture
 """

@@ -14,6 +14,7 @@ floor    the same results with each other's captions (of tokenizers: with each o
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar, cast
@@ -198,7 +199,7 @@ def _alike(
     ratios, distances = [], []
     for each in (ours, through):
         pairs = zip(truth.pictures, each.pictures, strict=True)
-        ratios.append(np.mean([float(sharpness(_tensor(x), _tensor(y))) for x, y in pairs]))
+        ratios.append(statistics.mean(float(sharpness(_tensor(x), _tensor(y))) for x, y in pairs))
         distances.append(frechet_distance(statistics_of(eye.means(each.pictures)), true))
     return [Row("sharpness", *ratios), Row("Frechet distance", *distances)]
 

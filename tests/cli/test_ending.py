@@ -194,7 +194,8 @@ def test_options_are_named_as_they_are_typed(line, message, shown) -> None:
         (
             "train vq-seg",
             "train vq-seg: found no CONFIG, expected a YAML file, or the name of one: "
-            "small, storybook-1, storybook-128-1, storybook-128-2-decoder, storybook-2-decoder; for example `mas-fast train vq-seg small`",
+            "small, storybook-1, storybook-128-1, storybook-128-2-decoder, storybook-2-decoder; "
+            "for example `mas-fast train vq-seg small`",
         ),
         ("train vq-img huge", "huge: found no such file, expected one or a name of ["),
         (
