@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mas_fast.cli.bundle import export_commands, import_
+from mas_fast.cli.bundle import export_commands, import_, push
 from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.edit import edit
@@ -114,6 +114,7 @@ app.add_typer(
     help="Measure the tokenizers, `vq-seg` and `vq-img`, or all: `storybook`.",
 )
 app.command("import")(import_)
+app.command()(push)
 app.add_typer(
     export_commands,
     name="export",

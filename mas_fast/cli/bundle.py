@@ -1,4 +1,5 @@
-"""What fills a bundle, or makes other files of one: `mas-fast import`, `mas-fast export`."""
+"""What fills a bundle, makes other files of one, or publishes it: `mas-fast import`, `mas-fast
+export`, `mas-fast push`."""
 
 from __future__ import annotations
 
@@ -127,3 +128,26 @@ def export_onnx(
     report = export_onnx(bundle, output, parts=part, dtypes=dtype, draw=draw, progress=True)
     Console().print(report.table())
     typer.echo(f"written: {output / 'onnx'}")
+
+
+def push(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    name: Annotated[str, typer.Argument(help="The repository, as owner/name.")],
+    license: Annotated[
+        str, typer.Option(help="Of the weights, by its name on the hub, such as apache-2.0.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Where it is new: seen by its owner alone.")
+    ] = False,
+) -> None:
+    """Put a bundle on the Hugging Face hub, where `--model owner/name` finds it.
+
+    The bundle is checked first. The repository is made if need be, and one commit has all: the
+    files of the bundle, and a model card with what quality.json measured. Log in first: hf auth
+    login
+
+    Example: mas-fast push my-bundle owner/name --license apache-2.0
+    """
+    from mas_fast.bundle import push_to_hub
+
+    typer.echo(f"written: {push_to_hub(bundle, name, license=license, private=private)}")

@@ -109,7 +109,11 @@ def eval_vq_img(
 @commands.command("storybook")
 def eval_storybook(
     bundle: Annotated[
-        Path | None, typer.Argument(help="A bundle; by default the one that comes with mas-fast.")
+        Path | None,
+        typer.Argument(
+            help="A bundle, or owner/name of the Hugging Face hub; by default the one that comes "
+            "with mas-fast."
+        ),
     ] = None,
     captions: Annotated[int, typer.Option(help="How many it is asked for.")] = 500,
     seed: Annotated[int, typer.Option(help="Of its pictures.")] = 0,
@@ -139,11 +143,11 @@ def eval_storybook(
 
     Example: mas-fast eval storybook --captions 100 --sheet sheet.png --json quality.json
     """
-    from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.bundle import bundle_files, find_bundle, read_config
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.validate import check_int
 
-    bundle = shipped() if bundle is None else bundle
+    bundle = find_bundle(bundle)
     check_int("captions", captions, 2)
     check_int("seed", seed, 0, 2**64 - 1)
     check_threads(threads, "--threads")
