@@ -215,5 +215,5 @@ def _write(report: Reconstruction | Quality, sheet: Path | None, json: Path | No
         typer.echo(f"written: {sheet}")
     if json is not None:
         text = dumps(report.to_dict(), indent=2) + "\n"
-        replace_file(json, lambda file: file.write_text(text))
+        replace_file(json, lambda file: file.write_text(text, "utf-8"))
         typer.echo(f"written: {json}")

@@ -204,7 +204,7 @@ def _captions(s: AllSettings) -> None:
     file = s.folder / "captions.txt"
     told = (caption for i in s.told for caption in captions(story("train", i, s.seed)))
     lines = "".join(f"{caption}\n" for caption in told)
-    replace_file(file, lambda temporary: temporary.write_text(lines))
+    replace_file(file, lambda temporary: temporary.write_text(lines, "utf-8"))
     bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
     save_words(s.bundle, lines.splitlines())
     save_bpe(s.bundle, bpe)

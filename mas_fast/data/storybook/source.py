@@ -92,7 +92,7 @@ def write_storybook(
     Path(folder).mkdir(parents=True, exist_ok=True)
     values = {"format": FORMAT, "scenes": scenes, "size": size, "split": split, "seed": seed}
     content = json.dumps(values, indent=2) + "\n"
-    replace_file(Path(folder) / FILE, lambda file: file.write_text(content))
+    replace_file(Path(folder) / FILE, lambda file: file.write_text(content, "utf-8"))
 
 
 def _check(scenes: int, size: int, split: str, seed: int) -> None:
