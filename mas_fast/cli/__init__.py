@@ -118,7 +118,7 @@ app.command()(push)
 app.add_typer(
     export_commands,
     name="export",
-    help="Make files for other runtimes, `onnx`, or for a smaller download, `int4`.",
+    help="Make files for other runtimes, `onnx`, for diffusers, or for a smaller download, `int4`.",
 )
 
 

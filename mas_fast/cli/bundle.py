@@ -31,7 +31,8 @@ def import_(
     """Put the tokenizers of another project into a bundle.
 
     Reads minDALL-E (both stages and captions), taming-transformers (VQ and Gumbel; also inside
-    DALLE-pytorch) and CasualGAN's Make-A-Scene. No code in a checkpoint is ever run.
+    DALLE-pytorch), CasualGAN's Make-A-Scene, and a folder of diffusers' VQModel. No code in a
+    checkpoint is ever run.
 
     Example: mas-fast import 1.3B -o my-bundle
     """
@@ -82,6 +83,37 @@ def export_int4(
     export_int4(bundle, output)
     sizes = [f"{(folder / GPT_FILE).stat().st_size / 1e6:.1f}" for folder in (output, bundle)]
     typer.echo(f"written: {output} (the GPT has {sizes[0]} MB instead of {sizes[1]})")
+
+
+@export_commands.command("diffusers")
+def export_diffusers(
+    bundle: Annotated[Path, typer.Argument(help="The bundle whose tokenizer is exported.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write into; another one.")
+    ],
+    tokenizer: Annotated[str, typer.Option(help="vq_img or vq_seg.")] = "vq_img",
+) -> None:
+    """Write a tokenizer as VQModel of diffusers: config.json and its weights.
+
+    `mas-fast import` reads the folder again. Tokenizers that VQModel cannot be, such as the bundled
+    pictures' one, which works on squares of 2 x 2 pixels, are refused.
+
+    Example: mas-fast export diffusers my-bundle -o vqvae
+    """
+    from mas_fast.bundle import load_vq, read_vq_config
+    from mas_fast.utils.outputs import check_apart, check_outputs
+
+    read_vq_config(bundle, tokenizer)  # before torch is imported
+    check_apart(output, bundle)
+    check_outputs({"--output": [output / "config.json"]}, (), folder=output)
+    from mas_fast.importers.diffusers import export_vqmodel
+
+    try:
+        names = export_vqmodel(load_vq(bundle, tokenizer), output)
+    except ValueError as error:
+        raise ValueError(f"{bundle}: {tokenizer}: {error}") from error
+    for name in names:
+        typer.echo(f"written: {output / name}")
 
 
 @export_commands.command("onnx")
