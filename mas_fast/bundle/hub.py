@@ -222,7 +222,7 @@ def _library(name: str) -> ModuleType:
     except ImportError as error:
         raise ImportError(
             f"{name}: found no such folder, and the hub needs more: {error}. Run: "
-            'pip install "huggingface_hub>=1"'
+            'pip install "huggingface_hub>=1.32"'
         ) from error
     return huggingface_hub
 
