@@ -28,8 +28,8 @@ from mas_fast.bundle.config import BPE_FILE
 from mas_fast.bundle.extras import save_bpe, save_sampling, save_words
 from mas_fast.data.prepare import Rules, prepare
 from mas_fast.data.shards import SCENES, TOKENS, read_manifest
-from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.source import StorySource, write_storybook
+from mas_fast.data.storybook.world1.captions import captions
 from mas_fast.data.storybook.world1.story import story
 from mas_fast.data.tokenize import codes_stream, tokenize
 from mas_fast.models.gpt import GPT
