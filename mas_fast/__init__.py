@@ -3,6 +3,7 @@
     out = mas_fast.generate("an elephant walks in the park", seed=7)
     out.images[0].save("elephant.png")
     model = mas_fast.load("my-bundle")      # mas_fast.model describes both
+    model = mas_fast.load("owner/name")     # of the Hugging Face hub
 
 Everything is imported on first use, so `import mas_fast` does not import torch.
 """
@@ -12,7 +13,7 @@ from mas_fast.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = names_of(
     __name__,
-    {"pipelines.torch_pipeline": ("generate", "load")},
+    {"bundle.hub": ("push_to_hub",), "pipelines.torch_pipeline": ("generate", "load")},
     modules={
         "bundle": "bundle",
         "deploy": "deploy",

@@ -4,6 +4,7 @@ from mas_fast import deploy as deploy
 from mas_fast import generation as generation
 from mas_fast import ops as ops
 from mas_fast import streams as streams
+from mas_fast.bundle.hub import push_to_hub as push_to_hub
 from mas_fast.models import gpt as gpt
 from mas_fast.ops import reference as reference
 from mas_fast.pipelines import torch_pipeline

@@ -1,5 +1,6 @@
 """What stands beside the code: the formatters' versions, templates, and who is to be cited."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,47 @@ def test_the_dockerfile_takes_what_there_is() -> None:
     assert set(re.findall(r"^FROM (?!debian:trixie-slim\b)(\S+)", text, re.M)) <= set(
         re.findall(r" AS (\w+)$", text, re.M)
     )
+
+
+def without_encoding(source: str) -> list[str]:
+    """Calls that read or write text in whatever encoding the system has."""
+    found = []
+    for call in (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)):
+        function, given = ast.unparse(call.func), {word.arg for word in call.keywords}
+        method = function.rpartition(".")[2]
+        modes = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "mode")]
+        binary = method != function and function not in ("os.fdopen", "io.open")
+        binary |= any("b" in ast.unparse(mode) for mode in modes)
+        wrong = method in ("open", "fdopen") and not binary
+        wrong |= method == "read_text" and not call.args
+        wrong |= method == "write_text" and len(call.args) < 2
+        if wrong and "encoding" not in given:
+            found.append(f"line {call.lineno}: {ast.unparse(call)}")
+    return found
+
+
+CODE = [
+    file
+    for folder in ("mas_fast", "kernels", "examples")
+    for file in ROOT.glob(f"{folder}/**/*.py")
+]
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_text_has_an_encoding(file: Path) -> None:
+    assert not without_encoding(file.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "code", ["open(a)", "open(a, 'w')", "os.fdopen(a, 'w')", "a.read_text()", "a.write_text(b)"]
+)
+def test_text_without_an_encoding_is_found(code: str) -> None:
+    assert without_encoding(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["open(a, 'rb')", "open(a, encoding='utf-8')", "a.read_text('utf-8')", "gzip.open(a)"],
+)
+def test_text_with_an_encoding_is_not(code: str) -> None:
+    assert not without_encoding(code)

@@ -20,12 +20,14 @@ from mas_fast.utils.lazy import names_of
 __getattr__, __dir__, __all__ = names_of(
     __name__,
     {
+        "check": ("check_bundle",),
         "config": ("BPE_FILE", "CONFIG_FILE", "GPT_FILE", "SAMPLING_FILE", "SHIPPED", "VQ_INPUTS")
         + ("VQ_NAMES", "WORDS_FILE", "Bundle", "bundle_files", "models_of", "read_config")
         + ("read_vq_config", "shipped"),
         "export": ("export_int4",),
         "extras": ("load_bpe", "read_sampling", "read_words", "save_bpe", "save_sampling")
         + ("save_words",),
+        "hub": ("find_bundle", "push_to_hub"),
         "torch_io": ("Stored", "load_gpt", "load_vq", "save_gpt", "save_vq"),
         "weights": ("read_weights",),
     },

@@ -1,4 +1,5 @@
 # What a type checker sees of the names that __init__.py hands on (tests/utils/test_lazy_stubs.py).
+from mas_fast.bundle.check import check_bundle as check_bundle
 from mas_fast.bundle.config import BPE_FILE as BPE_FILE
 from mas_fast.bundle.config import CONFIG_FILE as CONFIG_FILE
 from mas_fast.bundle.config import GPT_FILE as GPT_FILE
@@ -20,6 +21,8 @@ from mas_fast.bundle.extras import read_words as read_words
 from mas_fast.bundle.extras import save_bpe as save_bpe
 from mas_fast.bundle.extras import save_sampling as save_sampling
 from mas_fast.bundle.extras import save_words as save_words
+from mas_fast.bundle.hub import find_bundle as find_bundle
+from mas_fast.bundle.hub import push_to_hub as push_to_hub
 from mas_fast.bundle.torch_io import Stored as Stored
 from mas_fast.bundle.torch_io import load_gpt as load_gpt
 from mas_fast.bundle.torch_io import load_vq as load_vq

@@ -18,12 +18,24 @@ GPT_DTYPES = ("int4",)  # that config.json names; without one, weights are fp32 
 KIND = "mas_fast bundle"
 CONFIG_FILE, GPT_FILE, BPE_FILE = "config.json", "gpt.safetensors", "tokenizer.json"
 WORDS_FILE, SAMPLING_FILE = "words.txt", "sampling.json"
+CARD_FILE, QUALITY_FILE = "README.md", "quality.json"  # about a bundle, and no part of one
 SHIPPED = Path(__file__).parents[1] / "assets" / "storybook"
 CONFIGS: dict[str, type[GPTConfig] | type[VQConfig]] = {
     "gpt": GPTConfig,
     "vq_seg": VQConfig,
     "vq_img": VQConfig,
 }
+# All that a bundle may have; nothing else is copied, sent or downloaded.
+FILES = (
+    *(CONFIG_FILE, BPE_FILE, WORDS_FILE, SAMPLING_FILE),
+    *(f"{model}.safetensors" for model in CONFIGS),
+    *(
+        f"onnx/{model}_{part}.onnx"
+        for model in ("vq_seg", "vq_img")
+        for part in ("encoder.fp32", "encoder.fp16", "decoder.fp32", "decoder.fp16", "decoder.int8")
+    ),
+    "onnx/parity.json",
+)
 VQ_INPUTS = {"vq_seg": "labels", "vq_img": "image"}
 VQ_NAMES = {kind: name for name, kind in VQ_INPUTS.items()}
 
@@ -126,8 +138,7 @@ def models_of(path: str | os.PathLike) -> tuple[str, ...]:
 
 def bundle_files(path: str | os.PathLike) -> list[Path]:
     """Return the files of the bundle `path` that are there."""
-    names = (CONFIG_FILE, BPE_FILE, WORDS_FILE, SAMPLING_FILE, "*.safetensors", "onnx/*")
-    return sorted(file for name in names for file in Path(path).glob(name))
+    return [file for name in FILES if (file := Path(path) / name).is_file()]
 
 
 def read_configs(path: str | os.PathLike, *needed: str) -> dict[str, GPTConfig | VQConfig]:

@@ -57,7 +57,8 @@ def export_int4(bundle: str | os.PathLike, output: str | os.PathLike) -> None:
             to.parent.mkdir(exist_ok=True)
             replace_file(to, partial(shutil.copy, copied))
     replace_file(target / GPT_FILE, lambda new: _write(new, tensors))
-    replace_file(target / CONFIG_FILE, lambda new: new.write_text(config_text(configs, INT4)))
+    text = config_text(configs, INT4)
+    replace_file(target / CONFIG_FILE, lambda new: new.write_text(text, "utf-8"))
 
 
 def _write(file: Path, tensors: dict[str, np.ndarray]) -> None:

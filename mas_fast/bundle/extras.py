@@ -101,7 +101,7 @@ def save_sampling(path: str | os.PathLike, values: dict[str, object]) -> None:
     """
     _check_sampling(str(path), values)
     text = json.dumps(values, indent=2) + "\n"
-    replace_file(Path(path) / SAMPLING_FILE, lambda file: file.write_text(text))
+    replace_file(Path(path) / SAMPLING_FILE, lambda file: file.write_text(text, "utf-8"))
 
 
 def read_sampling(path: str | os.PathLike) -> dict[str, object]:

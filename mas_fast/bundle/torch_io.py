@@ -150,7 +150,7 @@ def _save(
     # The weights first: until the config names it, the model is not in the bundle.
     replace_file(directory / f"{name}.safetensors", lambda file: save_file(weights, file))
     text = config_text(configs, gpt_dtype)
-    replace_file(directory / CONFIG_FILE, lambda file: file.write_text(text))
+    replace_file(directory / CONFIG_FILE, lambda file: file.write_text(text, "utf-8"))
 
 
 def _tensors(

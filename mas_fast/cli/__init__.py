@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mas_fast.cli.bundle import export_commands, import_
+from mas_fast.cli.bundle import export_commands, import_, push
 from mas_fast.cli.codes import decode, encode
 from mas_fast.cli.data import commands as data_commands
 from mas_fast.cli.edit import edit
@@ -114,10 +114,11 @@ app.add_typer(
     help="Measure the tokenizers, `vq-seg` and `vq-img`, or all: `storybook`.",
 )
 app.command("import")(import_)
+app.command()(push)
 app.add_typer(
     export_commands,
     name="export",
-    help="Make files for other runtimes, `onnx`, or for a smaller download, `int4`.",
+    help="Make files for other runtimes, `onnx`, for diffusers, or for a smaller download, `int4`.",
 )
 
 

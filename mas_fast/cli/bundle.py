@@ -1,4 +1,5 @@
-"""What fills a bundle, or makes other files of one: `mas-fast import`, `mas-fast export`."""
+"""What fills a bundle, makes other files of one, or publishes it: `mas-fast import`, `mas-fast
+export`, `mas-fast push`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def import_(
     """Put the tokenizers of another project into a bundle.
 
     Reads minDALL-E (both stages and captions), taming-transformers (VQ and Gumbel; also inside
-    DALLE-pytorch) and CasualGAN's Make-A-Scene. No code in a checkpoint is ever run.
+    DALLE-pytorch), CasualGAN's Make-A-Scene, and a folder of diffusers' VQModel. No code in a
+    checkpoint is ever run.
 
     Example: mas-fast import 1.3B -o my-bundle
     """
@@ -83,6 +85,37 @@ def export_int4(
     typer.echo(f"written: {output} (the GPT has {sizes[0]} MB instead of {sizes[1]})")
 
 
+@export_commands.command("diffusers")
+def export_diffusers(
+    bundle: Annotated[Path, typer.Argument(help="The bundle whose tokenizer is exported.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write into; another one.")
+    ],
+    tokenizer: Annotated[str, typer.Option(help="vq_img or vq_seg.")] = "vq_img",
+) -> None:
+    """Write a tokenizer as VQModel of diffusers: config.json and its weights.
+
+    `mas-fast import` reads the folder again. Tokenizers that VQModel cannot be, such as the bundled
+    pictures' one, which works on squares of 2 x 2 pixels, are refused.
+
+    Example: mas-fast export diffusers my-bundle -o vqvae
+    """
+    from mas_fast.bundle import load_vq, read_vq_config
+    from mas_fast.utils.outputs import check_apart, check_outputs
+
+    read_vq_config(bundle, tokenizer)  # before torch is imported
+    check_apart(output, bundle)
+    check_outputs({"--output": [output / "config.json"]}, (), folder=output)
+    from mas_fast.importers.diffusers import export_vqmodel
+
+    try:
+        names = export_vqmodel(load_vq(bundle, tokenizer), output)
+    except ValueError as error:
+        raise ValueError(f"{bundle}: {tokenizer}: {error}") from error
+    for name in names:
+        typer.echo(f"written: {output / name}")
+
+
 @export_commands.command("onnx")
 def export_onnx(
     bundle: Annotated[Path, typer.Argument(help="The bundle whose tokenizers are exported.")],
@@ -127,3 +160,26 @@ def export_onnx(
     report = export_onnx(bundle, output, parts=part, dtypes=dtype, draw=draw, progress=True)
     Console().print(report.table())
     typer.echo(f"written: {output / 'onnx'}")
+
+
+def push(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    name: Annotated[str, typer.Argument(help="The repository, as owner/name.")],
+    license: Annotated[
+        str, typer.Option(help="Of the weights, by its name on the hub, such as apache-2.0.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Where it is new: seen by its owner alone.")
+    ] = False,
+) -> None:
+    """Put a bundle on the Hugging Face hub, where `--model owner/name` finds it.
+
+    The bundle is checked first. The repository is made if need be, and one commit has all: the
+    files of the bundle, and a model card with what quality.json measured. Log in first: hf auth
+    login
+
+    Example: mas-fast push my-bundle owner/name --license apache-2.0
+    """
+    from mas_fast.bundle import push_to_hub
+
+    typer.echo(f"written: {push_to_hub(bundle, name, license=license, private=private)}")

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mas_fast.cli.runtime import Provider, Runtime, Threads, check_runtime, load_torch
+from mas_fast.cli.runtime import Model, Provider, Runtime, Threads, check_runtime, load_torch
 from mas_fast.utils.cores import check_threads
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mas_fast.models.codec import Codec, Item
-
-Model = Annotated[
-    Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
-]
 
 
 def encode(
@@ -53,7 +49,7 @@ def encode(
     """
     import numpy as np
 
-    from mas_fast.bundle import bundle_files, shipped
+    from mas_fast.bundle import bundle_files, find_bundle
     from mas_fast.data.token_file import Codes, check_output, distinct_names
     from mas_fast.scene import read_scene, space_named
     from mas_fast.utils.outputs import check_outputs
@@ -63,7 +59,7 @@ def encode(
     if scene_labels is not None and not scenes:
         raise ValueError(f"--scene-labels: found {scene_labels}, expected --scenes with it")
     space = None if scene_labels is None else space_named(scene_labels)
-    model = shipped() if model is None else model
+    model = find_bundle(model)
     check_outputs({"--output": output}, [*files, *bundle_files(model)])
     for file in files:  # before any is encoded
         if not file.is_file():
@@ -112,7 +108,7 @@ def decode(
     import numpy as np
     from PIL import Image
 
-    from mas_fast.bundle import bundle_files, shipped
+    from mas_fast.bundle import bundle_files, find_bundle
     from mas_fast.data.token_file import Codes
     from mas_fast.scene import Scene
     from mas_fast.utils.files import replace_file
@@ -120,7 +116,7 @@ def decode(
     from mas_fast.utils.progress import progress_bar
 
     given = Codes.load(file)
-    model = shipped() if model is None else model
+    model = find_bundle(model)
     kinds = ("", ".legend") if given.model == "vq_seg" else ("",)
     places = [output / f"{name}{kind}.png" for name in given.names for kind in kinds]
     check_outputs({"--output": places}, [file, *bundle_files(model)], folder=output)

@@ -14,6 +14,7 @@ from mas_fast.cli.runtime import (
     Device,
     Dtype,
     EngineName,
+    Model,
     Provider,
     Runtime,
     Threads,
@@ -56,9 +57,7 @@ def edit(
     scene_labels: Annotated[
         str | None, typer.Option(help="The label space of --scene, as generate has it.")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
-    ] = None,
+    model: Model = None,
     num_images: Annotated[int, typer.Option("--num-images", "-n", help="Several to choose.")] = 1,
     seed: Annotated[
         int, typer.Option(help="Another one than the picture's, or it becomes what it was.")
@@ -105,7 +104,7 @@ def edit(
 
     mas-fast edit photo.jpg --region mask.png --scene photo.seg.png --caption "two dogs" -o dogs.png
     """
-    from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.bundle import bundle_files, find_bundle, read_config
     from mas_fast.cli.sampling import settings
     from mas_fast.pipelines.drawing import MOST_CANDIDATES
     from mas_fast.pipelines.edit import WHAT
@@ -128,7 +127,7 @@ def edit(
     options = painter_options(
         runtime, dtype, engine=engine, device=device, provider=provider, onnx_dtype=onnx_dtype
     )
-    model = shipped() if model is None else model
+    model = find_bundle(model)
     read_config(model)
     box = BOX.fullmatch(region)
     where: Any = tuple(map(int, region.split(","))) if box else region

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import select
@@ -53,7 +54,9 @@ def end(app: Callable[[], object], command: Any = None) -> None:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # one that cannot write all letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _memory():
             try:
@@ -102,6 +105,9 @@ def _memory() -> Iterator[None]:
 def _reader_left() -> bool:
     """Whether it is stdout that nobody reads any more, as after `| head`. Its rest is dropped, or
     Python would complain of it when it ends."""
+    if not hasattr(select, "poll"):  # Windows, where no other pipe is written to
+        _drop_stdout()
+        return True
     pipe = select.poll()
     pipe.register(sys.stdout.fileno(), 0)
     left = any(event & select.POLLERR for _, event in pipe.poll(0))

@@ -109,7 +109,11 @@ def eval_vq_img(
 @commands.command("storybook")
 def eval_storybook(
     bundle: Annotated[
-        Path | None, typer.Argument(help="A bundle; by default the one that comes with mas-fast.")
+        Path | None,
+        typer.Argument(
+            help="A bundle, or owner/name of the Hugging Face hub; by default the one that comes "
+            "with mas-fast."
+        ),
     ] = None,
     world: Annotated[
         int, typer.Option(help="The world that it was trained on, 1 or 2; the shipped one on 1.")
@@ -142,11 +146,11 @@ def eval_storybook(
 
     Example: mas-fast eval storybook --captions 100 --sheet sheet.png --json quality.json
     """
-    from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.bundle import bundle_files, find_bundle, read_config
     from mas_fast.utils.outputs import check_outputs
     from mas_fast.utils.validate import check_int
 
-    bundle = shipped() if bundle is None else bundle
+    bundle = find_bundle(bundle)
     check_int("world", world, 1, 2)
     check_int("captions", captions, 2)
     check_int("seed", seed, 0, 2**64 - 1)
@@ -215,5 +219,5 @@ def _write(report: Reconstruction | Quality, sheet: Path | None, json: Path | No
         typer.echo(f"written: {sheet}")
     if json is not None:
         text = dumps(report.to_dict(), indent=2) + "\n"
-        replace_file(json, lambda file: file.write_text(text))
+        replace_file(json, lambda file: file.write_text(text, "utf-8"))
         typer.echo(f"written: {json}")

@@ -14,6 +14,7 @@ from mas_fast.cli.runtime import (
     Device,
     Dtype,
     EngineName,
+    Model,
     Provider,
     Runtime,
     Threads,
@@ -73,9 +74,7 @@ def generate(
         int | None,
         typer.Option(help="How many upper rows of --image are given, in pixels of the output."),
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A bundle; by default the one that comes with mas-fast.")
-    ] = None,
+    model: Model = None,
     num_images: Annotated[int, typer.Option("--num-images", "-n", help="For each caption.")] = 1,
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
     negative: Annotated[
@@ -164,7 +163,7 @@ def generate(
 
     mas-fast generate "an elephant by a lake" --scene "lake: 0,60,128,128; elephant: 30,40,70,100"
     """
-    from mas_fast.bundle import bundle_files, read_config, shipped
+    from mas_fast.bundle import bundle_files, find_bundle, read_config
     from mas_fast.cli.sampling import by_stream, settings
     from mas_fast.generation.request import check_speculate, request
     from mas_fast.pipelines.drawing import MOST_CANDIDATES
@@ -200,7 +199,7 @@ def generate(
     options = painter_options(
         runtime, dtype, engine=engine, device=device, provider=provider, onnx_dtype=onnx_dtype
     )
-    model = shipped() if model is None else model
+    model = find_bundle(model)
     streams = read_config(model).streams
     for name, value in seg.items():
         if "seg" not in streams.names:

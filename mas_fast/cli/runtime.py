@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from mas_fast.pipelines.base import Painter
 
 RUNTIMES = ("torch", "onnx")
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        help="A bundle, or owner/name of the Hugging Face hub; by default the one that comes with "
+        "mas-fast."
+    ),
+]
 Runtime = Annotated[
     str, typer.Option(help="`torch`, or `onnx`: the bundle's ONNX files, without torch.")
 ]

@@ -24,7 +24,11 @@ KEY = "MAS_FAST_API_KEY"
 
 def serve(
     bundle: Annotated[
-        Path | None, typer.Argument(help="The model; by default the one that is bundled.")
+        Path | None,
+        typer.Argument(
+            help="The model, or owner/name of the Hugging Face hub; by default the one that is "
+            "bundled."
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(help="The address to listen at; 0.0.0.0: all of this machine's.")
@@ -64,13 +68,13 @@ def serve(
     )
     listening = _listen(host, port)
     uvicorn, create_app, limits = _libraries(waiting, seconds)
-    from mas_fast.bundle import shipped
+    from mas_fast.bundle import find_bundle
 
-    painter = load_painter(runtime, bundle or shipped(), dtype=dtype, threads=threads, **options)
+    painter = load_painter(runtime, find_bundle(bundle), dtype=dtype, threads=threads, **options)
     app = create_app(painter, key=api_key, origins=cors or (), limits=limits)
     config = uvicorn.Config(app, log_config=_log(), access_log=False, timeout_graceful_shutdown=30)
     shown = "127.0.0.1" if host == "0.0.0.0" else host
-    typer.echo(f"serving {painter.path.name} at http://{shown}:{listening.getsockname()[1]}")
+    typer.echo(f"serving {painter.name} at http://{shown}:{listening.getsockname()[1]}")
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -200,7 +200,8 @@ class Quality:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         drawn = self.drawn
-        (folder / "captions.txt").write_text("".join(f"{line}\n" for line in drawn.captions))
+        text = "".join(f"{line}\n" for line in drawn.captions)
+        (folder / "captions.txt").write_text(text, "utf-8")
         for n, (scene, pixels) in enumerate(zip(drawn.scenes, drawn.pictures, strict=True)):
             Image.fromarray(pixels).save(folder / f"{n:03}.png")
             scene.save(folder / f"{n:03}.scene.png")

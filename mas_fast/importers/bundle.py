@@ -1,6 +1,7 @@
 """What another project published, put into a bundle.
 
     import_bundle("1.3B", "my-bundle")               # minDALL-E's folder, or one of taming
+    import_bundle("vqvae", "my-bundle")              # diffusers' of a VQModel
 
 Checkpoints become tokenizers (see vqgan); minDALL-E's stage 2 becomes a GPT of text and img (see
 mindalle), which draws as the original does.
@@ -14,6 +15,7 @@ from pathlib import Path
 from mas_fast.bundle.config import BPE_FILE, GPT_FILE, SAMPLING_FILE, VQ_NAMES
 from mas_fast.bundle.extras import save_bpe, save_sampling
 from mas_fast.bundle.torch_io import save_gpt, save_vq
+from mas_fast.importers.diffusers import import_vqmodel, is_vqmodel
 from mas_fast.importers.mindalle import SAMPLING, gpt_of, import_gpt, is_gpt
 from mas_fast.importers.vqgan import import_vq, vq_of
 from mas_fast.text.bpe import BPE
@@ -33,7 +35,7 @@ def import_bundle(
     Args:
         source: a checkpoint; or minDALL-E's unpacked folder, whose captions' tokenizer and, where
             it is there, stage 2 come along; or taming's folder with configs/ and
-            checkpoints/last.ckpt.
+            checkpoints/last.ckpt; or diffusers' of a VQModel.
         bundle: the bundle.
         config: as for `import_vq`; None for a folder's own.
         prefix: as for `import_vq`.
@@ -42,10 +44,16 @@ def import_bundle(
         Names of the files in the bundle.
 
     Raises:
-        ValueError: as for `import_vq` and `import_gpt`.
+        ValueError: as for `import_vq`, `import_vqmodel` and `import_gpt`.
     """
     source, bpe, vq, gpt = Path(source), None, None, None
-    if source.is_dir():
+    if source.is_dir() and is_vqmodel(source):
+        for option, value in (("config", config), ("prefix", prefix)):
+            if value is not None:
+                problem = f"found {value} with a folder of diffusers"
+                raise ValueError(f"{option}: {problem}, expected none: it has its own config.json")
+        vq = import_vqmodel(source)
+    elif source.is_dir():
         checkpoint = _only(source, ("stage1_last.ckpt", "checkpoints/last.ckpt"))
         config = config or _only(
             source, ("config.yaml", "model.yaml", "configs/*project.yaml", "configs/model.yaml")

@@ -145,7 +145,7 @@ def export_onnx(
         for file in sorted(Path(made).iterdir()):
             replace_file(folder / file.name, partial(os.replace, file))
     text = json.dumps({"versions": _versions()} | report.to_dict(), indent=1) + "\n"
-    replace_file(folder / REPORT_FILE, lambda file: file.write_text(text))
+    replace_file(folder / REPORT_FILE, lambda file: file.write_text(text, "utf-8"))
     return report
 
 

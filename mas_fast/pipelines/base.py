@@ -17,6 +17,7 @@ from mas_fast.bundle import (
     read_sampling,
     read_words,
 )
+from mas_fast.bundle.hub import title
 from mas_fast.generation.engine import Engine
 from mas_fast.generation.request import Guidance, request
 from mas_fast.generation.scoring import score_tokens
@@ -101,6 +102,11 @@ class Painter(ABC, Generic[C]):
     @abstractmethod
     def _codec(self, name: str) -> C:
         """The tokenizer `name`, vq_seg or vq_img, of the bundle. ValueError where it is unfit."""
+
+    @property
+    def name(self) -> str:
+        """What the bundle is called: its folder, or owner/name of the hub."""
+        return title(self.path)
 
     @property
     def size(self) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mas_fast.bundle import Bundle, shipped
+from mas_fast.bundle import Bundle, find_bundle
 from mas_fast.generation.cpp import CppEngine
 from mas_fast.generation.engines import check_engine
 from mas_fast.models.codec import Codec, Item
@@ -43,7 +43,8 @@ class Pipeline(Painter[OnnxCodec]):
     Decoders are opened at once, encoders when they are first needed.
 
     Args:
-        path: the bundle; None: the one that comes with mas_fast.
+        path: the bundle, or, where there is no such folder, one of the Hugging Face hub, as
+            "owner/name" or "owner/name@revision"; None: the one that comes with mas_fast.
         providers: where the tokenizers run, some of "tensorrt", "cuda" and "cpu"; None: those that
             onnxruntime offers.
         dtype: in which the GPT computes, "fp32", "bf16", "int8" or "int4".
@@ -68,7 +69,7 @@ class Pipeline(Painter[OnnxCodec]):
         onnx_dtype: str = "fp32",
         threads: int = 0,
     ) -> None:
-        bundle = Bundle(shipped() if path is None else path, "gpt")
+        bundle = Bundle(find_bundle(path), "gpt")
         find_providers(providers)
         check_engine(ENGINE, dtype=dtype)
         check_choice("onnx_dtype", onnx_dtype, DTYPES)

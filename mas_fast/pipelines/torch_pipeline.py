@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from mas_fast.bundle import Bundle, load_vq, shipped
+from mas_fast.bundle import Bundle, find_bundle, load_vq
 from mas_fast.generation.engine import Engine
 from mas_fast.generation.engines import find_engine, make_engine
 from mas_fast.models.torch_codec import TorchCodec
@@ -65,7 +65,8 @@ def load(
     """Load the model of a bundle.
 
     Args:
-        path: the bundle; None: the one that comes with mas_fast.
+        path: the bundle, or, where there is no such folder, one of the Hugging Face hub, as
+            "owner/name" or "owner/name@revision"; None: the one that comes with mas_fast.
         device: where it runs, as "cpu" or "cuda"; None: a GPU where there is one.
         dtype: in which the GPT computes: fp32, the default, bf16, in the engine "cpp" also int8 and
             int4, in "graph" also fp16, int8, fp8 and int4. Tokenizers compute in fp32.
@@ -80,7 +81,7 @@ def load(
         ValueError: names what was found and what is allowed.
         ImportError: where the engine is not built.
     """
-    bundle = Bundle(shipped() if path is None else path, "gpt")
+    bundle = Bundle(find_bundle(path), "gpt")
     check_int("threads", threads, 0)
     target = find_device(device)
     name = find_engine(target.type) if engine is None else engine
@@ -100,14 +101,15 @@ def generate(
 
     Args:
         captions: one, or a list of them.
-        model: a Model, or the path of a bundle; None: the one that comes with mas_fast.
+        model: a Model, or a bundle as `load` takes it; None: the one that comes with mas_fast.
         options: those of `Model.generate`.
 
     Returns:
         The pictures.
     """
     if not isinstance(model, Model):
-        model = _loaded(None if model is None else os.path.abspath(model))
+        name = None if model is None else os.fspath(model)
+        model = _loaded(os.path.abspath(name) if name and os.path.lexists(name) else name)
     return model.generate(captions, **options)
 
 

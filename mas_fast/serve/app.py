@@ -125,7 +125,7 @@ class Server:
     """A painter, the threads that draw with it, and the routes that ask them."""
 
     def __init__(self, painter: Painter, limits: Limits) -> None:
-        self.name, self.limits = painter.path.name, limits
+        self.name, self.limits = painter.name, limits
         self.created = int(time.time())
         self.facts = facts_of(painter)
         self.engine = SharedEngine(painter.engine)  # type: ignore[arg-type]  # create_app's promise

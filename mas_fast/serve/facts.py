@@ -38,7 +38,7 @@ def facts_of(painter: Painter) -> dict:
     """
     img, seg = painter.img, painter.seg
     return {
-        "name": painter.path.name,
+        "name": painter.name,
         "picture": {"side": img.config.resolution, "grid": img.grid[0]},
         "scene": seg
         and {

@@ -49,6 +49,7 @@ from mas_fast.training.distcp_values import (
     size_of,
     values_of,
 )
+from mas_fast.utils.portable import NO_WAIT
 
 INDEX, SUFFIX = ".metadata", ".distcp"
 LARGEST = 1 << 28  # bytes of an index: of a million pieces
@@ -183,7 +184,7 @@ def open_plain(file: Path) -> BinaryIO:
     Raises:
         ValueError: it is a folder, or a pipe or a device, which could be waited for.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(file, os.O_RDONLY | NO_WAIT)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError(f"{file.name}: found no plain file")

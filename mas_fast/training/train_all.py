@@ -285,7 +285,7 @@ def _captions(s: AllSettings) -> None:
     lines += _hints(s) if s.hints else []
     file.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{line}\n" for line in lines)
-    replace_file(file, lambda temporary: temporary.write_text(text))
+    replace_file(file, lambda temporary: temporary.write_text(text, "utf-8"))
     bpe = BPE.train([file], vocab_size=s.vocab_size, length=s.length)
     save_words(s.bundle, lines)
     save_bpe(s.bundle, bpe)

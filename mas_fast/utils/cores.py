@@ -12,11 +12,14 @@ def available() -> int:
 
     Returns:
         The cores of the affinity mask, or fewer where a cgroup's quota limits its time; those of
-        the mask alone where the C++ engine, which counts them, is not built. At least 1.
+        the mask alone where the C++ engine, which counts them, is not built, and those of the
+        machine where the system has no masks. At least 1.
     """
     if native.problem("_engine") is None:
         return native.engine().available_threads()
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_threads(threads: int, name: str = "threads") -> int:

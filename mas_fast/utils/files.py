@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -12,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+
+from mas_fast.utils.portable import HAS_FLOCK, NO_LINK, NO_WAIT, OPENS_FOLDERS, flock
 
 SCRAP = re.compile(r"\..+\.\d+(\.[0-9a-f]{8})?\.tmp")
 SYSTEM_ERROR = re.compile(r"os error (\d+)")  # how Rust's libraries tell a full disk
@@ -45,6 +46,8 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
             os.chmod(temporary, stat.S_IMODE(mode))  # safetensors lets the owner alone read
             with open(temporary, "rb+") as stream:
                 os.fsync(stream.fileno())
+            if not HAS_FLOCK:
+                owner.close()  # Windows renames no open file, and no sweep comes in between
             os.replace(temporary, file)
     except Exception as error:
         if (reason := _of_the_disk(error, temporary)) is None:
@@ -52,17 +55,18 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
         raise OSError(*reason, str(file)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    if OPENS_FOLDERS:
+        directory = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def _made(file: Path, temporary: Path) -> BinaryIO | None:
     """The temporary file, new, open and locked until it is closed: see sweep. None where a sweep
     came between the making and the lock, and took it away."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK
     try:
         owner = open(os.open(temporary, flags, 0o666), "wb")
     except OSError as error:
@@ -70,7 +74,7 @@ def _made(file: Path, temporary: Path) -> BinaryIO | None:
             raise
         raise OSError(*reason, str(file)) from error
     with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(owner, fcntl.LOCK_EX)  # waits while a sweep looks at it
+        flock(owner, wait=True)  # while a sweep looks at it
     if temporary.exists():
         return owner
     owner.close()
@@ -91,7 +95,7 @@ def sweep(folder: Path) -> None:
         return
     for scrap in scraps:
         try:
-            descriptor = os.open(scrap, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(scrap, os.O_RDWR | NO_LINK | NO_WAIT)
         except OSError:  # a link, somebody else's, or gone
             continue
         try:
@@ -108,8 +112,8 @@ def _sweep_once(folder: Path) -> None:
 
 def _try_lock(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system without locks, where nothing is swept
+        flock(descriptor, wait=False)
+    except OSError:  # held, or there are no locks, and nothing is swept
         return False
     return True
 

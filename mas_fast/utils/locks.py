@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 import weakref
 from pathlib import Path
 from typing import BinaryIO
+
+from mas_fast.utils.portable import NO_LINK, NO_WAIT, flock
 
 LOCK = ".lock"
 _OPEN: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
@@ -32,10 +33,10 @@ def lock(folder: str | os.PathLike, busy: str) -> BinaryIO:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_CREAT | NO_LINK | NO_WAIT
     file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "rb", buffering=0)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(file, wait=False)
     except BlockingIOError:
         file.close()
         raise ValueError(f"{folder}: found another run that writes to it; {busy}") from None
@@ -43,7 +44,7 @@ def lock(folder: str | os.PathLike, busy: str) -> BinaryIO:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             file.close()
             raise
-        print(f"{folder}: its file system has no locks: start no other run in it", file=sys.stderr)
+        print(f"{folder}: there are no locks here: start no other run in it", file=sys.stderr)
     _OPEN.add(file)
     return file
 
@@ -54,4 +55,5 @@ def _close_in_child() -> None:
         file.close()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_close_in_child)

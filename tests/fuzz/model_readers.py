@@ -46,6 +46,20 @@ def read_bundle(folder: Path) -> None:
     )
 
 
+def make_vqmodel(folder: Path) -> None:
+    from mas_fast.importers.diffusers import export_vqmodel
+    from mas_fast.models.vqvae import VQVAE
+    from mas_fast.models.vqvae import preset as vq_preset
+
+    export_vqmodel(VQVAE.create(vq_preset("tiny-img")), folder)
+
+
+def read_vqmodel(folder: Path) -> None:
+    from mas_fast.importers.diffusers import import_vqmodel
+
+    attempt(lambda: import_vqmodel(folder))
+
+
 def make_tokenizer(folder: Path) -> None:
     from mas_fast.text.bpe import BPE
 

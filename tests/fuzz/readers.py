@@ -35,6 +35,7 @@ from model_readers import (
     make_onnx,
     make_tokenizer,
     make_torch,
+    make_vqmodel,
     make_yaml,
     read_bundle,
     read_checkpoints,
@@ -42,12 +43,14 @@ from model_readers import (
     read_onnx,
     read_tokenizer,
     read_torch,
+    read_vqmodel,
     read_yaml,
 )
 from reader import Reader
 
 READERS = {
     "bundle": Reader(make_bundle, read_bundle),
+    "vqmodel": Reader(make_vqmodel, read_vqmodel),
     "tokenizer": Reader(make_tokenizer, read_tokenizer),
     "arrow": Reader(make_arrow, read_arrow),
     "arrow_layout": Reader(make_arrow, read_arrow, ("*.arrow",), believe),

@@ -109,7 +109,7 @@ def write_storybook(
     values = {"format": FORMAT, "scenes": scenes, "size": size, "split": split, "seed": seed}
     values["world"] = world
     content = json.dumps(values, indent=2) + "\n"
-    replace_file(Path(folder) / FILE, lambda file: file.write_text(content))
+    replace_file(Path(folder) / FILE, lambda file: file.write_text(content, "utf-8"))
 
 
 def _check(scenes: int, size: int, split: str, seed: int, world: int) -> None:
