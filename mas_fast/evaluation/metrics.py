@@ -135,7 +135,7 @@ def sharpness(images: Tensor, others: Tensor) -> Tensor:
 
 
 def _gradients(images: Tensor) -> Tensor:
-    x = images.double()
+    x = _unit_range(images)
     across, down = (x.diff(dim=axis).square().sum((1, 2, 3)) for axis in (3, 2))
     return across + down
 

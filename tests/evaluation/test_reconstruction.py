@@ -13,7 +13,7 @@ from mas_fast import cli
 from mas_fast.bundle import save_vq
 from mas_fast.data.crops import Crops
 from mas_fast.data.sources.open import open_source
-from mas_fast.evaluation.metrics import codebook_usage, mean_iou, psnr, ssim
+from mas_fast.evaluation.metrics import codebook_usage, mean_iou, psnr, sharpness, ssim
 from mas_fast.evaluation.reconstruction import evaluate, paint, reconstruct, sheet
 from mas_fast.models.torch_codec import pictures
 from mas_fast.models.vqvae import VQVAE, preset
@@ -48,7 +48,7 @@ def test_metrics_are_those_of_all_samples_at_once(tokenizer, photos) -> None:
     used, perplexity = codebook_usage(out.codes, tokenizer.config.codes)
     expected = {"used_codes": used, "perplexity": perplexity}
     if tokenizer.config.input == "image":
-        for metric in (psnr, ssim):
+        for metric in (psnr, ssim, sharpness):
             expected[metric.__name__] = float(metric(batch["image"], out.reconstruction).mean())
         assert found.classes == []
     else:
