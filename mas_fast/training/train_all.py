@@ -112,7 +112,7 @@ def _training_stage(
     def finish() -> None:
         run(settings)
         text = json.dumps(_told(settings), indent=2) + "\n"
-        replace_file(settings.folder / FINISHED, lambda file: file.write_text(text))
+        replace_file(settings.folder / FINISHED, lambda file: file.write_text(text, "utf-8"))
 
     return Stage(
         settings.folder.name,
@@ -134,7 +134,7 @@ def _is_finished(settings: Settings) -> bool:
     file = settings.folder / FINISHED
     if not file.is_file():
         return False
-    if (found := json.loads(file.read_text())) != (expected := _told(settings)):
+    if (found := json.loads(file.read_text("utf-8"))) != (expected := _told(settings)):
         names = [key for key in expected if found.get(key) != expected[key]]
         raise ValueError(
             f"{file}: found a stage that ended with other settings {names}, expected those of now: "
