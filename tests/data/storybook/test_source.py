@@ -10,8 +10,8 @@ pytest.importorskip("skia")
 from mas_fast.data.prepare import Rules, prepare  # noqa: E402
 from mas_fast.data.sources.base import Sample  # noqa: E402
 from mas_fast.data.sources.open import TarSource, open_source  # noqa: E402
-from mas_fast.data.storybook.source import FILE, StorySource, write_storybook  # noqa: E402
 from mas_fast.data.storybook.world1.captions import captions  # noqa: E402
+from mas_fast.data.storybook.source import FILE, StorySource, write_storybook  # noqa: E402
 from mas_fast.data.storybook.world1.story import story  # noqa: E402
 
 

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.canvas import Canvas
 from mas_fast.data.storybook.world1 import animals
+from mas_fast.data.storybook.canvas import Canvas
 
 WHITE, YELLOW = (0.95, 0.95, 0.93), (0.93, 0.74, 0.36)
 

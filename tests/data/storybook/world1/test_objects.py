@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.canvas import Canvas, Light
 from mas_fast.data.storybook.world1 import objects
+from mas_fast.data.storybook.canvas import Canvas, Light
 
 RED, WHITE = (0.81, 0.16, 0.15), (0.95, 0.95, 0.93)
 

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("skia")
 
-from mas_fast.data.storybook.canvas import Canvas, Light
 from mas_fast.data.storybook.world1 import vehicles
+from mas_fast.data.storybook.canvas import Canvas, Light
 
 RED = (0.81, 0.16, 0.15)
 DARK = Light((0.25, 0.28, 0.4))
