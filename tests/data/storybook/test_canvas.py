@@ -81,3 +81,18 @@ def test_a_new_light_changes_what_is_drawn_from_then_on() -> None:
         assert canvas.light == light
         canvas.mark(box(0, 0, 1, 1), (1, 1, 1))
         assert canvas.pixels()[4, 4, 0] == pytest.approx(255 * light.tint[0], abs=1)
+
+
+def test_a_mark_within_a_shape_does_not_leave_it_and_changes_no_label() -> None:
+    canvas, hole = Canvas(64), ellipse(0.5, 0.5, 0.2)
+    with canvas.segment("kite"):
+        canvas.fill(hole, (1, 0, 0))
+    before = canvas.layers().panoptic
+    canvas.mark(ellipse(0.7, 0.5, 0.3), (0, 0, 1), within=hole)
+    pixels = canvas.pixels()
+    assert pixels[32, 40].tolist() == [0, 0, 255]
+    assert pixels[32, 22].tolist() == [255, 0, 0]
+    assert not pixels[32, 48:].any()
+    assert (canvas.layers().panoptic == before).all()
+    canvas.mark(ellipse(0.9, 0.5, 0.05), (0, 0, 1))  # the next one is free again
+    assert canvas.pixels()[32, 57].tolist() == [0, 0, 255]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -42,6 +43,7 @@ def pose_of(kind: str, look: Look, poses: Iterable[str]) -> str:
     return pose
 
 
+@lru_cache(maxsize=4096)  # a figure asks for the same few tones again and again
 def dim(color: Color, amount: float = 0.2) -> Color:
     """Return a darker tone of a colour for what is far or in shadow, a little cooler."""
     return mix(shade(color, -amount), (0.2, 0.16, 0.36), 0.08)

@@ -31,13 +31,13 @@ NATURAL: dict[str, tuple[Color, ...]] = {
 }
 MANES: tuple[Color, ...] = ((0.23, 0.16, 0.15), (0.95, 0.88, 0.74), (0.42, 0.26, 0.18))
 
-BODY: tuple[Point, ...] = (
+BODY = outline((
     (-0.43, -0.56), (-0.415, -0.64), (-0.32, -0.7), (-0.16, -0.672), (0.0, -0.662), (0.09, -0.7),
     (0.17, -0.78), (0.24, -0.89), (0.31, -0.955), (0.385, -0.945), (0.45, -0.87), (0.53, -0.765),
     (0.57, -0.725), (0.56, -0.68), (0.51, -0.665), (0.455, -0.715), (0.425, -0.77), (0.375, -0.765),
     (0.345, -0.68), (0.31, -0.6), (0.295, -0.52), (0.25, -0.44), (0.14, -0.385), (0.0, -0.375),
     (-0.16, -0.4), (-0.3, -0.45), (-0.42, -0.48),
-)  # fmt: skip
+))  # fmt: skip
 HIND = Leg(((-0.3, -0.53), (-0.28, -0.41), (-0.39, -0.25), (-0.385, -0.1), (-0.37, -0.055)),
            (0.24, 0.165, 0.078, 0.056, 0.058), (0.088, 0.055), True)  # fmt: skip
 FORE = Leg(((0.2, -0.52), (0.2, -0.37), (0.205, -0.23), (0.2, -0.1), (0.215, -0.055)),
@@ -47,6 +47,27 @@ GALLOP = (
     HIND.bent((-0.32, -0.53), (-0.38, -0.4), (-0.52, -0.29), (-0.62, -0.16), (-0.66, -0.12)),
     FORE.bent((0.2, -0.5), (0.36, -0.42), (0.5, -0.4), (0.6, -0.29), (0.64, -0.25)),
     FORE.bent((0.2, -0.5), (0.29, -0.38), (0.4, -0.29), (0.3, -0.2), (0.25, -0.2)),
+)
+
+
+STRIPE_LINES: tuple[tuple[Point, ...], ...] = (
+    ((-0.46, -0.5), (-0.36, -0.55), (-0.27, -0.5)),
+    ((-0.46, -0.6), (-0.33, -0.64), (-0.2, -0.56), (-0.17, -0.42)),
+    ((-0.2, -0.72), (-0.12, -0.58), (-0.1, -0.44)),
+    ((-0.06, -0.72), (-0.02, -0.56), (-0.02, -0.42)),
+    ((0.06, -0.74), (0.08, -0.58), (0.06, -0.44)),
+    ((0.14, -0.78), (0.19, -0.62), (0.16, -0.46)),
+    ((0.14, -0.84), (0.25, -0.7), (0.32, -0.62)),
+    ((0.2, -0.92), (0.29, -0.8), (0.38, -0.73)),
+    ((0.3, -0.97), (0.345, -0.88), (0.37, -0.78)),
+    ((0.47, -0.9), (0.46, -0.8), (0.42, -0.74)),
+)
+STRIPE_WIDTHS = {3: (0.05, 0.05, 0.012), 4: (0.05, 0.052, 0.05, 0.012)}
+STRIPES = together(
+    (
+        *(tube(line, STRIPE_WIDTHS[len(line)]) for line in STRIPE_LINES),
+        ellipse(0.57, -0.68, 0.07),  # the muzzle
+    )
 )
 
 
@@ -74,7 +95,7 @@ def horse(canvas: Canvas, color: Color, look: Look) -> None:
     far_legs(canvas, (legs[0], legs[2]), color, INK)
     _tail(canvas, hair, look, flow)
     near = (legs[1], legs[3])
-    coat = coat_of(near, outline(BODY), paws=False)
+    coat = coat_of(near, BODY, paws=False)
     _ears(canvas, color)
     form(canvas, coat, color, look, rim=0.028)
     hooves(canvas, near, INK)
@@ -127,31 +148,12 @@ def zebra(canvas: Canvas, color: Color, look: Look) -> None:
     canvas.fill(brush, INK)
     _ears(canvas, color)
     near = (legs[1], legs[3])
-    coat = coat_of(near, outline(BODY), paws=False)
+    coat = coat_of(near, BODY, paws=False)
     form(canvas, coat, color, look, rim=0.028)
     hooves(canvas, near, INK)
-    lean = float(look.generator.uniform(-0.012, 0.012))
     with canvas.inside(coat):
-        canvas.mark(together((*_stripes(lean), *_rings(near), ellipse(0.57, -0.68, 0.07))), INK)
+        canvas.mark(together((STRIPES, *_rings(near))), INK)
     eye(canvas, 0.42, -0.865, 0.024)
-
-
-def _stripes(lean: float) -> list[skia.Path]:
-    """Return the stripes of body, neck and head."""
-    lines = [
-        ((-0.46, -0.5), (-0.36, -0.55), (-0.27, -0.5)),
-        ((-0.46, -0.6), (-0.33, -0.64), (-0.2, -0.56), (-0.17, -0.42)),
-        ((-0.2, -0.72), (-0.12, -0.58), (-0.1, -0.44)),
-        ((-0.06, -0.72), (-0.02, -0.56), (-0.02, -0.42)),
-        ((0.06, -0.74), (0.08, -0.58), (0.06, -0.44)),
-        ((0.14, -0.78), (0.19, -0.62), (0.16, -0.46)),
-        ((0.14, -0.84), (0.25, -0.7), (0.32, -0.62)),
-        ((0.2, -0.92), (0.29, -0.8), (0.38, -0.73)),
-        ((0.3, -0.97), (0.345, -0.88), (0.37, -0.78)),
-        ((0.47, -0.9), (0.46, -0.8), (0.42, -0.74)),
-    ]
-    widths = {3: (0.05, 0.05, 0.012), 4: (0.05, 0.052, 0.05, 0.012)}
-    return [tube([(x + lean, y) for x, y in line], widths[len(line)]) for line in lines]
 
 
 def _rings(legs: tuple[Leg, ...]) -> list[skia.Path]:

@@ -31,7 +31,7 @@ from mas_fast.data.storybook.world2.land import (
     rolling,
 )
 from mas_fast.data.storybook.world2.plants import SNOW, draw_tree, draw_wood, leaf_color
-from mas_fast.data.storybook.world2.water import LAKE, RIVER, draw_water, winding
+from mas_fast.data.storybook.world2.water import LAKE, RIVER, draw_water, fill_water, winding
 
 
 def draw_garden(brush: Brush) -> None:
@@ -169,6 +169,8 @@ def draw_bridge_place(brush: Brush) -> None:
     flow = together(
         [winding(y + 0.03, 0.665, 0.5 + side * 0.08, side), box(-0.02, 0.66, 1.02, 0.84)]
     )
-    draw_water(brush, flow, 0.6, 0.82, RIVER, "river", 0.4)
+    with brush.canvas.segment("river"):
+        fill_water(brush, flow, RIVER)
     draw_bridge(brush, 0.66)
     draw_water(brush, box(-0.02, 0.825, 1.02, 1.02), 0.825, 1.0, RIVER, "river", 0.62)
+    brush.mark(box(-0.02, 0.822, 1.02, 0.83), rgb("16384a"), alpha=0.3)  # where they meet

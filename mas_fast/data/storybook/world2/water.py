@@ -58,15 +58,15 @@ def draw_water(
     calm = share * (0.6 if brush.sky.weather in ("rain", "fog") else 1.0)
     low = brush.sky.hour != "day"
     with brush.canvas.segment(label):
-        _body(brush, path, color)
+        fill_water(brush, path, color)
         brush.canvas.mirror(line, bottom, 0.011, calm, calm * (0.5 if low else 0.3))
         with brush.canvas.inside(path):
             _ripples(brush, line, bottom)
             glitter(brush, line, bottom)
 
 
-def _body(brush: Brush, path: skia.Path, color: Color, by_day: float = 0.3) -> None:
-    """Fill the water with its own colour, and with that of the sky that it shows."""
+def fill_water(brush: Brush, path: skia.Path, color: Color, by_day: float = 0.3) -> None:
+    """Fill water with its own colour, and with that of the sky that it shows."""
     sky, share = brush.palette, by_day if brush.sky.hour == "day" else 0.62
     top = mix(brush.tone(shade(color, 0.25)), sky.low, share)
     deep = mix(brush.tone(shade(color, -0.2)), sky.middle, share * 0.7)
@@ -124,7 +124,7 @@ def draw_sea(brush: Brush, y: float, bottom: float) -> None:
     with brush.canvas.segment("sea"):
         path = skia.Path()
         path.addRect(skia.Rect(-0.02, y, 1.02, 1.02))
-        _body(brush, path, shade(SEA, -0.1), 0.12)
+        fill_water(brush, path, shade(SEA, -0.1), 0.12)
         brush.canvas.mirror(y, bottom, 0.014, 0.4 if brush.sky.sunny else 0.25, 0.1)
         crests, hollows = [], []
         count = 22

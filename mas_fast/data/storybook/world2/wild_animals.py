@@ -176,13 +176,17 @@ def _sitting_bear(canvas: Canvas, color: Color, look: Look) -> None:
 # ------------------------------------------------------------------ giraffes
 
 
-PATCHES = (
+PATCH_PLACES = (  # x, y and size
     (-0.2, -0.46, 0.045), (-0.12, -0.5, 0.042), (-0.13, -0.425, 0.036), (-0.035, -0.44, 0.046),
     (-0.045, -0.53, 0.036), (0.055, -0.46, 0.045), (0.04, -0.555, 0.042), (0.11, -0.52, 0.034),
     (0.085, -0.635, 0.036), (0.13, -0.6, 0.024), (0.115, -0.7, 0.03), (0.15, -0.685, 0.022),
     (0.14, -0.77, 0.031), (0.185, -0.75, 0.02), (0.175, -0.84, 0.028), (0.21, -0.815, 0.02),
     (-0.2, -0.37, 0.032), (0.085, -0.375, 0.03), (-0.17, -0.3, 0.022), (0.09, -0.3, 0.02),
 )  # fmt: skip
+PATCH = ((-1, -0.5), (0.1, -1), (1, -0.4), (0.7, 0.8), (-0.6, 0.9))
+PATCHES = together(
+    outline([(x + r * u, y + 0.9 * r * v) for u, v in PATCH]) for x, y, r in PATCH_PLACES
+)
 
 
 def giraffe(canvas: Canvas, color: Color, look: Look) -> None:
@@ -213,13 +217,8 @@ def giraffe(canvas: Canvas, color: Color, look: Look) -> None:
     coat = coat_of(near, body, paws=False)
     form(canvas, coat, color, look, rim=0.02)
     hooves(canvas, near, dim(brown, 0.35))
-    shift = look.generator.uniform(-0.006, 0.006, (len(PATCHES), 2)).tolist()
     with canvas.inside(coat):
-        patches = []
-        for (x, y, r), (a, b) in zip(PATCHES, shift, strict=True):
-            corners = ((-1, -0.5), (0.1, -1), (1, -0.4), (0.7, 0.8), (-0.6, 0.9))
-            patches.append(outline([(x + a + r * u, y + b + 0.9 * r * v) for u, v in corners]))
-        canvas.mark(together(patches), brown)
+        canvas.mark(PATCHES, brown)
     horns = [tube([(x, -0.93), (x - 0.004, -0.985)], (0.024, 0.024)) for x in (0.2, 0.235)]
     canvas.fill(together(horns), dim(color, 0.1))
     canvas.fill(together(ellipse(x - 0.004, -0.985, 0.018, 0.016) for x in (0.2, 0.235)), INK)
