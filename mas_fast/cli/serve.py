@@ -16,8 +16,10 @@ from mas_fast.cli.runtime import (
     Runtime,
     Threads,
     load_painter,
+    load_torch,
     painter_options,
 )
+from mas_fast.generation.engines import ENGINES, find_engine
 
 KEY = "MAS_FAST_API_KEY"
 
@@ -66,12 +68,29 @@ def serve(
     uvicorn, create_app, limits = _libraries(waiting, seconds)
     from mas_fast.bundle import shipped
 
+    if runtime == "torch":
+        load_torch(threads)
+        options["engine"] = _shared_engine(device)
     painter = load_painter(runtime, bundle or shipped(), dtype=dtype, threads=threads, **options)
     app = create_app(painter, key=api_key, origins=cors or (), limits=limits)
     config = uvicorn.Config(app, log_config=_log(), access_log=False, timeout_graceful_shutdown=30)
     shown = "127.0.0.1" if host == "0.0.0.0" else host
     typer.echo(f"serving {painter.path.name} at http://{shown}:{listening.getsockname()[1]}")
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _shared_engine(device: str | None) -> str:
+    """The engine that PyTorch's runtime takes on a device."""
+    from mas_fast.utils.devices import find_device
+
+    name = find_engine(find_device(device).type)
+    if not ENGINES[name].shared:
+        known = " or ".join(repr(name) for name, engine in ENGINES.items() if engine.shared)
+        raise ValueError(
+            f"--runtime torch: found the engine {name!r}, which draws each request alone, expected "
+            f"{known}; this draws by 'cpp': mas-fast serve --runtime onnx"
+        )
+    return name
 
 
 def _listen(host: str, port: int) -> socket.socket:
