@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from mas_fast.deploy import Pipeline
+from mas_fast.pipelines.png_tokens import Painted
 from mas_fast.scene import Scene
 from served import serving
 
@@ -125,6 +126,11 @@ def test_edits_keep_what_is_outside(client, alone):
     drawn = picture(answer.json()["data"][0]["b64_json"])
     out = alone.edit(image, region=(0, 0, 128, 48), caption=fields["prompt"], seed=2)
     np.testing.assert_array_equal(drawn, out.images[0])
+
+    own = client.post("/v1/images/edits", data={"region": fields["region"]}, files=files)
+    known = picture(own.json()["data"][0]["b64_json"])
+    known.load()
+    assert Painted.of(known, "picture").caption == CAPTION, "that of the picture is kept"
 
     mask = Image.new("RGBA", (128, 128), (0, 0, 0, 255))  # OpenAI's: what is transparent is drawn
     mask.paste((0, 0, 0, 0), (0, 0, 128, 48))
