@@ -65,7 +65,7 @@ def serve(
         runtime, dtype, engine=None, device=device, provider=provider, onnx_dtype=onnx_dtype
     )
     listening = _listen(host, port)
-    uvicorn, create_app, limits = _libraries(waiting, seconds)
+    create_app, limits, listen = _libraries(waiting, seconds)
     from mas_fast.bundle import shipped
 
     if runtime == "torch":
@@ -73,10 +73,9 @@ def serve(
         options["engine"] = _shared_engine(device)
     painter = load_painter(runtime, bundle or shipped(), dtype=dtype, threads=threads, **options)
     app = create_app(painter, key=api_key, origins=cors or (), limits=limits)
-    config = uvicorn.Config(app, log_config=_log(), access_log=False, timeout_graceful_shutdown=30)
     shown = "127.0.0.1" if host == "0.0.0.0" else host
     typer.echo(f"serving {painter.path.name} at http://{shown}:{listening.getsockname()[1]}")
-    uvicorn.Server(config).run(sockets=[listening])
+    listen(app, listening, _log())
 
 
 def _shared_engine(device: str | None) -> str:
@@ -110,14 +109,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _libraries(waiting: int, seconds: float):  # type: ignore[no-untyped-def]  # of a library
     try:
-        import uvicorn
-
         from mas_fast.serve.app import Limits, create_app
+        from mas_fast.serve.listener import listen
     except ImportError as error:
         raise ImportError(
             f'a server needs more: {error}. In a checkout run: pip install -e ".[serve]"'
         ) from error
-    return uvicorn, create_app, Limits(waiting=waiting, seconds=seconds)
+    return create_app, Limits(waiting=waiting, seconds=seconds), listen
 
 
 def _log() -> dict:
