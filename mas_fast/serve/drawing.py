@@ -121,7 +121,7 @@ class Drawing:
         if mask is None:
             assert asked.region is not None
             box = asked.region.split(",")
-            if not all(part.strip().lstrip("-").isdecimal() for part in box):
+            if not all(part.strip().removeprefix("-").isdecimal() for part in box):
                 raise ValueError(f"region: found {asked.region!r}, expected such as 0,0,64,64")
             return tuple(int(part) for part in box)
         image = open_image(mask, "mask")

@@ -171,6 +171,11 @@ SCENE = "elephant: 66,48,116,108"
 WRONG = [
     (b"{", "the body: found no JSON"),
     (b"[]", "the body: "),
+    (b"[" * 100_000 + b"]" * 100_000, "the body: found no JSON"),
+    (b'{"prompt": "\xff"}', "the body: found no JSON"),
+    (b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}", "the body: found no JSON"),
+    (b'{"prompt": "a", "temperature": NaN}', "temperature: found nan"),
+    (b'{"prompt": "\\ud800"}', "prompt: found"),
     ({}, "prompt: "),
     ({"prompt": ""}, "prompt: found ''"),
     ({"prompt": "a" * 10_000}, "prompt: "),
@@ -178,6 +183,8 @@ WRONG = [
     ({"n": 0}, "n: found 0"),
     ({"n": 1000}, "n: found 1000"),
     ({"n": "two"}, "n: found 'two'"),
+    ({"n": "2"}, "n: found '2'"),
+    ({"seed": True}, "seed: found True"),
     ({"size": "1024x1024"}, "size: found '1024x1024', expected '128x128' or 'auto'"),
     ({"response_format": "url"}, "response_format: found 'url'"),
     ({"background": "transparent"}, "background: found 'transparent'"),
@@ -199,7 +206,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message"), WRONG, ids=[text for _, text in WRONG])
+@pytest.mark.parametrize(("body", "message"), WRONG, ids=range(len(WRONG)))
 def test_what_is_wrong_is_said(client, body, message):
     """As OpenAI does, also before a stream; and the server goes on."""
     headers = {"content-type": "application/json"}
@@ -245,6 +252,7 @@ def test_edits_that_are_wrong(client):
         ({"prompt": "a", "region": "0,0,9,9"}, good, "image: found data that is no image"),
         ({"prompt": "a"}, good, "region: found neither"),
         ({"prompt": "a", "region": "x"}, good, "region: found 'x'"),
+        ({"prompt": "a", "region": "--5,0,9,9"}, good, "region: found '--5,0,9,9'"),
         ({"prompt": "a", "hue": "1"}, good, "hue: found an unknown field"),
     ):
         answer = client.post("/v1/images/edits", data=fields, files=files)
@@ -259,6 +267,9 @@ def test_another_model_and_another_path(client):
     assert client.get("/v1/models/dall-e-3").status_code == 404
     assert client.get("/../../etc/passwd").status_code == 404
     assert client.get(PATH).status_code == 405
+    for path in ("/health", "/ready", "/v1/models", "/metrics"):
+        found = client.head(path)
+        assert (found.status_code, found.content) == (200, b"")
 
 
 def test_large_bodies(client):
