@@ -19,8 +19,8 @@ size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 #if defined(__linux__)
 // From the system and back to it: of the keys and values of pictures that are drawn in many threads
-// malloc would keep half, in an arena of each thread. 4 KiB pages cost a page walk every 64 lines of
-// a stream that is read once per token, but the last huge page is not asked for: it would be the
+// malloc would keep half, in an arena of each thread. 4 KiB pages cost a page walk every 64 lines
+// of a stream that is read once per token, but the last huge page is not asked for: it would be the
 // half of a small model's keys and values.
 size_t mapped(size_t bytes) { return rounded(bytes, size_t(sysconf(_SC_PAGESIZE))); }
 
@@ -29,8 +29,8 @@ void* map(size_t bytes) {
   void* all = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (all == MAP_FAILED) throw std::bad_alloc();
   char* first = static_cast<char*>(all);
-  const size_t before = rounded(reinterpret_cast<size_t>(first), kHugePage) -
-                        reinterpret_cast<size_t>(first);
+  const size_t before =
+      rounded(reinterpret_cast<size_t>(first), kHugePage) - reinterpret_cast<size_t>(first);
   char* data = first + before;
   if (before) munmap(first, before);
   munmap(data + used, reserved - before - used);

@@ -44,7 +44,7 @@ class Gate:
             return await self._app(scope, receive, send)
         begin, status, count = time.perf_counter(), 0, 0
         refusal, whole = self._refused(scope), False
-        asked = scope | {"method": "GET"} if scope["method"] == "HEAD" else scope
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def noted(message: Message) -> None:
             nonlocal status
