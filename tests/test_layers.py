@@ -36,7 +36,9 @@ OTHER_TESTS = {"test_build", "test_examples", "test_layers", "test_pages", "test
 OTHER_TESTS |= {"test_repository"}
 # Of the server, from outside, and of its page, which is JavaScript.
 OTHER_TESTS |= {f"serve/test_{name}" for name in ("clients", "openai", "schema")}
-OTHER_TESTS |= {f"serve/test_page{aspect}" for aspect in ("", "_files", "_keeps")}
+OTHER_TESTS |= {
+    f"serve/test_page{aspect}" for aspect in ("", "_files", "_keeps", "_sceneless", "_speed")
+}
 
 
 def files() -> dict[str, Path]:

@@ -16,8 +16,10 @@ from mas_fast.cli.runtime import (
     Runtime,
     Threads,
     load_painter,
+    load_torch,
     painter_options,
 )
+from mas_fast.generation.engines import ENGINES, find_engine
 
 KEY = "MAS_FAST_API_KEY"
 
@@ -67,15 +69,31 @@ def serve(
         runtime, dtype, engine=None, device=device, provider=provider, onnx_dtype=onnx_dtype
     )
     listening = _listen(host, port)
-    uvicorn, create_app, limits = _libraries(waiting, seconds)
+    create_app, limits, listen = _libraries(waiting, seconds)
     from mas_fast.bundle import find_bundle
 
+    if runtime == "torch":
+        load_torch(threads)
+        options["engine"] = _shared_engine(device)
     painter = load_painter(runtime, find_bundle(bundle), dtype=dtype, threads=threads, **options)
     app = create_app(painter, key=api_key, origins=cors or (), limits=limits)
-    config = uvicorn.Config(app, log_config=_log(), access_log=False, timeout_graceful_shutdown=30)
     shown = "127.0.0.1" if host == "0.0.0.0" else host
     typer.echo(f"serving {painter.name} at http://{shown}:{listening.getsockname()[1]}")
-    uvicorn.Server(config).run(sockets=[listening])
+    listen(app, listening, _log())
+
+
+def _shared_engine(device: str | None) -> str:
+    """The engine that PyTorch's runtime takes on a device."""
+    from mas_fast.utils.devices import find_device
+
+    name = find_engine(find_device(device).type)
+    if not ENGINES[name].shared:
+        known = " or ".join(repr(name) for name, engine in ENGINES.items() if engine.shared)
+        raise ValueError(
+            f"--runtime torch: found the engine {name!r}, which draws each request alone, expected "
+            f"{known}; this draws by 'cpp': mas-fast serve --runtime onnx"
+        )
+    return name
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -95,14 +113,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _libraries(waiting: int, seconds: float):  # type: ignore[no-untyped-def]  # of a library
     try:
-        import uvicorn
-
         from mas_fast.serve.app import Limits, create_app
+        from mas_fast.serve.listener import listen
     except ImportError as error:
         raise ImportError(
             f'a server needs more: {error}. In a checkout run: pip install -e ".[serve]"'
         ) from error
-    return uvicorn, create_app, Limits(waiting=waiting, seconds=seconds)
+    return create_app, Limits(waiting=waiting, seconds=seconds), listen
 
 
 def _log() -> dict:

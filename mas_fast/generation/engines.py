@@ -36,6 +36,7 @@ class EngineSpec:
         devices: the kinds of devices that it runs on; None: all that PyTorch has.
         kv_dtypes: in which keys and values can be kept; none where they are always the GPT's.
         here: whether all that it needs is installed and built.
+        shared: whether several runs share its passes (`advance(runs)`), as those of a server do.
     """
 
     make: Callable[..., Engine]
@@ -43,6 +44,7 @@ class EngineSpec:
     devices: tuple[str, ...] | None = None
     kv_dtypes: tuple[str, ...] = ()
     here: Callable[[], bool] = lambda: True
+    shared: bool = True
 
 
 def _cpp_here() -> bool:
@@ -131,7 +133,7 @@ ENGINES = {
         devices=("cuda",),
         here=_graph_here,
     ),
-    "eager": EngineSpec(_eager, dtypes=("fp32", "bf16")),
+    "eager": EngineSpec(_eager, dtypes=("fp32", "bf16"), shared=False),
 }
 
 

@@ -14,14 +14,12 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_swagger import patch_fastapi
 from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
@@ -37,10 +35,10 @@ from mas_fast.serve.jobs import Jobs
 from mas_fast.serve.metrics import Metrics
 from mas_fast.serve.schemas import Edits, Failed, Generations, Pictures, Preview, Settings
 from mas_fast.serve.shared import SharedEngine
+from mas_fast.serve.static import PageFiles
 from mas_fast.version import __version__
 
 T = TypeVar("T")
-PAGE = Path(__file__).parent / "page"
 FILES = ("image", "mask")  # of an edit
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Failed} for status in ("4XX", 429, 503)
@@ -111,7 +109,7 @@ def create_app(
     app.state.server = server
     patch_fastapi(app, docs_url="/docs", redirect_from_root_to_docs=False)
     app.include_router(server.routes())
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/page", server.files, name="page")
     answer_all(app)
     if origins:
         app.add_middleware(
@@ -127,7 +125,7 @@ class Server:
     def __init__(self, painter: Painter, limits: Limits) -> None:
         self.name, self.limits = painter.name, limits
         self.created = int(time.time())
-        self.facts = facts_of(painter)
+        self.facts, self.files = facts_of(painter), PageFiles()
         self.engine = SharedEngine(painter.engine)  # type: ignore[arg-type]  # create_app's promise
         painter.engine = self.engine
         self.painter = painter
@@ -141,7 +139,7 @@ class Server:
 
     def routes(self) -> APIRouter:
         router = APIRouter()
-        router.add_api_route("/", self.page, methods=["GET"], include_in_schema=False)
+        router.add_api_route("/", self.page, methods=["GET", "HEAD"], include_in_schema=False)
         router.add_api_route(
             "/v1/images/generations", self.generations, methods=["POST"], response_model=Pictures,
             responses=DRAWN,
@@ -202,9 +200,9 @@ class Server:
         full = self.jobs.waiting >= self.limits.waiting
         return JSONResponse({"status": "full" if full else "ready"}, 503 if full else 200)
 
-    async def page(self) -> Response:
+    async def page(self, request: Request) -> Response:
         """The page to paint on."""
-        return FileResponse(PAGE / "index.html")
+        return await self.files.get_response("index.html", request.scope)
 
     async def figures(self) -> Response:
         """Figures for Prometheus."""

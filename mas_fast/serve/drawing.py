@@ -31,6 +31,7 @@ class Drawing:
 
     def __init__(self, painter: Painter, asked: Settings, files: dict[str, bytes] | None = None):
         self.painter, self.asked, self.files = painter, asked, files or {}
+        self.caption = asked.prompt
         side = painter.img.config.resolution
         self.size = f"{side}x{side}"
         if asked.size not in ("auto", self.size):
@@ -62,6 +63,9 @@ class Drawing:
                 f"scene_labels: found {asked.scene_labels!r}, expected a scene with it"
             )
         if isinstance(asked, Edits):
+            if not asked.prompt:
+                known = Painted.of(open_image(self.files["image"], "image"), "image")
+                self.caption = "" if known is None else known.caption
             return self.painter.stream_edit(
                 self.files["image"],
                 region=self._region(asked),
@@ -117,7 +121,7 @@ class Drawing:
         if mask is None:
             assert asked.region is not None
             box = asked.region.split(",")
-            if not all(part.strip().lstrip("-").isdecimal() for part in box):
+            if not all(part.strip().removeprefix("-").isdecimal() for part in box):
                 raise ValueError(f"region: found {asked.region!r}, expected such as 0,0,64,64")
             return tuple(int(part) for part in box)
         image = open_image(mask, "mask")
@@ -147,7 +151,7 @@ class Drawing:
         )
 
     def _file(self, event: Event) -> str:
-        painted = Painted(self.asked.prompt, event.tokens) if event.final else None
+        painted = Painted(self.caption, event.tokens) if event.final else None
         assert event.image is not None  # something is drawn
         form, quality = self.asked.output_format, self.asked.output_compression
         return text_of(encode(event.image, form, quality, painted))

@@ -32,6 +32,10 @@ class Unfit(ValueError):
         self.param, self.status, self.code = param, status, code
 
 
+NO_JSON = Unfit("the body: found no JSON, expected an object")
+UNPARSED = "There was an error parsing the body"  # FastAPI's, of bytes, nesting and long numbers
+
+
 def body_of(status: int, message: str, param: str | None = None, code: str | None = None) -> dict:
     """The JSON of a failure."""
     kind = KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
@@ -79,7 +83,7 @@ def answer_all(app: FastAPI) -> None:
         first = error.errors()[0]
         place = [str(part) for part in first["loc"] if part != "body"]
         if first["type"] == "json_invalid":
-            return answer(Unfit("the body: found no JSON, expected an object"))
+            return answer(NO_JSON)
         if first["type"] == "extra_forbidden":
             problem = f"{place[-1]}: found an unknown field"
             return answer(Unfit(problem, place[-1], code="unknown_parameter"))
@@ -89,6 +93,8 @@ def answer_all(app: FastAPI) -> None:
     @app.exception_handler(StarletteHTTPException)
     async def no_route(_: Request, error: HTTPException) -> JSONResponse:
         status = error.status_code
+        if error.detail == UNPARSED:
+            return answer(NO_JSON)
         return JSONResponse(body_of(status, str(error.detail)), status, error.headers)
 
     @app.exception_handler(Exception)

@@ -1,10 +1,12 @@
-"""What every request passes before it is looked at: limits of its body, a key, and the log.
+"""What every request passes before it is looked at: limits of its body, a key, and the log. HEAD is
+asked as GET: the server leaves the body out.
 
 Plain ASGI, so that a stream is neither held back nor cut.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -19,6 +21,8 @@ from mas_fast.serve.metrics import Metrics
 
 log = logging.getLogger("mas_fast.serve")
 GUARDED = "/v1/"  # the paths that need the key
+SLOWEST = 30.0  # seconds that a body may take to come
+TOO_SLOW = f"the body: found no end after {SLOWEST:g} s, expected it sooner"
 
 
 class Gate:
@@ -39,6 +43,8 @@ class Gate:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         begin, status, count = time.perf_counter(), 0, 0
+        refusal, whole = self._refused(scope), False
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -48,26 +54,32 @@ class Gate:
 
         async def counted() -> Message:
             """A body that does not say its length is counted as it comes."""
-            nonlocal count
-            message = await receive()
-            count += len(message.get("body", b""))
+            nonlocal count, refusal, whole
+            if whole:  # what is waited for now is that the client leaves
+                return await receive()
+            left = max(begin + SLOWEST - time.perf_counter(), 0)
+            try:
+                message = await asyncio.wait_for(receive(), left)
+            except asyncio.TimeoutError:  # TimeoutError itself since Python 3.11
+                refusal = Unfit(TOO_SLOW, status=408, code="timeout")
+                raise refusal from None
+            count, whole = count + len(message.get("body", b"")), not message.get("more_body")
             if count > self._largest:
-                raise self._too_large("found more")
+                refusal = self._too_large("found more")
+                raise refusal
             return message
 
-        async def unless_too_large(message: Message) -> None:
-            if count <= self._largest:  # else the app answers for a body that it could not read
+        async def unless_refused(message: Message) -> None:
+            if refusal is None:  # else the app answers for a body that it could not read
                 await noted(message)
 
         try:
-            refusal = self._refused(scope)
             if refusal is None:
-                await self._app(scope, counted, unless_too_large)
-                refusal = self._too_large("found more") if count > self._largest else None
+                await self._app(asked, counted, unless_refused)
             if refusal is not None:
                 await answer(refusal)(scope, receive, noted)
         finally:
-            self._note(scope, status, time.perf_counter() - begin)
+            self._note(asked, scope["method"], status, time.perf_counter() - begin)
 
     def _refused(self, scope: Scope) -> Exception | None:
         headers = Headers(scope=scope)
@@ -86,7 +98,7 @@ class Gate:
         message = f"the body: {found}, expected at most {self._largest} bytes"
         return Unfit(message, status=413, code="body_too_large")
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "other")
         self._metrics.requests.labels(path, status).inc()
@@ -94,7 +106,7 @@ class Gate:
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "client": client[0],
-            "method": scope["method"],
+            "method": method,
             "path": scope["path"],
             "status": status,  # 0: the client left before an answer
             "seconds": round(seconds, 4),

@@ -58,6 +58,8 @@ class Settings(BaseModel):
 class Generations(Settings):
     """The body of POST /v1/images/generations."""
 
+    model_config = ConfigDict(strict=True)  # "2" and true are no numbers, as in a form they may be
+
 
 class Edits(Settings):
     """The fields of POST /v1/images/edits, beside its files."""

@@ -6,13 +6,15 @@
 
 So everything that draws by an engine, a painter above all, draws in batches without knowing it. One
 thread owns the engine. Before each pass it looks at which runs want to go on, so that rows join and
-leave between two passes.
+leave between two passes. Those that began first go first, as many as a pass gains by (sharing.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 from mas_fast.generation.cpp import CppEngine, CppRun
 from mas_fast.generation.engine import Progress
 from mas_fast.generation.request import Request
+from mas_fast.serve.sharing import Sharing
 from mas_fast.utils.validate import check_int
 
 
@@ -33,8 +36,8 @@ class SharedEngine:
 
     Args:
         engine: the one that draws.
-        rows: sequences that go on in a pass; runs that come later wait. A run that has more goes on
-            alone. None: as many as the engine draws best at once.
+        rows: sequences that go on in a pass at most; runs that come later wait. A run that has more
+            goes on alone. None: as many as the engine draws best at once.
 
     Attributes:
         streams: of the GPT.
@@ -48,9 +51,10 @@ class SharedEngine:
         self.streams, self.rows = engine.streams, engine.rows if rows is None else rows
         check_int("rows", self.rows, 1)
         self.passes = self.drawn = self.rows_drawing = 0
-        self._engine = engine
+        self._engine, self._sharing = engine, Sharing(self.rows)
+        self._begun = itertools.count()
         self._changed = threading.Condition()
-        self._waiting: list[SharedRun] = []  # in the order of their coming
+        self._waiting: list[SharedRun] = []
         self._closed = False
         self._here = threading.local()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -69,7 +73,8 @@ class SharedEngine:
     def start(self, request: Request) -> SharedRun:
         """Start a run, as every engine does."""
         cancelled = getattr(self._here, "cancelled", None)
-        return SharedRun(self, self._engine.start(request), cancelled or threading.Event())
+        own = self._engine.start(request)
+        return SharedRun(self, own, cancelled or threading.Event(), next(self._begun))
 
     def logits(self, tokens: object) -> dict[str, np.ndarray]:
         """As every engine; between two passes."""
@@ -116,36 +121,42 @@ class SharedEngine:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._next())
-                runs = self._next()
+                self._changed.wait_for(lambda: self._closed or any(self._ready()))
                 if self._closed:
                     return
+                runs = self._next()
                 for run in runs:
                     run.drawing = True
                 self.rows_drawing = sum(run.rows for run in runs)
-            before = [run.position for run in runs]
+            before, begin = sum(run.position * run.rows for run in runs), time.perf_counter()
             error = None
             try:
                 self._engine.advance([run.own for run in runs], 1)
             except Exception as failure:  # the threads that wait for their runs raise it
                 error = failure
+            seconds = time.perf_counter() - begin
             with self._changed:
                 self.passes += 1
-                for run, start in zip(runs, before, strict=True):
+                for run in runs:
                     run.drawing, run.position = False, run.own.position
                     run.failure = error or run.failure
-                    self.drawn += (run.position - start) * run.rows
+                drawn = sum(run.position * run.rows for run in runs) - before
+                self._sharing.passed(self.rows_drawing, drawn, seconds)
+                self.drawn += drawn
                 self.rows_drawing = 0
                 if self._closed or any(run.reached or run.cancelled.is_set() for run in runs):
                     self._changed.notify_all()
 
+    def _ready(self) -> Iterator[SharedRun]:
+        """The runs that want to go on."""
+        return (r for r in self._waiting if not (r.reached or r.cancelled.is_set()))
+
     def _next(self) -> list[SharedRun]:
-        """The runs of the next pass: those that came first, as many as there is room for."""
+        """The runs of the next pass: those that began first, as many as there is room for."""
+        ready = sorted(self._ready(), key=lambda run: run.number)
+        left = self._sharing.limit(sum(run.rows for run in ready))
         runs: list[SharedRun] = []
-        left = self.rows
-        for run in self._waiting:
-            if run.reached or run.cancelled.is_set():
-                continue
+        for run in ready:
             if runs and run.rows > left:
                 break
             runs.append(run)
@@ -160,15 +171,18 @@ class SharedRun:
         position: that all rows have reached.
         stop: the position at which they end.
         rows: its sequences.
+        number: of all runs, in the order of their beginning.
         goal: the position that the thread waits for.
         drawing: whether the pass under way has it.
         failure: what a pass ended with.
     """
 
-    def __init__(self, engine: SharedEngine, own: CppRun, cancelled: threading.Event) -> None:
+    def __init__(
+        self, engine: SharedEngine, own: CppRun, cancelled: threading.Event, number: int
+    ) -> None:
         self.own, self.stop, self.cancelled = own, own.stop, cancelled
         self.position = self.goal = own.position
-        self.rows = len(own.tokens)
+        self.rows, self.number = len(own.tokens), number
         self.drawing = False
         self.failure: Exception | None = None
         self._engine = engine

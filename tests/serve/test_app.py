@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from mas_fast.deploy import Pipeline
+from mas_fast.pipelines.png_tokens import Painted
 from mas_fast.scene import Scene
 from served import serving
 
@@ -126,6 +127,11 @@ def test_edits_keep_what_is_outside(client, alone):
     out = alone.edit(image, region=(0, 0, 128, 48), caption=fields["prompt"], seed=2)
     np.testing.assert_array_equal(drawn, out.images[0])
 
+    own = client.post("/v1/images/edits", data={"region": fields["region"]}, files=files)
+    known = picture(own.json()["data"][0]["b64_json"])
+    known.load()
+    assert Painted.of(known, "picture").caption == CAPTION, "that of the picture is kept"
+
     mask = Image.new("RGBA", (128, 128), (0, 0, 0, 255))  # OpenAI's: what is transparent is drawn
     mask.paste((0, 0, 0, 0), (0, 0, 128, 48))
     file = io.BytesIO()
@@ -165,6 +171,11 @@ SCENE = "elephant: 66,48,116,108"
 WRONG = [
     (b"{", "the body: found no JSON"),
     (b"[]", "the body: "),
+    (b"[" * 100_000 + b"]" * 100_000, "the body: found no JSON"),
+    (b'{"prompt": "\xff"}', "the body: found no JSON"),
+    (b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}", "the body: found no JSON"),
+    (b'{"prompt": "a", "temperature": NaN}', "temperature: found nan"),
+    (b'{"prompt": "\\ud800"}', "prompt: found"),
     ({}, "prompt: "),
     ({"prompt": ""}, "prompt: found ''"),
     ({"prompt": "a" * 10_000}, "prompt: "),
@@ -172,6 +183,8 @@ WRONG = [
     ({"n": 0}, "n: found 0"),
     ({"n": 1000}, "n: found 1000"),
     ({"n": "two"}, "n: found 'two'"),
+    ({"n": "2"}, "n: found '2'"),
+    ({"seed": True}, "seed: found True"),
     ({"size": "1024x1024"}, "size: found '1024x1024', expected '128x128' or 'auto'"),
     ({"response_format": "url"}, "response_format: found 'url'"),
     ({"background": "transparent"}, "background: found 'transparent'"),
@@ -193,7 +206,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message"), WRONG, ids=[text for _, text in WRONG])
+@pytest.mark.parametrize(("body", "message"), WRONG, ids=range(len(WRONG)))
 def test_what_is_wrong_is_said(client, body, message):
     """As OpenAI does, also before a stream; and the server goes on."""
     headers = {"content-type": "application/json"}
@@ -239,6 +252,7 @@ def test_edits_that_are_wrong(client):
         ({"prompt": "a", "region": "0,0,9,9"}, good, "image: found data that is no image"),
         ({"prompt": "a"}, good, "region: found neither"),
         ({"prompt": "a", "region": "x"}, good, "region: found 'x'"),
+        ({"prompt": "a", "region": "--5,0,9,9"}, good, "region: found '--5,0,9,9'"),
         ({"prompt": "a", "hue": "1"}, good, "hue: found an unknown field"),
     ):
         answer = client.post("/v1/images/edits", data=fields, files=files)
@@ -253,6 +267,9 @@ def test_another_model_and_another_path(client):
     assert client.get("/v1/models/dall-e-3").status_code == 404
     assert client.get("/../../etc/passwd").status_code == 404
     assert client.get(PATH).status_code == 405
+    for path in ("/health", "/ready", "/v1/models", "/metrics"):
+        found = client.head(path)
+        assert (found.status_code, found.content) == (200, b"")
 
 
 def test_large_bodies(client):

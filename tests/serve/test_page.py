@@ -241,6 +241,20 @@ def test_by_keyboard_alone(visit):
     page.drawn()
 
 
+def test_a_first_look(visit):
+    """One line invites; no choice is cut off."""
+    page = visit().page
+    height = "e => e.getBoundingClientRect().height"
+    invitation = page.locator(".invitation > span")
+    assert invitation.text_content() == "Press Draw, or paint a scene: the picture appears here."
+    assert invitation.evaluate(height) < 30
+    page.evaluate("document.getElementById('redraw-what').hidden = false")
+    widest = "s => { const free = s.cloneNode(true); free.style.maxWidth = 'none';"
+    widest += " s.after(free); const width = free.offsetWidth; free.remove(); return width; }"
+    for select in page.locator("select").all():
+        assert select.evaluate("s => s.offsetWidth") == select.evaluate(widest)
+
+
 def test_a_phone_has_no_horizontal_scroll(visit):
     phone = {"viewport": {"width": 375, "height": 812}, "is_mobile": True, "has_touch": True}
     page = visit(**phone)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -51,7 +52,18 @@ def test_a_link_gives_the_same_bytes(visit, server):
     assert again.picture == base64.b64decode(asked(server, body)["data"][1]["b64_json"])
 
 
-@pytest.mark.parametrize("damage", ["#1.AAAA", "#1.%%%", "cut"])
+def link_of(**state) -> str:
+    text = zlib.compress(json.dumps(state).encode(), wbits=-15)
+    return "#1." + base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+WHOLE = {"bundle": "storybook", "caption": CAPTION, "seed": 1, "side": 64, "count": 1, "chosen": 0}
+DAMAGED = [{"count": 10**9}, {"chosen": 1}, {"edits": []}, {"edits": {}}, {"seed": "1"}]
+
+
+@pytest.mark.parametrize(
+    "damage", ["#1.AAAA", "#1.%%%", "cut", *(link_of(**WHOLE | change) for change in DAMAGED)]
+)
 def test_a_damaged_link_says_so(visit, damage):
     if damage == "cut":
         page = visit()
@@ -132,6 +144,40 @@ def test_a_region_is_drawn_anew_and_the_rest_is_kept(visit):
     rows, columns = np.divmod(changed - (len(before) - 256), 16)
     assert set(rows) <= set(range(1, 5))
     assert set(columns) <= set(range(1, 7))
+
+
+def test_the_link_of_an_edit_gives_the_edited_picture(visit):
+    """Of the second of two pictures, redrawn twice, once by another caption."""
+    page = visit()
+    page.choose("grass")
+    page.paint_only()
+    page.stroke((5, 50), (58, 50))
+    page.page.select_option("select[name=count]", "2")
+    page.draw(CAPTION)
+    page.page.check("input[name=candidate][value='1']", force=True)
+    page.drawn()
+    pictures = [page.picture]
+    page.page.click("#redraw")
+    for caption, cells in ((CAPTION, [(1, 1), (6, 4)]), ("a house at night", [(8, 8), (12, 12)])):
+        page.page.fill("#caption", caption)
+        count = len(pictures) + 1
+        page.drag("#region", 16, cells)
+        script = "n => document.querySelectorAll('#history li').length === n"
+        page.page.wait_for_function(script, arg=count)
+        page.drawn()
+        pictures.append(page.picture)
+    assert len(set(pictures)) == 3
+    links = page.page.eval_on_selector_all("#history a", "all => all.map(a => a.hash)")[::-1]
+    assert links[-1] == page.page.evaluate("location.hash")
+    for link, picture in zip(links, pictures, strict=True):
+        again = visit(link)
+        again.drawn()
+        assert again.picture == picture
+        assert again.page.evaluate("location.hash") == link
+    assert again.page.input_value("#caption") == "a house at night"
+    page.page.click("#history li:nth-child(2) a")
+    assert page.picture == pictures[1]
+    assert page.page.evaluate("location.hash") == links[1]
 
 
 def test_words_that_it_has_not_learned(visit):

@@ -14,6 +14,15 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def serving(*options: str, **environment: str) -> Iterator[str]:
     """The address of a server that is ready."""
+    with serving_process(*options, **environment) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def serving_process(
+    *options: str, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The same, and its process, which may end before."""
     command = [sys.executable, "-m", "mas_fast", "serve", "--port", "0", *options]
     log = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill up
     server = subprocess.Popen(
@@ -32,7 +41,7 @@ def serving(*options: str, **environment: str) -> Iterator[str]:
                 assert json.load(answer) == {"status": "ready"}
                 break
             time.sleep(0.05)
-        yield address
+        yield address, server
     finally:
         server.terminate()
         server.communicate(timeout=40)

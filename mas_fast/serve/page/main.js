@@ -7,17 +7,15 @@ import { sceneOfFiles } from "./files.js";
 import { blank, square } from "./labels.js";
 import { linkOf, readLink } from "./link.js";
 import { Pictures } from "./pictures.js";
-import { encodePng, toBase64 } from "./png.js";
+import { captionOf, countOf, drawn, edited } from "./recipe.js";
 import { Region } from "./region.js";
 import { Runs } from "./runs.js";
 import { complain, say, settle } from "./say.js";
 import { Settings } from "./settings.js";
-import { shotsOf } from "./shots.js";
 import { Strip } from "./strip.js";
 import { Studio } from "./studio.js";
 import { unknownWords } from "./words.js";
 
-const PREVIEWS = 3; // of a picture
 const NO_SCENE = { side: 1, grid: 1, labels: null }; // of a model that draws none
 
 const byId = (id) => document.getElementById(id);
@@ -35,8 +33,9 @@ export class Page {
     this.region = new Region(byId("region"), facts.picture);
     this.strip = new Strip(byId("history"));
     this.runs = new Runs();
-    this.shown = null; // {state, paint, link}: what the picture that is shown is made of
-    byId("scene").hidden = facts.scene === null;
+    this.shown = null; // {state, paint, shots, chosen, link}: the recipe of what is shown, and it
+    for (const part of document.querySelectorAll(".of-scenes")) part.hidden = !facts.scene;
+    document.querySelector(".without-scenes").hidden = facts.scene !== null;
     byId("bundle").textContent = facts.name;
     showFacts(facts);
     this.#bindRuns();
@@ -61,9 +60,7 @@ export class Page {
     }
     try {
       if (!this.settings.locked) this.settings.reroll();
-      const { state, paint } = this.#made();
-      const run = { state, paint, count: state.count, edited: false };
-      await this.runs.start(run, (signal) => this.#generated(run, signal));
+      await this.#run(this.#made());
     } catch (error) {
       complain(error);
     }
@@ -77,10 +74,8 @@ export class Page {
       const { caption, guidance, temperature } = this.#made().state;
       const what = byId("settings").elements.what.value;
       const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-      const asked = { seed, region: box.join(), what, stream: true, partial_images: PREVIEWS };
-      Object.assign(asked, caption && { prompt: caption }, given({ guidance, temperature }));
-      const run = { ...this.shown, count: 1, edited: true };
-      this.runs.start(run, (signal) => shotsOf(this.api.edit(asked, shot.blob, signal)));
+      const edit = { seed, region: box.join(), what, caption, guidance, temperature };
+      this.#run(edited(this.shown, edit), shot.blob);
     } catch (error) {
       complain(error);
     }
@@ -97,9 +92,7 @@ export class Page {
       if (bundle !== this.facts.name) {
         throw new Error(`this link is of the bundle ${bundle}; here is ${this.facts.name}`);
       }
-      const { state, paint } = found;
-      const run = { state, paint, count: state.count, edited: false };
-      await this.runs.start(run, (signal) => this.#generated(run, signal));
+      await this.#run(found);
     } catch (error) {
       complain(error);
     }
@@ -116,16 +109,10 @@ export class Page {
     return { state, paint };
   }
 
-  async *#generated({ state, paint }, signal) {
-    const { caption, seed, count, guidance, temperature } = state;
-    const asked = { prompt: caption, seed, n: count, stream: true, partial_images: PREVIEWS };
-    Object.assign(asked, given({ guidance, temperature }));
-    if (paint) {
-      const { side, labels } = this.scene;
-      asked.scene = toBase64(await encodePng(paint, side, side));
-      asked.scene_labels = labels;
-    }
-    yield* shotsOf(this.api.generate(asked, signal));
+  /** Draw a recipe; `source`: see drawn. */
+  #run({ state, paint }, source) {
+    const run = { state, paint, count: countOf({ state }) };
+    return this.runs.start(run, (signal) => drawn(this.api, run, signal, source));
   }
 
   #bindRuns() {
@@ -134,8 +121,8 @@ export class Page {
     heard("begin", ({ run }) => {
       settle();
       stop.hidden = false;
-      this.pictures.begin(run.count, run.state.caption);
-      this.pictures.index = run.edited ? 0 : Math.min(run.state.chosen, run.count - 1);
+      this.pictures.begin(run.count, captionOf(run));
+      this.pictures.index = run.state.edits ? 0 : run.state.chosen;
       say("drawing");
     });
     heard("event", ({ event }) => {
@@ -168,11 +155,11 @@ export class Page {
 
   /** Keep a run that is over: in the history, and in the address. */
   async #keep(run) {
-    const { state, paint, edited } = run;
+    const { index: chosen } = this.pictures;
     const shots = [...this.pictures.shots];
-    const chosen = edited ? 0 : this.pictures.index;
-    const link = edited ? run.link : await linkOf({ ...state, chosen }, paint);
-    const entry = { state, paint, shots, chosen, link, edited };
+    const state = run.state.edits ? run.state : { ...run.state, chosen };
+    const link = await linkOf({ state, paint: run.paint });
+    const entry = { state, paint: run.paint, shots, chosen, link };
     this.shown = entry;
     this.strip.add(entry);
     history.replaceState(null, "", link);
@@ -208,25 +195,27 @@ export class Page {
     this.#button("redraw", (button) => {
       this.region.on = !this.region.on;
       button.ariaPressed = String(this.region.on);
-      byId("redraw-what").hidden = !this.region.on;
+      byId("redraw-what").hidden = !this.region.on || !this.facts.scene;
     });
     this.region.addEventListener("region", ({ detail }) => this.redraw(detail.box));
     this.pictures.addEventListener("choose", async () => {
       const { chosen, index } = this.pictures;
       this.studio.ghost = chosen?.labels ?? null;
-      if (!this.shown || this.shown.edited || this.runs.running) return;
-      this.shown.chosen = index;
-      this.shown.link = await linkOf({ ...this.shown.state, chosen: index }, this.shown.paint);
-      history.replaceState(null, "", this.shown.link);
+      if (!this.shown || this.runs.running) return;
+      const entry = this.shown;
+      Object.assign(entry, { chosen: index, state: { ...entry.state, chosen: index } });
+      entry.link = await linkOf(entry);
+      this.strip.refresh(entry);
+      if (entry === this.shown) history.replaceState(null, "", entry.link);
     });
     this.strip.addEventListener("open", ({ detail: { entry } }) => {
       this.runs.abort();
       this.#fill(entry);
-      this.pictures.restore(entry.shots, entry.chosen, entry.state.caption);
+      this.pictures.restore(entry.shots, entry.chosen, captionOf(entry));
       this.studio.ghost = this.pictures.chosen.labels;
       this.shown = entry;
       history.replaceState(null, "", entry.link);
-      say(`back to: ${entry.state.caption}`);
+      say(`back to: ${captionOf(entry)}`);
       this.#offer();
     });
     this.#button("copy-link", async () => {
@@ -242,6 +231,7 @@ export class Page {
     const take = async (files) => {
       if (!files.length) return;
       try {
+        if (!this.facts.scene) throw new Error("this model knows no scenes: there is nothing to open");
         const found = await sceneOfFiles([...files], classes, layout, side);
         settle();
         this.studio.replace(found, `opened ${files[0].name}`);
@@ -281,7 +271,7 @@ export class Page {
   /** Fill caption, painting and fields with what a picture is made of. */
   #fill({ state, paint }) {
     const { side, labels } = this.scene;
-    this.caption.value = state.caption;
+    this.caption.value = captionOf({ state });
     this.settings.write(state);
     this.#checkWords();
     if (paint && state.labels !== labels) {
@@ -317,11 +307,6 @@ export class Page {
   #button(id, act) {
     byId(id).addEventListener("click", (event) => act(event.currentTarget));
   }
-}
-
-/** Of settings, those that are given. */
-function given(settings) {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }
 
 function isText(target) {

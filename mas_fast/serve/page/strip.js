@@ -1,9 +1,12 @@
 /** The pictures of this visit, newest first; each leads back to what it was made of. */
 
+import { captionOf } from "./recipe.js";
+
 const MOST = 60;
 
 /** Says "open", as a CustomEvent, with {entry}. */
 export class Strip extends EventTarget {
+  #links = new WeakMap(); // by entry
   #list;
   #root;
 
@@ -18,21 +21,16 @@ export class Strip extends EventTarget {
    * Add a run that is over.
    *
    * Args:
-   *     entry: {state, paint, shots, chosen, link, edited}; what `link` leads to is drawn again to
-   *         the same bytes, but for an edit, whose link is that of the picture that it began with.
+   *     entry: {state, paint, shots, chosen, link}; what `link` leads to is drawn again to the same
+   *         bytes.
    */
   add(entry) {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = entry.link;
-    const image = document.createElement("img");
-    const { caption, seed } = entry.state;
-    const what = entry.edited ? ", with a region redrawn" : "";
-    image.src = entry.shots[entry.chosen].src;
-    image.alt = `${caption}, seed ${seed}${what}`;
-    link.title = image.alt;
-    link.append(image);
-    if (entry.edited) link.append(Object.assign(document.createElement("span"), { textContent: "edit" }));
+    link.append(document.createElement("img"));
+    if (entry.state.edits) {
+      link.append(Object.assign(document.createElement("span"), { textContent: "edit" }));
+    }
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // opened elsewhere, as any link
       event.preventDefault();
@@ -40,10 +38,22 @@ export class Strip extends EventTarget {
       this.dispatchEvent(new CustomEvent("open", { detail: { entry } }));
     });
     item.append(link);
+    this.#links.set(entry, link);
+    this.refresh(entry);
     this.#list.prepend(item);
     this.#mark(item);
     while (this.#list.children.length > MOST) this.#list.lastChild.remove();
     this.#root.hidden = false;
+  }
+
+  /** Show what an entry says now. */
+  refresh(entry) {
+    const link = this.#links.get(entry);
+    const image = link.querySelector("img");
+    const what = entry.state.edits ? ", with a region redrawn" : "";
+    image.src = entry.shots[entry.chosen].src;
+    image.alt = link.title = `${captionOf(entry)}, seed ${entry.state.seed}${what}`;
+    link.href = entry.link;
   }
 
   #mark(current) {

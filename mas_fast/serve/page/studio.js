@@ -51,7 +51,7 @@ export class Studio extends EventTarget {
     this.#button("redo", () => this.redo());
     this.#button("clear", () => this.replace(blank(scene.side), "cleared"));
     this.#button("take-over", () => this.takeOver());
-    this.#chosen();
+    if (classes.length) this.#chosen();
     this.#show();
     this.#changed();
   }
