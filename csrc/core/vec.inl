@@ -6,6 +6,8 @@
 constexpr int kLanes = 16, kRowsAtOnce = 4, kRowsOfPair = 2;
 #elif defined(__AVX2__)
 constexpr int kLanes = 8, kRowsAtOnce = 2, kRowsOfPair = 2;
+#elif defined(MAS_NEON)
+constexpr int kLanes = 4, kRowsAtOnce = 2, kRowsOfPair = 1;
 #else
 constexpr int kLanes = 4, kRowsAtOnce = 1, kRowsOfPair = 1;
 #endif
@@ -15,6 +17,11 @@ using VFloat = float __attribute__((vector_size(4 * kLanes)));
 using VInt = int32_t __attribute__((vector_size(4 * kLanes)));
 using VWord = uint32_t __attribute__((vector_size(4 * kLanes)));
 using VHalf = uint16_t __attribute__((vector_size(2 * kLanes)));
+
+template <int VALUE>
+struct Size {
+  static constexpr int value = VALUE;
+};
 
 template <class T>
 inline T load(const void* from) {
@@ -109,3 +116,7 @@ inline VInt multiply_halves(VWord a, uint32_t b) {
   return low * int32_t(int16_t(b)) + high * int32_t(int16_t(b >> 16));
 #endif
 }
+
+#if defined(MAS_NEON)
+#include "neon.inl"
+#endif
