@@ -20,11 +20,15 @@ inline void store_integers(const PreparedRows& rows, int row, int group,
                            const int32_t (&integers)[kGroup]) {
   char* const to = rows.row(row) + group * kGroup * kIntegerBytes;
 #if defined(__ARM_FEATURE_DOTPROD)
+  int8_t highs[kGroup], lows[kGroup];
   for (int k = 0; k < kGroup; ++k) {
     const int32_t high = (integers[k] + 128) >> 8;
-    char* const at = to + k / kRun * 2 * kRun + k % kRun;
-    at[0] = char(int8_t(high));
-    at[kRun] = char(int8_t(integers[k] - 256 * high));
+    highs[k] = int8_t(high);
+    lows[k] = int8_t(integers[k] - 256 * high);
+  }
+  for (int first = 0; first < kGroup; first += kRun) {
+    __builtin_memcpy(to + 2 * first, highs + first, kRun);
+    __builtin_memcpy(to + 2 * first + kRun, lows + first, kRun);
   }
 #else
   for (int k = 0; k < kGroup; ++k) store(to + 2 * k, int16_t(integers[k]));

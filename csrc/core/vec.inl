@@ -39,7 +39,11 @@ inline VFloat to_float(VInt value) { return __builtin_convertvector(value, VFloa
 inline VFloat as_float(VWord bits) { return reinterpret_cast<VFloat>(bits); }
 inline VInt as_int(VFloat bits) { return reinterpret_cast<VInt>(bits); }
 inline VFloat load_bf16(const void* from) {
+#if defined(MAS_NEON)  // for which GCC 12 would convert one by one
+  return as_float(VWord(vshll_n_u16(load<uint16x4_t>(from), 16)));
+#else
   return as_float(__builtin_convertvector(load<VHalf>(from), VWord) << 16);
+#endif
 }
 // b if either is NaN.
 inline VFloat max(VFloat a, VFloat b) { return a > b ? a : b; }
