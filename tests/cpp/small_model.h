@@ -183,20 +183,20 @@ inline mas::Request request(const Config& config, int prompts, int samples) {
   return made;
 }
 
-// The instruction sets to test runs with. Under ThreadSanitizer and emulators, which are slow, one
-// is enough, as runs and threads meet in code that all of them share.
+// The instruction sets to test. Under ThreadSanitizer, which is slow, one is enough, as threads
+// meet in code that all of them share.
 inline std::vector<mas::Isa> tested_isas() {
-#if defined(__SANITIZE_THREAD__) || defined(MAS_FAST_EMULATED)
+#if defined(__SANITIZE_THREAD__)
   return {mas::best_isa()};
 #else
   return mas::supported_isas();
 #endif
 }
 
-// Calls act(isa, dtype, kv_dtype) for each instruction set and each type of weights and of keys.
+// Calls act(isa, dtype, kv_dtype) for every instruction set and each type of weights and of keys.
 template <class Act>
-void each_kind(const std::vector<mas::Isa>& isas, Act act) {
-  for (const mas::Isa isa : isas)
+void each_kind(Act act) {
+  for (const mas::Isa isa : tested_isas())
     for (const auto& [dtype, kv_dtype] : {std::pair{DType::fp32, DType::fp32},
                                           {DType::bf16, DType::bf16},
                                           {DType::int8, DType::bf16},

@@ -125,7 +125,7 @@ std::vector<std::vector<float>> logits_of(mas::Engine& engine, int first, int se
   const Tensors tensors = random_tensors(config);
   const int length = config.length() - 1;
   std::map<std::pair<DType, DType>, std::vector<std::vector<float>>> below;
-  each_kind(mas::supported_isas(), [&](mas::Isa isa, DType dtype, DType kv_dtype) {
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     const auto engine = make(config, tensors, dtype, kv_dtype, 1, isa);
     std::vector<std::vector<float>> alone;  // one row at a time
     for (int sequence = 0; sequence < 3; ++sequence)
@@ -139,7 +139,7 @@ std::vector<std::vector<float>> logits_of(mas::Engine& engine, int first, int se
       return same;
     };
 #if defined(MAS_FAST_EMULATED)  // which is slow
-    std::vector<int> windows{2, 9, 33};
+    std::vector<int> windows{2, 9};
 #else
     std::vector<int> windows{2, 3, 4, 7, 8, 9, 16, 17, 33, 70};
 #endif
@@ -236,7 +236,7 @@ void test_out_of_memory(const Config& config) {
 int main() {
   for (const Config& config : {odd, wide, sparse, without_text}) test_logits(config);
 #if defined(MAS_FAST_EMULATED)
-  test_rows(sparse, false);
+  test_rows(wide, false);
 #elif !defined(__SANITIZE_THREAD__)  // which sees nothing in sums of rows
   for (const Config& config : {wide, four, sparse}) test_rows(config, false);
   test_rows(five, true);

@@ -26,7 +26,7 @@ mas::Request easy_request(const Config& config, int prompts, int samples) {
 void test_windows(const Config& config) {
   const Tensors tensors = random_tensors(config);
   int fewer = 0;  // passes than positions
-  each_kind(tested_isas(), [&](mas::Isa isa, DType dtype, DType kv_dtype) {
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     for (const auto& [prompts, samples] : {std::pair{1, 1}, {3, 2}})
       for (const bool easy : {false, true}) {
         if (easy != (prompts == 1)) continue;
@@ -102,7 +102,7 @@ void test_overflow(const Config& config) {
   std::vector<float>& head = tensors.values.at("head." + config.streams[stream].name + ".weight");
   for (int i = 0; i < config.dim; ++i) bias[i] = 1, head[i] = -9;
   const Tensors guessed = with_poison(tensors, config, stream, 0);
-  each_kind(tested_isas(), [&](mas::Isa isa, DType dtype, DType kv_dtype) {
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     const mas::Request what = request(config, 2, 2);
     const auto engine = make(config, guessed, dtype, kv_dtype, 1, isa);
     const Outcome several = outcome(engine, what, 1);
@@ -153,7 +153,7 @@ void test_advance(const Config& config) {
 void test_batches(const Config& config) {
   const Tensors tensors = random_tensors(config);
   const int length = config.length();
-  each_kind(tested_isas(), [&](mas::Isa isa, DType dtype, DType kv_dtype) {
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     const auto engine = make(config, tensors, dtype, kv_dtype, 2, isa);
     const std::vector<int32_t> all = generate(engine, request(config, 3, 2), 0);
     CHECK(all.size() == size_t(6 * length) && *std::min_element(all.begin(), all.end()) >= 0);
@@ -192,7 +192,7 @@ std::vector<mas::Request> requests(const Config& config) {
 // Runs that share passes, and come and go between them, have the tokens that they have alone.
 void test_runs_together(const Config& config) {
   const Tensors tensors = random_tensors(config);
-  each_kind(tested_isas(), [&](mas::Isa isa, DType dtype, DType kv_dtype) {
+  each_kind([&](mas::Isa isa, DType dtype, DType kv_dtype) {
     const auto engine = make(config, tensors, dtype, kv_dtype, 2, isa);
     std::vector<std::vector<int32_t>> alone;
     for (const mas::Request& what : requests(config)) alone.push_back(generate(engine, what, 0));
