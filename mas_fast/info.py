@@ -12,15 +12,22 @@ from typing import Any
 from mas_fast.utils import cores, native
 from mas_fast.version import __version__
 
-# The ladder of csrc/core/isa.h, and what each step speeds up.
-ISAS = {
-    "generic": "any processor",
-    "avx2": "8 floats at a time",
-    "avx512": "16 floats at a time",
-    "avx512_vnni": "int8 dot products",
-    "avx512_bf16": "bf16 dot products",
-    "amx": "tiles: many rows a pass",
-}
+# The ladder of csrc/core/isa.h for this kind of processor, and what each step speeds up.
+ISAS = {"generic": "any processor"}
+if platform.machine().lower() in ("aarch64", "arm64"):
+    ISAS |= {
+        "neon": "int8 and int4 by NEON",
+        "neon_dotprod": "int8 dot products",
+        "neon_i8mm": "int8 matrix products, bf16 dot products",
+    }
+else:
+    ISAS |= {
+        "avx2": "8 floats at a time",
+        "avx512": "16 floats at a time",
+        "avx512_vnni": "int8 dot products",
+        "avx512_bf16": "bf16 dot products",
+        "amx": "tiles: many rows a pass",
+    }
 
 
 def collect() -> dict:

@@ -70,12 +70,7 @@ void append(const HeadCache& cache, int slot, const float* key, const float* val
 
 // The part of a prepared row from input `first` on, a multiple of kGroup.
 inline PreparedRows rest_of(PreparedRows row, int first) {
-#if defined(__AVX512VNNI__)
-  constexpr int kBytesOfInt8 = 1;  // in each of two planes
-#else
-  constexpr int kBytesOfInt8 = 2;
-#endif
-  const int bytes = row.dtype == DType::fp32 ? 4 : row.dtype == DType::bf16 ? 2 : kBytesOfInt8;
+  const int bytes = row.dtype == DType::fp32 ? 4 : row.dtype == DType::bf16 ? 2 : kIntegerBytes;
   row.data += ptrdiff_t(first) * bytes;
   row.offset += first / kGroup;
   return row;
@@ -171,11 +166,6 @@ template <int ROWS, int PANELS>
       for (int part = 0; part < kParts; ++part)
         sums.of[panel][row][part] += mixed.of[panel][row][part];
 }
-
-template <int VALUE>
-struct Size {
-  static constexpr int value = VALUE;
-};
 
 // Queries, or outputs, `stride` floats apart.
 template <class T>

@@ -63,7 +63,6 @@ constexpr float kLargestInteger = 32639.0f;
 
 void prepare_int8(const PreparedRows& rows, int row, const float* x) {
   const int size = rows.inputs, padded = rows.padded();
-  char* out = rows.row(row);
   int32_t* offset = rows.offset + row * rows.groups();
   const float bound = magnitude(x, size), inverse = kLargestInteger / bound;
   const bool fine = usable(bound);
@@ -78,23 +77,7 @@ void prepare_int8(const PreparedRows& rows, int row, const float* x) {
     int32_t total = 0;
     for (int k = 0; k < kGroup; ++k) total += integers[k];
     offset[group] = -128 * total;
-#if defined(__AVX512VNNI__)
-    char* const highs = rows.tile ? rows.tiled(row, group) : out + group * kGroup;
-    char* const lows = rows.tile ? highs + kGroup : highs + padded;
-    for (int k = 0; k < kGroup; ++k) {
-      const int32_t high = (integers[k] + 128) >> 8;
-      highs[k] = char(int8_t(high));
-      lows[k] = char(int8_t(integers[k] - 256 * high));
-    }
-#else
-    auto* to = reinterpret_cast<int16_t*>(out) + group * kGroup;
-    for (int k = 0; k < kGroup; k += 4) {
-      to[k] = int16_t(integers[k]);
-      to[k + 1] = int16_t(integers[k + 2]);
-      to[k + 2] = int16_t(integers[k + 1]);
-      to[k + 3] = int16_t(integers[k + 3]);
-    }
-#endif
+    store_integers(rows, row, group, integers);
   }
 }
 

@@ -8,6 +8,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(MAS_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace mas::MAS_ISA {

@@ -62,6 +62,8 @@ inline void step_bf16(VFloat (&sums)[ROWS][kParts], const char* weights,
 #if defined(__AVX512BF16__)
       sum = VFloat(_mm512_dpbf16_ps(__m512(sum), reinterpret_cast<__m512bh>(w),
                                     reinterpret_cast<__m512bh>(_mm512_set1_epi32(int32_t(pair)))));
+#elif defined(MAS_NEON) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+      sum = VFloat(vbfdotq_f32(float32x4_t(sum), bfloat16x8_t(w), bfloat16x8_t(pair - VWord{})));
 #else
       sum += as_float(w << 16) * from_bf16(uint16_t(pair));
       sum += as_float(w & 0xffff0000u) * from_bf16(uint16_t(pair >> 16));
@@ -97,81 +99,11 @@ inline Outputs<PANELS, ROWS> dot_float(const Panels<PANELS, Stride>& panels,
   return sums[0];
 }
 
-// int4: the levels plus 128 of indices, one in each byte.
-inline VWord levels_of(VWord indices) {
-  alignas(64) static constexpr auto kTable = [] {
-    struct {
-      uint8_t of[sizeof(VWord)];
-    } table{};
-    for (size_t i = 0; i < sizeof table.of; ++i) table.of[i] = uint8_t(kInt4Levels[i % 16] + 128);
-    return table;
-  }();
-#if defined(__AVX512BW__)
-  return reinterpret_cast<VWord>(
-      _mm512_shuffle_epi8(load<__m512i>(&kTable), reinterpret_cast<__m512i>(indices)));
-#elif defined(__AVX2__)
-  return reinterpret_cast<VWord>(
-      _mm256_shuffle_epi8(load<__m256i>(&kTable), reinterpret_cast<__m256i>(indices)));
+#if defined(MAS_NEON)
+#include "integers_neon.inl"
 #else
-  uint8_t bytes[sizeof(VWord)];
-  store(bytes, indices);
-  for (uint8_t& byte : bytes) byte = kTable.of[byte];
-  return load<VWord>(bytes);
+#include "integers.inl"
 #endif
-}
-
-// One part of a step of int8 or int4: its bytes, the levels plus 128.
-template <DType TYPE>
-inline VWord step_bytes(const char* weights, int stride, int step, int part) {
-  if constexpr (TYPE == DType::int8)
-    return load<VWord>(weights + step * stride + part * sizeof(VWord));
-  const VWord two = load<VWord>(weights + step / 2 * stride + part * sizeof(VWord));
-  return levels_of((step % 2 ? two >> 4 : two) & 0x0f0f0f0fu);
-}
-
-// The integers of rows times the bytes of `steps` (at most 8) steps; exact, so the order does not
-// matter. The form of a row's integers is prepare()'s: two planes of signed bytes for VNNI, else
-// pairs (0, 2), (1, 3).
-template <DType TYPE, int ROWS, class Stride>
-inline void sum_group(const char* weights, Stride stride, ptrdiff_t ahead,
-                      const char* const (&x)[ROWS], int plane, int first, int steps,
-                      const int32_t (&offset)[ROWS], VInt (&sums)[ROWS][kParts]) {
-  for (int row = 0; row < ROWS; ++row)
-    for (int part = 0; part < kParts; ++part) sums[row][part] = splat(offset[row]);
-#if defined(__AVX512VNNI__)
-  VInt high[ROWS][kParts] = {};
-#pragma GCC unroll 8
-  for (int step = 0; step < steps; ++step) {
-    fetch_step<TYPE>(weights + ahead, stride, step);
-    for (int part = 0; part < kParts; ++part) {
-      const auto w = reinterpret_cast<__m512i>(step_bytes<TYPE>(weights, stride, step, part));
-      for (int row = 0; row < ROWS; ++row) {
-        const char* at = x[row] + 4 * (first + step);
-        const __m512i h = _mm512_set1_epi32(load<int32_t>(at)),
-                      l = _mm512_set1_epi32(load<int32_t>(at + plane));
-        high[row][part] = VInt(_mm512_dpbusd_epi32(__m512i(high[row][part]), w, h));
-        sums[row][part] = VInt(_mm512_dpbusd_epi32(__m512i(sums[row][part]), w, l));
-      }
-    }
-  }
-  for (int row = 0; row < ROWS; ++row)
-    for (int part = 0; part < kParts; ++part) sums[row][part] += high[row][part] << 8;
-#else
-  (void)plane;
-  for (int step = 0; step < steps; ++step) {
-    fetch_step<TYPE>(weights + ahead, stride, step);
-    for (int part = 0; part < kParts; ++part) {
-      const VWord w = step_bytes<TYPE>(weights, stride, step, part);
-      const VWord even = w & 0x00ff00ffu, odd = w >> 8 & 0x00ff00ffu;
-      for (int row = 0; row < ROWS; ++row) {
-        const char* at = x[row] + 8 * (first + step);
-        sums[row][part] += multiply_halves(even, load<uint32_t>(at)) +
-                           multiply_halves(odd, load<uint32_t>(at + 4));
-      }
-    }
-  }
-#endif
-}
 
 // int8 and int4: the integers of 32 inputs are summed exactly (below 2^30), then scaled and added
 // in float.

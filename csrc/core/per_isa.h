@@ -22,6 +22,17 @@
    : (isa) == Isa::avx512      ? avx512::table      \
    : (isa) == Isa::avx2        ? avx2::table        \
                                : generic::table)
+#elif defined(__aarch64__)
+#define MAS_DECLARE_PER_ISA(Type, table)    \
+  MAS_DECLARE_IN(generic, Type, table)      \
+  MAS_DECLARE_IN(neon, Type, table)         \
+  MAS_DECLARE_IN(neon_dotprod, Type, table) \
+  MAS_DECLARE_IN(neon_i8mm, Type, table)
+#define MAS_CHOOSE(isa, table)                        \
+  ((isa) == Isa::neon_i8mm      ? neon_i8mm::table    \
+   : (isa) == Isa::neon_dotprod ? neon_dotprod::table \
+   : (isa) == Isa::neon         ? neon::table         \
+                                : generic::table)
 #else
 #define MAS_DECLARE_PER_ISA(Type, table) MAS_DECLARE_IN(generic, Type, table)
 #define MAS_CHOOSE(isa, table) (static_cast<void>(isa), generic::table)

@@ -4,6 +4,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(MAS_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace mas::MAS_ISA {
@@ -42,6 +44,8 @@ inline VShort multiply(VShort a, VShort b) {
   const __m128i one = _mm_set1_epi16(1), low = _mm_srli_epi16(_mm_mullo_epi16(x, y), 14);
   return reinterpret_cast<VShort>(_mm_add_epi16(_mm_slli_epi16(_mm_mulhi_epi16(x, y), 1),
                                                 _mm_srli_epi16(_mm_add_epi16(low, one), 1)));
+#elif defined(MAS_NEON)
+  return VShort(vqrdmulhq_s16(int16x8_t(a), int16x8_t(b)));
 #else
   VShort product;
   for (int i = 0; i < kLanes; ++i) product[i] = int16_t((int32_t(a[i]) * b[i] + 16384) >> 15);
@@ -70,6 +74,8 @@ inline void store_bytes(VShort a, VShort b, uint8_t* to) {
 #elif defined(__SSE2__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                    _mm_packus_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#elif defined(MAS_NEON)
+  vst1q_u8(to, vcombine_u8(vqmovun_s16(int16x8_t(a)), vqmovun_s16(int16x8_t(b))));
 #else
   for (int i = 0; i < kLanes; ++i) to[i] = clamped(a[i]), to[kLanes + i] = clamped(b[i]);
 #endif

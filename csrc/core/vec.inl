@@ -6,6 +6,8 @@
 constexpr int kLanes = 16, kRowsAtOnce = 4, kRowsOfPair = 2;
 #elif defined(__AVX2__)
 constexpr int kLanes = 8, kRowsAtOnce = 2, kRowsOfPair = 2;
+#elif defined(MAS_NEON)
+constexpr int kLanes = 4, kRowsAtOnce = 2, kRowsOfPair = 1;
 #else
 constexpr int kLanes = 4, kRowsAtOnce = 1, kRowsOfPair = 1;
 #endif
@@ -15,6 +17,11 @@ using VFloat = float __attribute__((vector_size(4 * kLanes)));
 using VInt = int32_t __attribute__((vector_size(4 * kLanes)));
 using VWord = uint32_t __attribute__((vector_size(4 * kLanes)));
 using VHalf = uint16_t __attribute__((vector_size(2 * kLanes)));
+
+template <int VALUE>
+struct Size {
+  static constexpr int value = VALUE;
+};
 
 template <class T>
 inline T load(const void* from) {
@@ -32,7 +39,11 @@ inline VFloat to_float(VInt value) { return __builtin_convertvector(value, VFloa
 inline VFloat as_float(VWord bits) { return reinterpret_cast<VFloat>(bits); }
 inline VInt as_int(VFloat bits) { return reinterpret_cast<VInt>(bits); }
 inline VFloat load_bf16(const void* from) {
+#if defined(MAS_NEON)  // for which GCC 12 would convert one by one
+  return as_float(VWord(vshll_n_u16(load<uint16x4_t>(from), 16)));
+#else
   return as_float(__builtin_convertvector(load<VHalf>(from), VWord) << 16);
+#endif
 }
 // b if either is NaN.
 inline VFloat max(VFloat a, VFloat b) { return a > b ? a : b; }
@@ -109,3 +120,7 @@ inline VInt multiply_halves(VWord a, uint32_t b) {
   return low * int32_t(int16_t(b)) + high * int32_t(int16_t(b >> 16));
 #endif
 }
+
+#if defined(MAS_NEON)
+#include "neon.inl"
+#endif

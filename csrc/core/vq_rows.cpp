@@ -14,6 +14,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(MAS_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace mas::MAS_ISA {
@@ -25,13 +27,18 @@ namespace {
 constexpr int kVectors = 4, kRows = 6;  // codes of 4 vectors against 6 rows: 24 accumulators
 #elif defined(__AVX2__)
 constexpr int kVectors = 2, kRows = 4;
+#elif defined(MAS_NEON)
+constexpr int kVectors = 4, kRows = 6;
 #else
 constexpr int kVectors = 2, kRows = 2;
 #endif
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(MAS_NEON)
 constexpr int kRowStep = 4;  // bytes of a row's step: int8_t[4]
 #else
 constexpr int kRowStep = 8;  // int16_t[4]: channels 0, 2, 1, 3
+#endif
+#if !defined(MAS_NEON)
+constexpr int kBias = 128;  // of the codes' bytes in products
 #endif
 constexpr int kGroupCodes = kVectors * kLanes;
 static_assert(kVqPanel % kGroupCodes == 0 && kVqTile % kRows == 0);
@@ -143,7 +150,7 @@ bool pack(const VqCodes& codes, int index, double* scratch) {
 struct Row {
   float scale, length;  // of Q
   float best;           // no score above this can be the least
-  int32_t start;        // -128 times the sum of its integers, for the 128 in the codes' bytes
+  int32_t start;        // -kBias times the sum of its integers
   int count;
   int32_t id[kVqCandidates];
   float least[kVqCandidates];  // a lower bound of the score
@@ -202,6 +209,10 @@ inline uint64_t not_above(VFloat value, float bound) {
 #elif defined(__AVX2__)
   return uint32_t(
       _mm256_movemask_ps(_mm256_cmp_ps(__m256(value), _mm256_set1_ps(bound), _CMP_NGT_UQ)));
+#elif defined(MAS_NEON)
+  const VWord bit = {1, 2, 4, 8};
+  const uint32x4_t above = vcgtq_f32(float32x4_t(value), vdupq_n_f32(bound));
+  return vaddvq_u32(vbicq_u32(uint32x4_t(bit), above));
 #else
   uint64_t bits = 0;
   for (int lane = 0; lane < kLanes; ++lane) bits |= uint64_t(!(value[lane] > bound)) << lane;
@@ -229,7 +240,7 @@ inline bool prepare(const VqCodes& codes, const float* x, double* centred, Row& 
     int level[4];
     for (int i = 0; i < 4; ++i) {
       level[i] = 4 * step + i < codes.channels && row.scale > 0 ? int(centred[4 * step + i]) : 0;
-      row.start -= 128 * level[i];
+      row.start -= kBias * level[i];
     }
     if constexpr (kRowStep == 4) {
       const int8_t four[] = {int8_t(level[0]), int8_t(level[1]), int8_t(level[2]),
@@ -248,6 +259,14 @@ inline bool prepare(const VqCodes& codes, const float* x, double* centred, Row& 
 inline void dots(const char* codes, const char* const (&x)[kRows], int steps,
                  VInt (&sums)[kRows][kVectors]) {
   for (int step = 0; step < steps; ++step) {
+#if defined(MAS_NEON)
+    uint8x16_t w[kVectors];
+    for (int v = 0; v < kVectors; ++v) w[v] = load_levels(codes + step * kVqStepBytes + v * 16);
+    for (int row = 0; row < kRows; ++row) {
+      const auto four = int8x16_t(splat(load<int32_t>(x[row] + kRowStep * step)));
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = add_products(sums[row][v], w[v], four);
+    }
+#else
     VWord w[kVectors];
     for (int v = 0; v < kVectors; ++v)
       w[v] = load<VWord>(codes + step * kVqStepBytes + v * sizeof(VWord));
@@ -266,6 +285,7 @@ inline void dots(const char* codes, const char* const (&x)[kRows], int steps,
                         multiply_halves(odd, load<uint32_t>(at + 4));
       }
     }
+#endif
 #endif
   }
 }

@@ -68,7 +68,8 @@ def quantize(source: str | os.PathLike, file: str | os.PathLike, codes: np.ndarr
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=convolutions[-1:],
             per_channel=True,
-            reduce_range=True,  # 7 bits: without VNNI sums of two products saturate (27.5 dB, not 40)
+            # 7 bits: without VNNI sums of two products saturate, and pictures have 27.5 dB, not 40.
+            reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
