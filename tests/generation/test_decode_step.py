@@ -71,7 +71,7 @@ def test_logits_are_those_of_the_model(changes, rows, window) -> None:
     ("rows", "window"),
     [(1, 16), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 1), (8, 16)))],
 )
-def test_a_row_has_the_same_bits_whatever_is_beside_it(rows, window) -> None:
+def test_a_row_has_the_same_bits_whatever_is_beside_it(rows, window, rows_apart) -> None:
     """In 1, 2, 16 and 128 rows."""
     model, tokens = small(), random_tokens(8)
     alone = decoded(model, tokens[:1], 1)
@@ -109,7 +109,7 @@ def test_a_token_of_16_layers_takes_84_launches_and_no_look(guided, score, monke
 
 
 @pytest.mark.interpreted
-def test_a_step_of_some_sequences_goes_on_as_they_would() -> None:
+def test_a_step_of_some_sequences_goes_on_as_they_would(rows_apart) -> None:
     """Also where they had their beginning from another one that is left out."""
     tokens = random_tokens(4)
     tokens[1:3, :5] = tokens[0, :5]

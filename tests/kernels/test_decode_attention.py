@@ -154,7 +154,7 @@ def test_a_beginning_is_read_from_its_owner() -> None:
 
 
 @pytest.mark.interpreted
-def test_a_row_has_the_same_bits_anywhere() -> None:
+def test_a_row_has_the_same_bits_anywhere(rows_apart) -> None:
     """One position a pass, in windows, and beside other sequences."""
     start, window, positions = 121, 16, 150
     qkv, keys, values = case([start], window, positions=positions)
