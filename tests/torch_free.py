@@ -29,7 +29,8 @@ from PIL import Image
 
 CAPTIONS = ["a red house beside a lake at dusk", "two dogs on a beach", "a tree " * 1400]
 SEED = 7
-MOST_INSTALLED, MOST_MEMORY = 300 * 10**6, 600 * 10**6  # bytes
+# Bytes. Of those installed 246 MB are libraries, and 49 the model, whose encoders came last.
+MOST_INSTALLED, MOST_MEMORY = 310 * 10**6, 600 * 10**6
 MOST_SECONDS = 3  # to the first picture of the model that comes with mas_fast
 
 
