@@ -19,6 +19,7 @@ from mas_fast.data.storybook.world import World
 from mas_fast.evaluation.faithfulness import LEAST, class_map, faithfulness
 from mas_fast.evaluation.likeness import agreement
 from mas_fast.evaluation.quality import Drawn, Row
+from mas_fast.pipelines.edit import erase
 from mas_fast.pipelines.output import Generation
 from mas_fast.pipelines.torch_pipeline import Model
 from mas_fast.scene.labels import COCO_NAMES, MINI158, VOID
@@ -110,7 +111,9 @@ def edited(
         alone = world.captions(replace(story, groups=story.groups[:1], relation=None))[0]
         score = faithfulness(alone, new.scenes[0], np.asarray(new.images[0]), world)
         right, asked = right + score["colours"][0], asked + score["colours"][1]
-        kept = ~_touched(model, region)
+        sides = {"img": model.img.config.resolution}
+        kept = erase(out.tokens[n], model.streams, region, "picture", sides) >= 0
+        kept[model.streams.slice("text")] = False  # the caption is another
         same += int((new.tokens[0] == out.tokens[n])[kept].sum())
         outside += int(kept.sum())
     ratio = right / asked if asked else float("nan")
@@ -125,18 +128,3 @@ def _box(mask: np.ndarray, side: int) -> tuple[int, int, int, int]:
     box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     left, top, right, bottom = (round(float(value) * scale) for value in box)
     return left, top, right, bottom
-
-
-def _touched(model: Model, region: tuple[int, int, int, int]) -> np.ndarray:
-    """bool [S]: the caption's tokens, which an edit replaces, and the picture's in the region."""
-    streams = model.streams
-    touched = np.zeros(streams.length, bool)
-    touched[streams.slice("text")] = True
-    grid, side = streams["img"].grid, model.img.config.resolution
-    assert grid is not None  # a picture has one
-    left, top, right, bottom = region
-    cells = np.zeros(grid, bool)
-    rows, columns = (side // n for n in grid)
-    cells[top // rows : -(-bottom // rows), left // columns : -(-right // columns)] = True
-    touched[streams.slice("img")] = cells.reshape(-1)
-    return touched

@@ -143,6 +143,22 @@ def limb(points: Sequence[Point], width: float, smooth: bool = True) -> skia.Pat
     return path
 
 
+def arches(deck: float, water: float, count: int, rise: float) -> skia.Path:
+    """Return the body of a bridge from the deck to the water, with `count` openings."""
+    path = skia.Path()
+    path.moveTo(1.02, deck)
+    path.lineTo(-0.02, deck)
+    path.lineTo(-0.02, water)
+    pier, span = 0.07, 1 / count
+    for i in range(count):
+        start, end = i * span + pier / 2, (i + 1) * span - pier / 2
+        path.lineTo(start, water)
+        path.cubicTo(start, water - rise * 1.33, end, water - rise * 1.33, end, water)
+    path.lineTo(1.02, water)
+    path.close()
+    return path
+
+
 def ground(heights: Sequence[float], bottom: float = 1.0) -> skia.Path:
     """Return the area below a curve through `heights`, evenly spread from x = 0 to 1."""
     last = len(heights) - 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mas_fast.data.storybook.colors import COLORS
 from mas_fast.data.storybook.world1 import captions as captions1
 from mas_fast.data.storybook.world1 import story as story1
 from mas_fast.data.storybook.world1 import words as words1
@@ -125,7 +126,7 @@ WORLDS = {
         read_caption=captions1.read_caption,
         is_held_out=story1.is_held_out,
         kinds=words1.KINDS,
-        colors=words1.COLORS,
+        colors=COLORS,
         garments={"shirt": "upper-clothes", "dress": "dress"},
         garment=_garment1,
         paint=_paint1,
@@ -137,7 +138,7 @@ WORLDS = {
         read_caption=claims2.read_caption,
         is_held_out=story2.is_held_out,
         kinds=kinds2.KINDS,
-        colors=words2.COLORS,
+        colors=COLORS,
         garments=words2.GARMENTS,
         garment=_garment2,
         paint=_paint2,

@@ -9,10 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from mas_fast.data.storybook.colors import COLOR_SYNONYMS, COLORS
 from mas_fast.data.storybook.world1.story import Group, Story
 from mas_fast.data.storybook.world1.words import (
-    COLOR_SYNONYMS,
-    COLORS,
     COUNTS,
     HOURS,
     KINDS,

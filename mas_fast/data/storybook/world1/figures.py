@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mas_fast.data.storybook.canvas import Canvas, Color, rgb, shade
+from mas_fast.data.storybook.colors import CLOTHES, COLORS, PAINTED
 from mas_fast.data.storybook.world1 import animals, objects, people, vehicles
 from mas_fast.data.storybook.world1.pieces import pick
-from mas_fast.data.storybook.world1.words import CLOTHES, COLORS, KINDS, PAINTED
+from mas_fast.data.storybook.world1.words import KINDS
 
 Draw = Callable[..., None]  # (canvas, color, generator), and night= where it has lamps
 

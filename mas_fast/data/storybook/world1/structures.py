@@ -8,6 +8,7 @@ from numpy.random import Generator
 from mas_fast.data.storybook.canvas import (
     Canvas,
     Color,
+    arches,
     box,
     ellipse,
     limb,
@@ -127,27 +128,11 @@ def draw_bridge(canvas: Canvas, deck: float, generator: Generator) -> None:
             _iron_bridge(canvas, deck)
 
 
-def _arches(deck: float, water: float, count: int, rise: float) -> skia.Path:
-    """Return the body of a bridge from the deck to the water, with openings."""
-    path = skia.Path()
-    path.moveTo(1.02, deck)
-    path.lineTo(-0.02, deck)
-    path.lineTo(-0.02, water)
-    pier, span = 0.07, 1 / count
-    for i in range(count):
-        start, end = i * span + pier / 2, (i + 1) * span - pier / 2
-        path.lineTo(start, water)
-        path.cubicTo(start, water - rise * 1.33, end, water - rise * 1.33, end, water)
-    path.lineTo(1.02, water)
-    path.close()
-    return path
-
-
 def _stone_bridge(canvas: Canvas, deck: float, count: int) -> None:
     water = deck + 0.165
     canvas.fill(box(-0.02, deck - 0.06, 1.02, deck), shade(STONE, -0.2))  # the far parapet
     canvas.fill(box(-0.02, deck - 0.035, 1.02, deck + 0.02), rgb("8b8a8c"))
-    body = _arches(deck + 0.015, water, count, 0.09)
+    body = arches(deck + 0.015, water, count, 0.09)
     canvas.fill(body, shade(STONE, 0.1), to=shade(STONE, -0.22))
     canvas.fill(box(-0.02, deck + 0.012, 1.02, deck + 0.032), shade(STONE, 0.35))
     joints = []

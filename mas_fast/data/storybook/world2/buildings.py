@@ -6,6 +6,7 @@ import skia
 
 from mas_fast.data.storybook.canvas import (
     Color,
+    arches,
     box,
     ellipse,
     limb,
@@ -219,27 +220,11 @@ def draw_bridge(brush: Brush, deck: float) -> None:
             _iron_bridge(brush, deck)
 
 
-def _arches(deck: float, water: float, count: int, rise: float) -> skia.Path:
-    """Return the body of a bridge from the deck to the water, with openings."""
-    path = skia.Path()
-    path.moveTo(1.02, deck)
-    path.lineTo(-0.02, deck)
-    path.lineTo(-0.02, water)
-    pier, span = 0.07, 1 / count
-    for i in range(count):
-        start, end = i * span + pier / 2, (i + 1) * span - pier / 2
-        path.lineTo(start, water)
-        path.cubicTo(start, water - rise * 1.33, end, water - rise * 1.33, end, water)
-    path.lineTo(1.02, water)
-    path.close()
-    return path
-
-
 def _stone_bridge(brush: Brush, deck: float, count: int) -> None:
     water = deck + 0.165
     brush.fill(box(-0.02, deck - 0.06, 1.02, deck), shade(STONE, -0.18))  # the far parapet
     brush.fill(box(-0.02, deck - 0.035, 1.02, deck + 0.02), rgb("8b8c91"))
-    body = _arches(deck + 0.015, water, count, 0.1)
+    body = arches(deck + 0.015, water, count, 0.1)
     brush.fill(body, shade(STONE, 0.14), to=shade(STONE, -0.18))
     with brush.canvas.inside(body):
         joints = []

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mas_fast.data.storybook.colors import COLOR_SYNONYMS, COLORS
 from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.story import Group
 from mas_fast.data.storybook.world2.words import (
-    COLOR_SYNONYMS,
-    COLORS,
     COUNTS,
     FAR,
     GARMENTS,

@@ -10,6 +10,7 @@ import numpy as np
 import skia
 
 from mas_fast.data.storybook.canvas import Canvas, Color, rgb, shade
+from mas_fast.data.storybook.colors import CLOTHES, COLORS
 from mas_fast.data.storybook.world2 import (
     airplanes,
     birds,
@@ -36,7 +37,7 @@ from mas_fast.data.storybook.world2.kinds import KINDS
 from mas_fast.data.storybook.world2.light import Sky, light_of
 from mas_fast.data.storybook.world2.look import Look
 from mas_fast.data.storybook.world2.stage import Placed
-from mas_fast.data.storybook.world2.words import AIR, CLOTHES, COLORS, ON, WATER
+from mas_fast.data.storybook.world2.words import AIR, ON, WATER
 
 
 class Draw(Protocol):

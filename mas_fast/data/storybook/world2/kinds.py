@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mas_fast.data.storybook.colors import CLOTHES, COATS, PAINTED
 from mas_fast.data.storybook.world2.words import (
     AIR,
     CLOTH,
-    CLOTHES,
-    COATS,
     FLOOR,
     LAND,
     ON,
-    PAINTED,
     RAILS,
     ROAD,
     TABLETOP,

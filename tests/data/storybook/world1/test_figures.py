@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, box, rgb
+from mas_fast.data.storybook.colors import COLORS
 from mas_fast.data.storybook.world1.figures import FIGURES, draw_figure
-from mas_fast.data.storybook.world1.words import AIR, COLORS, KINDS, SEATS, WATER
+from mas_fast.data.storybook.world1.words import AIR, KINDS, SEATS, WATER
 from mas_fast.scene.labels import COCO_NAMES, LIP_NAMES
 
 SIZE = 128

@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, Light, box, rgb  # noqa: E402
+from mas_fast.data.storybook.colors import COLORS
 from mas_fast.data.storybook.world1.sky import draw_sky, draw_weather, is_dark, light_of  # noqa: E402
-from mas_fast.data.storybook.world1.words import COLORS, HOURS, WEATHERS  # noqa: E402
+from mas_fast.data.storybook.world1.words import HOURS, WEATHERS  # noqa: E402
 from mas_fast.scene.labels import COCO_NAMES  # noqa: E402
 
 SKY = COCO_NAMES.index("sky-other-merged")

@@ -5,10 +5,8 @@ from collections import Counter
 
 import pytest
 
-from mas_fast.data.storybook.world1 import words
+from mas_fast.data.storybook.colors import CLOTHES, COATS, COLOR_SYNONYMS, COLORS, PAINTED
 from mas_fast.data.storybook.world1.words import (
-    COLOR_SYNONYMS,
-    COLORS,
     COUNTS,
     HOURS,
     KINDS,
@@ -27,7 +25,7 @@ def test_a_colour_is_six_digits_of_its_own(name) -> None:
 
 
 def test_lists_of_colours_have_colours() -> None:
-    for colors in (words.PAINTED, words.COATS, words.CLOTHES, COLOR_SYNONYMS.values()):
+    for colors in (PAINTED, COATS, CLOTHES, COLOR_SYNONYMS.values()):
         assert set(colors) <= set(COLORS)
         assert len(set(colors)) == len(colors)
     assert not set(COLOR_SYNONYMS) & set(COLORS)

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("skia")
 
 from mas_fast.data.storybook.canvas import Canvas, box, rgb  # noqa: E402
+from mas_fast.data.storybook.colors import COLORS  # noqa: E402
 from mas_fast.data.storybook.world2 import (  # noqa: E402
     birds,
     cats,
@@ -27,7 +28,6 @@ from mas_fast.data.storybook.world2.seats import LEGS, SEATS  # noqa: E402
 from mas_fast.data.storybook.world2.stage import Placed  # noqa: E402
 from mas_fast.data.storybook.world2.words import (  # noqa: E402
     AIR,
-    COLORS,
     GARMENTS,
     LAND,
     ON,

@@ -2,10 +2,11 @@
 
 import pytest
 
+from mas_fast.data.storybook.colors import COLORS
 from mas_fast.data.storybook.world2.kinds import KINDS, garment_of
 from mas_fast.data.storybook.world2.seats import SEATS
 from mas_fast.data.storybook.world2.where import places_of
-from mas_fast.data.storybook.world2.words import COLORS, COUNTS, GARMENTS, ON, PLACES, POSES
+from mas_fast.data.storybook.world2.words import COUNTS, GARMENTS, ON, PLACES, POSES
 from mas_fast.scene.labels import COCO_NAMES
 
 

@@ -5,10 +5,9 @@ from collections import Counter
 
 import pytest
 
+from mas_fast.data.storybook.colors import CLOTHES, COATS, COLOR_SYNONYMS, COLORS, PAINTED
 from mas_fast.data.storybook.world2 import words
 from mas_fast.data.storybook.world2.words import (
-    COLOR_SYNONYMS,
-    COLORS,
     COUNTS,
     FAR,
     GARMENTS,
@@ -33,7 +32,7 @@ def test_a_colour_is_six_digits_of_its_own(name) -> None:
 
 
 def test_lists_of_colours_have_colours() -> None:
-    lists = (words.PAINTED, words.COATS, words.CLOTHES, words.CLOTH, words.WOOD)
+    lists = (PAINTED, COATS, CLOTHES, words.CLOTH, words.WOOD)
     for colors in (*lists, COLOR_SYNONYMS.values()):
         assert set(colors) <= set(COLORS)
         assert len(set(colors)) == len(colors)
